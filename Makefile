@@ -1,0 +1,91 @@
+# What a newcomer types. `make` alone explains every target.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+PORT ?= 8000
+STATE ?= .local
+
+# This machine's uv if it fits `required-version`, else one of the project's own.
+UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
+BRING := $(filter .tools/uv,$(UV))
+
+# The Python of the environment that is there already, else the first that really runs (a pyenv shim may not) and
+# that the code supports; 3.12 is Lambda's. UV_PYTHON decides otherwise.
+PYTHON = $(or $(shell for p in $$UV_PYTHON .venv/bin/python python3.12 python3.13 python3.11 python3; do \
+	"$$p" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys.executable)' 2>/dev/null && break; \
+	done),$(error Python 3.11, 3.12 or 3.13 is needed: install one (Debian: apt-get install python3, macOS: brew install python@3.12)))
+
+# The environments. A stamp is newer than what it was made from, and goes with its environment.
+RUN := .venv/.run
+DEV := .venv/.dev
+EMULATOR := ops/emulator/.venv/.run
+PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
+
+# An environment whose Python was removed or upgraded under it counts as not made.
+$(shell for e in .venv ops/emulator/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+
+.PHONY: help up test lint format lock bench reset clean
+
+help: ## Explain every target
+	@echo 'FamilyCorp backend'
+	@[ -t 1 ] && colour=1 || colour=0; awk -F ':.*## ' -v colour=$$colour \
+		'/^[a-z]+:.*## / {printf (colour ? "  \033[36mmake %-8s\033[0m %s\n" : "  make %-8s %s\n"), $$1, $$2}' Makefile
+
+up: $(RUN) $(EMULATOR) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
+	@.venv/bin/familycorp up --port $(PORT) --state "$(STATE)"
+
+test: $(DEV) $(EMULATOR) ## Run the whole suite; ARGS='-k posts' goes to pytest
+	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
+		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	$(UV) lock --check -q
+	$(UV) lock --check -q --project ops/emulator
+	.venv/bin/familycorp db check
+
+format: $(DEV) ## Format the code and mend what can be mended
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+lock: $(BRING) ## Bring both lock files up to date with the pyproject.toml files
+	$(UV) lock --python "$(PYTHON)"
+	$(UV) lock --python "$(PYTHON)" --project ops/emulator
+
+bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
+	@.venv/bin/python bench/run.py
+
+reset: $(RUN) ## Delete the local data that `make up` made, after saying what
+	@.venv/bin/familycorp reset --state "$(STATE)"
+
+clean: ## Delete environments, tools and caches; keeps the local data
+	rm -rf .venv ops/emulator/.venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The development environment has all that the running one has.
+ifeq ($(wildcard $(DEV)),)
+$(RUN): $(PROJECTS) | $(BRING)
+	@echo 'Installing what uv.lock pins ...'
+	@$(UV) sync --locked --no-dev --python "$(PYTHON)"
+	@touch $@
+else
+$(RUN): $(DEV)
+	@touch $@
+endif
+
+$(DEV): $(PROJECTS) | $(BRING)
+	@echo 'Installing what uv.lock pins, for development ...'
+	@$(UV) sync --locked --python "$(PYTHON)"
+	@touch $@
+
+$(EMULATOR): ops/emulator/pyproject.toml ops/emulator/uv.lock | $(BRING)
+	@echo 'Installing the AWS emulator, as ops/emulator/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/emulator --python "$(PYTHON)"
+	@touch $@
+
+.tools/uv: ops/emulator/uv.lock
+	@"$(PYTHON)" scripts/bring_uv.py .tools

@@ -1,0 +1,82 @@
+"""Routes of categories."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from app.auth.subject import Subject
+from app.authz.guard import require
+from app.categories.errors import CategoryExists, CategoryInUse
+from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
+from app.core.edge import PublicResponse
+from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
+from app.core.lazy import lazy_import
+from app.core.headers import CONFLICTS, IfMatch, etag
+
+if TYPE_CHECKING:
+    from app.categories import service
+else:
+    service = lazy_import("app.categories.service")
+
+public = APIRouter(prefix="/v1/categories", tags=["categories"])
+editorial = APIRouter(prefix="/v1/editor/categories", tags=["editorial: categories"])
+
+Slug = Annotated[str, Path(max_length=60)]
+
+
+def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> CategoryListOut:
+    response.headers["ETag"] = etag(listed[1])
+    return listed[0]
+
+
+@public.get("", response_model=CategoryListOut, responses=responses(SnapshotsUnavailable))
+async def list_categories() -> Response:
+    """List the categories in their order."""
+    return PublicResponse(await service.public(), media_type="application/json")
+
+
+@editorial.get("", responses=responses(DatabaseUnavailable))
+async def read_categories(
+    _: Annotated[Subject, require("category:read")], response: Response
+) -> CategoryListOut:
+    """Read the list with its ETag, which every change of it must quote."""
+    return _answer(response, await service.editorial())
+
+
+@editorial.post("", status_code=201, responses=responses(CategoryExists, DatabaseUnavailable))
+async def create_category(
+    actor: Annotated[Subject, require("category:create")], body: CategoryCreate, response: Response
+) -> CategoryListOut:
+    """Add a category at the end of the list."""
+    return _answer(response, await service.create(body, actor))
+
+
+@editorial.put("/order", responses=CONFLICTS | responses(DatabaseUnavailable))
+async def reorder_categories(
+    actor: Annotated[Subject, require("category:reorder")],
+    body: CategoryOrder,
+    if_match: IfMatch,
+    response: Response,
+) -> CategoryListOut:
+    """Put all categories in a new order."""
+    return _answer(response, await service.reorder(body, if_match, actor))
+
+
+@editorial.put("/{slug}", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+async def rename_category(
+    actor: Annotated[Subject, require("category:update")],
+    slug: Slug,
+    body: CategoryUpdate,
+    if_match: IfMatch,
+    response: Response,
+) -> CategoryListOut:
+    """Change a category's names."""
+    return _answer(response, await service.rename(slug, body, if_match, actor))
+
+
+@editorial.delete("/{slug}", responses=CONFLICTS | responses(NotFound, CategoryInUse, DatabaseUnavailable))
+async def delete_category(
+    actor: Annotated[Subject, require("category:delete")], slug: Slug, if_match: IfMatch, response: Response
+) -> CategoryListOut:
+    """Remove a category that no post is filed under."""
+    return _answer(response, await service.delete(slug, if_match, actor))

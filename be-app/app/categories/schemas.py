@@ -1,0 +1,53 @@
+"""Requests and answers about categories."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from app.core.schema import Input, Line, Model
+
+CategorySlug = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60),
+    Field(description="Lower-case letters, digits and single hyphens; never changes.", examples=["ir"]),
+]
+CategoryName = Annotated[Line, Field(min_length=1, max_length=100)]
+
+
+class LocalisedName(Input):
+    """A name in the site's languages."""
+
+    ko: CategoryName = Field(examples=["투자 정보"])
+    en: CategoryName = Field(examples=["Investor relations"])
+
+
+class CategoryCreate(Input):
+    """A new category; it comes last until it is moved."""
+
+    slug: CategorySlug
+    name: LocalisedName
+
+
+class CategoryUpdate(Input):
+    """What can change about a category."""
+
+    name: LocalisedName
+
+
+class CategoryOrder(Input):
+    """The order of all categories."""
+
+    slugs: list[CategorySlug] = Field(max_length=200, description="Every category's slug, once, first to last.")
+
+
+class CategoryOut(Model):
+    """A category."""
+
+    slug: CategorySlug
+    name: LocalisedName
+
+
+class CategoryListOut(Model):
+    """All categories in their order."""
+
+    items: list[CategoryOut]

@@ -1,0 +1,1 @@
+"""What every domain builds on; nothing here knows a domain."""

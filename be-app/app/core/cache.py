@@ -1,0 +1,169 @@
+"""Ready-made public answers in Valkey, and for a moment in the process: bytes with an ETag.
+
+All of them are fields of one hash, so that a publication forgets every list, feed and page with one command and
+a read costs one round trip. The hash carries an epoch, renewed by each invalidation: an answer that was composed
+before a publication can't be stored after it. Losing Valkey slows, never breaks: every failure here is a miss.
+
+Staleness: an answer may be served for `cache_ttl_s` in the worst case (an invalidation that Valkey did not get),
+and for `LOCAL_TTL_S` in the usual one (another process published).
+"""
+
+import hashlib
+import logging
+import time
+from functools import cache
+from typing import Any, NamedTuple, Self
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.core.settings import settings
+
+LOCAL_TTL_S = 1.0
+"""Seconds for which a process answers from its own copy without asking Valkey."""
+
+HOLD_S = 1.0
+"""Seconds after an invalidation in which nothing is stored: DynamoDB's indexes follow its tables with a delay."""
+
+_LOCAL_ENTRIES = 256
+_LONGEST_KEY = 1024  # Longer ones, which no front end of ours makes, are composed each time.
+_BREAK_S = 1.0
+_HASH = "public"
+_EPOCH = b"epoch"
+
+_FILL = """
+if (redis.call('HGET', KEYS[1], 'epoch') or '') ~= ARGV[1] then return 0 end
+local now = redis.call('TIME')
+if ARGV[1] ~= '' and now[1] + now[2] / 1e6 - tonumber(ARGV[1]) < tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5], 'NX')
+return 1
+"""
+_INVALIDATE = """
+local now = redis.call('TIME')
+redis.call('UNLINK', KEYS[1])
+redis.call('HSET', KEYS[1], 'epoch', now[1] .. '.' .. string.format('%06d', now[2]))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
+logger = logging.getLogger(__name__)
+
+_local: dict[bytes, tuple[float, "Entry"]] = {}
+_broken_until = 0.0
+
+
+class Entry(NamedTuple):
+    """A ready-made answer."""
+
+    etag: bytes
+    content_type: bytes
+    route: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, body: bytes, *, content_type: str, route: str) -> Self:
+        """Make the entry of a body; the ETag is strong (RFC 9110 §8.8.3): equal exactly when the bytes are."""
+        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+        return cls(f'"{digest}"'.encode(), content_type.encode(), route.encode(), body)
+
+    def pack(self) -> bytes:
+        """Return the stored form."""
+        return b"\n".join(self)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read the stored form back."""
+        return cls(*packed.split(b"\n", 3))
+
+
+class Lookup(NamedTuple):
+    """What a read found; on a miss, the epoch to give back when storing."""
+
+    entry: Entry | None
+    epoch: bytes | None
+
+
+@cache
+def client() -> Any:
+    """Return the process's client, made on first use. It doesn't connect."""
+    return redis.Redis.from_url(
+        settings().cache_url or "",
+        socket_timeout=0.25,
+        socket_connect_timeout=0.25,
+        # A connection that died while the process was frozen is replaced at once; more patience is the breaker's.
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def _usable() -> bool:
+    return settings().cache_url is not None and time.monotonic() >= _broken_until
+
+
+def _give_up_for_a_while(error: Exception) -> None:
+    global _broken_until  # noqa: PLW0603 - the process's breaker is one number
+    _broken_until = time.monotonic() + _BREAK_S
+    logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
+
+
+async def lookup(key: bytes) -> Lookup:
+    """Look an answer up: in this process, then in Valkey with one command."""
+    if len(key) > _LONGEST_KEY:
+        return Lookup(None, None)
+    kept = _local.get(key)
+    if kept and kept[0] > time.monotonic():
+        return Lookup(kept[1], None)
+    if not _usable():
+        return Lookup(None, None)
+    try:
+        packed, epoch = await client().hmget(_HASH, key, _EPOCH)
+    except (RedisError, OSError) as error:
+        _give_up_for_a_while(error)
+        return Lookup(None, None)
+    if packed is None:
+        return Lookup(None, epoch or b"")
+    entry = Entry.unpack(packed)
+    _keep(key, entry)
+    return Lookup(entry, None)
+
+
+async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
+    """Store an answer that was composed after a `lookup` gave `epoch`, unless something was published since."""
+    if epoch is None or not _usable():
+        return
+    try:
+        await client().eval(_FILL, 1, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+    except (RedisError, OSError) as error:
+        _give_up_for_a_while(error)
+
+
+async def invalidate() -> None:
+    """Forget every answer."""
+    _local.clear()
+    if settings().cache_url is None:
+        return
+    try:
+        await client().eval(_INVALIDATE, 1, _HASH, settings().cache_ttl_s)
+    except (RedisError, OSError) as error:
+        _give_up_for_a_while(error)
+
+
+def _keep(key: bytes, entry: Entry) -> None:
+    if len(_local) >= _LOCAL_ENTRIES:
+        _local.clear()
+    _local[key] = (time.monotonic() + LOCAL_TTL_S, entry)
+
+
+async def ping() -> None:
+    """Ask Valkey for a sign of life; raise what its client raises."""
+    await client().ping()
+
+
+async def close() -> None:
+    """Close the connections; the next use makes new ones."""
+    _local.clear()
+    if client.cache_info().currsize:
+        await client().aclose()
+        client.cache_clear()

@@ -1,0 +1,23 @@
+"""What belongs to the request in hand and must reach every log line: its correlation id."""
+
+import re
+from contextvars import ContextVar
+
+from app.core.clock import new_id
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+bind = _request_id.set
+unbind = _request_id.reset
+
+
+def request_id() -> str:
+    """Return the correlation id of the request or job in hand; empty outside of any."""
+    return _request_id.get()
+
+
+def accept_request_id(offered: str | None) -> str:
+    """Return the caller's id when it is well-formed (8 to 64 of `A-Z a-z 0-9 . _ -`), else a new one."""
+    return offered if offered and _WELL_FORMED.fullmatch(offered) else str(new_id())

@@ -1,0 +1,188 @@
+"""The relational store: engine, sessions and column types that mean the same on SQLite, MariaDB and MySQL.
+
+Nothing here prepares statements on the server or sets session state, so RDS Proxy never pins a connection
+("Avoiding pinning", Amazon RDS user guide): drivers speak the text protocol, times are made in Python.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, MetaData, String, Text, event
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import JSON, TypeDecorator, Uuid
+
+from app.core.errors import DatabaseUnavailable
+from app.core.settings import settings
+
+TEXT_COLLATION = "utf8mb4_unicode_520_ci"
+"""For people's text: the newest Unicode collation that MariaDB and MySQL share."""
+
+# MariaDB reports a violated CHECK, and both report a malformed statement, as "operational": those are bugs of
+# ours, and answering "try again later" would hide them.
+_NOT_AN_OUTAGE = {1054, 1064, 1146, 1366, 1406, 3819, 4025}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant, stored in UTC with microseconds; a naive one is refused."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Ask MySQL for microseconds, which it drops unless told."""
+        if dialect.name == "mysql":
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Drop the zone after moving to UTC."""
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Put the zone back."""
+        return value and value.replace(tzinfo=UTC)
+
+
+class Key(TypeDecorator[str]):
+    """A short identifier compared byte by byte on every database (slugs, states, keys)."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Ask MySQL for the binary collation; SQLite compares that way by itself."""
+        length = self.impl_instance.length
+        collation = "utf8mb4_bin" if dialect.name == "mysql" else None
+        return dialect.type_descriptor(String(length, collation=collation))
+
+
+LongText = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+"""Text beyond the 64 KB that MySQL's TEXT holds."""
+
+
+class Base(DeclarativeBase):
+    """Base of every mapped class."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime,
+        uuid.UUID: Uuid,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON,
+    }
+    __table_args__ = {  # noqa: RUF012
+        "mysql_engine": "InnoDB",
+        "mysql_charset": "utf8mb4",
+        "mysql_collate": TEXT_COLLATION,
+    }
+
+
+@cache
+def engine() -> AsyncEngine:
+    """Return the process's engine, made on first use. It doesn't connect."""
+    chosen = settings()
+    if chosen.database_url.startswith("sqlite"):
+        made = create_async_engine(chosen.database_url, hide_parameters=True, pool_size=chosen.database_pool_size)
+        event.listen(made.sync_engine, "connect", _prepare_sqlite)
+        event.listen(made.sync_engine, "begin", _begin_sqlite)
+        return made
+    return create_async_engine(
+        chosen.database_url,
+        hide_parameters=True,  # Parameters are people's data; errors and logs must not repeat them.
+        pool_size=chosen.database_pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,  # A frozen Lambda or a failover leaves dead connections; COM_PING is no SQL.
+        connect_args={"connect_timeout": 5, "charset": "utf8mb4"},
+    )
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # The driver's own implicit BEGIN is switched off, so that `_begin_sqlite` decides.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A transaction that reads and then writes would fail at once when another writer slips in between; taking
+    # the write lock at BEGIN makes it wait for `busy_timeout` instead.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether `error` says that the database is away, busy or read-only, rather than that we erred."""
+    if isinstance(error, PoolTimeout | OSError | TimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    number = error.orig.args[0] if error.orig and error.orig.args else None
+    if isinstance(number, str):  # SQLite has messages instead of numbers.
+        return not number.startswith(("no such", "near"))
+    return number not in _NOT_AN_OUTAGE
+
+
+@asynccontextmanager
+async def _outages_as_problems() -> AsyncIterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if is_outage(error):
+            raise DatabaseUnavailable from error
+        raise
+
+
+@asynccontextmanager
+async def reading() -> AsyncIterator[AsyncSession]:
+    """Open a session for reads alone: autocommitted, so no BEGIN and ROLLBACK travel with them."""
+    async with _outages_as_problems(), engine().connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+
+@asynccontextmanager
+async def writing() -> AsyncIterator[AsyncSession]:
+    """Open a session in one transaction: committed at the end, rolled back on any exception."""
+    async with _outages_as_problems(), AsyncSession(engine(), expire_on_commit=False, autoflush=False) as session:
+        async with session.begin():
+            yield session
+
+
+async def ping() -> None:
+    """Run the smallest statement; raise `DatabaseUnavailable` when it fails."""
+    async with _outages_as_problems(), engine().connect() as connection:
+        await _select_one(connection)
+
+
+async def _select_one(connection: AsyncConnection) -> None:
+    await connection.exec_driver_sql("SELECT 1")
+
+
+async def dispose() -> None:
+    """Close the pool, where there is one; the next use makes a new one."""
+    if engine.cache_info().currsize:
+        await engine().dispose()
+        engine.cache_clear()

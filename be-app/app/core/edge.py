@@ -1,0 +1,161 @@
+"""The outermost layers of a request's way: correlation id, headers, one log line; then the public cache."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core import context
+from app.core.errors import Problem
+from app.core.lazy import lazy_import
+
+# Valkey's client is imported by the first request that may be cached.
+cache: Any = lazy_import("app.core.cache")
+
+logger = logging.getLogger("app.access")
+
+SECURITY_HEADERS: Final = {
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    # Nothing is stored by browsers or proxies unless a route says otherwise (ASVS 14.3.2).
+    "cache-control": "no-store",
+}
+_COMPOSED: Final = "familycorp.composed"
+_ROUTE: Final = "familycorp.route"
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), None)
+
+
+class RequestContext:
+    """Gives every request its correlation id, every answer its headers, and the log one line for both."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        method = scope["method"]
+        request_id = context.accept_request_id(_header(scope, b"x-request-id"))
+        token = context.bind(request_id)
+        head = method == "HEAD"
+        if head:  # Answered as the GET it stands for, without the content (RFC 9110 §9.3.2).
+            scope["method"] = "GET"
+        status = 0
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["x-request-id"] = request_id
+                headers.add_vary_header("Origin")
+            elif head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_dressed)
+        finally:
+            logger.info(
+                "request",
+                extra={
+                    "method": method,
+                    "route": scope.get(_ROUTE) or getattr(scope.get("route"), "path", "-"),
+                    "status": status,
+                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                },
+            )
+            context.unbind(token)
+
+
+class UnhandledErrors:
+    """Turns an exception that nobody expected into a generic 500; the details go to the log alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+
+        async def note(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception:
+            logger.exception("unhandled_error")
+            if began or scope["type"] != "http":
+                raise
+            await Problem().response()(scope, receive, send)
+
+
+class PublicResponse(Response):
+    """An answer that any visitor may get, and therefore the cache may keep. Nothing else is ever kept."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Leave the answer to `PublicCache`, which stores and sends it."""
+        assert self.media_type  # noqa: S101 - every caller names one
+        scope[_COMPOSED].append(
+            cache.Entry.of(bytes(self.body), content_type=self.media_type, route=scope["route"].path)
+        )
+
+
+class PublicCache:
+    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`."""
+
+    def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:
+        self._app = app
+        self._prefixes = tuple(prefixes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._prefixes):
+            await self._app(scope, receive, send)
+            return
+        # The order of parameters means nothing; one entry serves all orders.
+        query = b"&".join(sorted(scope["query_string"].split(b"&")))
+        key = scope["path"].encode() + b"?" + query
+        found = await cache.lookup(key)
+        entry = found.entry
+        if entry is None:
+            composed: list[Any] = []
+            scope[_COMPOSED] = composed
+            await self._app(scope, receive, send)
+            if not composed:
+                return
+            entry = composed[0]
+            await cache.store(key, entry, found.epoch)
+        scope[_ROUTE] = entry.route.decode()
+        await _send_entry(entry, _header(scope, b"if-none-match"), send)
+
+
+async def _send_entry(entry: Any, if_none_match: str | None, send: Send) -> None:
+    headers = [(b"etag", entry.etag), (b"cache-control", b"public, no-cache")]
+    if if_none_match and _matches(if_none_match, entry.etag.decode()):
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers += [(b"content-type", entry.content_type), (b"content-length", str(len(entry.body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": entry.body})
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Compare weakly, as If-None-Match demands (RFC 9110 §13.1.2)."""
+    return if_none_match.strip() == "*" or etag in {
+        tag.strip().removeprefix("W/") for tag in if_none_match.split(",")
+    }

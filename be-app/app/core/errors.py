@@ -1,0 +1,231 @@
+"""Errors that own their status, stable code and OpenAPI entry: RFC 9457 problem documents."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.core.context import request_id
+
+
+class FieldError(BaseModel):
+    """One rule that one field of the request broke."""
+
+    field: str = Field(description="Where: `body.title`, `query.limit`, `header.If-Match`, …")
+    rule: str = Field(description="Stable name of the broken rule.")
+    message: str = Field(description="What the rule demands, for people.")
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error, served as `application/problem+json` (RFC 9457)."""
+
+    type: str = Field(description="URN that identifies the kind of problem.")
+    title: str = Field(description="What this kind of problem is, for people.")
+    status: int = Field(description="The HTTP status, repeated.")
+    code: str = Field(description="Stable name of the problem, for programs.")
+    detail: str | None = Field(None, description="What happened this time, and the mend where there is one.")
+    requestId: str = Field(description="The request's correlation id, as in `X-Request-ID`.")  # noqa: N815
+    errors: list[FieldError] | None = Field(None, description="The broken rules, where fields broke them.")
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's own name for it
+    """An error with a status and a stable code. Subclasses set the class attributes; raise them with a detail."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Iterable[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Render the problem document."""
+        return problem_response(
+            self.status, self.code, self.title, detail=self.detail, errors=self.errors, headers=self.headers
+        )
+
+
+class MalformedBody(Problem):
+    """The body can't be read at all."""
+
+    status, code, title = 400, "body_malformed", "The body can't be read"
+
+
+class Unauthenticated(Problem):
+    """Nobody is logged in."""
+
+    status, code, title = 401, "unauthenticated", "Log in first"
+
+
+class NotFound(Problem):
+    """There is no such thing, or none that this caller may see."""
+
+    status, code, title = 404, "not_found", "There is no such resource"
+
+
+class BodyTooLarge(Problem):
+    """The body exceeds the limit of the whole API."""
+
+    status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class PreconditionFailed(Problem):
+    """Somebody else changed the resource since the caller read it."""
+
+    status, code, title = 412, "precondition_failed", "The resource has changed meanwhile"
+
+
+class ValidationFailed(Problem):
+    """One or more fields break a rule."""
+
+    status, code, title = 422, "validation_failed", "The request breaks a rule"
+
+    @classmethod
+    def on(cls, field: str, rule: str, message: str) -> "ValidationFailed":
+        """Return the problem of a single field."""
+        return cls(errors=[FieldError(field=field, rule=rule, message=message)])
+
+
+class IdempotencyKeyReused(Problem):
+    """An `Idempotency-Key` came again with another request."""
+
+    status, code, title = 422, "idempotency_key_reused", "The idempotency key belongs to another request"
+
+
+class PreconditionRequired(Problem):
+    """A write that can race came without `If-Match`."""
+
+    status, code, title = 428, "precondition_required", "If-Match is required"
+
+
+class Unavailable(Problem):
+    """A store that this request needs doesn't answer; nothing was accepted."""
+
+    status, code, title = 503, "unavailable", "A service that this needs doesn't answer; try again"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": "5"})
+
+
+class DatabaseUnavailable(Unavailable):
+    """The relational database doesn't answer."""
+
+    code = "database_unavailable"
+
+
+class SnapshotsUnavailable(Unavailable):
+    """DynamoDB doesn't answer."""
+
+    code = "snapshots_unavailable"
+
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+def problem_response(
+    status: int,
+    code: str,
+    title: str,
+    *,
+    detail: str | None = None,
+    errors: Iterable[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Build the response of a problem; fields without a value are left out."""
+    document: dict[str, Any] = {
+        "type": f"urn:familycorp:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "requestId": request_id(),
+    }
+    if detail:
+        document["detail"] = detail
+    if broken := [e.model_dump() for e in errors]:
+        document["errors"] = broken
+    return Response(orjson.dumps(document), status, {"Cache-Control": "no-store", **(headers or {})}, PROBLEM_TYPE)
+
+
+def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of these problems, an example each."""
+    documented: dict[int | str, dict[str, Any]] = {}
+    for problem in problems:
+        entry = documented.setdefault(
+            problem.status,
+            {
+                "description": HTTPStatus(problem.status).phrase,
+                "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": {}}},
+            },
+        )
+        entry["content"][PROBLEM_TYPE]["examples"][problem.code] = {
+            "summary": problem.title,
+            "value": {
+                "type": f"urn:familycorp:problem:{problem.code}",
+                "title": problem.title,
+                "status": problem.status,
+                "code": problem.code,
+                "requestId": "0192f0c1-2b3c-7d4e-8f50-617283940a1b",
+            },
+        }
+    return documented
+
+
+def _validation_failed(error: RequestValidationError) -> Problem:
+    if any(e["type"] == "json_invalid" for e in error.errors()):
+        return MalformedBody("The body is not valid JSON.")
+    # Neither the input nor the context is repeated: they may hold personal data or what JSON can't carry.
+    return ValidationFailed(
+        errors=[
+            FieldError(
+                field=".".join(str(part) for part in e["loc"]),
+                rule=e["type"],
+                message=e["msg"].removeprefix("Value error, "),
+            )
+            for e in error.errors()
+        ]
+    )
+
+
+def _http_exception(error: HTTPException) -> Response:
+    """Dress an error that the framework raised (unknown route, wrong method, body limit) as a problem."""
+    known = {p.status: p for p in (MalformedBody, NotFound, BodyTooLarge)}.get(error.status_code)
+    if known:
+        return known(headers=error.headers).response()
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return problem_response(error.status_code, code, phrase, headers=error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem document."""
+
+    async def problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101 - narrows what the registration below guarantees
+        return error.response()
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return _validation_failed(error).response()
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        return _http_exception(error)
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,72 @@
+"""The table `…-events`: domain events for the stream's readers, and markers of what is due when.
+
+Nothing periodic may touch Aurora, or it never pauses. So whatever will need the database later (a scheduled post,
+an outbox that a crash left undrained) leaves a marker here, and the minute's function looks here alone.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from app.core import dynamodb
+from app.core.clock import new_id, now, timestamp
+from app.core.settings import settings
+
+RETENTION = timedelta(days=30)
+_DUE = "due"
+
+
+async def publish(aggregate: str, version: int, kind: str, data: dict[str, Any]) -> None:
+    """Put a domain event, once: its identity is what happened to which version of what."""
+    at = now()
+    item = {
+        "aggregate": aggregate,
+        "sequence": f"{version:012d}#{kind}",
+        "kind": kind,
+        "data": orjson.dumps(data).decode(),
+        "at": timestamp(at),
+        "expiresAt": int((at + RETENTION).timestamp()),
+    }
+    try:
+        await dynamodb.call(
+            "put_item",
+            TableName=settings().events_table,
+            Item=dynamodb.encode(item),
+            ConditionExpression="attribute_not_exists(aggregate)",
+        )
+    except dynamodb.ConditionFailed:
+        pass  # An earlier attempt got this far; the event is there.
+
+
+async def mark_due(at: datetime) -> str:
+    """Leave a marker that the database has work at `at`; return its name."""
+    marker = f"{timestamp(at)}#{new_id()}"
+    await dynamodb.call(
+        "put_item",
+        TableName=settings().events_table,
+        Item=dynamodb.encode({"aggregate": _DUE, "sequence": marker}),
+    )
+    return marker
+
+
+async def due_markers(at: datetime) -> list[str]:
+    """Return the markers that are due at `at`, oldest first."""
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().events_table,
+        KeyConditionExpression="aggregate = :due AND #s <= :now",
+        ExpressionAttributeNames={"#s": "sequence"},
+        ExpressionAttributeValues=dynamodb.encode({":due": _DUE, ":now": timestamp(at) + "~"}),
+        ConsistentRead=True,
+    )
+    return [dynamodb.decode(item)["sequence"] for item in found["Items"]]
+
+
+async def clear_due(marker: str) -> None:
+    """Remove a marker whose work is done; removing it twice is harmless."""
+    await dynamodb.call(
+        "delete_item",
+        TableName=settings().events_table,
+        Key=dynamodb.encode({"aggregate": _DUE, "sequence": marker}),
+    )

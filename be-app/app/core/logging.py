@@ -1,0 +1,49 @@
+"""JSON logs, one line an event, with Powertools' field names and the correlation id of the request in hand."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+
+from app.core.clock import now, timestamp
+from app.core.context import request_id
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object; what a call passes in `extra` becomes fields."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its line break."""
+        fields: dict[str, Any] = {
+            "timestamp": timestamp(now()),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "location": f"{record.name}:{record.lineno}",
+            "service": self._service,
+        }
+        if correlation := request_id():
+            fields["correlation_id"] = correlation
+        fields.update((k, v) for k, v in vars(record).items() if k not in _STANDARD)
+        if record.exc_info and record.exc_info[0]:
+            fields["exception_name"] = record.exc_info[0].__name__
+            fields["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(fields, default=str).decode()
+
+
+def configure(service: str, level: str) -> None:
+    """Send every logger of this process, uvicorn's too, to standard output as JSON."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter(service))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = name != "uvicorn.access"  # Our own access line says more.
+    logging.getLogger("botocore").setLevel("WARNING")

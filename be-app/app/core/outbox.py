@@ -1,0 +1,147 @@
+"""The transactional outbox: what a committed change still owes to the other stores.
+
+A transaction writes the change and, with `Transaction.emit`, a row that holds everything its effects need. Before
+the commit a marker is left in DynamoDB, so that a crash at any later point is found by the minute's function;
+after the commit the rows are drained in order: snapshot, event, cache, then the row, then the marker. Every effect
+can be repeated without harm, so drains may run side by side.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core import cache, dynamodb, events, snapshots
+from app.core.clock import now
+from app.core.context import request_id
+from app.core.database import Base, Key, reading, writing
+from app.core.errors import Unavailable
+from app.core.snapshots import Snapshot
+
+GRACE = timedelta(seconds=60)
+"""How long a committed change may stay undrained before the minute's function takes over."""
+
+_BATCH = 100
+
+logger = logging.getLogger(__name__)
+
+
+class OutboxRow(Base):
+    """One change and the effects it still owes."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    aggregate: Mapped[str] = mapped_column(Key(64))
+    version: Mapped[int]
+    kind: Mapped[str] = mapped_column(Key(64))
+    data: Mapped[dict[str, Any]]
+    snapshot: Mapped[dict[str, Any] | None]
+    correlation_id: Mapped[str] = mapped_column(Key(64))
+
+
+class Transaction:
+    """One unit of work: a session, and what it owes once committed."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+        self.owes = False
+        self.wakes_at: list[datetime] = []
+
+    def wake_at(self, at: datetime) -> None:
+        """Have the minute's function look at the database at `at`."""
+        self.wakes_at.append(at)
+
+    def emit(
+        self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
+    ) -> None:
+        """Owe an event, and the snapshot that goes with it; (`aggregate`, `version`, `kind`) is its identity."""
+        self.session.add(
+            OutboxRow(
+                aggregate=aggregate,
+                version=version,
+                kind=kind,
+                data=data,
+                snapshot=snapshot and snapshot._asdict(),
+                correlation_id=request_id(),
+            )
+        )
+        self.owes = True
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Transaction]:
+    """Run the block in one transaction; on success commit, then pay what it owes.
+
+    When DynamoDB can't take the marker nothing is committed and `SnapshotsUnavailable` is raised: what is accepted
+    must never depend on luck. When paying fails after the commit, the change stands and is paid later.
+    """
+    marker = None
+    async with writing() as session:
+        opened = Transaction(session)
+        yield opened
+        await session.flush()
+        for at in opened.wakes_at:
+            await events.mark_due(at)
+        if opened.owes:
+            marker = await events.mark_due(now() + GRACE)
+    if marker is not None:
+        try:
+            if await drain():
+                await events.clear_due(marker)
+        except Unavailable:
+            logger.warning("outbox_left_for_later", exc_info=True)
+
+
+async def drain() -> bool:
+    """Pay everything that is owed, in the order it was committed; return whether nothing is left.
+
+    A row that a store refuses keeps back later rows of its own aggregate only; an outage ends the drain.
+    """
+    while True:
+        async with reading() as session:
+            rows = (await session.scalars(select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH))).all()
+        if not rows:
+            return True
+        paid = await _pay_all(rows)
+        if any(row.snapshot for row in paid):
+            await cache.invalidate()
+        if paid:
+            async with writing() as session:
+                await session.execute(delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in paid])))
+        if len(paid) < len(rows):
+            return False
+        if len(rows) < _BATCH:
+            return True
+
+
+async def _pay_all(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    paid, stuck = [], set[str]()
+    for row in rows:
+        if row.aggregate in stuck:
+            continue
+        try:
+            await _pay(row)
+        except (Unavailable, dynamodb.Refused) as error:
+            logger.warning(
+                "outbox_effect_failed",
+                extra={"outbox_id": row.id, "kind": row.kind, "caused_by": row.correlation_id},
+                exc_info=True,
+            )
+            if isinstance(error, Unavailable):
+                break
+            stuck.add(row.aggregate)
+        else:
+            paid.append(row)
+    return paid
+
+
+async def _pay(row: OutboxRow) -> None:
+    if row.snapshot:
+        await snapshots.replace(Snapshot(**row.snapshot), row.version)
+    await events.publish(row.aggregate, row.version, row.kind, row.data)

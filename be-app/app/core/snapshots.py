@@ -1,0 +1,113 @@
+"""The table `…-posts`: what visitors are served from, so that the public site needs no database.
+
+An item is a published representation with a version. A newer version replaces an older one, never the reverse;
+what is withdrawn leaves a tombstone (its key, version and counters) behind, so it can't be resurrected.
+"""
+
+from typing import Any, NamedTuple
+
+from app.core import dynamodb
+from app.core.settings import settings
+
+KEY = "postId"
+
+
+class Snapshot(NamedTuple):
+    """A change of one item: the attributes it gets, and those it loses."""
+
+    key: str
+    attributes: dict[str, str | int]
+    absent: tuple[str, ...] = ()
+
+
+class Page(NamedTuple):
+    """Part of a list in an index: the cards, ready-made JSON, and where the next part starts."""
+
+    cards: list[str]
+    next: str | None
+
+
+async def replace(snapshot: Snapshot, version: int) -> bool:
+    """Apply a change, unless the item has this version or a newer one already.
+
+    Attributes that the change doesn't name (view counters) stay as they are. Returns whether the item changed.
+    """
+    values = {**snapshot.attributes, "version": version}
+    names = {f"#{n}": n for n in (*values, *snapshot.absent)}
+    update = "SET " + ", ".join(f"#{n} = :{n}" for n in values)
+    if snapshot.absent:
+        update += " REMOVE " + ", ".join(f"#{n}" for n in snapshot.absent)
+    try:
+        await dynamodb.call(
+            "update_item",
+            TableName=settings().posts_table,
+            Key=dynamodb.encode({KEY: snapshot.key}),
+            UpdateExpression=update,
+            ConditionExpression="attribute_not_exists(#version) OR #version < :version",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
+        )
+    except dynamodb.ConditionFailed:
+        return False
+    return True
+
+
+async def get(key: str) -> dict[str, Any] | None:
+    """Return an item, or None; read consistently, so that a publisher sees what was just published."""
+    found = await dynamodb.call(
+        "get_item", TableName=settings().posts_table, Key=dynamodb.encode({KEY: key}), ConsistentRead=True
+    )
+    return dynamodb.decode(found["Item"]) if "Item" in found else None
+
+
+async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
+    """Return the items of `index` whose hash key `name` is `value` (one page, 1 MB at most)."""
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().posts_table,
+        IndexName=index,
+        KeyConditionExpression="#k = :k",
+        ExpressionAttributeNames={"#k": name},
+        ExpressionAttributeValues=dynamodb.encode({":k": value}),
+    )
+    return [dynamodb.decode(item) for item in found["Items"]]
+
+
+async def newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:
+    """Return up to `limit` cards of one list, newest first, older than the sort key `before`: one Query."""
+    condition, values = "#k = :k", {":k": value}
+    names = {"#k": name}
+    if before is not None:
+        condition += " AND listedAt < :before"
+        values[":before"] = before
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().posts_table,
+        IndexName=index,
+        KeyConditionExpression=condition,
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues=dynamodb.encode(values),
+        ScanIndexForward=False,
+        Limit=limit + 1,
+    )
+    items = [dynamodb.decode(item) for item in found["Items"]]
+    more = len(items) > limit or "LastEvaluatedKey" in found
+    page = items[:limit]
+    return Page([item["card"] for item in page], page[-1]["listedAt"] if more and page else None)
+
+
+async def increment(key: str, counter: str) -> bool:
+    """Add one to a counter of a published item, atomically; return whether there is such an item."""
+    try:
+        await dynamodb.call(
+            "update_item",
+            TableName=settings().posts_table,
+            Key=dynamodb.encode({KEY: key}),
+            UpdateExpression="ADD #c :one",
+            ConditionExpression="attribute_exists(slug)",
+            ExpressionAttributeNames={"#c": counter},
+            ExpressionAttributeValues=dynamodb.encode({":one": 1}),
+        )
+    except dynamodb.ConditionFailed:
+        return False
+    return True

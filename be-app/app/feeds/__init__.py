@@ -1,0 +1,1 @@
+"""What feed readers and search engines follow: RSS, Atom and the sitemap."""

@@ -1,0 +1,41 @@
+"""Routes of feeds."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from app.core.edge import PublicResponse
+from app.core.errors import SnapshotsUnavailable, responses
+from app.core.lazy import lazy_import
+from app.feeds.schemas import FeedQuery
+
+if TYPE_CHECKING:
+    from app.feeds import service
+else:
+    service = lazy_import("app.feeds.service")
+
+public = APIRouter(prefix="/v1", tags=["feeds"])
+
+RSS, ATOM, XML = "application/rss+xml", "application/atom+xml", "application/xml"
+
+
+def _documented(media_type: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} | responses(SnapshotsUnavailable)
+
+
+@public.get("/feed.rss", response_class=Response, responses=_documented(RSS))
+async def rss_feed(query: Annotated[FeedQuery, Query()]) -> Response:
+    """Follow the newest posts by RSS 2.0."""
+    return PublicResponse(await service.rss(query), media_type=RSS)
+
+
+@public.get("/feed.atom", response_class=Response, responses=_documented(ATOM))
+async def atom_feed(query: Annotated[FeedQuery, Query()]) -> Response:
+    """Follow the newest posts by Atom."""
+    return PublicResponse(await service.atom(query), media_type=ATOM)
+
+
+@public.get("/sitemap.xml", response_class=Response, responses=_documented(XML))
+async def sitemap() -> Response:
+    """List every published post's address for search engines."""
+    return PublicResponse(await service.sitemap(), media_type=XML)

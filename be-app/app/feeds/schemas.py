@@ -1,0 +1,12 @@
+"""Requests for feeds."""
+
+from app.categories.schemas import CategorySlug
+from app.core.schema import Input
+from app.posts.schemas import Lang
+
+
+class FeedQuery(Input):
+    """Which posts a feed holds."""
+
+    lang: Lang = "ko"
+    category: CategorySlug | None = None

@@ -1,0 +1,107 @@
+"""Feeds and sitemap, made of the published snapshots."""
+
+from datetime import datetime
+from email.utils import format_datetime
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from app.core.settings import settings
+from app.feeds.schemas import FeedQuery
+from app.posts import snapshots
+from app.posts.schemas import Lang, PostCard, PostCards, PublicQuery
+
+_ATOM = "http://www.w3.org/2005/Atom"
+_SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
+_ENTRIES = 20
+_MAX_SITEMAP_URLS = 50_000  # sitemaps.org protocol
+_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
+
+ET.register_namespace("atom", _ATOM)
+
+
+def _address(post: PostCard) -> str:
+    return f"{settings().site_url}/{post.lang}/posts/{quote(post.slug)}"
+
+
+async def _newest(query: FeedQuery) -> list[PostCard]:
+    listed = await snapshots.listed(PublicQuery(lang=query.lang, category=query.category, limit=_ENTRIES))
+    return PostCards.model_validate_json(listed).items
+
+
+def _latest(posts: list[PostCard]) -> datetime:
+    return max((post.updated_at for post in posts), default=datetime.fromisoformat("1970-01-01T00:00:00Z"))
+
+
+def _child(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
+    element = ET.SubElement(parent, tag, attributes)
+    element.text = text
+    return element
+
+
+def _bytes(root: ET.Element, default_namespace: str | None = None) -> bytes:
+    made: bytes = ET.tostring(root, "utf-8", xml_declaration=True, default_namespace=default_namespace)
+    return made
+
+
+async def rss(query: FeedQuery) -> bytes:
+    """Return the newest posts as RSS 2.0."""
+    posts = await _newest(query)
+    root = ET.Element("rss", version="2.0")
+    channel = _child(root, "channel")
+    _child(channel, "title", _NAMES[query.lang])
+    _child(channel, "link", f"{settings().site_url}/{query.lang}")
+    _child(channel, "description", _NAMES[query.lang])
+    _child(channel, "language", query.lang)
+    _child(channel, "lastBuildDate", format_datetime(_latest(posts)))
+    for post in posts:
+        item = _child(channel, "item")
+        _child(item, "title", post.title)
+        _child(item, "link", _address(post))
+        _child(item, "guid", f"urn:uuid:{post.id}", isPermaLink="false")
+        _child(item, "pubDate", format_datetime(post.published_at))
+        _child(item, "category", post.category)
+        _child(item, "description", post.excerpt)
+    return _bytes(root)
+
+
+async def atom(query: FeedQuery) -> bytes:
+    """Return the newest posts as Atom (RFC 4287)."""
+    posts = await _newest(query)
+    home = f"{settings().site_url}/{query.lang}"
+    root = ET.Element(f"{{{_ATOM}}}feed")
+    _child(root, f"{{{_ATOM}}}id", home)
+    _child(root, f"{{{_ATOM}}}title", _NAMES[query.lang])
+    _child(root, f"{{{_ATOM}}}link", href=home)
+    _child(root, f"{{{_ATOM}}}updated", _latest(posts).isoformat())
+    author = _child(root, f"{{{_ATOM}}}author")
+    _child(author, f"{{{_ATOM}}}name", _NAMES[query.lang])
+    for post in posts:
+        entry = _child(root, f"{{{_ATOM}}}entry")
+        _child(entry, f"{{{_ATOM}}}id", f"urn:uuid:{post.id}")
+        _child(entry, f"{{{_ATOM}}}title", post.title)
+        _child(entry, f"{{{_ATOM}}}link", href=_address(post))
+        _child(entry, f"{{{_ATOM}}}published", post.published_at.isoformat())
+        _child(entry, f"{{{_ATOM}}}updated", post.updated_at.isoformat())
+        _child(entry, f"{{{_ATOM}}}category", term=post.category)
+        _child(entry, f"{{{_ATOM}}}summary", post.excerpt)
+    return _bytes(root, _ATOM)
+
+
+async def sitemap() -> bytes:
+    """Return every published post's address (sitemaps.org protocol)."""
+    root = ET.Element(f"{{{_SITEMAP}}}urlset")
+    urls = 0
+    for lang in _NAMES:
+        cursor = None
+        while urls < _MAX_SITEMAP_URLS:
+            listed = await snapshots.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
+            page = PostCards.model_validate_json(listed)
+            for post in page.items[: _MAX_SITEMAP_URLS - urls]:
+                url = _child(root, f"{{{_SITEMAP}}}url")
+                _child(url, f"{{{_SITEMAP}}}loc", _address(post))
+                _child(url, f"{{{_SITEMAP}}}lastmod", post.updated_at.isoformat())
+                urls += 1
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    return _bytes(root, _SITEMAP)

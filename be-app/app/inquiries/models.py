@@ -1,0 +1,38 @@
+"""The table of inquiries."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base, Key, LongText
+
+NEW = "new"
+
+
+class Inquiry(Base):
+    """A message from a visitor, and how far the staff got with it."""
+
+    __tablename__ = "inquiries"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    company: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(100))
+    email: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(LongText)
+    referral: Mapped[str] = mapped_column(String(100))
+    consented_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(Key(12))
+    note: Mapped[str] = mapped_column(LongText)
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    __table_args__ = (
+        CheckConstraint("status IN ('new', 'in_progress', 'done')", name="status"),
+        Index("ix_inquiries_status_id", "status", "id"),
+        Base.__table_args__,
+    )

@@ -1,0 +1,79 @@
+"""Routes of inquiries."""
+
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.auth.subject import Subject
+from app.authz.guard import require
+from app.core.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    NotFound,
+    SnapshotsUnavailable,
+    ValidationFailed,
+    responses,
+)
+from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.lazy import lazy_import
+from app.inquiries.schemas import (
+    InquiryCards,
+    InquiryCreate,
+    InquiryOut,
+    InquiryQuery,
+    InquiryReceipt,
+    InquiryUpdate,
+)
+
+if TYPE_CHECKING:
+    from app.inquiries import service
+else:
+    service = lazy_import("app.inquiries.service")
+
+public = APIRouter(prefix="/v1/inquiries", tags=["inquiries"])
+editorial = APIRouter(prefix="/v1/editor/inquiries", tags=["editorial: inquiries"])
+
+InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
+
+
+@public.post(
+    "",
+    status_code=201,
+    responses=responses(ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, SnapshotsUnavailable),
+)
+async def send_inquiry(body: InquiryCreate, idempotency_key: IdempotencyKey = None) -> InquiryReceipt:
+    """Send the contact form."""
+    return await service.receive(body, idempotency_key)
+
+
+@editorial.get("", responses=responses(DatabaseUnavailable))
+async def list_inquiries(
+    _: Annotated[Subject, require("inquiry:list")], query: Annotated[InquiryQuery, Query()]
+) -> InquiryCards:
+    """List inquiries, newest first."""
+    return await service.listed(query)
+
+
+@editorial.get("/{inquiry_id}", responses=responses(NotFound, DatabaseUnavailable))
+async def read_inquiry(
+    _: Annotated[Subject, require("inquiry:read")], inquiry_id: InquiryId, response: Response
+) -> InquiryOut:
+    """Read an inquiry, with the ETag that its update must quote."""
+    inquiry = await service.read(inquiry_id)
+    response.headers["ETag"] = etag(inquiry.version)
+    return inquiry
+
+
+@editorial.put("/{inquiry_id}", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+async def update_inquiry(
+    actor: Annotated[Subject, require("inquiry:update")],
+    inquiry_id: InquiryId,
+    body: InquiryUpdate,
+    if_match: IfMatch,
+    response: Response,
+) -> InquiryOut:
+    """Set an inquiry's status and note."""
+    inquiry = await service.update(inquiry_id, body, if_match, actor)
+    response.headers["ETag"] = etag(inquiry.version)
+    return inquiry

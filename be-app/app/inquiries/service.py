@@ -1,0 +1,93 @@
+"""Rules of inquiries."""
+
+import logging
+import uuid
+
+from sqlalchemy.orm.exc import StaleDataError
+
+from app.audit import service as audit
+from app.auth.subject import Subject
+from app.core import idempotency, outbox, pagination
+from app.core.clock import new_id, now
+from app.core.database import reading
+from app.core.errors import NotFound, PreconditionFailed
+from app.inquiries import repository
+from app.inquiries.models import NEW, Inquiry
+from app.inquiries.schemas import (
+    InquiryCard,
+    InquiryCards,
+    InquiryCreate,
+    InquiryOut,
+    InquiryQuery,
+    InquiryReceipt,
+    InquiryUpdate,
+)
+
+logger = logging.getLogger(__name__)
+
+
+async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
+    """Keep a visitor's inquiry; with an idempotency key, once."""
+    if request.website:
+        # A robot is told what a visitor is told, so that it learns nothing.
+        logger.info("inquiry_honeypot")
+        return InquiryReceipt(id=new_id())
+
+    async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
+        at = now()
+        transaction.session.add(
+            Inquiry(
+                id=inquiry_id,
+                **request.model_dump(exclude={"consent", "website"}),
+                consented_at=at,
+                status=NEW,
+                note="",
+                created_at=at,
+                updated_at=at,
+            )
+        )
+        audit.record(transaction.session, "visitor", "inquiry.received", f"inquiry:{inquiry_id}")
+        transaction.emit(f"inquiry:{inquiry_id}", 1, "inquiry.received", {"inquiryId": str(inquiry_id)})
+
+    return InquiryReceipt(id=await idempotency.create_once("inquiries", key, request, write))
+
+
+async def listed(query: InquiryQuery) -> InquiryCards:
+    """Return a page of inquiries, newest first."""
+    async with reading() as session:
+        found = await repository.page(
+            session, status=query.status, before=pagination.decode_id(query.cursor), limit=query.limit + 1
+        )
+    page = found[: query.limit]
+    return InquiryCards(
+        items=[InquiryCard.model_validate(inquiry) for inquiry in page],
+        next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
+    )
+
+
+async def read(inquiry_id: uuid.UUID) -> InquiryOut:
+    """Return one inquiry."""
+    async with reading() as session:
+        inquiry = await repository.by_id(session, inquiry_id)
+    if inquiry is None:
+        raise NotFound
+    return InquiryOut.model_validate(inquiry)
+
+
+async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, actor: Subject) -> InquiryOut:
+    """Record how far the staff got."""
+    async with outbox.transaction() as transaction:
+        inquiry = await repository.by_id(transaction.session, inquiry_id)
+        if inquiry is None:
+            raise NotFound
+        if inquiry.version != expected:
+            raise PreconditionFailed(f"The inquiry is at version {inquiry.version}; read it again.")
+        inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, now()
+        audit.record(
+            transaction.session, actor.id, "inquiry.updated", f"inquiry:{inquiry_id}", status=request.status
+        )
+        try:
+            await transaction.session.flush()
+        except StaleDataError:
+            raise PreconditionFailed from None
+        return InquiryOut.model_validate(inquiry)

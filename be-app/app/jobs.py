@@ -1,0 +1,35 @@
+"""Work that no request starts: once a minute in Lambda, every second by `app.worker` on a developer's machine."""
+
+import logging
+
+from app.core import context, events
+from app.core.clock import new_id, now
+from app.core.lazy import lazy_import
+
+# An idle minute must import, connect to and ask nothing but DynamoDB.
+posts = lazy_import("app.posts.service")
+outbox = lazy_import("app.core.outbox")
+
+logger = logging.getLogger(__name__)
+
+
+async def run_due() -> bool:
+    """Do what is due: publish scheduled posts, drain the outbox. Return whether anything was.
+
+    Markers are removed only once all work that they may stand for is done, so a failure is tried again.
+    """
+    token = context.bind(str(new_id()))
+    try:
+        at = now()
+        markers = await events.due_markers(at)
+        if not markers:
+            return False
+        published = await posts.publish_due(at)
+        drained = await outbox.drain()
+        if published and drained:
+            for marker in markers:
+                await events.clear_due(marker)
+        logger.info("due_work_done", extra={"markers": len(markers), "complete": published and drained})
+        return True
+    finally:
+        context.unbind(token)

@@ -1,0 +1,1 @@
+"""News, notices and everything else that is written for the site."""

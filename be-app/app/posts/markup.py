@@ -1,0 +1,64 @@
+"""Markdown to HTML that is safe to show, and to the plain text that search reads."""
+
+import html
+import re
+import unicodedata
+from functools import cache
+
+import nh3
+from markdown_it import MarkdownIt
+
+# What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
+_TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p",
+    "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}, "code": {"class"}}
+_BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|blockquote|pre|td|th|tr)>|<br ?/?>|<hr ?/?>")
+_BLANKS = re.compile(r"\s+")
+_NOT_IN_SLUG = re.compile(r"[^a-z0-9가-힣]+")
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def to_html(markdown: str) -> str:
+    """Render Markdown and sanitise the result (ammonia's rules: no script, no event handler, no odd URL scheme)."""
+    return nh3.clean(
+        _markdown().render(markdown),
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto", "tel"},
+        link_rel="noopener noreferrer",
+    )
+
+
+def to_text(rendered: str) -> str:
+    """Return the words of rendered HTML, blocks kept apart, white space folded."""
+    spaced = _BLOCK_END.sub(" ", rendered)
+    return _BLANKS.sub(" ", html.unescape(nh3.clean(spaced, tags=set()))).strip()
+
+
+def excerpt(markdown: str, length: int = 200) -> str:
+    """Return the beginning of a text in Markdown as plain text, cut at a word where one ends near."""
+    text = to_text(to_html(markdown[: 10 * length]))
+    if len(text) <= length:
+        return text
+    cut = text[:length]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[length // 2 :] else cut) + "…"
+
+
+def fold(text: str) -> str:
+    """Normalise text for comparison in search: compatibility forms and case folded, white space too."""
+    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())).strip()
+
+
+def slugify(title: str) -> str:
+    """Make a slug of a title; empty when the title has no letter or digit that slugs may hold."""
+    ascii_marks_dropped = "".join(
+        c for c in unicodedata.normalize("NFKD", title) if not unicodedata.combining(c)
+    )
+    folded = unicodedata.normalize("NFC", ascii_marks_dropped).casefold()
+    return _NOT_IN_SLUG.sub("-", folded).strip("-")[:80].strip("-")

@@ -1,0 +1,66 @@
+"""Tables of posts."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base, Key, LongText
+
+SearchText = Text().with_variant(MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
+
+DRAFT, SCHEDULED, PUBLISHED, ARCHIVED = "draft", "scheduled", "published", "archived"
+
+
+class Post(Base):
+    """A post: its address, its state, and which of its revisions is current and which is public."""
+
+    __tablename__ = "posts"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(Key(120), unique=True)
+    lang: Mapped[str] = mapped_column(Key(2))
+    category: Mapped[str] = mapped_column(ForeignKey("categories.slug"))
+    translation_key: Mapped[uuid.UUID]
+    state: Mapped[str] = mapped_column(Key(12))
+    version: Mapped[int] = mapped_column()
+    revision: Mapped[int]
+    published_revision: Mapped[int | None]
+    first_published_at: Mapped[datetime | None]
+    scheduled_at: Mapped[datetime | None]
+    created_by: Mapped[str] = mapped_column(Key(64))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    # What visitors may find: the case-folded text of the public revision, empty while there is none. It lives in
+    # this row so that publishing needs no further statement; it is never loaded with a post.
+    search_text: Mapped[str | None] = mapped_column(SearchText, deferred=True)
+
+    # Every UPDATE names the version that was read and raises it; a stale one changes nothing and is noticed.
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    __table_args__ = (
+        CheckConstraint(f"state IN ('{DRAFT}', '{SCHEDULED}', '{PUBLISHED}', '{ARCHIVED}')", name="state"),
+        UniqueConstraint("translation_key", "lang"),
+        Index("ix_posts_state_first_published_at_id", "state", "first_published_at", "id"),
+        Index("ix_posts_state_scheduled_at", "state", "scheduled_at"),
+        Base.__table_args__,
+    )
+
+
+class PostRevision(Base):
+    """What a post said at one time. Revisions are only ever added."""
+
+    __tablename__ = "post_revisions"
+
+    post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    title: Mapped[str] = mapped_column(String(200))
+    excerpt: Mapped[str] = mapped_column(String(500))
+    body: Mapped[str] = mapped_column(LongText)
+    tags: Mapped[list[Any]]
+    thumbnail: Mapped[dict[str, Any] | None]
+    attachments: Mapped[list[Any]]
+    created_by: Mapped[str] = mapped_column(Key(64))
+    created_at: Mapped[datetime]

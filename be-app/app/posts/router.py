@@ -1,0 +1,207 @@
+"""Routes of posts."""
+
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.auth.subject import Subject
+from app.authz.guard import require
+from app.core.edge import PublicResponse
+from app.core.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    NotFound,
+    SnapshotsUnavailable,
+    ValidationFailed,
+    responses,
+)
+from app.core.lazy import lazy_import
+from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
+from app.posts.schemas import (
+    EditorialCards,
+    EditorialPost,
+    EditorialQuery,
+    PostCards,
+    PostCreate,
+    PostUpdate,
+    PublicPost,
+    PublicQuery,
+    Revision,
+    RevisionCards,
+    RevisionDiff,
+    Schedule,
+    SearchQuery,
+)
+
+if TYPE_CHECKING:
+    from app.posts import service, snapshots
+else:
+    service = lazy_import("app.posts.service")
+    snapshots = lazy_import("app.posts.snapshots")
+
+public = APIRouter(prefix="/v1", tags=["posts"])
+editorial = APIRouter(prefix="/v1/editor/posts", tags=["editorial: posts"])
+
+JSON = "application/json"
+IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
+PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
+RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+STORES = responses(DatabaseUnavailable, SnapshotsUnavailable)
+
+
+@public.get("/posts", response_model=PostCards, responses=responses(SnapshotsUnavailable))
+async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
+    """List published posts of one language, newest first."""
+    return PublicResponse(await snapshots.listed(query), media_type=JSON)
+
+
+@public.get("/posts/{id_or_slug}", response_model=PublicPost, responses=responses(NotFound, SnapshotsUnavailable))
+async def read_post(id_or_slug: IdOrSlug) -> Response:
+    """Read one published post."""
+    return PublicResponse(await snapshots.page(id_or_slug), media_type=JSON)
+
+
+@public.post("/posts/{post_id}/views", status_code=204, responses=responses(NotFound, SnapshotsUnavailable))
+async def count_view(post_id: PostId) -> None:
+    """Count one view of a published post. Reading alone counts nothing: a GET changes nothing."""
+    await snapshots.count_view(post_id)
+
+
+@public.get("/search", response_model=PostCards, responses=responses(DatabaseUnavailable))
+async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
+    """Find published posts that hold every given word, newest first."""
+    return PublicResponse(await service.search(query), media_type=JSON)
+
+
+def _answer(response: Response, post: EditorialPost) -> EditorialPost:
+    response.headers["ETag"] = etag(post.version)
+    return post
+
+
+@editorial.get("", responses=responses(DatabaseUnavailable))
+async def list_all_posts(
+    _: Annotated[Subject, require("post:list")], query: Annotated[EditorialQuery, Query()]
+) -> EditorialCards:
+    """List posts in any state, newest first."""
+    return await service.listed(query)
+
+
+@editorial.post(
+    "",
+    status_code=201,
+    responses=responses(SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable),
+)
+async def create_post(
+    actor: Annotated[Subject, require("post:create")],
+    body: PostCreate,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> EditorialPost:
+    """Write a new draft."""
+    post = _answer(response, await service.create(body, idempotency_key, actor))
+    response.headers["Location"] = f"/v1/editor/posts/{post.id}"
+    return post
+
+
+@editorial.get("/{post_id}", responses=responses(NotFound, DatabaseUnavailable))
+async def read_any_post(
+    _: Annotated[Subject, require("post:read-any")], post_id: PostId, response: Response
+) -> EditorialPost:
+    """Read a post in any state, with the ETag that every change of it must quote."""
+    return _answer(response, await service.read(post_id))
+
+
+@editorial.put(
+    "/{post_id}",
+    responses=CONFLICTS | responses(NotFound, SlugTaken, SlugFixed, TranslationExists, DatabaseUnavailable),
+)
+async def update_post(
+    actor: Annotated[Subject, require("post:update")],
+    post_id: PostId,
+    body: PostUpdate,
+    if_match: IfMatch,
+    response: Response,
+) -> EditorialPost:
+    """Write a new revision. The public keeps reading the published one until the post is published again."""
+    return _answer(response, await service.update(post_id, body, if_match, actor))
+
+
+@editorial.get("/{post_id}/preview", responses=responses(NotFound, DatabaseUnavailable))
+async def preview_post(_: Annotated[Subject, require("post:preview")], post_id: PostId) -> PublicPost:
+    """Read the current revision as visitors would."""
+    return await service.preview(post_id)
+
+
+@editorial.post("/{post_id}/publish", responses=CONFLICTS | STORES | responses(NotFound, StateForbids))
+async def publish_post(
+    actor: Annotated[Subject, require("post:publish")], post_id: PostId, if_match: IfMatch, response: Response
+) -> EditorialPost:
+    """Make the current revision public."""
+    return _answer(response, await service.publish(post_id, if_match, actor))
+
+
+@editorial.post("/{post_id}/schedule", responses=CONFLICTS | STORES | responses(NotFound, StateForbids))
+async def schedule_post(
+    actor: Annotated[Subject, require("post:schedule")],
+    post_id: PostId,
+    body: Schedule,
+    if_match: IfMatch,
+    response: Response,
+) -> EditorialPost:
+    """Have a draft published at a future time."""
+    return _answer(response, await service.schedule(post_id, body.publish_at, if_match, actor))
+
+
+@editorial.post("/{post_id}/unpublish", responses=CONFLICTS | STORES | responses(NotFound))
+async def unpublish_post(
+    actor: Annotated[Subject, require("post:unpublish")], post_id: PostId, if_match: IfMatch, response: Response
+) -> EditorialPost:
+    """Take a published, scheduled or archived post back to a draft."""
+    return _answer(response, await service.unpublish(post_id, if_match, actor))
+
+
+@editorial.post("/{post_id}/archive", responses=CONFLICTS | STORES | responses(NotFound))
+async def archive_post(
+    actor: Annotated[Subject, require("post:archive")], post_id: PostId, if_match: IfMatch, response: Response
+) -> EditorialPost:
+    """Put a post away."""
+    return _answer(response, await service.archive(post_id, if_match, actor))
+
+
+@editorial.get("/{post_id}/revisions", responses=responses(NotFound, DatabaseUnavailable))
+async def list_revisions(_: Annotated[Subject, require("post:read-any")], post_id: PostId) -> RevisionCards:
+    """List a post's revisions, newest first."""
+    return await service.history(post_id)
+
+
+@editorial.get("/{post_id}/revisions/{number}", responses=responses(NotFound, DatabaseUnavailable))
+async def read_revision(
+    _: Annotated[Subject, require("post:read-any")], post_id: PostId, number: RevisionNumber
+) -> Revision:
+    """Read one revision."""
+    return await service.revision(post_id, number)
+
+
+@editorial.get("/{post_id}/revisions/{number}/diff", responses=responses(NotFound, DatabaseUnavailable))
+async def diff_revisions(
+    _: Annotated[Subject, require("post:read-any")],
+    post_id: PostId,
+    number: RevisionNumber,
+    against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with.")],
+) -> RevisionDiff:
+    """Compare a revision with another."""
+    return await service.diff(post_id, number, against)
+
+
+@editorial.post("/{post_id}/revisions/{number}/restore", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+async def restore_revision(
+    actor: Annotated[Subject, require("post:update")],
+    post_id: PostId,
+    number: RevisionNumber,
+    if_match: IfMatch,
+    response: Response,
+) -> EditorialPost:
+    """Make an earlier revision's content the newest revision."""
+    return _answer(response, await service.restore(post_id, number, if_match, actor))

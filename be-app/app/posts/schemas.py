@@ -1,0 +1,201 @@
+"""Requests and answers about posts."""
+
+import uuid
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from app.categories.schemas import CategorySlug
+from app.core.pagination import Cursor, Limit
+from app.core.schema import Input, Instant, Line, Model, Text
+from app.uploads.schemas import AttachmentReference
+
+Lang = Literal["ko", "en"]
+State = Literal["draft", "scheduled", "published", "archived"]
+Slug = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9가-힣]+(-[a-z0-9가-힣]+)*$", min_length=1, max_length=120),
+    Field(
+        description="Lower-case letters, Hangul syllables, digits and single hyphens.",
+        examples=["2026-3분기-실적"],
+    ),
+]
+Title = Annotated[Line, Field(min_length=1, max_length=200, examples=["2026년 3분기 실적 안내"])]
+Excerpt = Annotated[Line, Field(max_length=500)]
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("duplicate_items", "must not name anything twice")
+    return values
+
+
+class PostContent(Input):
+    """What a revision holds."""
+
+    title: Title
+    excerpt: Excerpt = Field("", description="Summary for lists; left empty, the body's beginning serves.")
+    body: Text = Field(max_length=100_000, description="Markdown (CommonMark with tables).", examples=["## 요약\n\n매출이 늘었습니다."])
+    tags: Annotated[list[Annotated[Line, Field(min_length=1, max_length=50)]], AfterValidator(_distinct)] = Field(
+        default=[], max_length=20, examples=[["실적", "IR"]]
+    )
+    thumbnail: uuid.UUID | None = Field(None, description="Id of an uploaded image.")
+    attachments: list[uuid.UUID] = Field(default=[], max_length=20, description="Ids of uploaded files.")
+
+
+class PostUpdate(PostContent):
+    """A post's whole new content: it becomes the next revision."""
+
+    slug: Slug | None = Field(None, description="Part of the address; left out, it is kept, or made from the title.")
+    category: CategorySlug
+    translation_of: uuid.UUID | None = Field(None, description="A post that this one translates.")
+
+
+class PostCreate(PostUpdate):
+    """A new draft."""
+
+    lang: Lang
+
+
+class Schedule(Input):
+    """When to publish."""
+
+    publish_at: Instant = Field(description="A future instant, with its offset.", examples=["2027-01-04T09:00:00+09:00"])
+
+
+class PostCard(Model):
+    """A published post in a list."""
+
+    id: uuid.UUID
+    slug: Slug
+    lang: Lang
+    category: CategorySlug
+    title: Title
+    excerpt: str
+    tags: list[str]
+    thumbnail: AttachmentReference | None
+    published_at: Instant
+    updated_at: Instant
+
+
+class Translation(Model):
+    """The same post in another language."""
+
+    lang: Lang
+    slug: Slug
+    title: Title
+
+
+class PublicPost(PostCard):
+    """A published post as visitors read it."""
+
+    html: str = Field(description="The body as sanitised HTML.")
+    attachments: list[AttachmentReference]
+    view_count: int = Field(description="How often it was viewed; may lag by the cache's lifetime.")
+    translations: list[Translation]
+
+
+class PostCards(Model):
+    """A page of published posts, newest first."""
+
+    items: list[PostCard]
+    next_cursor: str | None = Field(description="Gives the next page; null on the last.")
+
+
+class EditorialCard(Model):
+    """A post in an editor's list."""
+
+    id: uuid.UUID
+    slug: Slug
+    lang: Lang
+    category: CategorySlug
+    state: State
+    version: int
+    revision: int
+    published_revision: int | None
+    first_published_at: Instant | None
+    scheduled_at: Instant | None
+    translation_key: uuid.UUID = Field(description="Shared by the translations of one post.")
+    created_by: str
+    created_at: Instant
+    updated_at: Instant
+    title: str
+
+
+class EditorialPost(EditorialCard):
+    """A post as an editor sees it, with its current revision."""
+
+    excerpt: str
+    body: str
+    tags: list[str]
+    thumbnail: AttachmentReference | None
+    attachments: list[AttachmentReference]
+
+
+class EditorialCards(Model):
+    """A page of posts in any state, newest first."""
+
+    items: list[EditorialCard]
+    next_cursor: str | None
+
+
+class RevisionCard(Model):
+    """A revision in a post's history."""
+
+    number: int
+    title: str
+    created_by: str
+    created_at: Instant
+
+
+class Revision(RevisionCard):
+    """What a post said at one time."""
+
+    excerpt: str
+    body: str
+    tags: list[str]
+    thumbnail: AttachmentReference | None
+    attachments: list[AttachmentReference]
+
+
+class RevisionCards(Model):
+    """A post's history, newest first."""
+
+    items: list[RevisionCard]
+
+
+class RevisionDiff(Model):
+    """What changed between two revisions."""
+
+    before: int
+    after: int
+    unified: str = Field(description="Unified diff of title, excerpt, tags and body; empty when nothing changed.")
+
+
+class PublicQuery(Input):
+    """Which published posts to list."""
+
+    lang: Lang = Field("ko", description="Language of the posts.")
+    category: CategorySlug | None = None
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class SearchQuery(PublicQuery):
+    """What to search for."""
+
+    q: Annotated[Line, Field(min_length=1, max_length=100)] = Field(
+        description="Words, all of which must occur; a Korean word is found inside longer words.",
+        examples=["실적"],
+    )
+
+
+class EditorialQuery(Input):
+    """Which posts to list for an editor."""
+
+    state: State | None = None
+    lang: Lang | None = None
+    category: CategorySlug | None = None
+    limit: Limit = 20
+    cursor: Cursor = None

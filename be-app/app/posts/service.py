@@ -1,0 +1,416 @@
+"""Rules of posts: writing, revising, and what becomes public when."""
+
+import difflib
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
+
+from app.audit import service as audit
+from app.auth.subject import SYSTEM, Subject
+from app.core import idempotency, outbox, pagination
+from app.core.clock import now, timestamp
+from app.core.database import reading
+from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
+from app.core.snapshots import Snapshot
+from app.posts import markup, repository, snapshots
+from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
+from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
+from app.posts.schemas import (
+    EditorialCard,
+    EditorialCards,
+    EditorialPost,
+    EditorialQuery,
+    PostCard,
+    PostContent,
+    PostCreate,
+    PostUpdate,
+    PublicPost,
+    Revision,
+    RevisionCard,
+    RevisionCards,
+    RevisionDiff,
+    SearchQuery,
+)
+from app.uploads import repository as uploads
+from app.uploads.schemas import AttachmentReference
+
+MAX_HTML_BYTES = 250_000
+"""A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
+
+_DUE_BATCH = 100
+
+
+# -- writing ----------------------------------------------------------------------------------------------------
+
+
+async def create(request: PostCreate, key: str | None, actor: Subject) -> EditorialPost:
+    """Write a new draft; with an idempotency key, once."""
+
+    async def write(transaction: outbox.Transaction, post_id: uuid.UUID) -> None:
+        session, at = transaction.session, now()
+        post = Post(
+            id=post_id,
+            slug=request.slug or _slug_for(request.title, post_id),
+            lang=request.lang,
+            category=request.category,
+            translation_key=post_id,
+            state=DRAFT,
+            revision=1,
+            published_revision=None,
+            first_published_at=None,
+            scheduled_at=None,
+            created_by=actor.id,
+            created_at=at,
+            updated_at=at,
+        )
+        await _relate(session, post, request)
+        revision = await _revise(session, post, request, actor, at)
+        session.add(post)
+        await _flush(session)
+        session.add(revision)
+        audit.record(session, actor.id, "post.created", f"post:{post_id}")
+
+    return await read(await idempotency.create_once(f"posts:{actor.id}", key, request, write))
+
+
+async def update(post_id: uuid.UUID, request: PostUpdate, expected: int, actor: Subject) -> EditorialPost:
+    """Write a new revision of a post. What is public stays as it is until the post is published again."""
+    async with outbox.transaction() as transaction:
+        session = transaction.session
+        post, _ = await _open(session, post_id, expected)
+        if request.slug and request.slug != post.slug:
+            if post.first_published_at:
+                raise SlugFixed
+            post.slug = request.slug
+        post.category = request.category
+        await _relate(session, post, request)
+        return await _next_revision(session, post, request, actor, "post.updated")
+
+
+async def restore(post_id: uuid.UUID, number: int, expected: int, actor: Subject) -> EditorialPost:
+    """Make an earlier revision's content the newest revision."""
+    async with outbox.transaction() as transaction:
+        session = transaction.session
+        post, _ = await _open(session, post_id, expected)
+        old = await repository.revision(session, post_id, number)
+        if old is None:
+            raise NotFound
+        content = PostContent(
+            title=old.title,
+            excerpt=old.excerpt,
+            body=old.body,
+            tags=old.tags,
+            thumbnail=old.thumbnail and old.thumbnail["id"],
+            attachments=[a["id"] for a in old.attachments],
+        )
+        return await _next_revision(session, post, content, actor, "post.restored", restored=number)
+
+
+async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
+    """Make the current revision public."""
+    async with outbox.transaction() as transaction:
+        post, revision = await _open(transaction.session, post_id, expected)
+        _forbid(post, ARCHIVED)
+        await _publish(transaction, post, revision, actor, now())
+        return _editorial(post, revision)
+
+
+async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subject) -> EditorialPost:
+    """Have a draft's current revision published at a future time."""
+    if at <= now():
+        raise ValidationFailed.on("body.publishAt", "in_the_past", "must be in the future")
+    async with outbox.transaction() as transaction:
+        post, revision = await _open(transaction.session, post_id, expected)
+        _forbid(post, PUBLISHED, ARCHIVED)
+        post.state, post.scheduled_at = SCHEDULED, at
+        await _step(transaction, post, actor, "post.scheduled", at=timestamp(at))
+        transaction.wake_at(at)
+        return _editorial(post, revision)
+
+
+async def unpublish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
+    """Take a post back to a draft, whatever it was."""
+    return await _withdraw(post_id, expected, actor, DRAFT, "post.unpublished")
+
+
+async def archive(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
+    """Put a post away: not public, not in the way."""
+    return await _withdraw(post_id, expected, actor, ARCHIVED, "post.archived")
+
+
+async def publish_due(at: datetime) -> bool:
+    """Publish scheduled posts whose time has come by `at`, each in a transaction; return whether none is left."""
+    async with reading() as session:
+        due = await repository.due(session, at, _DUE_BATCH)
+    for post_id in due:
+        async with outbox.transaction() as transaction:
+            found = await repository.current(transaction.session, post_id)
+            # Somebody may have published or withdrawn it since; then the scheduler has nothing to do.
+            if found and found[0].state == SCHEDULED and found[0].scheduled_at and found[0].scheduled_at <= at:
+                await _publish(transaction, *found, SYSTEM, found[0].scheduled_at)
+    return len(due) < _DUE_BATCH
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+async def read(post_id: uuid.UUID) -> EditorialPost:
+    """Return a post in whatever state, with its current revision."""
+    async with reading() as session:
+        return _editorial(*await _found(session, post_id))
+
+
+async def listed(query: EditorialQuery) -> EditorialCards:
+    """Return a page of posts in any state, newest first."""
+    before = pagination.decode_id(query.cursor)
+    async with reading() as session:
+        found = await repository.page(
+            session,
+            state=query.state,
+            lang=query.lang,
+            category=query.category,
+            before=before,
+            limit=query.limit + 1,
+        )
+    page = found[: query.limit]
+    return EditorialCards(
+        items=[EditorialCard.model_validate({**_columns(post), "title": title}) for post, title in page],
+        next_cursor=pagination.encode(str(page[-1][0].id)) if len(found) > query.limit else None,
+    )
+
+
+async def preview(post_id: uuid.UUID) -> PublicPost:
+    """Return a post's current revision as visitors would read it."""
+    async with reading() as session:
+        post, revision = await _found(session, post_id)
+    return _public(post, revision, post.first_published_at or now())
+
+
+async def history(post_id: uuid.UUID) -> RevisionCards:
+    """Return a post's revisions, newest first."""
+    async with reading() as session:
+        found = await repository.history(session, post_id)
+    if not found:
+        raise NotFound
+    return RevisionCards(items=[RevisionCard.model_validate(row) for row in found])
+
+
+async def revision(post_id: uuid.UUID, number: int) -> Revision:
+    """Return one revision."""
+    async with reading() as session:
+        return Revision.model_validate(await _revision(session, post_id, number))
+
+
+async def diff(post_id: uuid.UUID, number: int, against: int) -> RevisionDiff:
+    """Compare two revisions of a post line by line."""
+    async with reading() as session:
+        before, after = await _revision(session, post_id, against), await _revision(session, post_id, number)
+    lines = difflib.unified_diff(
+        _lines(before), _lines(after), f"revision {against}", f"revision {number}", lineterm=""
+    )
+    return RevisionDiff(before=against, after=number, unified="\n".join(lines))
+
+
+async def search(query: SearchQuery) -> bytes:
+    """Return a page of published posts that hold every word, as JSON."""
+    before = pagination.decode_timed(query.cursor)
+    async with reading() as session:
+        found = await repository.search(
+            session,
+            markup.fold(query.q).split(),
+            lang=query.lang,
+            category=query.category,
+            before=before,
+            limit=query.limit + 1,
+        )
+    page = [PostCard.model_validate(_card(post, revision, post.first_published_at)) for post, revision in found]
+    more = len(page) > query.limit
+    page = page[: query.limit]
+    return snapshots.cards([snapshots.card(post) for post in page], snapshots.sort_key(page[-1]) if more else None)
+
+
+# -- how ---------------------------------------------------------------------------------------------------------
+
+
+async def _found(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostRevision]:
+    found = await repository.current(session, post_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def _open(session: AsyncSession, post_id: uuid.UUID, expected: int) -> tuple[Post, PostRevision]:
+    post, revision = await _found(session, post_id)
+    if post.version != expected:
+        raise PreconditionFailed(f"The post is at version {post.version}; read it again.")
+    return post, revision
+
+
+async def _revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRevision:
+    found = await repository.revision(session, post_id, number)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _forbid(post: Post, *states: str) -> None:
+    if post.state in states:
+        raise StateForbids(f"The post is {post.state}; unpublish it first.")
+
+
+async def _flush(session: AsyncSession) -> None:
+    """Send the changes; translate what another editor's commit made impossible."""
+    try:
+        await session.flush()
+    except StaleDataError:
+        raise PreconditionFailed from None
+    except IntegrityError as error:
+        reason = str(error.orig).lower()
+        if "foreign key" in reason:
+            raise ValidationFailed.on("body.category", "unknown_category", "must be an existing category") from None
+        if "translation_key" in reason:
+            raise TranslationExists from None
+        raise SlugTaken from None
+
+
+async def _relate(session: AsyncSession, post: Post, request: PostUpdate) -> None:
+    """Put a post into the group of the post that it translates; alone, it is a group of its own."""
+    if request.translation_of is None:
+        post.translation_key = post.id
+        return
+    found = await repository.current(session, request.translation_of)
+    if found is None or found[0].id == post.id:
+        raise ValidationFailed.on("body.translationOf", "unknown_post", "must be the id of another post")
+    post.translation_key = found[0].translation_key
+
+
+async def _revise(
+    session: AsyncSession, post: Post, content: PostContent, actor: Subject, at: datetime
+) -> PostRevision:
+    """Make the row of a post's newest revision."""
+    wanted = [*content.attachments, *([content.thumbnail] if content.thumbnail else [])]
+    known = await uploads.by_ids(session, wanted)
+    for field, ids in (("thumbnail", [content.thumbnail]), ("attachments", content.attachments)):
+        if any(i is not None and i not in known for i in ids):
+            raise ValidationFailed.on(f"body.{field}", "unknown_upload", "must name completed uploads")
+
+    def reference(upload: uuid.UUID) -> dict[str, Any]:
+        return AttachmentReference.model_validate(known[upload]).model_dump(mode="json")
+
+    if len(markup.to_html(content.body).encode()) > MAX_HTML_BYTES:
+        raise ValidationFailed.on("body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes")
+    return PostRevision(
+        post_id=post.id,
+        number=post.revision,
+        title=content.title,
+        excerpt=content.excerpt,
+        body=content.body,
+        tags=content.tags,
+        thumbnail=content.thumbnail and reference(content.thumbnail),
+        attachments=[reference(a) for a in content.attachments],
+        created_by=actor.id,
+        created_at=at,
+    )
+
+
+async def _next_revision(
+    session: AsyncSession, post: Post, content: PostContent, actor: Subject, action: str, **detail: Any
+) -> EditorialPost:
+    post.revision += 1
+    post.updated_at = now()
+    revision = await _revise(session, post, content, actor, post.updated_at)
+    await _flush(session)
+    session.add(revision)
+    audit.record(session, actor.id, action, f"post:{post.id}", revision=post.revision, **detail)
+    return _editorial(post, revision)
+
+
+async def _publish(
+    transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
+) -> None:
+    post.state, post.scheduled_at = PUBLISHED, None
+    post.published_revision = post.revision
+    post.first_published_at = post.first_published_at or at
+    public = _public(post, revision, post.first_published_at)
+    words = (public.title, public.excerpt, *public.tags, markup.to_text(public.html))
+    post.search_text = markup.fold(" ".join(words))
+    snapshot = snapshots.published(public, post.translation_key)
+    await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
+
+
+async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, state: str, action: str) -> EditorialPost:
+    async with outbox.transaction() as transaction:
+        post, revision = await _open(transaction.session, post_id, expected)
+        was_public = post.state == PUBLISHED
+        post.state, post.scheduled_at, post.published_revision, post.search_text = state, None, None, None
+        await _step(transaction, post, actor, action, snapshots.withdrawn(post.id) if was_public else None)
+        return _editorial(post, revision)
+
+
+async def _step(
+    transaction: outbox.Transaction,
+    post: Post,
+    actor: Subject,
+    action: str,
+    snapshot: Snapshot | None = None,
+    **detail: Any,
+) -> None:
+    """Record a change of state, and owe its event and snapshot."""
+    post.updated_at = now()
+    await _flush(transaction.session)
+    audit.record(transaction.session, actor.id, action, f"post:{post.id}", **detail)
+    if snapshot:
+        data = {"postId": str(post.id), "slug": post.slug, "lang": post.lang, "category": post.category}
+        transaction.emit(f"post:{post.id}", post.version, action, data, snapshot)
+
+
+def _slug_for(title: str, post_id: uuid.UUID) -> str:
+    # The id's last digits are random; two posts of one title get different addresses without asking anybody.
+    return "-".join(part for part in (markup.slugify(title), post_id.hex[-6:]) if part)
+
+
+_COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n != "title"]
+
+
+def _columns(post: Post) -> dict[str, Any]:
+    return {name: getattr(post, name) for name in _COLUMNS}
+
+
+def _content(revision: PostRevision) -> dict[str, Any]:
+    names = ("title", "excerpt", "body", "tags", "thumbnail", "attachments")
+    return {name: getattr(revision, name) for name in names}
+
+
+def _editorial(post: Post, revision: PostRevision) -> EditorialPost:
+    return EditorialPost.model_validate({**_columns(post), **_content(revision)})
+
+
+def _card(post: Post, revision: PostRevision, published_at: datetime | None) -> dict[str, Any]:
+    return {
+        **_columns(post),
+        **_content(revision),
+        "excerpt": revision.excerpt or markup.excerpt(revision.body),
+        "published_at": published_at,
+        "updated_at": revision.created_at,
+    }
+
+
+def _public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    return PublicPost.model_validate(
+        {
+            **_card(post, revision, published_at),
+            "html": markup.to_html(revision.body),
+            "view_count": 0,
+            "translations": [],
+        }
+    )
+
+
+def _lines(revision: PostRevision) -> list[str]:
+    head = (f"title: {revision.title}", f"excerpt: {revision.excerpt}", f"tags: {', '.join(revision.tags)}", "")
+    return [*head, *revision.body.splitlines()]

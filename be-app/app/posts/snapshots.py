@@ -1,0 +1,110 @@
+"""What visitors are served: a post as it is published to DynamoDB, and reading it back.
+
+Nothing here imports the database; a visitor's request never opens a connection to it.
+"""
+
+import uuid
+from typing import Any
+
+import orjson
+
+from app.core import pagination, snapshots
+from app.core.errors import NotFound
+from app.core.snapshots import Snapshot
+from app.posts.schemas import PostCard, PublicPost, PublicQuery
+
+_PUBLIC_ATTRIBUTES = ("slug", "lang", "categoryLang", "listedAt", "translationKey", "title", "card", "page")
+
+
+def sort_key(post: PostCard) -> str:
+    """Return where a post stands in lists."""
+    return pagination.timed_key(post.published_at, post.id)
+
+
+def card(post: PostCard) -> str:
+    """Return a post's card as JSON."""
+    return orjson.dumps(post.model_dump(mode="json", by_alias=True, include=_CARD_FIELDS)).decode()
+
+
+_CARD_FIELDS = set(PostCard.model_fields)
+
+
+def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
+    """Return the change that makes `post` public."""
+    page = post.model_dump(mode="json", by_alias=True, exclude={"view_count", "translations"})
+    return Snapshot(
+        str(post.id),
+        {
+            "slug": post.slug,
+            "lang": post.lang,
+            "categoryLang": f"{post.category}#{post.lang}",
+            "listedAt": sort_key(post),
+            "translationKey": str(translation_key),
+            "title": post.title,
+            "card": card(post),
+            "page": orjson.dumps(page).decode(),
+        },
+    )
+
+
+def withdrawn(post_id: uuid.UUID) -> Snapshot:
+    """Return the change that takes a post from the public."""
+    return Snapshot(str(post_id), {}, _PUBLIC_ATTRIBUTES)
+
+
+async def listed(query: PublicQuery) -> bytes:
+    """Return a page of cards as JSON: one DynamoDB query."""
+    after = pagination.decode_timed(query.cursor)
+    before = after and pagination.timed_key(*after)
+    if query.category is None:
+        page = await snapshots.newest("byLang", "lang", query.lang, before=before, limit=query.limit)
+    else:
+        hash_key = f"{query.category}#{query.lang}"
+        page = await snapshots.newest("byCategory", "categoryLang", hash_key, before=before, limit=query.limit)
+    return cards(page.cards, page.next)
+
+
+def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
+    """Put ready-made cards into one JSON document, without parsing them."""
+    return orjson.dumps(
+        {"items": [orjson.Fragment(card) for card in ready_made], "nextCursor": pagination.encode(next_sort_key)}
+    )
+
+
+async def page(id_or_slug: str) -> bytes:
+    """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
+    post_id = _as_id(id_or_slug)
+    if post_id is None:
+        found = await snapshots.equal("bySlug", "slug", id_or_slug)
+        if not found:
+            raise NotFound
+        post_id = found[0][snapshots.KEY]
+    item = await snapshots.get(post_id)
+    if item is None or "page" not in item:
+        raise NotFound
+    document: dict[str, Any] = orjson.loads(item["page"])
+    document["viewCount"] = item.get("views", 0)
+    document["translations"] = await _translations(item)
+    return orjson.dumps(document)
+
+
+async def _translations(item: dict[str, Any]) -> list[dict[str, str]]:
+    siblings = await snapshots.equal("byTranslation", "translationKey", item["translationKey"])
+    return [
+        {name: sibling[name] for name in ("lang", "slug", "title")}
+        for sibling in siblings
+        if sibling[snapshots.KEY] != item[snapshots.KEY]
+    ]
+
+
+async def count_view(post_id: uuid.UUID) -> None:
+    """Add one view; raise `NotFound` for anything that is not public now."""
+    if not await snapshots.increment(str(post_id), "views"):
+        raise NotFound
+
+
+def _as_id(text: str) -> str | None:
+    try:
+        return str(uuid.UUID(text)) if len(text) == 36 else None
+    except ValueError:
+        return None

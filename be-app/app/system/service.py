@@ -1,0 +1,45 @@
+"""Asking each store for a sign of life."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from app.core import cache, database, dynamodb
+from app.core.settings import settings
+from app.system.schemas import Dependency, Readiness
+
+_DEADLINE_S = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+async def _dynamodb() -> None:
+    await dynamodb.call("describe_table", TableName=settings().posts_table)
+
+
+async def _probe(name: str, ask: Callable[[], Awaitable[None]]) -> Dependency:
+    started = time.perf_counter()
+    try:
+        await asyncio.wait_for(ask(), _DEADLINE_S)
+    except Exception:  # noqa: BLE001 - whatever goes wrong, the answer is that it doesn't answer
+        logger.warning("dependency_down", extra={"dependency": name}, exc_info=True)
+        return Dependency(status="down", latency_ms=None)
+    return Dependency(status="ok", latency_ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+async def readiness() -> Readiness:
+    """Probe every store at once; each has three seconds."""
+    names = ("database", "dynamodb", "cache")
+    database_state, dynamodb_state, cache_state = await asyncio.gather(
+        _probe(names[0], database.ping),
+        _probe(names[1], _dynamodb),
+        _probe(names[2], cache.ping) if settings().cache_url else _off(),
+    )
+    dependencies = dict(zip(names, (database_state, dynamodb_state, cache_state), strict=True))
+    degraded = any(d.status == "down" for d in dependencies.values())
+    return Readiness(status="degraded" if degraded else "ok", dependencies=dependencies)
+
+
+async def _off() -> Dependency:
+    return Dependency(status="off", latency_ms=None)

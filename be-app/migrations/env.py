@@ -1,0 +1,47 @@
+"""Alembic's environment: migrates the database that the settings name."""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection
+
+from app.core.database import engine
+
+# Every module with mapped classes, so that their tables are known.
+import app.audit.models  # noqa: F401
+import app.categories.models  # noqa: F401
+import app.core.idempotency  # noqa: F401
+import app.core.outbox  # noqa: F401
+import app.inquiries.models  # noqa: F401
+import app.posts.models  # noqa: F401
+import app.uploads.models  # noqa: F401
+from app.core.database import Base
+
+_SEARCH = "post_search"  # The full-text index and its shadow tables are each database's own; migrations make them.
+
+
+def _include(_: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
+    return not (reflected and compare_to is None and name and _SEARCH in name and kind in {"table", "index"})
+
+
+def _run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        include_object=_include,
+        compare_type=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _migrate() -> None:
+    async with engine().connect() as connection:
+        await connection.run_sync(_run)
+        await connection.commit()
+    await engine().dispose()
+
+
+asyncio.run(_migrate())

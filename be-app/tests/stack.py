@@ -1,0 +1,174 @@
+"""The application on real stores, as processes on loopback, and a client of it."""
+
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from familycorp_ops.provision import provision
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.process import LOOPBACK, Process, Server, clean_environment, http_ok
+from familycorp_ops.servers.valkey import Valkey
+
+from app.core.settings import Settings
+
+BE_APP = Path(__file__).parents[1]
+EDITOR = {"X-Test-Subject": "editor-1"}
+
+
+class Application(Server):
+    """One process of the instrumented application."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self._settings = environment
+        super().__init__("application", directory=directory, log=directory / f"app-{uuid.uuid4().hex[:6]}.log")
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        module = ["instrumented:app", "--app-dir", str(Path(__file__).parent)]
+        return [sys.executable, "-m", "uvicorn", *module, "--port", str(self.port), "--no-access-log"]
+
+    def environment(self) -> dict[str, str]:
+        return clean_environment(**CREDENTIALS, **self._settings)
+
+    def is_ready(self) -> bool:
+        return http_ok(self.port, "/health")
+
+
+class Stack:
+    """An environment of its own: a database, tables and a cache, and application processes on them."""
+
+    def __init__(
+        self,
+        directory: Path,
+        ministack: MiniStack,
+        valkey: Valkey,
+        database_url: str | None = None,
+        valkey_database: int = 0,
+    ) -> None:
+        self.directory = directory
+        self.ministack = ministack
+        self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
+        self.database_url = database_url or f"sqlite+aiosqlite:///{directory}/content.db"
+        self.processes: list[Application] = []
+        # The environment's name makes the tables' names, so each stack takes a region of its own instead:
+        # the emulator keeps regions apart as AWS does.
+        self.region = f"test-{uuid.uuid4().hex[:8]}-1"
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The settings of every process of this stack."""
+        values = {
+            "ENV": "test",
+            "DATABASE_URL": self.database_url,
+            "DATABASE_POOL_SIZE": "10",
+            "AWS_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.ministack.url,
+            "CACHE_URL": self.cache_url,
+            "CORS_ORIGINS": "https://www.familycorp.example",
+        }
+        return {f"FAMILYCORP_{name}": value for name, value in values.items()}
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {k.removeprefix("FAMILYCORP_").lower(): v for k, v in self.environment.items()}
+        )
+
+    def prepare(self) -> Self:
+        """Create tables and migrate."""
+        provision(self.settings)
+        self.run("-m", "familycorp_ops", "db", "upgrade")
+        return self
+
+    def run(self, *arguments: str, **environment: str) -> None:
+        """Run Python with this stack's settings until it ends; raise when it fails."""
+        log = self.directory / "run.log"
+        process = Process(
+            "python",
+            [sys.executable, *arguments],
+            environment=clean_environment(**CREDENTIALS, **self.environment, **environment),
+            cwd=BE_APP,
+            log=log,
+        )
+        process.spawn()
+        if process.wait(60):
+            raise AssertionError(process.tail(40))
+
+    def run_due(self) -> None:
+        """Do what the minute's function does."""
+        self.run("-c", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
+
+    def start(self, **environment: str) -> Application:
+        """Start one more process of the application."""
+        application = Application(self.environment | environment, self.directory)
+        application.start()
+        self.processes.append(application)
+        return application
+
+    @contextmanager
+    def client(self, application: Application | None = None, **options: Any) -> Iterator[httpx.Client]:
+        """Open a client of a process, by default the first."""
+        chosen = application or self.processes[0]
+        with httpx.Client(base_url=chosen.url, trust_env=False, timeout=30, **options) as client:
+            yield client
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def draft(client: httpx.Client, **content: Any) -> httpx.Response:
+    """Write a draft with sensible content; return the answer."""
+    unique = uuid.uuid4().hex[:8]
+    body = {
+        "lang": "ko",
+        "category": "news",
+        "slug": f"post-{unique}",
+        "title": f"소식 {unique}",
+        "body": "본문입니다.",
+        **content,
+    }
+    return client.post("/v1/editor/posts", json=body, headers=EDITOR)
+
+
+def act(client: httpx.Client, post: dict[str, Any], step: str, body: Any = None) -> httpx.Response:
+    """Take an editorial step on the version of `post`."""
+    headers = {**EDITOR, "If-Match": f'"{post["version"]}"'}
+    return client.post(f"/v1/editor/posts/{post['id']}/{step}", json=body, headers=headers)
+
+
+def published(client: httpx.Client, **content: Any) -> dict[str, Any]:
+    """Write and publish a post; return it as the editor sees it."""
+    post = draft(client, **content)
+    assert post.status_code == 201, post.text
+    answer = act(client, post.json(), "publish")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def make_category(client: httpx.Client, slug: str) -> None:
+    """Create a category, unless there is one."""
+    answer = client.post(
+        "/v1/editor/categories", json={"slug": slug, "name": {"ko": slug, "en": slug}}, headers=EDITOR
+    )
+    assert answer.status_code in {201, 409}, answer.text
+
+

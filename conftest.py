@@ -1,0 +1,3 @@
+"""Loads the fixtures that every test of the repository may use."""
+
+pytest_plugins = ["familycorp_ops.pytest_servers"]

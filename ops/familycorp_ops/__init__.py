@@ -1,0 +1,1 @@
+"""The operator's tools behind the `familycorp` command: never deployed, and never imported by `app`."""

@@ -1,0 +1,117 @@
+"""Creates in an emulator what Terraform creates in AWS: tables and the bucket."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from app.core.settings import Settings
+
+CARD: Final = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["card"]}
+"""List pages need nothing but the card: what a list shows of a post."""
+
+LINK: Final = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["slug", "lang", "title"]}
+"""What a post shows of its translations."""
+
+POSTS_INDEXES: Final[Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]] = (
+    ("byLang", ("lang", "listedAt"), CARD),
+    ("byCategory", ("categoryLang", "listedAt"), CARD),
+    ("bySlug", ("slug",), {"ProjectionType": "KEYS_ONLY"}),
+    ("byTranslation", ("translationKey",), LINK),
+)
+"""Name, keys (hash, then range) and projection of each global secondary index of the posts table."""
+
+
+def provision(settings: Settings) -> list[str]:
+    """Create what is missing of tables and bucket, and return the names of what was created.
+
+    Raises `ValueError` without an emulator's address: in AWS itself these things are Terraform's.
+    """
+    if settings.aws_endpoint_url is None:
+        raise ValueError(
+            "FAMILYCORP_AWS_ENDPOINT_URL isn't set: in AWS itself, Terraform creates tables and buckets"
+        )
+
+    # These cost 0.1 s that whoever only asks for `--help` needn't spend.
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.session import get_session  # noqa: PLC0415
+
+    session = get_session()
+
+    def client(service: str) -> Any:
+        return session.create_client(
+            service,
+            region_name=settings.aws_region,
+            endpoint_url=settings.aws_endpoint_url,
+            # An emulator's address may come with any environment: never send a real key there.
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - not a secret.
+            config=Config(connect_timeout=5, read_timeout=10, s3={"addressing_style": "path"}),
+        )
+
+    dynamodb, s3 = client("dynamodb"), client("s3")
+    steps: list[Callable[[], str | None]] = [
+        lambda: _posts(dynamodb, settings.posts_table),
+        lambda: _events(dynamodb, settings.events_table),
+        lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region),
+    ]
+    try:
+        with ThreadPoolExecutor(len(steps)) as pool:
+            return [name for name in pool.map(lambda step: step(), steps) if name]
+    finally:
+        dynamodb.close()
+        s3.close()
+
+
+def _posts(dynamodb: Any, name: str) -> str | None:
+    attributes = sorted({"postId", *(key for _, keys, _ in POSTS_INDEXES for key in keys)})
+    indexes = [
+        {"IndexName": index, "KeySchema": _keys(*keys), "Projection": projection}
+        for index, keys, projection in POSTS_INDEXES
+    ]
+    return _table(dynamodb, name, attributes, KeySchema=_keys("postId"), GlobalSecondaryIndexes=indexes)
+
+
+def _events(dynamodb: Any, name: str) -> str | None:
+    keys = ("aggregate", "sequence")
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    created = _table(dynamodb, name, keys, KeySchema=_keys(*keys), StreamSpecification=stream)
+    # A run that was interrupted may have left the table without its TTL; to set it twice is an error.
+    state = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
+    if state == "DISABLED":
+        ttl = {"Enabled": True, "AttributeName": "expiresAt"}
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
+    return created
+
+
+def _bucket(s3: Any, name: str, region: str) -> str | None:
+    created: str | None = None
+    try:
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+        created = name
+    except s3.exceptions.BucketAlreadyOwnedByYou:
+        pass
+    blocked = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
+    return created
+
+
+def _table(dynamodb: Any, name: str, attributes: Sequence[str], **definition: Any) -> str | None:
+    created: str | None = None
+    try:
+        dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in attributes],
+            **definition,
+        )
+        created = name
+    except dynamodb.exceptions.ResourceInUseException:
+        pass
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    return created
+
+
+def _keys(*names: str) -> list[dict[str, str]]:
+    return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=False)]

@@ -1,0 +1,71 @@
+"""Pytest fixtures: real servers on loopback, started when a test first asks and stopped with the session.
+
+Every worker of pytest-xdist is a session and has servers of its own. Tests share them, so each makes itself
+room (a database, a table prefix, a key prefix); one that stops, kills or suspends a server starts its own:
+`with Valkey() as valkey: …`.
+
+Where a server isn't installed its tests are skipped, unless the variable `REQUIRE_SERVERS` (names of
+fixtures, separated by commas) says that it must be there, as in CI.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+
+from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
+from familycorp_ops.servers.mariadb import MariaDB
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.mysql import MySQL
+from familycorp_ops.servers.process import NotInstalledError, Server
+from familycorp_ops.servers.valkey import Valkey
+
+S = TypeVar("S", bound=Server)
+
+
+def pytest_configure() -> None:
+    """Free the tests from the developer's own AWS and FamilyCorp settings, and from proxies for loopback."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "FAMILYCORP_"))]:
+        del os.environ[name]
+    os.environ |= {**CREDENTIALS, "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+
+
+def _running(server: S, fixture: str) -> Iterator[S]:
+    try:
+        with server:
+            yield server
+    except NotInstalledError as error:
+        if fixture in os.environ.get("REQUIRE_SERVERS", "").split(","):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """Valkey, which writes nothing to disk."""
+    yield from _running(Valkey(), "valkey")
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[MiniStack]:
+    """MiniStack without tables or buckets: `provision(settings)` creates those that `settings` names."""
+    yield from _running(MiniStack(), "ministack")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[DynamoDBLocal]:
+    """DynamoDB Local, where `DYNAMODB_LOCAL` names its directory."""
+    yield from _running(DynamoDBLocal(), "dynamodb_local")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """MariaDB; `create_database(name)` returns the SQLAlchemy URL of an empty database."""
+    yield from _running(MariaDB(), "mariadb")
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySQL]:
+    """MySQL itself; `create_database(name)` returns the SQLAlchemy URL of an empty database."""
+    yield from _running(MySQL(), "mysql")
