@@ -1,0 +1,259 @@
+"""`make bench`: what we claim about speed, measured against peers in one run, as ratios.
+
+Machines differ and are noisy, so every figure stands beside a peer's from the same run: the programs take turns,
+round by round, and the median of the rounds' ratios counts. Exits with 1 when a bar is missed.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import psutil
+from familycorp_ops.provision import provision
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, free_port, http_ok
+from familycorp_ops.servers.valkey import Valkey
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+
+HERE = Path(__file__).parent
+PATH = "/v1/posts?lang=ko&limit=20"
+CONNECTIONS = 8
+POSTS = 200
+PEER_KEY = "bench:list"
+
+
+class Sample(NamedTuple):
+    """One round of one program."""
+
+    per_second: float
+    cpu_us: float
+
+
+class Bar(NamedTuple):
+    """A claim: a ratio that must not pass its limit."""
+
+    claim: str
+    ratio: float
+    limit: float
+    at_least: bool
+
+    @property
+    def held(self) -> bool:
+        """Whether the claim holds."""
+        return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
+
+
+def _serve(name: str, target: str, environment: Mapping[str, str], directory: Path) -> tuple[Process, int]:
+    port = free_port()
+    options = ["--app-dir", str(HERE), "--port", str(port), "--no-access-log", "--log-level", "warning"]
+    process = Process(
+        name,
+        [sys.executable, "-m", "uvicorn", target, *options],
+        environment=clean_environment(**CREDENTIALS, **environment),
+        log=directory / f"{name}.log",
+        ready=lambda: http_ok(port, PATH),
+    )
+    process.start()
+    return process, port
+
+
+def _load(port: int, seconds: float) -> tuple[int, float]:
+    command = [sys.executable, str(HERE / "load.py"), str(port), PATH, str(CONNECTIONS), str(seconds)]
+    count, took = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, timeout=10 * seconds + 30
+    ).stdout.split()
+    return int(count), float(took)
+
+
+def _sample(process: Process, port: int, seconds: float) -> Sample:
+    watched = psutil.Process(process.pid)
+    before = watched.cpu_times()
+    count, took = _load(port, seconds)
+    after = watched.cpu_times()
+    cpu = after.user + after.system - before.user - before.system
+    return Sample(count / took, cpu / count * 1e6)
+
+
+async def _fill() -> None:
+    # Imported here, once the environment names this run's stores.
+    from app.auth.subject import SYSTEM
+    from app.categories import service as categories
+    from app.categories.schemas import CategoryCreate, LocalisedName
+    from app.posts import service as posts
+    from app.posts.schemas import PostCreate
+
+    await categories.create(CategoryCreate(slug="news", name=LocalisedName(ko="소식", en="News")), SYSTEM)
+    for number in track(range(POSTS), description="Publishing posts"):
+        made = await posts.create(
+            PostCreate(
+                lang="ko",
+                category="news",
+                slug=f"post-{number}",
+                title=f"{number}번째 소식: 올해의 실적과 내년의 계획",
+                excerpt="매출과 영업이익이 함께 늘었고, 내년에는 새 공장을 짓습니다. " * 3,
+                body="## 요약\n\n매출이 **늘었습니다**. 자세한 내용은 아래 표와 같습니다.\n\n" * 10,
+                tags=["실적", "IR"],
+            ),
+            None,
+            SYSTEM,
+        )
+        await posts.publish(made.id, made.version, SYSTEM)
+
+
+def _import_ratio(runs: int) -> tuple[float, float, float]:
+    """Return the milliseconds of importing FastAPI and ours, and the median ratio of their pairs."""
+    clock = "import time; t = time.perf_counter(); import {}; print((time.perf_counter() - t) * 1000)"
+    with tempfile.TemporaryDirectory() as bytecode:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = bytecode
+
+        def took(module: str) -> float:
+            command = [sys.executable, "-c", clock.format(module)]
+            return float(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+
+        for module in ("fastapi", "app.main"):
+            took(module)  # The first import compiles.
+        pairs = [(took("fastapi"), took("app.main")) for _ in track(range(runs), description="Importing")]
+    return (
+        statistics.median(p[0] for p in pairs),
+        statistics.median(p[1] for p in pairs),
+        statistics.median(p[1] / p[0] for p in pairs),
+    )
+
+
+def _measure(rounds: int, seconds: float, directory: Path) -> dict[str, list[Sample]]:
+    with MiniStack() as ministack, Valkey() as valkey:
+        database = f"sqlite+aiosqlite:///{directory}/bench.db"
+        ours = {
+            "FAMILYCORP_ENV": "test",
+            "FAMILYCORP_DATABASE_URL": database,
+            "FAMILYCORP_AWS_ENDPOINT_URL": ministack.url,
+        }
+        cached = ours | {"FAMILYCORP_CACHE_URL": valkey.url}
+        os.environ |= CREDENTIALS | cached
+        from app.core.settings import settings
+
+        provision(settings())
+        subprocess.run([sys.executable, "-m", "familycorp_ops", "db", "upgrade"], check=True, capture_output=True)
+        asyncio.run(_fill())
+        for name in cached:
+            del os.environ[name]  # Each server gets its own.
+
+        servers: dict[str, tuple[Process, int]] = {}
+        try:
+            servers["ours, cached"] = _serve("cached", "app.main:app", cached, directory)
+            servers["ours, uncached"] = _serve("uncached", "app.main:app", ours, directory)
+            body = httpx.get(f"http://{LOOPBACK}:{servers['ours, cached'][1]}{PATH}", trust_env=False).content
+            (directory / "body.json").write_bytes(body)
+            _put(valkey.url, PEER_KEY, body)
+            peer = {
+                "BENCH_BODY": str(directory / "body.json"),
+                "BENCH_REDIS": valkey.url,
+                "BENCH_KEY": PEER_KEY,
+                "BENCH_DATABASE": database,
+            }
+            servers["Starlette, bytes"] = _serve("bare", "peers:bare", peer, directory)
+            servers["Starlette, one Redis GET"] = _serve("redis", "peers:from_redis", peer, directory)
+            servers["FastAPI + SQLAlchemy list"] = _serve("plain", "peers:plain", peer, directory)
+            for process, port in servers.values():
+                _sample(process, port, seconds / 4)
+            samples: dict[str, list[Sample]] = {name: [] for name in servers}
+            for _ in track(range(rounds), description="Measuring"):
+                for name, (process, port) in servers.items():
+                    samples[name].append(_sample(process, port, seconds))
+        finally:
+            for process, _ in servers.values():
+                process.stop()
+    return samples
+
+
+def _put(url: str, peer_key: str, body: bytes) -> None:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        client.set(peer_key, body)
+
+
+def _ratio(of: Sequence[Sample], to: Sequence[Sample], field: str) -> float:
+    return statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(of, to, strict=True))
+
+
+def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float, float]) -> tuple[str, bool]:
+    base = samples["Starlette, bytes"]
+    lines = [
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores ({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on "
+        f"SQLite; medians of {len(base)} rounds in which the programs took turns.",
+        "",
+        "| the list of 20 posts | requests/s | of bare Starlette | CPU µs/request |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, found in samples.items():
+        lines.append(
+            f"| {name} | {statistics.median(s.per_second for s in found):,.0f} "
+            f"| {_ratio(found, base, 'per_second'):.2f} | {statistics.median(s.cpu_us for s in found):,.0f} |"
+        )
+    cached, plain = samples["ours, cached"], samples["FastAPI + SQLAlchemy list"]
+    bars = [
+        Bar(
+            "cached: requests/s, of Starlette with one Redis GET",
+            _ratio(cached, samples["Starlette, one Redis GET"], "per_second"),
+            0.8,
+            at_least=True,
+        ),
+        Bar("cached: requests/s, of the plain list", _ratio(cached, plain, "per_second"), 15, at_least=True),
+        Bar(
+            "uncached: CPU per request, of the plain list's",
+            _ratio(samples["ours, uncached"], plain, "cpu_us"),
+            1.25,
+            at_least=False,
+        ),
+        Bar(
+            f"`import app.main` ({imports[1]:.0f} ms), of `import fastapi` ({imports[0]:.0f} ms)",
+            imports[2],
+            1.6,
+            at_least=False,
+        ),
+    ]
+    lines += ["", "| claim | ratio | bar | held |", "|---|---:|---:|---|"]
+    for bar in bars:
+        sign = "≥" if bar.at_least else "≤"
+        lines.append(f"| {bar.claim} | {bar.ratio:.2f} | {sign} {bar.limit:g} | {'yes' if bar.held else '**no**'} |")
+    return "\n".join(lines), all(bar.held for bar in bars)
+
+
+def main() -> int:
+    """Measure, print the table, and write it into `docs/performance.md` when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one program's turn")
+    parser.add_argument("--write", type=Path, help="document whose measured part is replaced")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        samples = _measure(chosen.rounds, chosen.seconds, Path(directory))
+    table, held = _report(samples, _import_ratio(max(5, 2 * chosen.rounds)))
+    if chosen.write:
+        before, mark, after = chosen.write.read_text().partition("<!-- measured -->\n")
+        if not mark:
+            sys.exit(f"{chosen.write} has no line <!-- measured -->")
+        rest = after.partition("<!-- /measured -->")[2]
+        chosen.write.write_text(f"{before}{mark}\n{table}\n\n<!-- /measured -->{rest}")
+    console = Console()
+    console.print(Markdown(table) if console.is_terminal else table)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
