@@ -33,7 +33,7 @@ help: ## Explain every target
 		'/^[a-z]+:.*## / {printf (colour ? "  \033[36mmake %-8s\033[0m %s\n" : "  make %-8s %s\n"), $$1, $$2}' Makefile
 
 up: $(RUN) $(EMULATOR) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
-	@.venv/bin/familycorp up --port $(PORT) --state "$(STATE)"
+	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
 
 test: $(DEV) $(EMULATOR) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
@@ -46,7 +46,7 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	.venv/bin/mypy
 	$(UV) lock --check -q
 	$(UV) lock --check -q --project ops/emulator
-	.venv/bin/familycorp db check
+	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
@@ -60,7 +60,7 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
-	@.venv/bin/familycorp reset --state "$(STATE)"
+	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
 	rm -rf .venv ops/emulator/.venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -62,8 +62,8 @@ async def _run(port: int, path: str, connections: int, seconds: float) -> None:
     answers = []
     for _ in range(connections):
         done: asyncio.Future[int] = loop.create_future()
-        deadline = started + seconds
-        await loop.create_connection(lambda d=done: _Connection(request, deadline, d), "127.0.0.1", port)
+        connection = _Connection(request, started + seconds, done)
+        await loop.create_connection(lambda c=connection: c, "127.0.0.1", port)
         answers.append(done)
     total = sum(await asyncio.gather(*answers))
     print(total, time.perf_counter() - started)

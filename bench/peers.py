@@ -74,7 +74,9 @@ async def list_posts(session: Annotated[AsyncSession, Depends(_session)], limit:
     """List published posts, newest first."""
     query = (
         select(Post, PostRevision)
-        .join(PostRevision, (PostRevision.post_id == Post.id) & (PostRevision.number == Post.published_revision))
+        .join(
+            PostRevision, (PostRevision.post_id == Post.id) & (PostRevision.number == Post.published_revision)
+        )
         .where(Post.state == "published", Post.lang == "ko")
         .order_by(Post.first_published_at.desc(), Post.id.desc())
         .limit(limit)

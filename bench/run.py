@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 import httpx
 import psutil
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, free_port, http_ok
 from familycorp_ops.servers.valkey import Valkey
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import track
 
 HERE = Path(__file__).parent
 PATH = "/v1/posts?lang=ko&limit=20"
@@ -146,7 +147,9 @@ def _measure(rounds: int, seconds: float, directory: Path) -> dict[str, list[Sam
         from app.core.settings import settings
 
         provision(settings())
-        subprocess.run([sys.executable, "-m", "familycorp_ops", "db", "upgrade"], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "familycorp_ops", "db", "upgrade"], check=True, capture_output=True
+        )
         asyncio.run(_fill())
         for name in cached:
             del os.environ[name]  # Each server gets its own.
@@ -193,9 +196,9 @@ def _ratio(of: Sequence[Sample], to: Sequence[Sample], field: str) -> float:
 def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float, float]) -> tuple[str, bool]:
     base = samples["Starlette, bytes"]
     lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores ({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on "
-        f"SQLite; medians of {len(base)} rounds in which the programs took turns.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()}, {os.cpu_count()} cores",
+        f"({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on SQLite; medians of {len(base)}",
+        "rounds in which the programs took turns.",
         "",
         "| the list of 20 posts | requests/s | of bare Starlette | CPU µs/request |",
         "|---|---:|---:|---:|",
@@ -230,7 +233,9 @@ def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float
     lines += ["", "| claim | ratio | bar | held |", "|---|---:|---:|---|"]
     for bar in bars:
         sign = "≥" if bar.at_least else "≤"
-        lines.append(f"| {bar.claim} | {bar.ratio:.2f} | {sign} {bar.limit:g} | {'yes' if bar.held else '**no**'} |")
+        lines.append(
+            f"| {bar.claim} | {bar.ratio:.2f} | {sign} {bar.limit:g} | {'yes' if bar.held else '**no**'} |"
+        )
     return "\n".join(lines), all(bar.held for bar in bars)
 
 

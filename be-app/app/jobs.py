@@ -1,4 +1,4 @@
-"""Work that no request starts: once a minute in Lambda, every second by `app.worker` on a developer's machine."""
+"""Work that no request starts: once a minute in Lambda, every second by `app.worker` on one's own machine."""
 
 import logging
 
@@ -7,7 +7,9 @@ from app.core.clock import new_id, now
 from app.core.lazy import lazy_import
 
 # An idle minute must import, connect to and ask nothing but DynamoDB.
+categories = lazy_import("app.categories.service")
 posts = lazy_import("app.posts.service")
+cache = lazy_import("app.core.cache")
 outbox = lazy_import("app.core.outbox")
 
 logger = logging.getLogger(__name__)
@@ -33,3 +35,14 @@ async def run_due() -> bool:
         return True
     finally:
         context.unbind(token)
+
+
+async def restore() -> None:
+    """Bring DynamoDB back in step with the database after its tables were lost or restored from a backup.
+
+    Nothing newer is overwritten, so it may run at any time, and twice. View counts that were lost stay lost.
+    """
+    await categories.rebuild()
+    await posts.rebuild()
+    await outbox.drain()
+    await cache.invalidate()

@@ -1,4 +1,4 @@
-"""The application: `app` for ASGI servers (uvicorn, also behind the Lambda Web Adapter), `handler` for Mangum."""
+"""The application: `app` for ASGI servers (uvicorn, also behind the Web Adapter), `handler` for Mangum."""
 
 from typing import Any
 
@@ -6,14 +6,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
-from starlette.middleware.cors import CORSMiddleware
 
 from app.categories import router as categories
 from app.core import edge, errors, logging
-from app.core.settings import settings
+from app.core.body_limit import BodyLimit
+from app.core.cors import Cors
+from app.core.settings import Settings, settings
 from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.posts import router as posts
+from app.system import docs
 from app.system import router as system
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,64 +33,77 @@ ROUTERS = (
 )
 
 
-def create_app() -> FastAPI:
-    """Build the application of this process's settings. Connects to nothing."""
-    chosen = settings()
-    app = FastAPI(
+def create_api(chosen: Settings) -> FastAPI:
+    """Build the routes. Connects to nothing."""
+    api = FastAPI(
         title="FamilyCorp API",
         version=chosen.version,
         summary="News, notices and inquiries of FamilyCorp's public site.",
-        description="Errors are RFC 9457 problem documents with a stable `code`. Lists are paginated by cursor. "
-        "Every answer carries `X-Request-ID`; quote it when you report a problem.",
-        docs_url="/docs" if chosen.docs_enabled else None,
+        description="Errors are RFC 9457 problem documents with a stable `code`. Lists are paginated by "
+        "cursor. Every answer carries `X-Request-ID`; quote it when you report a problem.",
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
-        max_body_size=MAX_BODY_BYTES,
+        redirect_slashes=False,  # A redirect would name whatever host the caller claimed to ask.
         generate_unique_id_function=_operation_id,
         responses=errors.responses(errors.ValidationFailed, errors.Problem),
     )
-    errors.install(app)
-    # The last added is the outermost.
-    app.add_middleware(edge.PublicCache, prefixes=PUBLIC_CACHED)
-    app.add_middleware(edge.UnhandledErrors)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=chosen.cors_origins,
-        allow_credentials=True,
-        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-        allow_headers=["Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
-        max_age=600,
-    )
-    app.add_middleware(edge.RequestContext)
+    errors.install(api)
+    api.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
-        app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    return app
+        api.include_router(router)
+    if chosen.docs_enabled:
+        docs.install(api)
+    api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
+    return api
+
+
+def at_the_edge(api: FastAPI, chosen: Settings) -> edge.RequestContext:
+    """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
+    return edge.RequestContext(
+        Cors(
+            edge.UnhandledErrors(edge.PublicCache(api, prefixes=PUBLIC_CACHED)),
+            allow_origins=chosen.cors_origins,
+            allow_credentials=True,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=["Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+            max_age=600,
+        )
+    )
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
+def _openapi(api: FastAPI) -> dict[str, Any]:
+    if api.openapi_schema is None:
         schema = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
+            title=api.title,
+            version=api.version,
+            summary=api.summary,
+            description=api.description,
+            routes=api.routes,
         )
         _, problem = models_json_schema(
             [(errors.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
         )
+        unreadable = {str(s): r for s, r in errors.responses(*errors.OF_BODIES).items()}
+        for operation in (o for path in schema["paths"].values() for o in path.values()):
+            if "requestBody" in operation:
+                operation["responses"] |= unreadable
         schemas = schema["components"]["schemas"]
         schemas.update(problem["$defs"])
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        app.openapi_schema = schema
-    return app.openapi_schema
+        api.openapi_schema = schema
+    return api.openapi_schema
 
 
 logging.configure("familycorp-backend", settings().log_level)
-app = create_app()
+api = create_api(settings())
+app = at_the_edge(api, settings())
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 
 from app.core.errors import Problem
 from app.core.logging import configure
@@ -24,10 +25,8 @@ async def run() -> None:
             await run_due()
         except Problem:
             logger.warning("due_work_failed", exc_info=True)
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), INTERVAL_S)
-        except TimeoutError:
-            pass
 
 
 if __name__ == "__main__":

@@ -6,19 +6,18 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection
 
-from app.core.database import engine
-
 # Every module with mapped classes, so that their tables are known.
-import app.audit.models  # noqa: F401
-import app.categories.models  # noqa: F401
-import app.core.idempotency  # noqa: F401
-import app.core.outbox  # noqa: F401
-import app.inquiries.models  # noqa: F401
-import app.posts.models  # noqa: F401
+import app.audit.models
+import app.categories.models
+import app.core.idempotency
+import app.core.outbox
+import app.inquiries.models
+import app.posts.models
 import app.uploads.models  # noqa: F401
-from app.core.database import Base
+from app.core.database import Base, engine
 
-_SEARCH = "post_search"  # The full-text index and its shadow tables are each database's own; migrations make them.
+# The full-text index and its shadow tables are each database's own; migrations make them.
+_SEARCH = "post_search"
 
 
 def _include(_: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:

@@ -2,18 +2,21 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
+
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.valkey import Valkey
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stack import Stack, make_category  # noqa: E402
+from stack import Stack, make_category
 
 DATABASES = ("sqlite", "mariadb", "mysql")
+VALKEY_DATABASES = count(len(DATABASES))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +31,9 @@ def stacks(
 
     def get(database: str) -> Stack:
         if database not in running:
-            url = None if database == "sqlite" else request.getfixturevalue(database).create_database("content")
+            url = (
+                None if database == "sqlite" else request.getfixturevalue(database).create_database("content")
+            )
             directory = tmp_path_factory.mktemp(database)
             stack = Stack(directory, ministack, valkey, url, DATABASES.index(database)).prepare()
             stack.start()
@@ -56,28 +61,35 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(params=DATABASES)
-def each_client(request: pytest.FixtureRequest, stacks: Callable[[str], Stack]) -> Iterator[httpx.Client]:
-    """A client of the stack on each database in turn."""
-    with stacks(request.param).client() as client:
-        yield client
+def each_stack(request: pytest.FixtureRequest, stacks: Callable[[str], Stack]) -> Stack:
+    """The worker's stack on each database in turn."""
+    return stacks(request.param)
 
 
 @pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
-    """Return a maker of stacks whose servers the test may stop and kill; the servers are its own, too."""
-    opened: list[Stack | MiniStack | Valkey] = []
+def each_client(each_stack: Stack) -> Iterator[httpx.Client]:
+    """A client of the stack on each database in turn."""
+    with each_stack.client() as client:
+        yield client
 
-    def make(database_url: str | None = None) -> Stack:
-        ministack, valkey = MiniStack(), Valkey()
-        for server in (ministack, valkey):
-            server.spawn()
-            opened.append(server)
-        for server in (ministack, valkey):
-            server.wait_ready()
-        stack = Stack(tmp_path, ministack, valkey, database_url).prepare()
-        opened.append(stack)
-        return stack
+
+@pytest.fixture(scope="module")
+def new_stack(
+    request: pytest.FixtureRequest,
+    ministack: MiniStack,
+    valkey: Valkey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Stack]]:
+    """Return a maker of stacks on a database that one test module has to itself; the servers are shared."""
+    made: list[Stack] = []
+
+    def make(database: str) -> Stack:
+        number = next(VALKEY_DATABASES)
+        server = None if database == "sqlite" else request.getfixturevalue(database)
+        url = server and server.create_database(f"stack_{number}")
+        made.append(Stack(tmp_path_factory.mktemp(database), ministack, valkey, url, number).prepare())
+        return made[-1]
 
     yield make
-    for thing in reversed(opened):
-        thing.close()
+    for stack in made:
+        stack.close()

@@ -1,96 +1,127 @@
-"""The real application, served by uvicorn for tests, with three additions that the deployed one lacks.
+"""The real application, served by uvicorn for tests, with a few additions that the deployed one lacks.
 
-- `X-Test-Subject` names the caller; there is no way to log in yet, and without it every editorial route answers 401.
-- `X-Count-SQL`, `X-Count-DynamoDB` and `X-Count-Valkey` in an answer tell how many round trips it took.
-- The variable `TEST_KILL_AT=N` makes the process die, as by SIGKILL, just before its Nth round trip after the first
-  commit; 0 means just before that commit.
+- `X-Test-Subject` names the caller; there is no way to log in yet, and without it every editorial route
+  answers 401.
+- `X-Count-SQL`, `X-Count-DynamoDB` and `X-Count-Valkey` in an answer tell how many round trips it took, and
+  `X-Test-Steps` names the points that the request passed: round trips, commits, the answer.
+- `X-Test-Signal: 5 KILL` makes the process die by SIGKILL just before the fifth of those points, `5 STOP`
+  suspends it there, and `5 STOP 4711` suspends another process.
+- `POST /test/run-due?ahead=61` does what the minute's function does, with a clock that many seconds ahead.
+- The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication.
 """
 
 import os
 import signal
-from collections import Counter
+import threading
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Any
 
 import redis.asyncio
-from fastapi import Header
 from sqlalchemy import event
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
+from app import jobs
 from app.auth.subject import Subject, current_subject
-from app.core import database, dynamodb
-from app.core.errors import Unauthenticated
+from app.core import cache, clock, database, dynamodb
+from app.core.errors import Problem, Unauthenticated
+from app.main import api
 from app.main import app as real
 
-_trips: ContextVar[Counter[str] | None] = ContextVar("trips", default=None)
-_kill_at = int(os.environ.get("TEST_KILL_AT", "-1"))
-_since_commit = -1
+STORES = ("SQL", "DynamoDB", "Valkey")
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+class Way:
+    """The points that a request passed, and what is to happen at one of them."""
+
+    def __init__(self, plan: str | None) -> None:
+        self.steps: list[str] = []
+        point, name, *pid = (plan or "0 KILL").split()
+        self._point = int(point)
+        self._signal = signal.Signals[f"SIG{name}"]
+        self._pid = int(pid[0]) if pid else None
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if len(self.steps) == self._point:
+            if self._pid:
+                os.kill(self._pid, self._signal)
+            else:  # Sent to the thread, it works before the thread's next instruction.
+                signal.pthread_kill(threading.get_ident(), self._signal)
 
 
-def _count(store: str) -> None:
-    global _since_commit
-    if _since_commit >= 0:
-        _since_commit += 1
-        if _since_commit == _kill_at:
-            _die()
-    trips = _trips.get()
-    if trips is not None:
-        trips[store] += 1
+_way: ContextVar[Way | None] = ContextVar("way", default=None)
 
 
-def _on_commit(_: Any) -> None:
-    global _since_commit
-    if _since_commit < 0 <= _kill_at:
-        if _kill_at == 0:
-            _die()
-        _since_commit = 0
+def _step(name: str) -> None:
+    way = _way.get()
+    if way is not None:
+        way.step(name)
 
 
 def _on_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    if not statement.startswith("BEGIN"):  # Only SQLite's is visible here; the others' drivers send their own.
-        _count("SQL")
+    if not statement.startswith("BEGIN"):  # SQLite's is the only one that is visible here.
+        _step("SQL")
 
 
 def _instrument() -> None:
     engine = database.engine().sync_engine
     event.listen(engine, "before_cursor_execute", _on_statement)
-    event.listen(engine, "commit", _on_commit)
-    dynamodb.client().meta.events.register("before-send.dynamodb", lambda **_: _count("DynamoDB"))
+    event.listen(engine, "commit", lambda _: _step("commit"))
+    dynamodb.client().meta.events.register("before-send.dynamodb", lambda **_: _step("DynamoDB"))
     execute = redis.asyncio.Redis.execute_command
 
     async def counted(self: Any, *args: Any, **options: Any) -> Any:
-        _count("Valkey")
+        _step("Valkey")
         return await execute(self, *args, **options)
 
     redis.asyncio.Redis.execute_command = counted
+    cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
 
 
-async def _named_subject(x_test_subject: Annotated[str | None, Header()] = None) -> Subject:
-    if x_test_subject is None:
+async def _named_subject(request: Request) -> Subject:
+    name = request.headers.get("X-Test-Subject")
+    if name is None:
         raise Unauthenticated
-    return Subject(x_test_subject)
+    return Subject(name)
 
 
-real.dependency_overrides[current_subject] = _named_subject
+api.dependency_overrides[current_subject] = _named_subject
 _instrument()
 
 
+async def _run_due(request: Request) -> JSONResponse:
+    ahead = timedelta(seconds=float(request.query_params["ahead"]))
+    jobs.now = lambda: clock.now() + ahead
+    try:
+        return JSONResponse({"due": await jobs.run_due()})
+    except Problem as problem:
+        return JSONResponse({"code": problem.code}, problem.status)
+
+
 async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-    """Serve a request, counting its round trips."""
-    trips = Counter[str]()
-    _trips.set(trips)
+    """Serve a request, noting its way."""
+    if scope["type"] != "http":
+        await real(scope, receive, send)
+        return
+    request = Request(scope, receive)
+    way = Way(request.headers.get("x-test-signal"))
+    _way.set(way)
 
     async def with_counts(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            for store in ("SQL", "DynamoDB", "Valkey"):
-                message["headers"] = [
-                    *message["headers"],
-                    (f"x-count-{store}".lower().encode(), str(trips[store]).encode()),
-                ]
+            _step("answer")
+            noted = {f"X-Count-{store}": str(way.steps.count(store)) for store in STORES}
+            noted["X-Test-Steps"] = " ".join(way.steps)
+            message["headers"] = [
+                *message["headers"],
+                *((name.lower().encode(), value.encode()) for name, value in noted.items()),
+            ]
         await send(message)
 
-    await real(scope, receive, with_counts)
+    if scope["path"] == "/test/run-due":
+        await (await _run_due(request))(scope, receive, with_counts)
+    else:
+        await real(scope, receive, with_counts)

@@ -9,30 +9,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import botocore.session
 import httpx
+import sqlalchemy
+
+from app.core import dynamodb
+from app.core.settings import Settings
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import LOOPBACK, Process, Server, clean_environment, http_ok
 from familycorp_ops.servers.valkey import Valkey
-
-from app.core.settings import Settings
 
 BE_APP = Path(__file__).parents[1]
 EDITOR = {"X-Test-Subject": "editor-1"}
 
 
 class Application(Server):
-    """One process of the instrumented application."""
+    """The instrumented application: one process or, if it respawns, one at a time (see `respawning`)."""
 
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+    def __init__(self, environment: dict[str, str], directory: Path, *, respawns: bool = False) -> None:
         self._settings = environment
-        super().__init__("application", directory=directory, log=directory / f"app-{uuid.uuid4().hex[:6]}.log")
+        self._respawns = respawns
+        super().__init__(
+            "application", directory=directory, log=directory / f"app-{uuid.uuid4().hex[:6]}.log"
+        )
 
     @property
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
     def command(self) -> Sequence[str]:
+        if self._respawns:
+            return [sys.executable, str(Path(__file__).with_name("respawning.py")), str(self.port)]
         module = ["instrumented:app", "--app-dir", str(Path(__file__).parent)]
         return [sys.executable, "-m", "uvicorn", *module, "--port", str(self.port), "--no-access-log"]
 
@@ -89,16 +97,19 @@ class Stack:
         self.run("-m", "familycorp_ops", "db", "upgrade")
         return self
 
-    def run(self, *arguments: str, **environment: str) -> None:
-        """Run Python with this stack's settings until it ends; raise when it fails."""
-        log = self.directory / "run.log"
-        process = Process(
+    def program(self, *arguments: str, **environment: str) -> Process:
+        """Return Python with arguments and this stack's settings, to be started."""
+        return Process(
             "python",
             [sys.executable, *arguments],
-            environment=clean_environment(**CREDENTIALS, **self.environment, **environment),
+            environment=clean_environment(**CREDENTIALS, **self.environment | environment),
             cwd=BE_APP,
-            log=log,
+            log=self.directory / "run.log",
         )
+
+    def run(self, *arguments: str, **environment: str) -> None:
+        """Run Python with this stack's settings until it ends; raise when it fails."""
+        process = self.program(*arguments, **environment)
         process.spawn()
         if process.wait(60):
             raise AssertionError(process.tail(40))
@@ -107,9 +118,9 @@ class Stack:
         """Do what the minute's function does."""
         self.run("-c", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
 
-    def start(self, **environment: str) -> Application:
+    def start(self, *, respawns: bool = False, **environment: str) -> Application:
         """Start one more process of the application."""
-        application = Application(self.environment | environment, self.directory)
+        application = Application(self.environment | environment, self.directory, respawns=respawns)
         application.start()
         self.processes.append(application)
         return application
@@ -120,6 +131,48 @@ class Stack:
         chosen = application or self.processes[0]
         with httpx.Client(base_url=chosen.url, trust_env=False, timeout=30, **options) as client:
             yield client
+
+    @cached_property
+    def database(self) -> sqlalchemy.Engine:
+        """The relational database, as tests look into it behind the application's back."""
+        url = self.database_url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+
+    def sql(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Run one statement on the database and return its rows."""
+        with self.database.begin() as connection:
+            result = connection.execute(sqlalchemy.text(statement), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """A client of the emulator, for the same purpose."""
+        session = botocore.session.get_session()
+        return session.create_client("dynamodb", region_name=self.region, endpoint_url=self.ministack.url)
+
+    def items(self, aggregate: str) -> list[dict[str, Any]]:
+        """Return an aggregate's items in the table of events, in their order."""
+        found = self.dynamodb.query(
+            TableName=self.settings.events_table,
+            KeyConditionExpression="#a = :a",
+            ExpressionAttributeNames={"#a": "aggregate"},
+            ExpressionAttributeValues=dynamodb.encode({":a": aggregate}),
+        )
+        return [dynamodb.decode(item) for item in found["Items"]]
+
+    def events(self, aggregate: str) -> list[str]:
+        """Return an aggregate's events, each as `version kind`; they must have been told in that order."""
+        items = self.items(aggregate)
+        assert items == sorted(items, key=lambda item: item["at"]), items
+        pairs = (item["sequence"].split("#") for item in items)
+        return [f"{int(version)} {kind}" for version, kind in pairs]
+
+    def snapshot(self, key: str) -> dict[str, Any] | None:
+        """Return an item of the table of snapshots."""
+        found = self.dynamodb.get_item(
+            TableName=self.settings.posts_table, Key={"postId": {"S": key}}, ConsistentRead=True
+        )
+        return dynamodb.decode(found["Item"]) if "Item" in found else None
 
     def close(self) -> None:
         for process in self.processes:
@@ -148,9 +201,11 @@ def draft(client: httpx.Client, **content: Any) -> httpx.Response:
     return client.post("/v1/editor/posts", json=body, headers=EDITOR)
 
 
-def act(client: httpx.Client, post: dict[str, Any], step: str, body: Any = None) -> httpx.Response:
+def act(
+    client: httpx.Client, post: dict[str, Any], step: str, body: Any = None, **headers: str
+) -> httpx.Response:
     """Take an editorial step on the version of `post`."""
-    headers = {**EDITOR, "If-Match": f'"{post["version"]}"'}
+    headers = {**EDITOR, "If-Match": f'"{post["version"]}"', **headers}
     return client.post(f"/v1/editor/posts/{post['id']}/{step}", json=body, headers=headers)
 
 
@@ -170,5 +225,3 @@ def make_category(client: httpx.Client, slug: str) -> None:
         "/v1/editor/categories", json={"slug": slug, "name": {"ko": slug, "en": slug}}, headers=EDITOR
     )
     assert answer.status_code in {201, 409}, answer.text
-
-

@@ -1,7 +1,7 @@
 """The `familycorp` command.
 
-A module of sub-commands imports only what is light and leaves the rest to its functions: `familycorp --help` and
-the supervisor behind `familycorp up` shouldn't carry SQLAlchemy or botocore.
+A module of sub-commands imports only what is light and leaves the rest to its functions: `familycorp --help`
+and the supervisor behind `familycorp up` shouldn't carry SQLAlchemy or botocore.
 """
 
 import sys

@@ -1,8 +1,13 @@
 """`familycorp db`: the relational schema."""
 
 import os
+import re
+import sqlite3
 import sys
 import tempfile
+import threading
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +16,40 @@ import typer
 if TYPE_CHECKING:
     from alembic.config import Config
 
+    from app.core.settings import Settings
+
 app = typer.Typer(
     help="Bring the relational schema up to date, and check its migrations.", no_args_is_help=True
 )
 
 
-def upgrade() -> None:
-    """Bring the database of `FAMILYCORP_DATABASE_URL` to the newest revision."""
+def migrations() -> Path:
+    """Return the directory of the migrations, beside the package `app`."""
+    spec = find_spec("app")
+    assert spec is not None  # noqa: S101 - this package depends on it.
+    assert spec.origin is not None  # noqa: S101
+    return Path(spec.origin).parents[1] / "migrations"
+
+
+def is_current(file: Path) -> bool:
+    """Return whether an SQLite file surely has the newest revision; quick, `False` where it can't tell."""
+    declared = "\n".join(path.read_text() for path in sorted((migrations() / "versions").glob("*.py")))
+    revisions, parents = (
+        set(re.findall(rf"""^{name}\b[^=\n]*=\s*["'](.+?)["']""", declared, re.MULTILINE))
+        for name in ("revision", "down_revision")
+    )
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error:
+        return False
+    return {row[0] for row in rows} == revisions - parents
+
+
+def upgrade(_: "Settings") -> None:
+    """Bring the database that the settings name to the newest revision."""
     from alembic import command  # noqa: PLC0415
 
     command.upgrade(_config(), "head")
@@ -27,11 +59,14 @@ def upgrade() -> None:
 def upgrade_command() -> None:
     """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
     from alembic.util.exc import CommandError  # noqa: PLC0415
-    from app.core.settings import SettingsError  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    from app.core.settings import SettingsError, settings  # noqa: PLC0415
+
+    # What a driver's thread says when its loop is gone adds nothing to the error that is reported below.
+    threading.excepthook = lambda _: None
     try:
-        upgrade()
+        upgrade(settings())
     except (CommandError, SQLAlchemyError, SettingsError) as error:
         # The first line says it; what follows is SQL and links.
         sys.exit(f"The schema couldn't be brought up to date: {str(error).splitlines()[0]}")
@@ -54,12 +89,10 @@ def check_command() -> None:
 
 
 def _config() -> "Config":
-    import app as application  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    migrations = Path(application.__file__).parents[1] / "migrations"
     # Alembic's configuration interpolates %(names)s.
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

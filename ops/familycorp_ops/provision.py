@@ -21,9 +21,10 @@ POSTS_INDEXES: Final[Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]] = (
 """Name, keys (hash, then range) and projection of each global secondary index of the posts table."""
 
 
-def provision(settings: Settings) -> list[str]:
+def provision(settings: Settings, *, bucket: bool = True) -> list[str]:
     """Create what is missing of tables and bucket, and return the names of what was created.
 
+    Without `bucket` it creates tables only, for an emulator that knows nothing else, as DynamoDB Local.
     Raises `ValueError` without an emulator's address: in AWS itself these things are Terraform's.
     """
     if settings.aws_endpoint_url is None:
@@ -52,8 +53,9 @@ def provision(settings: Settings) -> list[str]:
     steps: list[Callable[[], str | None]] = [
         lambda: _posts(dynamodb, settings.posts_table),
         lambda: _events(dynamodb, settings.events_table),
-        lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region),
     ]
+    if bucket:
+        steps.append(lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region))
     try:
         with ThreadPoolExecutor(len(steps)) as pool:
             return [name for name in pool.map(lambda step: step(), steps) if name]

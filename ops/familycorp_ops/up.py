@@ -1,9 +1,10 @@
 """`familycorp up`: everything on this machine, with one command, until Ctrl-C.
 
-This process only supervises. What needs more than the standard library and Rich runs in children, so that it is
-fast, can be stopped at any moment, and leaves one log each.
+This process only supervises. What needs more than the standard library and Rich runs in children, so that it
+is fast, can be stopped at any moment, and leaves one log each.
 """
 
+import asyncio
 import fcntl
 import json
 import os
@@ -24,11 +25,12 @@ from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from familycorp_ops.db import is_current
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import (
     LOOPBACK,
-    NotInstalledError,
     Process,
+    ServerError,
     clean_environment,
     http_ok,
     port_is_free,
@@ -42,18 +44,21 @@ if TYPE_CHECKING:
 STATE = Path(".local")
 """Where the data is unless `--state` says otherwise."""
 
+DATABASE = "familycorp.db"
+"""Name of the SQLite file in there."""
+
+LOCK = "familycorp.lock"
+"""File that whoever uses the directory holds locked; no directory without one is ever deleted."""
+
 READY_WITHIN_S = 60.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
 
-AFRESH = "`make reset` deletes the local data so that `make up` starts afresh"
+ANEW = "`make clean`, then `make up` installs everything anew"
+ELSEWHERE = "`make up STATE=DIR` keeps the data in another directory"
 
 
-class Problem(Exception):
+class StartError(Exception):
     """What keeps it from running, as one sentence for a person with the mend."""
-
-
-class Stopped(Exception):
-    """Ctrl-C, or a signal that means the same."""
 
 
 def load_demo(settings: "Settings") -> None:
@@ -65,8 +70,11 @@ def load_demo(settings: "Settings") -> None:
     import_directory(settings)
 
 
-def restore(settings: "Settings") -> None:
+def restore(_: "Settings") -> None:
     """Write to the emulator what it lost because it was killed: snapshots and markers, from the database."""
+    from app.jobs import restore as restore_all  # noqa: PLC0415
+
+    asyncio.run(restore_all())
 
 
 @dataclass
@@ -97,26 +105,26 @@ def up(state: Path, port: int) -> int:
         with ExitStack() as stack:
             state = _directory(state)
             stopped = stack.enter_context(_signals())
+            stack.enter_context(_foreground())
             running = stack.enter_context(_lock(state, port))
             if running:
-                console.print(running)
+                console.print(running, soft_wrap=True)
                 return 0
             _check(state, port)
             services = _Services(state, port)
             stack.callback(services.stop, console)
-            _start(services.steps(), console, stopped)
+            if not _start(services.steps(), console, stopped):
+                return 0
             services.finish()
             _welcome(console, state, port, time.monotonic() - began)
             return _watch(services, errors, stopped)
-    except Stopped:
-        return 0
-    except Problem as problem:
-        errors.print(f"[red]✗[/] {escape(str(problem))}", soft_wrap=True)
-    except NotInstalledError as problem:
-        errors.print(
-            f"[red]✗[/] {escape(str(problem))} `make clean`, then `make up` installs everything again.",
-            soft_wrap=True,
-        )
+    except StartError as error:
+        problem = str(error)
+    except ServerError as error:
+        problem = f"{error} {ANEW}."
+    except OSError as error:
+        problem = f"{error.filename or state} can't be used ({error.strerror}): {ELSEWHERE}."
+    errors.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     return 1
 
 
@@ -126,7 +134,7 @@ def reset(state: Path) -> int:
     if not state.exists():
         console.print(f"There is nothing to delete: {state} doesn't exist.", soft_wrap=True)
         return 0
-    if not (state / "lock").is_file():
+    if not (state / LOCK).is_file():
         console.print(
             f"[red]✗[/] {state} isn't a directory that `make up` made; nothing was deleted.", soft_wrap=True
         )
@@ -147,53 +155,49 @@ class _Services:
         self._state = state
         logs = state / "logs"
         rmtree(logs, ignore_errors=True)  # Logs are of one run.
-        logs.mkdir()
+        logs.mkdir(exist_ok=True)
         self.valkey = Valkey(directory=state / "valkey", log=logs / "valkey.log")
         self.emulator = MiniStack(directory=state / "emulator", log=logs / "emulator.log", persist=True)
         self._environment = clean_environment(
             **CREDENTIALS,
             FAMILYCORP_ENV="local",
-            FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{state / 'familycorp.db'}",
+            FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{state / DATABASE}",
             FAMILYCORP_CACHE_URL=self.valkey.url,
             FAMILYCORP_AWS_ENDPOINT_URL=self.emulator.url,
         )
-        api = (
-            "uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log", "--no-server-header",
-            "--timeout-graceful-shutdown", "1",
-        )  # fmt: skip
+        api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
+        api += ["--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python("The API", "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python("The worker", "worker", "-m", "app.worker")
         self._setup: list[Process] = []
         self._loaded = state / "demo-loaded"
         self._unsaved = state / "emulator-unsaved"
+        self._lost = self._unsaved.exists()
 
     def steps(self) -> list[Step]:
         """Return what to start, each after the steps it needs."""
         valkey = Step("Cache (Valkey)", self.valkey)
         emulator = Step("AWS emulator (MiniStack)", self.emulator)
-        schema = self._call("Database schema", "schema", "from familycorp_ops.db import upgrade; upgrade()")
-        with_settings = "from app.core.settings import settings; from familycorp_ops.{} import {} as step; step(settings())"
-        tables = self._call(
-            "Tables and bucket", "tables", with_settings.format("provision", "provision"), emulator
-        )
-        stores = [valkey, tables, schema]
-        if self._unsaved.exists():
-            restored = self._call(
-                "What the emulator lost", "restore", with_settings.format("up", "restore"), *stores
-            )
-            stores.append(restored)
+        tables = self._call("Tables and bucket", "tables", "provision", "provision", emulator)
+        stores = [valkey, emulator, tables]
+        # To ask Alembic takes two seconds.
+        current = is_current(self._state / DATABASE)
+        if not current:
+            stores.append(self._call("Database schema", "schema", "db", "upgrade"))
+        # On a later start everything is in place, and the API needn't wait for the tables to be looked at.
+        complete = current and self._loaded.exists() and not self._lost
+        if self._lost:
+            stores.append(self._call("What the emulator lost", "restore", "up", "restore", *stores))
         self._unsaved.touch()
         if not self._loaded.exists():
-            demo = self._call(
-                "Demonstration content", "demo", with_settings.format("up", "load_demo"), *stores
-            )
-            stores.append(demo)
-        api, worker = Step("API", self.api, stores), Step("Worker", self.worker, stores)
-        return [valkey, emulator, schema, *stores[1:2], *stores[3:], api, worker]
+            stores.append(self._call("Demonstration content", "demo", "up", "load_demo", *stores))
+        api = Step("API", self.api, [valkey, emulator] if complete else stores)
+        return [*stores, api, Step("Worker", self.worker, stores)]
 
     def finish(self) -> None:
-        """Note that the first start is over."""
+        """Note that every step is done."""
         self._loaded.touch()
+        self._lost = False
 
     def lasting(self) -> list[Process]:
         """Return the processes that run until the end."""
@@ -201,18 +205,17 @@ class _Services:
 
     def stop(self, console: Console) -> None:
         """Stop every process: first those that use the stores, then the stores."""
-        was_running = self.emulator.running
-        if was_running:
-            console.print("Stopping ...")
+        console.print("Stopping ...")
         stop_all([*self._setup, self.api, self.worker])
         stop_all([self.emulator, self.valkey])
-        if was_running and self.emulator.returncode == 0:
+        if self.emulator.returncode in {0, None} and not self._lost:
             self._unsaved.unlink(missing_ok=True)
-        if was_running:
-            console.print(f"Stopped. The data stays in {escape(str(self._state))}.", soft_wrap=True)
+        console.print(f"Stopped. The data stays in {escape(str(self._state))}.", soft_wrap=True)
 
-    def _call(self, title: str, name: str, code: str, *after: Step) -> Step:
-        process = self._python(title, name, "-c", code)
+    def _call(self, title: str, log: str, module: str, function: str, *after: Step) -> Step:
+        """Return the step in which a process calls a function of this package with the settings."""
+        call = f"from familycorp_ops.{module} import {function} as step; step(settings())"
+        process = self._python(title, log, "-c", f"from app.core.settings import settings; {call}")
         self._setup.append(process)
         return Step(title, process, after, ends=True)
 
@@ -224,6 +227,8 @@ class _Services:
             [sys.executable, *arguments],
             log=self._state / "logs" / f"{log}.log",
             environment=self._environment,
+            # Python looks for modules where it is started, and a person may stand anywhere.
+            cwd=self._state,
             ready=ready,
         )
 
@@ -231,20 +236,17 @@ class _Services:
 def _directory(state: Path) -> Path:
     try:
         state.mkdir(parents=True, exist_ok=True)
-        (state / "lock").touch()
+        (state / LOCK).touch()
     except OSError as error:
-        raise Problem(
-            f"The state directory {state} can't be written ({error.strerror}); "
-            "`make up STATE=DIR` uses another one."
-        ) from None
+        raise StartError(f"The directory {state} can't be written ({error.strerror}): {ELSEWHERE}.") from None
     return state.resolve()
 
 
 @contextmanager
 def _lock(state: Path, port: int) -> Iterator[str]:
-    """Hold the state directory; yields a sentence about who holds it where somebody else does, else nothing."""
+    """Hold the state directory; yields nothing, or where somebody else holds it a sentence about that."""
     # Never truncated before the lock is held: another process's note is in it.
-    with (state / "lock").open("r+") as file:
+    with (state / LOCK).open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -266,35 +268,36 @@ def _holder(file: IO[str]) -> str:
 
 
 def _check(state: Path, port: int) -> None:
-    """Raise `Problem` for what can be known to go wrong before anything is started."""
+    """Raise `StartError` for what can be known to go wrong before anything is started."""
     try:
         free = port_is_free(port)
     except PermissionError:
-        raise Problem(
-            f"Port {port} is reserved for the system: `make up PORT=8000` uses another one."
-        ) from None
+        raise StartError(f"Port {port} is reserved for the system: try `make up PORT=8000`.") from None
     if not free:
         other = next((p for p in range(port + 1, port + 100) if p < 65536 and port_is_free(p)), 8000)
-        raise Problem(f"Port {port} is in use by another program: `make up PORT={other}` uses another one.")
-    _check_database(state / "familycorp.db")
+        raise StartError(f"Port {port} is in use by another program: try `make up PORT={other}`.")
+    if not _is_sound(state / DATABASE):
+        raise StartError(f"The database in {state / DATABASE} is damaged: {_afresh(state)}.")
     for file in sorted((state / "emulator" / "state").glob("*.json")):
         # The emulator itself would go on without what it can't read, and then save that.
         try:
             json.loads(file.read_bytes())
         except (OSError, ValueError):
-            raise Problem(f"The emulator's state in {file} is damaged: {AFRESH}.") from None
+            raise StartError(f"The emulator's state in {file} is damaged: {_afresh(state)}.") from None
 
 
-def _check_database(file: Path) -> None:
-    if not file.exists() or not file.stat().st_size:
-        return
+def _is_sound(database: Path) -> bool:
+    """Return whether there is a sound SQLite file, or none yet."""
     try:
-        with closing(sqlite3.connect(file)) as connection:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.Error as error:
-        verdict = str(error)
-    if verdict != "ok":
-        raise Problem(f"The database in {file} is damaged ({verdict.splitlines()[0]}): {AFRESH}.")
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return not database.exists()
+
+
+def _afresh(state: Path) -> str:
+    command = "make reset" if state == STATE.resolve() else f"make reset STATE={state}"
+    return f"`{command}` deletes the local data, so that `make up` starts afresh"
 
 
 @contextmanager
@@ -315,6 +318,25 @@ def _signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _foreground() -> Iterator[None]:
+    """Have the terminal send Ctrl-C to this process alone: `make` would complain and end as interrupted."""
+    terminal, group = 0, os.getpgrp()
+    if not os.isatty(terminal) or group == os.getpid() or os.tcgetpgrp(terminal) != group:
+        yield  # Started by a shell itself, or without a terminal.
+        return
+    # To take the terminal back from the background is what SIGTTOU stops; Ctrl-Z would leave `make` hanging.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTTOU, signal.SIGTSTP)}
+    os.setpgid(0, 0)
+    os.tcsetpgrp(terminal, os.getpid())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(terminal, group)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Seconds(ProgressColumn):
     """How long a step has taken."""
 
@@ -324,8 +346,11 @@ class _Seconds(ProgressColumn):
         return Text(f"{elapsed:4.1f} s" if elapsed is not None else "", style="dim")
 
 
-def _start(steps: Sequence[Step], console: Console, stopped: Callable[[], bool]) -> None:
-    """Take the steps, those that need nothing of each other at the same time, and show how it goes."""
+def _start(steps: Sequence[Step], console: Console, stopped: Callable[[], bool]) -> bool:
+    """Take the steps, those that need nothing of each other at the same time, and show how it goes.
+
+    Returns whether all are done: not if somebody asks to stop before.
+    """
     columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), _Seconds())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {
@@ -333,7 +358,7 @@ def _start(steps: Sequence[Step], console: Console, stopped: Callable[[], bool])
         }
         while not all(step.done for step in steps):
             if stopped():
-                raise Stopped
+                return False
             for step in steps:
                 if not step.started_at and all(before.done for before in step.after):
                     step.started_at = time.monotonic()
@@ -346,18 +371,24 @@ def _start(steps: Sequence[Step], console: Console, stopped: Callable[[], bool])
                     if not console.is_terminal:
                         console.print(f"✓ {step.title} ({time.monotonic() - step.started_at:.1f} s)")
             time.sleep(0.01)
+    return True
 
 
 def _is_done(step: Step) -> bool:
-    """Return whether the step is done; raise `Problem` if it never will be."""
+    """Return whether the step is done; raise `StartError` if it never will be."""
     process = step.process
-    if step.ends and process.returncode == 0:
+    code = process.returncode
+    if step.ends and code == 0:
         return True
-    if not process.running:
+    late = time.monotonic() - step.started_at > READY_WITHIN_S
+    if code is not None or late:
+        what = "takes too long" if late else "failed"
         last = process.tail(1)
-        raise Problem(f"{step.title} failed{f' ({last})' if last else ''}: see {process.log}; {AFRESH}.")
-    if time.monotonic() - step.started_at > READY_WITHIN_S:
-        raise Problem(f"{step.title} wasn't ready after {READY_WITHIN_S:g} s: see {process.log}; {AFRESH}.")
+        # A step that ends works on the data; one that serves is the first to suffer from a broken install.
+        mend = _afresh(process.log.parents[1]) if step.ends and "No module named" not in last else ANEW
+        if "SettingsError" in last:
+            mend = "set that variable right, or unset it"
+        raise StartError(f"{step.title} {what}{f' ({last})' if last else ''}, see {process.log}: {mend}.")
     return not step.ends and process.is_ready()
 
 
@@ -376,7 +407,7 @@ def _welcome(console: Console, state: Path, port: int, seconds: float) -> None:
 
 [bold]Try[/]
   curl '{url}/v1/posts?lang=ko'
-  curl '{url}/v1/search?q=%EC%A0%9C%ED%92%88'
+  curl -G '{url}/v1/search' --data-urlencode 'q=제품'
   curl '{url}/v1/categories'
 
   Data      {escape(str(state))}
@@ -392,11 +423,9 @@ def _watch(services: _Services, errors: Console, stopped: Callable[[], bool]) ->
     while not stopped():
         for process in services.lasting():
             if not process.running:
-                errors.print(
-                    f"[red]✗[/] {process.name} ended on its own (exit status {process.returncode}), so everything "
-                    f"else is stopped. The last lines of {escape(str(process.log))}:",
-                    soft_wrap=True,
-                )
+                ended = f"{process.name} ended on its own (exit status {process.returncode})"
+                where = f"the last lines of {escape(str(process.log))}"
+                errors.print(f"[red]✗[/] {ended}, so the rest is stopped as well; {where}:", soft_wrap=True)
                 errors.print(escape(process.tail()), soft_wrap=True, style="dim")
                 return 1
         time.sleep(0.1)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fastapi import Request
+
 from app.core.errors import Unauthenticated
 
 
@@ -16,6 +18,6 @@ SYSTEM = Subject("system")
 """The application itself, where it acts without a request (a scheduled post)."""
 
 
-async def current_subject() -> Subject:
+async def current_subject(request: Request) -> Subject:  # noqa: ARG001 - what will tell who is calling
     """Return the caller. There is no way to log in yet, so there is never one."""
     raise Unauthenticated

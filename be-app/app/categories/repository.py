@@ -21,10 +21,9 @@ async def version(session: AsyncSession) -> int:
 
 
 async def advance(session: AsyncSession, expected: int | None) -> bool:
-    """Lock the list and raise its version; with `expected`, only if that is its version. Return whether it was."""
+    """Lock the list and raise its version, with `expected` only from that one; return whether it was so."""
     change = update(CategoryList).where(CategoryList.id == _ROW).values(version=CategoryList.version + 1)
     if expected is not None:
         change = change.where(CategoryList.version == expected)
     changed = await session.execute(change)
     return bool(changed.rowcount)  # type: ignore[attr-defined]
-

@@ -5,23 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import require
+from app.authz.guard import guarded_router, require
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
 from app.core.edge import PublicResponse
 from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
-from app.core.lazy import lazy_import
 from app.core.headers import CONFLICTS, IfMatch, etag
+from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
 
 if TYPE_CHECKING:
     from app.categories import service
 else:
     service = lazy_import("app.categories.service")
 
-public = APIRouter(prefix="/v1/categories", tags=["categories"])
-editorial = APIRouter(prefix="/v1/editor/categories", tags=["editorial: categories"])
+public = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=StrictRoute)
+editorial = guarded_router("/v1/editor/categories", "editorial: categories")
 
 Slug = Annotated[str, Path(max_length=60)]
+STORES = (DatabaseUnavailable, SnapshotsUnavailable)
 
 
 def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> CategoryListOut:
@@ -43,7 +45,7 @@ async def read_categories(
     return _answer(response, await service.editorial())
 
 
-@editorial.post("", status_code=201, responses=responses(CategoryExists, DatabaseUnavailable))
+@editorial.post("", status_code=201, responses=responses(CategoryExists, *STORES))
 async def create_category(
     actor: Annotated[Subject, require("category:create")], body: CategoryCreate, response: Response
 ) -> CategoryListOut:
@@ -51,7 +53,7 @@ async def create_category(
     return _answer(response, await service.create(body, actor))
 
 
-@editorial.put("/order", responses=CONFLICTS | responses(DatabaseUnavailable))
+@editorial.put("", responses=CONFLICTS | responses(*STORES))
 async def reorder_categories(
     actor: Annotated[Subject, require("category:reorder")],
     body: CategoryOrder,
@@ -62,7 +64,7 @@ async def reorder_categories(
     return _answer(response, await service.reorder(body, if_match, actor))
 
 
-@editorial.put("/{slug}", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+@editorial.put("/{slug}", responses=CONFLICTS | responses(NotFound, *STORES))
 async def rename_category(
     actor: Annotated[Subject, require("category:update")],
     slug: Slug,
@@ -74,7 +76,7 @@ async def rename_category(
     return _answer(response, await service.rename(slug, body, if_match, actor))
 
 
-@editorial.delete("/{slug}", responses=CONFLICTS | responses(NotFound, CategoryInUse, DatabaseUnavailable))
+@editorial.delete("/{slug}", responses=CONFLICTS | responses(NotFound, CategoryInUse, *STORES))
 async def delete_category(
     actor: Annotated[Subject, require("category:delete")], slug: Slug, if_match: IfMatch, response: Response
 ) -> CategoryListOut:

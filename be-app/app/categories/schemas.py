@@ -11,7 +11,7 @@ CategorySlug = Annotated[
     StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60),
     Field(description="Lower-case letters, digits and single hyphens; never changes.", examples=["ir"]),
 ]
-CategoryName = Annotated[Line, Field(min_length=1, max_length=100)]
+CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]
 
 
 class LocalisedName(Input):
@@ -37,7 +37,9 @@ class CategoryUpdate(Input):
 class CategoryOrder(Input):
     """The order of all categories."""
 
-    slugs: list[CategorySlug] = Field(max_length=200, description="Every category's slug, once, first to last.")
+    slugs: list[CategorySlug] = Field(
+        max_length=200, description="Every category's slug, once, first to last.", examples=[["news", "ir"]]
+    )
 
 
 class CategoryOut(Model):

@@ -50,7 +50,9 @@ async def create(request: CategoryCreate, actor: Subject) -> tuple[CategoryListO
         return await _close(transaction, [*categories, category], actor, "category.created", request.slug)
 
 
-async def rename(slug: str, request: CategoryUpdate, expected: int, actor: Subject) -> tuple[CategoryListOut, int]:
+async def rename(
+    slug: str, request: CategoryUpdate, expected: int, actor: Subject
+) -> tuple[CategoryListOut, int]:
     """Change a category's names; return the list and its version."""
     async with outbox.transaction() as transaction:
         categories = await _open(transaction, expected)
@@ -65,7 +67,9 @@ async def reorder(request: CategoryOrder, expected: int, actor: Subject) -> tupl
         by_slug = {c.slug: c for c in await _open(transaction, expected)}
         if sorted(request.slugs) != sorted(by_slug):
             raise ValidationFailed.on(
-                "body.slugs", "incomplete_order", f"must name each category exactly once: {', '.join(by_slug)}"
+                "body.slugs",
+                "incomplete_order",
+                f"must name each category exactly once: {', '.join(by_slug)}",
             )
         for position, slug in enumerate(request.slugs, start=1):
             by_slug[slug].position = position
@@ -87,6 +91,12 @@ async def delete(slug: str, expected: int, actor: Subject) -> tuple[CategoryList
         return await _close(transaction, left, actor, "category.deleted", slug)
 
 
+async def rebuild() -> None:
+    """Write to DynamoDB the list that the database holds; one that is in date stays as it is."""
+    listed, version = await editorial()
+    await snapshots.replace(_snapshot(listed), version)
+
+
 async def _open(transaction: outbox.Transaction, expected: int | None) -> list[Category]:
     """Lock the list at the version that the caller read, and return it."""
     if not await repository.advance(transaction.session, expected):
@@ -101,11 +111,13 @@ async def _close(
     version = await repository.version(transaction.session)
     listed = _listed(categories)
     audit.record(transaction.session, actor.id, action, target, version=version)
-    published = orjson.dumps(listed.model_dump(mode="json", by_alias=True)).decode()
-    transaction.emit(
-        _AGGREGATE, version, "categories.changed", {}, snapshots.Snapshot(_SNAPSHOT, {"list": published})
-    )
+    transaction.emit(_AGGREGATE, version, "categories.changed", {}, _snapshot(listed))
     return listed, version
+
+
+def _snapshot(listed: CategoryListOut) -> snapshots.Snapshot:
+    document = orjson.dumps(listed.model_dump(mode="json", by_alias=True))
+    return snapshots.Snapshot(_SNAPSHOT, {"list": document.decode()})
 
 
 def _find(categories: list[Category], slug: str) -> Category:

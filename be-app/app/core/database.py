@@ -1,9 +1,11 @@
 """The relational store: engine, sessions and column types that mean the same on SQLite, MariaDB and MySQL.
 
 Nothing here prepares statements on the server or sets session state, so RDS Proxy never pins a connection
-("Avoiding pinning", Amazon RDS user guide): drivers speak the text protocol, times are made in Python.
+("Avoiding pinning", Amazon RDS user guide): drivers speak the text protocol, times are made in Python, and reads
+are short transactions, because switching a pooled connection to autocommit and back sets session state.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +28,8 @@ from app.core.settings import settings
 
 TEXT_COLLATION = "utf8mb4_unicode_520_ci"
 """For people's text: the newest Unicode collation that MariaDB and MySQL share."""
+
+_READS = "familycorp_reads"
 
 # MariaDB reports a violated CHECK, and both report a malformed statement, as "operational": those are bugs of
 # ours, and answering "try again later" would hide them.
@@ -61,13 +65,20 @@ class Key(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Ask MySQL for the binary collation; SQLite compares that way by itself."""
-        length = self.impl_instance.length
         collation = "utf8mb4_bin" if dialect.name == "mysql" else None
-        return dialect.type_descriptor(String(length, collation=collation))
+        return dialect.type_descriptor(String(self.length, collation=collation))
 
 
 LongText = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 """Text beyond the 64 KB that MySQL's TEXT holds."""
+
+
+TABLE_OPTIONS = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": TEXT_COLLATION,
+}
+"""Of every table; a class with arguments of its own ends them with these."""
 
 
 class Base(DeclarativeBase):
@@ -88,11 +99,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON,
     }
-    __table_args__ = {  # noqa: RUF012
-        "mysql_engine": "InnoDB",
-        "mysql_charset": "utf8mb4",
-        "mysql_collate": TEXT_COLLATION,
-    }
+    __table_args__: Any = TABLE_OPTIONS
 
 
 @cache
@@ -100,7 +107,12 @@ def engine() -> AsyncEngine:
     """Return the process's engine, made on first use. It doesn't connect."""
     chosen = settings()
     if chosen.database_url.startswith("sqlite"):
-        made = create_async_engine(chosen.database_url, hide_parameters=True, pool_size=chosen.database_pool_size)
+        made = create_async_engine(
+            chosen.database_url,
+            hide_parameters=True,
+            pool_size=chosen.database_pool_size,
+            pool_reset_on_return=None,
+        )
         event.listen(made.sync_engine, "connect", _prepare_sqlite)
         event.listen(made.sync_engine, "begin", _begin_sqlite)
         return made
@@ -111,6 +123,7 @@ def engine() -> AsyncEngine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,  # A frozen Lambda or a failover leaves dead connections; COM_PING is no SQL.
+        pool_reset_on_return=None,  # `reading` and `writing` end what they began; another ROLLBACK is a round trip.
         connect_args={"connect_timeout": 5, "charset": "utf8mb4"},
     )
 
@@ -126,8 +139,9 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 def _begin_sqlite(connection: Any) -> None:
     # A transaction that reads and then writes would fail at once when another writer slips in between; taking
-    # the write lock at BEGIN makes it wait for `busy_timeout` instead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # the write lock at BEGIN makes it wait for `busy_timeout` instead. Those that only read wait for nobody.
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -147,7 +161,9 @@ def is_outage(error: BaseException) -> bool:
 @asynccontextmanager
 async def _outages_as_problems() -> AsyncIterator[None]:
     try:
-        yield
+        # A server that hangs would hold a request for ever: the driver knows no deadline but the connection's.
+        async with asyncio.timeout(settings().database_deadline_s):
+            yield
     except Exception as error:
         if is_outage(error):
             raise DatabaseUnavailable from error
@@ -156,19 +172,24 @@ async def _outages_as_problems() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def reading() -> AsyncIterator[AsyncSession]:
-    """Open a session for reads alone: autocommitted, so no BEGIN and ROLLBACK travel with them."""
-    async with _outages_as_problems(), engine().connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
-            yield session
+    """Open a session for reads alone, which see one state of the database."""
+    async with (
+        _outages_as_problems(),
+        AsyncSession(engine(), expire_on_commit=False, autoflush=False) as session,
+    ):
+        await session.connection(execution_options={_READS: True})
+        yield session
 
 
 @asynccontextmanager
 async def writing() -> AsyncIterator[AsyncSession]:
     """Open a session in one transaction: committed at the end, rolled back on any exception."""
-    async with _outages_as_problems(), AsyncSession(engine(), expire_on_commit=False, autoflush=False) as session:
-        async with session.begin():
-            yield session
+    async with (
+        _outages_as_problems(),
+        AsyncSession(engine(), expire_on_commit=False, autoflush=False) as session,
+        session.begin(),
+    ):
+        yield session
 
 
 async def ping() -> None:

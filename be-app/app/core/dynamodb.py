@@ -1,7 +1,7 @@
 """DynamoDB through botocore: one lazy client, called in a worker thread, with deadlines.
 
-botocore alone (no boto3, no aiohttp) is the smallest well-kept client; its calls block, so they run in anyio's
-thread pool, which keeps the request's context variables.
+botocore alone (no boto3, no aiohttp) is the smallest well-kept client; its calls block, so they run in
+anyio's thread pool, which keeps the request's context variables.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _CONFIG = Config(
 )
 
 
-# What DynamoDB answers with 400 although trying again later helps (DynamoDB developer guide, "Error handling").
+# What DynamoDB answers with 400 although trying again helps (DynamoDB developer guide, "Error handling").
 _TRANSIENT = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -42,7 +42,7 @@ class ConditionFailed(Exception):
 
 
 class Refused(Exception):
-    """DynamoDB refuses the request as such (too large, not allowed, no such table): trying again can't help."""
+    """DynamoDB refuses the request as such (too large, not allowed, no such table); a retry can't help."""
 
 
 @cache

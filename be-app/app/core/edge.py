@@ -140,7 +140,12 @@ class PublicCache:
         self._prefixes = tuple(prefixes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._prefixes):
+        """Serve a request."""
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or not scope["path"].startswith(self._prefixes)
+        ):
             await self._app(scope, receive, send)
             return
         # The order of parameters means nothing; one entry serves all orders.

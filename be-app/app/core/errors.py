@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, ClassVar
 
 import orjson
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.core.context import request_id
 
@@ -34,8 +36,8 @@ class ProblemDocument(BaseModel):
     errors: list[FieldError] | None = Field(None, description="The broken rules, where fields broke them.")
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's own name for it
-    """An error with a status and a stable code. Subclasses set the class attributes; raise them with a detail."""
+class Problem(Exception):
+    """An error with a status and a stable code. Subclasses set the class attributes; a detail is optional."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -78,10 +80,22 @@ class NotFound(Problem):
     status, code, title = 404, "not_found", "There is no such resource"
 
 
+class MethodNotAllowed(Problem):
+    """The path doesn't take this method."""
+
+    status, code, title = 405, "method_not_allowed", "This path does not take this method"
+
+
 class BodyTooLarge(Problem):
     """The body exceeds the limit of the whole API."""
 
     status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is of another type than the API reads."""
+
+    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
 
 
 class PreconditionFailed(Problem):
@@ -134,7 +148,12 @@ class SnapshotsUnavailable(Unavailable):
     code = "snapshots_unavailable"
 
 
+OF_BODIES = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
+"""What every route that reads a body may answer."""
+
 PROBLEM_TYPE = "application/problem+json"
+_MOST_ERRORS = 50
+_LONGEST_FIELD = 200
 
 
 def problem_response(
@@ -156,9 +175,12 @@ def problem_response(
     }
     if detail:
         document["detail"] = detail
-    if broken := [e.model_dump() for e in errors]:
+    # There may be as many as a body of 1 MB has members, and their names are the caller's.
+    if broken := [e.model_dump() | {"field": e.field[:_LONGEST_FIELD]} for e in islice(errors, _MOST_ERRORS)]:
         document["errors"] = broken
-    return Response(orjson.dumps(document), status, {"Cache-Control": "no-store", **(headers or {})}, PROBLEM_TYPE)
+    return Response(
+        orjson.dumps(document), status, {"Cache-Control": "no-store", **(headers or {})}, PROBLEM_TYPE
+    )
 
 
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
@@ -169,7 +191,9 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
             problem.status,
             {
                 "description": HTTPStatus(problem.status).phrase,
-                "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": {}}},
+                "content": {
+                    PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": {}}
+                },
             },
         )
         entry["content"][PROBLEM_TYPE]["examples"][problem.code] = {
@@ -188,6 +212,9 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
 def _validation_failed(error: RequestValidationError) -> Problem:
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return MalformedBody("The body is not valid JSON.")
+    if any(e["loc"] == ("body",) and isinstance(e["input"], bytes) for e in error.errors()):
+        # The framework leaves a body of another declared type unread.
+        return UnsupportedMediaType("Send JSON, and Content-Type: application/json.")
     # Neither the input nor the context is repeated: they may hold personal data or what JSON can't carry.
     return ValidationFailed(
         errors=[
@@ -201,8 +228,21 @@ def _validation_failed(error: RequestValidationError) -> Problem:
     )
 
 
-def _http_exception(error: HTTPException) -> Response:
+def _allowed_methods(request: Request) -> str:
+    """Return the methods of a path; the framework names those of one route, and several may share it."""
+
+    def allowed(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    methods = [m for m in ("GET", "POST", "PUT", "DELETE") if allowed(m)]
+    return ", ".join(["HEAD", *methods] if "GET" in methods else methods)
+
+
+def _http_exception(request: Request, error: HTTPException) -> Response:
     """Dress an error that the framework raised (unknown route, wrong method, body limit) as a problem."""
+    if error.status_code == 405:
+        return MethodNotAllowed(headers={"Allow": _allowed_methods(request)}).response()
     known = {p.status: p for p in (MalformedBody, NotFound, BodyTooLarge)}.get(error.status_code)
     if known:
         return known(headers=error.headers).response()
@@ -222,10 +262,14 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)  # noqa: S101
         return _validation_failed(error).response()
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        return _http_exception(error)
+        return _http_exception(request, error)
 
+    async def unhandled(_request: Request, _error: Exception) -> Response:
+        return Problem().response()
+
+    app.add_exception_handler(Exception, unhandled)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)

@@ -1,9 +1,10 @@
 """The table `…-events`: domain events for the stream's readers, and markers of what is due when.
 
-Nothing periodic may touch Aurora, or it never pauses. So whatever will need the database later (a scheduled post,
-an outbox that a crash left undrained) leaves a marker here, and the minute's function looks here alone.
+Nothing periodic may touch Aurora, or it never pauses. So whatever will need the database later (a scheduled
+post, an outbox that a crash left undrained) leaves a marker here, and the minute's function looks here alone.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,13 @@ from app.core.settings import settings
 
 RETENTION = timedelta(days=30)
 _DUE = "due"
+_NAMES = {"#a": "aggregate"}  # a reserved word of DynamoDB's expressions
 
 
 async def publish(aggregate: str, version: int, kind: str, data: dict[str, Any]) -> None:
     """Put a domain event, once: its identity is what happened to which version of what."""
     at = now()
-    item = {
+    item: dict[str, str | int] = {
         "aggregate": aggregate,
         "sequence": f"{version:012d}#{kind}",
         "kind": kind,
@@ -28,15 +30,14 @@ async def publish(aggregate: str, version: int, kind: str, data: dict[str, Any])
         "at": timestamp(at),
         "expiresAt": int((at + RETENTION).timestamp()),
     }
-    try:
+    with suppress(dynamodb.ConditionFailed):  # An earlier attempt may have got this far.
         await dynamodb.call(
             "put_item",
             TableName=settings().events_table,
             Item=dynamodb.encode(item),
-            ConditionExpression="attribute_not_exists(aggregate)",
+            ConditionExpression="attribute_not_exists(#a)",
+            ExpressionAttributeNames=_NAMES,
         )
-    except dynamodb.ConditionFailed:
-        pass  # An earlier attempt got this far; the event is there.
 
 
 async def mark_due(at: datetime) -> str:
@@ -55,8 +56,8 @@ async def due_markers(at: datetime) -> list[str]:
     found = await dynamodb.call(
         "query",
         TableName=settings().events_table,
-        KeyConditionExpression="aggregate = :due AND #s <= :now",
-        ExpressionAttributeNames={"#s": "sequence"},
+        KeyConditionExpression="#a = :due AND #s <= :now",
+        ExpressionAttributeNames=_NAMES | {"#s": "sequence"},
         ExpressionAttributeValues=dynamodb.encode({":due": _DUE, ":now": timestamp(at) + "~"}),
         ConsistentRead=True,
     )

@@ -1,4 +1,4 @@
-"""Request headers that writes take: `If-Match` for those that can race, `Idempotency-Key` for those that create.
+"""Headers that writes take: `If-Match` where they can race, `Idempotency-Key` where they create.
 
 An editorial resource's ETag is its version.
 """
@@ -20,7 +20,10 @@ def etag(version: int) -> str:
 
 def _if_match(
     if_match: Annotated[
-        str | None, Header(description='The ETag of the version that this write starts from, as `"7"`.')
+        str | None,
+        Header(
+            alias="If-Match", description='The ETag of the version that this write starts from, as `"7"`.'
+        ),
     ] = None,
 ) -> int:
     if if_match is None:
@@ -38,6 +41,7 @@ IfMatch = Annotated[int, Depends(_if_match)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=8,
         max_length=100,
         pattern=r"^[\x21-\x7e]+$",

@@ -1,5 +1,6 @@
-"""JSON logs, one line an event, with Powertools' field names and the correlation id of the request in hand."""
+"""JSON logs, one line an event: Powertools' field names, and the correlation id of the request in hand."""
 
+import json
 import logging
 import sys
 from typing import Any
@@ -34,11 +35,16 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             fields["exception_name"] = record.exc_info[0].__name__
             fields["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(fields, default=str).decode()
+        try:
+            return orjson.dumps(fields, default=str).decode()
+        except TypeError:  # What JSON can't carry, such as half a surrogate pair; the line must not be lost.
+            return json.dumps({k: str(v) for k, v in fields.items()})
 
 
 def configure(service: str, level: str) -> None:
     """Send every logger of this process, uvicorn's too, to standard output as JSON."""
+    # None of these is in a line, and finding them out costs each record ("Optimization", Python's logging HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)

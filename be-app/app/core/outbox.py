@@ -1,14 +1,15 @@
 """The transactional outbox: what a committed change still owes to the other stores.
 
-A transaction writes the change and, with `Transaction.emit`, a row that holds everything its effects need. Before
-the commit a marker is left in DynamoDB, so that a crash at any later point is found by the minute's function;
-after the commit the rows are drained in order: snapshot, event, cache, then the row, then the marker. Every effect
-can be repeated without harm, so drains may run side by side.
+A transaction writes the change and, with `Transaction.emit`, a row that holds everything its effects need.
+Before the commit a marker is left in DynamoDB, so that a crash at any later point is found by the minute's
+function; after the commit the rows are drained in order: snapshot, event, cache, then the row, then the
+marker. Every effect can be repeated without harm, so drains may run side by side.
 """
 
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,13 +31,17 @@ _BATCH = 100
 
 logger = logging.getLogger(__name__)
 
+_shared: ContextVar["_SharedMarkers | None"] = ContextVar("shared_markers", default=None)
+
 
 class OutboxRow(Base):
     """One change and the effects it still owes."""
 
     __tablename__ = "outbox"
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
     aggregate: Mapped[str] = mapped_column(Key(64))
     version: Mapped[int]
     kind: Mapped[str] = mapped_column(Key(64))
@@ -60,7 +65,7 @@ class Transaction:
     def emit(
         self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
     ) -> None:
-        """Owe an event, and the snapshot that goes with it; (`aggregate`, `version`, `kind`) is its identity."""
+        """Owe an event and the snapshot that goes with it; aggregate, version and kind are its identity."""
         self.session.add(
             OutboxRow(
                 aggregate=aggregate,
@@ -78,24 +83,66 @@ class Transaction:
 async def transaction() -> AsyncIterator[Transaction]:
     """Run the block in one transaction; on success commit, then pay what it owes.
 
-    When DynamoDB can't take the marker nothing is committed and `SnapshotsUnavailable` is raised: what is accepted
-    must never depend on luck. When paying fails after the commit, the change stands and is paid later.
+    When DynamoDB can't take the marker nothing is committed and `SnapshotsUnavailable` is raised: what is
+    accepted must never depend on luck. When paying fails after the commit, the change stands and is paid for
+    later.
     """
-    marker = None
+    marker = shared = None
     async with writing() as session:
         opened = Transaction(session)
         yield opened
         await session.flush()
         for at in opened.wakes_at:
             await events.mark_due(at)
+            if at < now() + GRACE:  # That look may come too early to see what this transaction changes.
+                await events.mark_due(now() + GRACE)
         if opened.owes:
-            marker = await events.mark_due(now() + GRACE)
-    if marker is not None:
-        try:
-            if await drain():
+            shared = _shared.get()
+            marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
+    if marker is not None and shared is None:
+        await _settle([marker])
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[None]:
+    """Pay what the transactions of the block owe at its end, together, instead of after each.
+
+    For many small changes in a row: they share markers, the cache's invalidation and the drain's statements.
+    When the block ends by an exception nothing is paid here; the markers see to it.
+    """
+    shared = _SharedMarkers()
+    token = _shared.set(shared)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+    if shared.names:
+        await _settle(shared.names)
+
+
+class _SharedMarkers:
+    """The markers of a block of transactions, as many as its length demands."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._due = now()
+
+    async def live(self) -> str:
+        """Return a marker that won't be due for a while yet; only such a one may stand for a commit to come."""
+        if self._due - now() < GRACE / 2:
+            due = now() + GRACE
+            self.names.append(await events.mark_due(due))
+            self._due = due
+        return self.names[-1]
+
+
+async def _settle(markers: Sequence[str]) -> None:
+    try:
+        if await drain():
+            for marker in markers:
                 await events.clear_due(marker)
-        except Unavailable:
-            logger.warning("outbox_left_for_later", exc_info=True)
+    except Unavailable:
+        logger.warning("outbox_left_for_later", exc_info=True)
 
 
 async def drain() -> bool:
@@ -103,25 +150,28 @@ async def drain() -> bool:
 
     A row that a store refuses keeps back later rows of its own aggregate only; an outage ends the drain.
     """
+    stuck = set[str]()
     while True:
+        owed = select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH)
+        if stuck:
+            owed = owed.where(OutboxRow.aggregate.not_in(stuck))
         async with reading() as session:
-            rows = (await session.scalars(select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH))).all()
-        if not rows:
-            return True
-        paid = await _pay_all(rows)
+            rows = (await session.scalars(owed)).all()
+        paid, outage = await _pay_all(rows, stuck)
         if any(row.snapshot for row in paid):
             await cache.invalidate()
         if paid:
             async with writing() as session:
                 await session.execute(delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in paid])))
-        if len(paid) < len(rows):
+        if outage:
             return False
         if len(rows) < _BATCH:
-            return True
+            return not stuck
 
 
-async def _pay_all(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-    paid, stuck = [], set[str]()
+async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool]:
+    """Pay rows but those of `stuck` aggregates, which may become more; return the paid, and if a store is out."""
+    paid = list[OutboxRow]()
     for row in rows:
         if row.aggregate in stuck:
             continue
@@ -134,11 +184,11 @@ async def _pay_all(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
                 exc_info=True,
             )
             if isinstance(error, Unavailable):
-                break
+                return paid, True
             stuck.add(row.aggregate)
         else:
             paid.append(row)
-    return paid
+    return paid, False
 
 
 async def _pay(row: OutboxRow) -> None:

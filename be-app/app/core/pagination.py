@@ -1,5 +1,7 @@
-"""Cursor pagination: a cursor is the sort key of the last item seen, so nothing is skipped or repeated when items
-come and go between two pages."""
+"""Cursor pagination: a cursor is the sort key of the last item seen.
+
+So nothing is skipped or repeated when items come and go between two pages.
+"""
 
 import base64
 import binascii
@@ -25,8 +27,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _invalid() -> ValidationFailed:
-    return ValidationFailed.on("query.cursor", "cursor_invalid", "must be a nextCursor that a page of this list gave")
-
+    return ValidationFailed.on(
+        "query.cursor", "cursor_invalid", "must be a nextCursor that a page of this list gave"
+    )
 
 
 def encode(sort_key: str | None) -> str | None:
@@ -40,12 +43,12 @@ def timed_key(at: datetime, item: uuid.UUID) -> str:
 
 
 def decode_id(cursor: str | None) -> uuid.UUID | None:
-    """Return the id that a cursor of a list ordered by id stands for; raise `ValidationFailed` for a foreign one."""
+    """Return what a cursor of a list ordered by id stands for; raise `ValidationFailed` for a foreign one."""
     return None if cursor is None else _id(_text(cursor))
 
 
 def decode_timed(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
-    """Return time and id that a cursor of a list ordered by time stands for; raise `ValidationFailed` likewise."""
+    """Return what a cursor of a list ordered by time stands for; raise `ValidationFailed` if foreign."""
     if cursor is None:
         return None
     at, _, item = _text(cursor).partition("#")

@@ -2,21 +2,25 @@
 
 import re
 import unicodedata
-from datetime import UTC
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from app.core.clock import timestamp
 
-# C0 and C1 controls, and the explicit bidirectional controls of UAX #9, which can make text read as something else.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls; UAX #9's explicit bidirectional controls, which make text read as something else; and
+# what XML can't carry, which would break every feed.
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_LINE_BREAK = re.compile(r"\r\n?")
+_LINE_CONTROLS = re.compile(CONTROLS.pattern[:-1] + r"\t\n\r\u2028\u2029]")
 
 
-def _clean(text: str, forbidden: re.Pattern[str]) -> str:
+def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
+    if not isinstance(text, str):
+        return text  # The type that follows says what is wrong with it.
     if found := forbidden.search(text):
         raise PydanticCustomError(
             "forbidden_character",
@@ -26,23 +30,39 @@ def _clean(text: str, forbidden: re.Pattern[str]) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def _line(text: str) -> str:
+def _line(text: Any) -> Any:
     return _clean(text, _LINE_CONTROLS)
 
 
-def _text(text: str) -> str:
-    return _clean(text.replace("\r\n", "\n"), _CONTROLS)
+def _text(text: Any) -> Any:
+    # One kind of line break is kept, so that what was stored reads the same from a file of any system.
+    return _clean(_LINE_BREAK.sub("\n", text) if isinstance(text, str) else text, CONTROLS)
 
 
-Line = Annotated[str, AfterValidator(_line)]
-"""One line of text: NFC, trimmed, without control or bidirectional-override characters."""
+def _utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("out_of_range", "must be between the years 1 and 9999 in UTC") from None
 
-Text = Annotated[str, AfterValidator(_text)]
-"""Text of several lines: NFC, trimmed; tabs and line breaks are the only controls."""
+
+def _no_number(value: Any) -> Any:
+    """Refuse seconds since 1970, which Pydantic would take for an instant, also as text."""
+    if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value):
+        raise PydanticCustomError("datetime_type", "must be an ISO 8601 date and time with its offset")
+    return value
+
+
+Line = BeforeValidator(_line)
+"""Makes `str` one line of text: NFC, trimmed, without control or bidirectional-override characters."""
+
+Text = BeforeValidator(_text)
+"""Makes `str` text of several lines: NFC, trimmed; tabs and line breaks are the only controls."""
 
 Instant = Annotated[
     AwareDatetime,
-    AfterValidator(lambda instant: instant.astimezone(UTC)),
+    BeforeValidator(_no_number),
+    AfterValidator(_utc),
     PlainSerializer(timestamp, return_type=str, when_used="json"),
 ]
 """An aware instant; any offset is accepted, UTC with microseconds is answered."""
@@ -58,4 +78,3 @@ class Input(Model):
     """A JSON object or query that callers give; unknown members are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
-

@@ -1,6 +1,7 @@
 """One typed, immutable settings object, read from the environment (12-factor: names `FAMILYCORP_*`)."""
 
 import os
+import re
 from functools import cache
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,9 @@ Names = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda v: [s.strip() for s in v.split(",") if s.strip()] if isinstance(v, str) else v),
 ]
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 
 class SettingsError(Exception):
@@ -37,8 +41,16 @@ class Settings(BaseModel):
     database_pool_size: int = Field(
         1, ge=1, le=50, description="Connections kept; 1 fits Lambda, which serves one request per process."
     )
+    database_deadline_s: int = Field(
+        20,
+        ge=1,
+        le=300,
+        description="Seconds that a unit of work may take; Aurora needs about 15 to wake up.",
+    )
     cache_url: str | None = Field(
-        None, description="`redis://` or `rediss://` URL of Valkey; without one, nothing is cached.", repr=False
+        None,
+        description="`redis://` or `rediss://` URL of Valkey; without one, nothing is cached.",
+        repr=False,
     )
     cache_ttl_s: int = Field(
         60, ge=1, le=3600, description="Seconds that a cached public answer may live: the bound on staleness."
@@ -80,11 +92,16 @@ class Settings(BaseModel):
     def _refuse_local_parts_in_aws(self) -> Self:
         if self.env in {"dev", "stage", "prod"}:
             if not self.database_url.startswith("mysql+aiomysql://"):
-                raise ValueError(f"{PREFIX}DATABASE_URL must be a mysql+aiomysql:// URL outside local and test")
+                raise ValueError(
+                    f"{PREFIX}DATABASE_URL must be a mysql+aiomysql:// URL outside local and test"
+                )
             if self.cache_url and not self.cache_url.startswith("rediss://"):
                 raise ValueError(f"{PREFIX}CACHE_URL must be a rediss:// (TLS) URL outside local and test")
-        if "*" in self.cors_origins:
-            raise ValueError(f"{PREFIX}CORS_ORIGINS must list exact origins; `*` is refused")
+        if not all(_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
+            raise ValueError(
+                f"{PREFIX}CORS_ORIGINS must list exact origins as browsers send them: scheme, host in lower "
+                "case, and port where it is not the usual one; `*` is refused"
+            )
         return self
 
     @classmethod
@@ -99,7 +116,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             # Values stay out of the message: a database URL may hold a password.
             rules = (
-                f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" if e["loc"] else e["msg"]
+                f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+                if e["loc"]
+                else e["msg"].removeprefix("Value error, ")
                 for e in error.errors(include_input=False, include_url=False)
             )
             raise SettingsError("; ".join(rules)) from None

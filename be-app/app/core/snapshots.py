@@ -1,7 +1,7 @@
 """The table `…-posts`: what visitors are served from, so that the public site needs no database.
 
-An item is a published representation with a version. A newer version replaces an older one, never the reverse;
-what is withdrawn leaves a tombstone (its key, version and counters) behind, so it can't be resurrected.
+An item is a published representation with a version. A newer version replaces an older one, never the
+reverse; what is withdrawn leaves a tombstone (its key, version and counters), so it can't be resurrected.
 """
 
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 async def replace(snapshot: Snapshot, version: int) -> bool:
     """Apply a change, unless the item has this version or a newer one already.
 
-    Attributes that the change doesn't name (view counters) stay as they are. Returns whether the item changed.
+    Attributes that the change doesn't name (view counters) stay as they are. Return whether the item changed.
     """
     values = {**snapshot.attributes, "version": version}
     names = {f"#{n}": n for n in (*values, *snapshot.absent)}

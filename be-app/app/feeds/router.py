@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.edge import PublicResponse
 from app.core.errors import SnapshotsUnavailable, responses
 from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
 from app.feeds.schemas import FeedQuery
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.feeds.service")
 
-public = APIRouter(prefix="/v1", tags=["feeds"])
+public = APIRouter(prefix="/v1", tags=["feeds"], route_class=StrictRoute)
 
 RSS, ATOM, XML = "application/rss+xml", "application/atom+xml", "application/xml"
 

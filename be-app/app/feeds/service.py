@@ -16,8 +16,6 @@ _ENTRIES = 20
 _MAX_SITEMAP_URLS = 50_000  # sitemaps.org protocol
 _NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
 
-ET.register_namespace("atom", _ATOM)
-
 
 def _address(post: PostCard) -> str:
     return f"{settings().site_url}/{post.lang}/posts/{quote(post.slug)}"
@@ -38,8 +36,8 @@ def _child(parent: ET.Element, tag: str, text: str | None = None, **attributes: 
     return element
 
 
-def _bytes(root: ET.Element, default_namespace: str | None = None) -> bytes:
-    made: bytes = ET.tostring(root, "utf-8", xml_declaration=True, default_namespace=default_namespace)
+def _bytes(root: ET.Element) -> bytes:
+    made: bytes = ET.tostring(root, "utf-8", xml_declaration=True)
     return made
 
 
@@ -68,28 +66,28 @@ async def atom(query: FeedQuery) -> bytes:
     """Return the newest posts as Atom (RFC 4287)."""
     posts = await _newest(query)
     home = f"{settings().site_url}/{query.lang}"
-    root = ET.Element(f"{{{_ATOM}}}feed")
-    _child(root, f"{{{_ATOM}}}id", home)
-    _child(root, f"{{{_ATOM}}}title", _NAMES[query.lang])
-    _child(root, f"{{{_ATOM}}}link", href=home)
-    _child(root, f"{{{_ATOM}}}updated", _latest(posts).isoformat())
-    author = _child(root, f"{{{_ATOM}}}author")
-    _child(author, f"{{{_ATOM}}}name", _NAMES[query.lang])
+    root = ET.Element("feed", xmlns=_ATOM)
+    _child(root, "id", home)
+    _child(root, "title", _NAMES[query.lang])
+    _child(root, "link", href=home)
+    _child(root, "updated", _latest(posts).isoformat())
+    author = _child(root, "author")
+    _child(author, "name", _NAMES[query.lang])
     for post in posts:
-        entry = _child(root, f"{{{_ATOM}}}entry")
-        _child(entry, f"{{{_ATOM}}}id", f"urn:uuid:{post.id}")
-        _child(entry, f"{{{_ATOM}}}title", post.title)
-        _child(entry, f"{{{_ATOM}}}link", href=_address(post))
-        _child(entry, f"{{{_ATOM}}}published", post.published_at.isoformat())
-        _child(entry, f"{{{_ATOM}}}updated", post.updated_at.isoformat())
-        _child(entry, f"{{{_ATOM}}}category", term=post.category)
-        _child(entry, f"{{{_ATOM}}}summary", post.excerpt)
-    return _bytes(root, _ATOM)
+        entry = _child(root, "entry")
+        _child(entry, "id", f"urn:uuid:{post.id}")
+        _child(entry, "title", post.title)
+        _child(entry, "link", href=_address(post))
+        _child(entry, "published", post.published_at.isoformat())
+        _child(entry, "updated", post.updated_at.isoformat())
+        _child(entry, "category", term=post.category)
+        _child(entry, "summary", post.excerpt)
+    return _bytes(root)
 
 
 async def sitemap() -> bytes:
     """Return every published post's address (sitemaps.org protocol)."""
-    root = ET.Element(f"{{{_SITEMAP}}}urlset")
+    root = ET.Element("urlset", xmlns=_SITEMAP)
     urls = 0
     for lang in _NAMES:
         cursor = None
@@ -97,11 +95,11 @@ async def sitemap() -> bytes:
             listed = await snapshots.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
             page = PostCards.model_validate_json(listed)
             for post in page.items[: _MAX_SITEMAP_URLS - urls]:
-                url = _child(root, f"{{{_SITEMAP}}}url")
-                _child(url, f"{{{_SITEMAP}}}loc", _address(post))
-                _child(url, f"{{{_SITEMAP}}}lastmod", post.updated_at.isoformat())
+                url = _child(root, "url")
+                _child(url, "loc", _address(post))
+                _child(url, "lastmod", post.updated_at.isoformat())
                 urls += 1
             cursor = page.next_cursor
             if cursor is None:
                 break
-    return _bytes(root, _SITEMAP)
+    return _bytes(root)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Key, LongText
+from app.core.database import TABLE_OPTIONS, Base, Key, LongText
 
 NEW = "new"
 
@@ -34,5 +34,5 @@ class Inquiry(Base):
     __table_args__ = (
         CheckConstraint("status IN ('new', 'in_progress', 'done')", name="status"),
         Index("ix_inquiries_status_id", "status", "id"),
-        Base.__table_args__,
+        TABLE_OPTIONS,
     )

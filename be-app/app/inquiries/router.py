@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import require
+from app.authz.guard import guarded_router, require
 from app.core.errors import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
@@ -17,6 +17,7 @@ from app.core.errors import (
 )
 from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
 from app.inquiries.schemas import (
     InquiryCards,
     InquiryCreate,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.inquiries.service")
 
-public = APIRouter(prefix="/v1/inquiries", tags=["inquiries"])
-editorial = APIRouter(prefix="/v1/editor/inquiries", tags=["editorial: inquiries"])
+public = APIRouter(prefix="/v1/inquiries", tags=["inquiries"], route_class=StrictRoute)
+editorial = guarded_router("/v1/editor/inquiries", "editorial: inquiries")
 
 InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 

@@ -10,19 +10,29 @@ from app.core.schema import Input, Instant, Line, Model, Text
 
 Status = Literal["new", "in_progress", "done"]
 # What a mail server would say is not for a form to guess; this only catches what can't be an address.
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$", max_length=254)]
+Email = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$", max_length=254
+    ),
+    Line,
+]
 
 
 class InquiryCreate(Input):
     """The contact form."""
 
-    company: Annotated[Line, Field(max_length=100)] = Field("", examples=["한빛상사"])
-    name: Annotated[Line, Field(min_length=1, max_length=100)] = Field(examples=["김하늘"])
+    company: Annotated[str, Field(max_length=100), Line] = Field("", examples=["한빛상사"])
+    name: Annotated[str, Field(min_length=1, max_length=100), Line] = Field(examples=["김하늘"])
     email: Email = Field(examples=["haneul@example.com"])
-    subject: Annotated[Line, Field(min_length=1, max_length=200)] = Field(examples=["견적 문의"])
-    message: Text = Field(min_length=1, max_length=10_000, examples=["안녕하세요. 제품 견적을 부탁드립니다."])
+    subject: Annotated[str, Field(min_length=1, max_length=200), Line] = Field(examples=["견적 문의"])
+    message: Annotated[str, Field(min_length=1, max_length=10_000), Text] = Field(
+        examples=["안녕하세요. 제품 견적을 부탁드립니다."]
+    )
     consent: Literal[True] = Field(description="The visitor agrees to the processing of these data.")
-    referral: Annotated[Line, Field(max_length=100)] = Field("", description="How the visitor found the site.")
+    referral: Annotated[str, Field(max_length=100), Line] = Field(
+        "", description="How the visitor found the site."
+    )
     website: str = Field(
         "", max_length=500, description="Leave empty and hide it from people: whoever fills it in is a robot."
     )
@@ -68,7 +78,9 @@ class InquiryUpdate(Input):
     """How far the staff got."""
 
     status: Status
-    note: Text = Field("", max_length=10_000, description="For the staff; the visitor never sees it.")
+    note: Annotated[str, Field(max_length=10_000), Text] = Field(
+        "", description="For the staff; the visitor never sees it."
+    )
 
 
 class InquiryQuery(Input):

@@ -25,4 +25,3 @@ class StateForbids(Problem):
     """The post's state doesn't allow the step."""
 
     status, code, title = 409, "state_forbids", "The post's state doesn't allow this"
-

@@ -3,15 +3,17 @@
 import html
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 import nh3
 from markdown_it import MarkdownIt
 
+from app.core.schema import CONTROLS
+
 # What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
 _TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p",
-    "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol",
+    "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}, "code": {"class"}}
 _BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|blockquote|pre|td|th|tr)>|<br ?/?>|<hr ?/?>")
@@ -24,15 +26,17 @@ def _markdown() -> MarkdownIt:
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
+@lru_cache(8)  # A post is checked when it is written and rendered when it is published, often at once.
 def to_html(markdown: str) -> str:
-    """Render Markdown and sanitise the result (ammonia's rules: no script, no event handler, no odd URL scheme)."""
-    return nh3.clean(
+    """Render Markdown and sanitise the result by ammonia's rules: no script, no event handler, no odd URL."""
+    cleaned = nh3.clean(
         _markdown().render(markdown),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel="noopener noreferrer",
     )
+    return CONTROLS.sub("", cleaned)  # What a body must not hold could still come as `&#1;`.
 
 
 def to_text(rendered: str) -> str:
@@ -52,7 +56,9 @@ def excerpt(markdown: str, length: int = 200) -> str:
 
 def fold(text: str) -> str:
     """Normalise text for comparison in search: compatibility forms and case folded, white space too."""
-    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())).strip()
+    return _BLANKS.sub(
+        " ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    ).strip()
 
 
 def slugify(title: str) -> str:

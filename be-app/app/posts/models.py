@@ -8,7 +8,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Key, LongText
+from app.categories.models import Category
+from app.core.database import TABLE_OPTIONS, Base, Key, LongText
 
 SearchText = Text().with_variant(MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
 
@@ -23,19 +24,20 @@ class Post(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     slug: Mapped[str] = mapped_column(Key(120), unique=True)
     lang: Mapped[str] = mapped_column(Key(2))
-    category: Mapped[str] = mapped_column(ForeignKey("categories.slug"))
+    category: Mapped[str] = mapped_column(ForeignKey(Category.slug))
     translation_key: Mapped[uuid.UUID]
     state: Mapped[str] = mapped_column(Key(12))
     version: Mapped[int] = mapped_column()
     revision: Mapped[int]
     published_revision: Mapped[int | None]
+    published_category: Mapped[str | None] = mapped_column(ForeignKey(Category.slug))
     first_published_at: Mapped[datetime | None]
     scheduled_at: Mapped[datetime | None]
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    # What visitors may find: the case-folded text of the public revision, empty while there is none. It lives in
-    # this row so that publishing needs no further statement; it is never loaded with a post.
+    # What visitors may find: the case-folded text of the public revision, null while there is none. It lives
+    # in this row so that publishing needs no further statement; it is never loaded with a post.
     search_text: Mapped[str | None] = mapped_column(SearchText, deferred=True)
 
     # Every UPDATE names the version that was read and raises it; a stale one changes nothing and is noticed.
@@ -45,7 +47,7 @@ class Post(Base):
         UniqueConstraint("translation_key", "lang"),
         Index("ix_posts_state_first_published_at_id", "state", "first_published_at", "id"),
         Index("ix_posts_state_scheduled_at", "state", "scheduled_at"),
-        Base.__table_args__,
+        TABLE_OPTIONS,
     )
 
 

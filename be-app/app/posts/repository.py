@@ -20,7 +20,11 @@ _NGRAMS = text("MATCH (posts.search_text) AGAINST (:phrases IN BOOLEAN MODE)")
 
 async def current(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostRevision] | None:
     """Return a post with its current revision."""
-    found = (await session.execute(select(Post, PostRevision).join(PostRevision, _CURRENT).where(Post.id == post_id))).first()
+    found = (
+        await session.execute(
+            select(Post, PostRevision).join(PostRevision, _CURRENT).where(Post.id == post_id)
+        )
+    ).first()
     return found and (found[0], found[1])
 
 
@@ -29,10 +33,16 @@ async def revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> Po
     return await session.get(PostRevision, (post_id, number))
 
 
-async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[tuple[int, str, str, datetime]]]:
+async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[int, str, str, datetime]]:
     """Return number, title, author and time of every revision, newest first."""
-    columns = select(PostRevision.number, PostRevision.title, PostRevision.created_by, PostRevision.created_at)
-    return (await session.execute(columns.where(PostRevision.post_id == post_id).order_by(PostRevision.number.desc()))).all()
+    columns = select(
+        PostRevision.number, PostRevision.title, PostRevision.created_by, PostRevision.created_at
+    )
+    return (
+        await session.execute(
+            columns.where(PostRevision.post_id == post_id).order_by(PostRevision.number.desc())
+        )
+    ).all()
 
 
 async def page(
@@ -51,13 +61,37 @@ async def page(
             query = query.where(column == value)
     if before is not None:
         query = query.where(Post.id < before)
-    return [(post, title) for post, title in await session.execute(query.order_by(Post.id.desc()).limit(limit))]
+    return [
+        (post, title) for post, title in await session.execute(query.order_by(Post.id.desc()).limit(limit))
+    ]
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
     """Return the scheduled posts whose time has come, earliest first."""
     query = select(Post.id).where(Post.state == SCHEDULED, Post.scheduled_at <= at)
     return (await session.scalars(query.order_by(Post.scheduled_at).limit(limit))).all()
+
+
+async def scheduled(session: AsyncSession) -> Sequence[datetime]:
+    """Return the times at which posts are scheduled."""
+    query = select(Post.scheduled_at).where(Post.state == SCHEDULED, Post.scheduled_at.is_not(None))
+    return [at for at in await session.scalars(query) if at]
+
+
+async def once_published(
+    session: AsyncSession, *, after: uuid.UUID | None, limit: int
+) -> list[tuple[Post, PostRevision | None]]:
+    """Return posts that were ever public, by id, each with its public revision if it has one."""
+    query = (
+        select(Post, PostRevision)
+        .outerjoin(PostRevision, _PUBLIC)
+        .where(Post.first_published_at.is_not(None))
+    )
+    if after is not None:
+        query = query.where(Post.id > after)
+    return [
+        (post, revision) for post, revision in await session.execute(query.order_by(Post.id).limit(limit))
+    ]
 
 
 async def search(
@@ -74,9 +108,13 @@ async def search(
     Words must be folded as the stored text is. A match is a substring everywhere; an index narrows the search
     where there is one: ngram FULLTEXT on MySQL, FTS5 trigrams on SQLite, none on MariaDB.
     """
-    query = select(Post, PostRevision).join(PostRevision, _PUBLIC).where(Post.state == PUBLISHED, Post.lang == lang)
+    query = (
+        select(Post, PostRevision)
+        .join(PostRevision, _PUBLIC)
+        .where(Post.state == PUBLISHED, Post.lang == lang)
+    )
     if category is not None:
-        query = query.where(Post.category == category)
+        query = query.where(Post.published_category == category)
     if before is not None:
         at, post_id = before
         query = query.where(
@@ -90,8 +128,8 @@ async def search(
 
 
 def _narrowed(
-    query: Select[tuple[Post, PostRevision]], session: AsyncSession, words: Sequence[str]
-) -> Select[tuple[Post, PostRevision]]:
+    query: Select[Post, PostRevision], session: AsyncSession, words: Sequence[str]
+) -> Select[Post, PostRevision]:
     dialect = session.get_bind().dialect
     if dialect.name == "sqlite":
         condition, shortest, join = _TRIGRAMS, 3, " AND "

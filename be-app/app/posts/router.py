@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import require
+from app.authz.guard import guarded_router, require
 from app.core.edge import PublicResponse
 from app.core.errors import (
     DatabaseUnavailable,
@@ -16,8 +16,9 @@ from app.core.errors import (
     ValidationFailed,
     responses,
 )
-from app.core.lazy import lazy_import
 from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.schemas import (
     EditorialCards,
@@ -41,8 +42,8 @@ else:
     service = lazy_import("app.posts.service")
     snapshots = lazy_import("app.posts.snapshots")
 
-public = APIRouter(prefix="/v1", tags=["posts"])
-editorial = APIRouter(prefix="/v1/editor/posts", tags=["editorial: posts"])
+public = APIRouter(prefix="/v1", tags=["posts"], route_class=StrictRoute)
+editorial = guarded_router("/v1/editor/posts", "editorial: posts")
 
 JSON = "application/json"
 IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
@@ -57,7 +58,9 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     return PublicResponse(await snapshots.listed(query), media_type=JSON)
 
 
-@public.get("/posts/{id_or_slug}", response_model=PublicPost, responses=responses(NotFound, SnapshotsUnavailable))
+@public.get(
+    "/posts/{id_or_slug}", response_model=PublicPost, responses=responses(NotFound, SnapshotsUnavailable)
+)
 async def read_post(id_or_slug: IdOrSlug) -> Response:
     """Read one published post."""
     return PublicResponse(await snapshots.page(id_or_slug), media_type=JSON)
@@ -91,7 +94,9 @@ async def list_all_posts(
 @editorial.post(
     "",
     status_code=201,
-    responses=responses(SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable),
+    responses=responses(
+        SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable
+    ),
 )
 async def create_post(
     actor: Annotated[Subject, require("post:create")],
@@ -156,7 +161,10 @@ async def schedule_post(
 
 @editorial.post("/{post_id}/unpublish", responses=CONFLICTS | STORES | responses(NotFound))
 async def unpublish_post(
-    actor: Annotated[Subject, require("post:unpublish")], post_id: PostId, if_match: IfMatch, response: Response
+    actor: Annotated[Subject, require("post:unpublish")],
+    post_id: PostId,
+    if_match: IfMatch,
+    response: Response,
 ) -> EditorialPost:
     """Take a published, scheduled or archived post back to a draft."""
     return _answer(response, await service.unpublish(post_id, if_match, actor))
@@ -195,7 +203,9 @@ async def diff_revisions(
     return await service.diff(post_id, number, against)
 
 
-@editorial.post("/{post_id}/revisions/{number}/restore", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+@editorial.post(
+    "/{post_id}/revisions/{number}/restore", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable)
+)
 async def restore_revision(
     actor: Annotated[Subject, require("post:update")],
     post_id: PostId,

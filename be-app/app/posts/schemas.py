@@ -13,16 +13,34 @@ from app.uploads.schemas import AttachmentReference
 
 Lang = Literal["ko", "en"]
 State = Literal["draft", "scheduled", "published", "archived"]
+
+
+def as_id(text: str) -> uuid.UUID | None:
+    """Return the id that `text` is, if it is one: a post's address is its id or its slug."""
+    try:
+        return uuid.UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def _not_an_id(slug: str) -> str:
+    if as_id(slug):
+        raise PydanticCustomError("like_an_id", "must not look like an id")
+    return slug
+
+
 Slug = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9가-힣]+(-[a-z0-9가-힣]+)*$", min_length=1, max_length=120),
     Field(
-        description="Lower-case letters, Hangul syllables, digits and single hyphens.",
+        description="Lower-case letters, Hangul syllables, digits and single hyphens; not like an id.",
         examples=["2026-3분기-실적"],
     ),
+    AfterValidator(_not_an_id),
 ]
-Title = Annotated[Line, Field(min_length=1, max_length=200, examples=["2026년 3분기 실적 안내"])]
-Excerpt = Annotated[Line, Field(max_length=500)]
+Title = Annotated[str, Field(min_length=1, max_length=200, examples=["2026년 3분기 실적 안내"]), Line]
+Excerpt = Annotated[str, Field(max_length=500), Line]
+Tag = Annotated[str, Field(min_length=1, max_length=50), Line]
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -31,15 +49,25 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
+Body = Annotated[
+    str,
+    Field(
+        max_length=100_000,
+        description="Markdown (CommonMark with tables).",
+        examples=["## 요약\n\n매출이 늘었습니다."],
+    ),
+    Text,
+]
+Tags = Annotated[list[Tag], Field(max_length=20, examples=[["실적", "IR"]]), AfterValidator(_distinct)]
+
+
 class PostContent(Input):
     """What a revision holds."""
 
     title: Title
     excerpt: Excerpt = Field("", description="Summary for lists; left empty, the body's beginning serves.")
-    body: Text = Field(max_length=100_000, description="Markdown (CommonMark with tables).", examples=["## 요약\n\n매출이 늘었습니다."])
-    tags: Annotated[list[Annotated[Line, Field(min_length=1, max_length=50)]], AfterValidator(_distinct)] = Field(
-        default=[], max_length=20, examples=[["실적", "IR"]]
-    )
+    body: Body
+    tags: Tags = Field(default=[])
     thumbnail: uuid.UUID | None = Field(None, description="Id of an uploaded image.")
     attachments: list[uuid.UUID] = Field(default=[], max_length=20, description="Ids of uploaded files.")
 
@@ -47,7 +75,9 @@ class PostContent(Input):
 class PostUpdate(PostContent):
     """A post's whole new content: it becomes the next revision."""
 
-    slug: Slug | None = Field(None, description="Part of the address; left out, it is kept, or made from the title.")
+    slug: Slug | None = Field(
+        None, description="Part of the address; left out, it is kept, or made from the title."
+    )
     category: CategorySlug
     translation_of: uuid.UUID | None = Field(None, description="A post that this one translates.")
 
@@ -61,7 +91,9 @@ class PostCreate(PostUpdate):
 class Schedule(Input):
     """When to publish."""
 
-    publish_at: Instant = Field(description="A future instant, with its offset.", examples=["2027-01-04T09:00:00+09:00"])
+    publish_at: Instant = Field(
+        description="A future instant, with its offset.", examples=["2027-01-04T09:00:00+09:00"]
+    )
 
 
 class PostCard(Model):
@@ -170,7 +202,9 @@ class RevisionDiff(Model):
 
     before: int
     after: int
-    unified: str = Field(description="Unified diff of title, excerpt, tags and body; empty when nothing changed.")
+    unified: str = Field(
+        description="Unified diff of title, excerpt, tags and body; empty when nothing changed."
+    )
 
 
 class PublicQuery(Input):
@@ -185,7 +219,7 @@ class PublicQuery(Input):
 class SearchQuery(PublicQuery):
     """What to search for."""
 
-    q: Annotated[Line, Field(min_length=1, max_length=100)] = Field(
+    q: Annotated[str, Field(min_length=1, max_length=100), Line] = Field(
         description="Words, all of which must occur; a Korean word is found inside longer words.",
         examples=["실적"],
     )

@@ -12,7 +12,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
-from app.core import idempotency, outbox, pagination
+from app.core import events, idempotency, outbox, pagination
+from app.core import snapshots as stored
 from app.core.clock import now, timestamp
 from app.core.database import reading
 from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
@@ -43,13 +44,19 @@ MAX_HTML_BYTES = 250_000
 """A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
 
 _DUE_BATCH = 100
+_REBUILD_BATCH = 100
 
 
-# -- writing ----------------------------------------------------------------------------------------------------
+# -- writing ------------------------------------------------------------------------------------------------
 
 
-async def create(request: PostCreate, key: str | None, actor: Subject) -> EditorialPost:
-    """Write a new draft; with an idempotency key, once."""
+async def create(
+    request: PostCreate, key: str | None, actor: Subject, *, first_published_at: datetime | None = None
+) -> EditorialPost:
+    """Write a new draft; with an idempotency key, once.
+
+    A post that moves in from elsewhere brings along when it was first published there.
+    """
 
     async def write(transaction: outbox.Transaction, post_id: uuid.UUID) -> None:
         session, at = transaction.session, now()
@@ -62,7 +69,8 @@ async def create(request: PostCreate, key: str | None, actor: Subject) -> Editor
             state=DRAFT,
             revision=1,
             published_revision=None,
-            first_published_at=None,
+            published_category=None,
+            first_published_at=first_published_at,
             scheduled_at=None,
             created_by=actor.id,
             created_at=at,
@@ -78,8 +86,18 @@ async def create(request: PostCreate, key: str | None, actor: Subject) -> Editor
     return await read(await idempotency.create_once(f"posts:{actor.id}", key, request, write))
 
 
-async def update(post_id: uuid.UUID, request: PostUpdate, expected: int, actor: Subject) -> EditorialPost:
-    """Write a new revision of a post. What is public stays as it is until the post is published again."""
+async def update(
+    post_id: uuid.UUID,
+    request: PostUpdate,
+    expected: int,
+    actor: Subject,
+    *,
+    first_published_at: datetime | None = None,
+) -> EditorialPost:
+    """Write a new revision of a post. What is public stays as it is until the post is published again.
+
+    A post that moved in from elsewhere may have its first publication's time put right.
+    """
     async with outbox.transaction() as transaction:
         session = transaction.session
         post, _ = await _open(session, post_id, expected)
@@ -88,6 +106,7 @@ async def update(post_id: uuid.UUID, request: PostUpdate, expected: int, actor: 
                 raise SlugFixed
             post.slug = request.slug
         post.category = request.category
+        post.first_published_at = first_published_at or post.first_published_at
         await _relate(session, post, request)
         return await _next_revision(session, post, request, actor, "post.updated")
 
@@ -144,19 +163,43 @@ async def archive(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
 
 
 async def publish_due(at: datetime) -> bool:
-    """Publish scheduled posts whose time has come by `at`, each in a transaction; return whether none is left."""
+    """Publish scheduled posts whose time has come by `at`, each in a transaction; return whether all are."""
     async with reading() as session:
         due = await repository.due(session, at, _DUE_BATCH)
     for post_id in due:
         async with outbox.transaction() as transaction:
             found = await repository.current(transaction.session, post_id)
             # Somebody may have published or withdrawn it since; then the scheduler has nothing to do.
-            if found and found[0].state == SCHEDULED and found[0].scheduled_at and found[0].scheduled_at <= at:
+            if found and found[0].scheduled_at and found[0].scheduled_at <= at:
                 await _publish(transaction, *found, SYSTEM, found[0].scheduled_at)
     return len(due) < _DUE_BATCH
 
 
-# -- reading ----------------------------------------------------------------------------------------------------
+async def rebuild() -> None:
+    """Write to DynamoDB what the database says is public, and when to look for scheduled posts.
+
+    For a table that was lost or restored from an older backup; a snapshot that is in date stays as it is.
+    """
+    last = None
+    while True:
+        async with reading() as session:
+            batch = await repository.once_published(session, after=last, limit=_REBUILD_BATCH)
+            scheduled = await repository.scheduled(session) if last is None else ()
+        for at in scheduled:
+            await events.mark_due(at)
+        for post, revision in batch:
+            if revision and post.first_published_at:
+                public = _public(post, revision, post.first_published_at)
+                public.category = post.published_category or post.category
+                await stored.replace(snapshots.published(public, post.translation_key), post.version)
+            else:
+                await stored.replace(snapshots.withdrawn(post.id), post.version)
+        if len(batch) < _REBUILD_BATCH:
+            return
+        last = batch[-1][0].id
+
+
+# -- reading ------------------------------------------------------------------------------------------------
 
 
 async def read(post_id: uuid.UUID) -> EditorialPost:
@@ -228,13 +271,20 @@ async def search(query: SearchQuery) -> bytes:
             before=before,
             limit=query.limit + 1,
         )
-    page = [PostCard.model_validate(_card(post, revision, post.first_published_at)) for post, revision in found]
+    page = [
+        PostCard.model_validate(
+            _card(post, revision, post.first_published_at) | {"category": post.published_category}
+        )
+        for post, revision in found
+    ]
     more = len(page) > query.limit
     page = page[: query.limit]
-    return snapshots.cards([snapshots.card(post) for post in page], snapshots.sort_key(page[-1]) if more else None)
+    return snapshots.cards(
+        [snapshots.card(post) for post in page], snapshots.sort_key(page[-1]) if more else None
+    )
 
 
-# -- how ---------------------------------------------------------------------------------------------------------
+# -- how ----------------------------------------------------------------------------------------------------
 
 
 async def _found(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostRevision]:
@@ -272,7 +322,9 @@ async def _flush(session: AsyncSession) -> None:
     except IntegrityError as error:
         reason = str(error.orig).lower()
         if "foreign key" in reason:
-            raise ValidationFailed.on("body.category", "unknown_category", "must be an existing category") from None
+            raise ValidationFailed.on(
+                "body.category", "unknown_category", "must be an existing category"
+            ) from None
         if "translation_key" in reason:
             raise TranslationExists from None
         raise SlugTaken from None
@@ -303,7 +355,9 @@ async def _revise(
         return AttachmentReference.model_validate(known[upload]).model_dump(mode="json")
 
     if len(markup.to_html(content.body).encode()) > MAX_HTML_BYTES:
-        raise ValidationFailed.on("body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes")
+        raise ValidationFailed.on(
+            "body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes"
+        )
     return PostRevision(
         post_id=post.id,
         number=post.revision,
@@ -334,7 +388,7 @@ async def _publish(
     transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
 ) -> None:
     post.state, post.scheduled_at = PUBLISHED, None
-    post.published_revision = post.revision
+    post.published_revision, post.published_category = post.revision, post.category
     post.first_published_at = post.first_published_at or at
     public = _public(post, revision, post.first_published_at)
     words = (public.title, public.excerpt, *public.tags, markup.to_text(public.html))
@@ -343,11 +397,14 @@ async def _publish(
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
 
 
-async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, state: str, action: str) -> EditorialPost:
+async def _withdraw(
+    post_id: uuid.UUID, expected: int, actor: Subject, state: str, action: str
+) -> EditorialPost:
     async with outbox.transaction() as transaction:
         post, revision = await _open(transaction.session, post_id, expected)
         was_public = post.state == PUBLISHED
-        post.state, post.scheduled_at, post.published_revision, post.search_text = state, None, None, None
+        post.state, post.scheduled_at = state, None
+        post.published_revision = post.published_category = post.search_text = None
         await _step(transaction, post, actor, action, snapshots.withdrawn(post.id) if was_public else None)
         return _editorial(post, revision)
 
@@ -412,5 +469,10 @@ def _public(post: Post, revision: PostRevision, published_at: datetime) -> Publi
 
 
 def _lines(revision: PostRevision) -> list[str]:
-    head = (f"title: {revision.title}", f"excerpt: {revision.excerpt}", f"tags: {', '.join(revision.tags)}", "")
+    head = (
+        f"title: {revision.title}",
+        f"excerpt: {revision.excerpt}",
+        f"tags: {', '.join(revision.tags)}",
+        "",
+    )
     return [*head, *revision.body.splitlines()]

@@ -11,7 +11,7 @@ import orjson
 from app.core import pagination, snapshots
 from app.core.errors import NotFound
 from app.core.snapshots import Snapshot
-from app.posts.schemas import PostCard, PublicPost, PublicQuery
+from app.posts.schemas import PostCard, PublicPost, PublicQuery, as_id
 
 _PUBLIC_ATTRIBUTES = ("slug", "lang", "categoryLang", "listedAt", "translationKey", "title", "card", "page")
 
@@ -60,21 +60,28 @@ async def listed(query: PublicQuery) -> bytes:
         page = await snapshots.newest("byLang", "lang", query.lang, before=before, limit=query.limit)
     else:
         hash_key = f"{query.category}#{query.lang}"
-        page = await snapshots.newest("byCategory", "categoryLang", hash_key, before=before, limit=query.limit)
+        page = await snapshots.newest(
+            "byCategory", "categoryLang", hash_key, before=before, limit=query.limit
+        )
     return cards(page.cards, page.next)
 
 
 def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
     """Put ready-made cards into one JSON document, without parsing them."""
     return orjson.dumps(
-        {"items": [orjson.Fragment(card) for card in ready_made], "nextCursor": pagination.encode(next_sort_key)}
+        {
+            "items": [orjson.Fragment(card) for card in ready_made],
+            "nextCursor": pagination.encode(next_sort_key),
+        }
     )
 
 
 async def page(id_or_slug: str) -> bytes:
     """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
-    post_id = _as_id(id_or_slug)
-    if post_id is None:
+    known = as_id(id_or_slug)
+    if known:
+        post_id = str(known)
+    else:
         found = await snapshots.equal("bySlug", "slug", id_or_slug)
         if not found:
             raise NotFound
@@ -101,10 +108,3 @@ async def count_view(post_id: uuid.UUID) -> None:
     """Add one view; raise `NotFound` for anything that is not public now."""
     if not await snapshots.increment(str(post_id), "views"):
         raise NotFound
-
-
-def _as_id(text: str) -> str | None:
-    try:
-        return str(uuid.UUID(text)) if len(text) == 36 else None
-    except ValueError:
-        return None

@@ -24,7 +24,7 @@ async def health() -> Health:
 
 @public.get("/ready", responses={503: {"model": Readiness, "description": "A store doesn't answer"}})
 async def ready(response: Response) -> Readiness:
-    """Ask every store for a sign of life. This wakes a sleeping database; for people, not for load balancers."""
+    """Ask every store for a sign of life. This wakes a sleeping database: for people, not load balancers."""
     found = await service.readiness()
     response.status_code = 200 if found.status == "ok" else 503
     return found

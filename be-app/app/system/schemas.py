@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from app.core.schema import Model
 
 
@@ -22,6 +24,21 @@ class Dependency(Model):
 
 class Readiness(Model):
     """Whether the stores answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "degraded",
+                    "dependencies": {
+                        "database": {"status": "down", "latencyMs": None},
+                        "dynamodb": {"status": "ok", "latencyMs": 3.1},
+                        "cache": {"status": "ok", "latencyMs": 0.4},
+                    },
+                }
+            ]
+        }
+    )
 
     status: Literal["ok", "degraded"]
     dependencies: dict[str, Dependency]

@@ -94,6 +94,8 @@ class _Guardian:
     def _release(self) -> None:
         with self._lock:
             if self._program is not None:
+                # From now on the kernel buries children by itself: nobody here waits for them any more.
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
                 self._program.communicate()
                 self._program = None
 
@@ -175,7 +177,7 @@ class Process:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ServerError(f"{self.name} can't be executed: {error}") from error
+                raise ServerError(f"{self.name} can't be executed ({error.strerror}).") from error
         _guardian.tell("+", self._child.pid)
 
     def wait_ready(self) -> None:

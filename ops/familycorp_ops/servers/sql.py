@@ -11,7 +11,7 @@ from familycorp_ops.servers.process import LOOPBACK, Server, ServerError, exchan
 
 
 class SqlServer(Server):
-    """A server of the MySQL family, only for tests: `root` has no password, nothing is flushed to disk."""
+    """A server of the MySQL family, only for tests: `root` has no password, and nothing is forced to disk."""
 
     collation: str
     """What databases are created with; each product's own best for all languages."""
@@ -63,7 +63,8 @@ class SqlServer(Server):
             "--max-connections=200",
             "--skip-log-bin",
             "--performance-schema=OFF",
-            "--innodb-flush-log-at-trx-commit=0",
+            # A commit survives SIGKILL, because the kernel has it; it needn't survive a power failure.
+            "--innodb-flush-log-at-trx-commit=2",
             "--innodb-doublewrite=0",
             "--innodb-buffer-pool-size=64M",
             # A server refuses to run as root unless told to.

@@ -1,0 +1,36 @@
+"""The running service against its own OpenAPI document, by generated requests: valid, invalid, and in sequences."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stack import EDITOR, Stack, published
+
+# Checks that are off or relaxed stand in the configuration, each with its reason.
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+SECONDS = {"editor": 35, "visitor": 20}
+
+
+@pytest.mark.parametrize("caller", SECONDS)
+def test_no_generated_request_gets_an_answer_that_is_not_documented(
+    stack: Stack, client: httpx.Client, tmp_path: Path, caller: str
+) -> None:
+    published(client, tags=["a"])
+    published(client, lang="en")
+    headers = [f"--header={name}:{value}" for name, value in EDITOR.items()] if caller == "editor" else []
+    command = [
+        *("schemathesis", f"--config-file={CONFIGURATION}", "run", f"{stack.processes[0].url}/openapi.json"),
+        *(*headers, "--checks=all", f"--max-time={SECONDS[caller]}", "--continue-on-failure", "--no-color"),
+        "--generation-deterministic",  # A failure of one change must not depend on another's luck.
+    ]
+    # It keeps notes in its working directory.
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert "Tested: 32" in done.stdout
+    cases = re.search(r"(\d+) generated", done.stdout)
+    assert cases
+    assert int(cases[1]) > 300
+    assert not [line for line in stack.processes[0].log.read_text().splitlines() if "unhandled_error" in line]

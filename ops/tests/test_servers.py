@@ -1,0 +1,207 @@
+"""The servers that everything else stands on: started, broken and stopped for real."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import psutil
+import pymysql
+import pytest
+
+from app.core.settings import Settings
+from familycorp_ops.provision import provision
+from familycorp_ops.servers import process
+from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
+from familycorp_ops.servers.mariadb import MariaDB
+from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.mysql import MySQL
+from familycorp_ops.servers.process import NotInstalledError, Process, ServerError
+from familycorp_ops.servers.sql import SqlServer
+from familycorp_ops.servers.valkey import Valkey
+
+SERVERS = [Valkey, MiniStack, MariaDB, MySQL, DynamoDBLocal]
+
+
+# One of each for the whole module, because MySQL takes seconds to make its data directory.
+@pytest.fixture(params=SERVERS, ids=lambda kind: kind.__name__, scope="module")
+def server(request):
+    try:
+        with request.param() as started:
+            yield started
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+
+
+def test_a_server_keeps_its_port_through_stop_kill_and_suspension(server):
+    port, url, pid = server.port, server.url, server.pid
+    assert server.is_ready()
+    assert os.getsid(pid) == pid, "the terminal's Ctrl-C must not reach it"
+
+    server.stop()
+    assert not server.running
+    assert not server.is_ready()
+    assert process.port_is_free(port)
+    server.start()
+    assert (server.port, server.url) == (port, url)
+    assert server.is_ready()
+    assert server.pid != pid
+
+    server.kill()
+    assert server.returncode == -signal.SIGKILL
+    server.start()
+    assert server.is_ready()
+
+    server.suspend()
+    assert not server.is_ready()
+    server.resume()
+    assert server.is_ready()
+
+    server.suspend()
+    server.stop()
+    assert not server.running
+    server.start()
+
+
+@pytest.mark.parametrize("server", [Valkey, MiniStack, MariaDB, MySQL], indirect=True)
+def test_a_server_listens_on_loopback_only(server):
+    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+    sockets = [connection for member in family for connection in member.net_connections("inet")]
+    listening = {connection.laddr for connection in sockets if connection.status == psutil.CONN_LISTEN}
+    assert listening == {("127.0.0.1", server.port)}
+
+
+@pytest.mark.parametrize("server", [MariaDB, MySQL], indirect=True)
+def test_what_was_committed_survives_a_crash(server):
+    server.create_database("crash")
+    with closing(_connect(server)) as connection:
+        connection.cursor().execute("CREATE TABLE word (text VARCHAR(20))")
+        connection.cursor().execute("INSERT INTO word VALUES ('가족')")
+        connection.commit()
+    server.kill()
+    server.start()
+    with closing(_connect(server)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT text, @@collation_database FROM word")
+        assert cursor.fetchone() == ("가족", server.collation)
+
+
+@pytest.mark.parametrize("kind", [Valkey, MiniStack])
+def test_a_server_leaves_nothing_behind(kind):
+    with kind() as server:
+        assert server.directory.exists()
+    assert not server.directory.exists()
+    assert not server.running
+
+
+def test_the_emulator_saves_its_state_only_when_stopped(tmp_path):
+    with MiniStack(directory=tmp_path, persist=True) as emulator:
+        provision(Settings(env="test", aws_endpoint_url=emulator.url))
+        emulator.kill()
+        assert not list(emulator.state.glob("*.json"))
+        emulator.start()
+        assert len(provision(Settings(env="test", aws_endpoint_url=emulator.url))) == 3
+    assert emulator.returncode == 0
+    with emulator:
+        assert provision(Settings(env="test", aws_endpoint_url=emulator.url)) == []
+
+
+def test_a_process_ends_with_the_one_that_started_it_even_by_sigkill():
+    program = (
+        "import os, signal\n"
+        "from familycorp_ops.servers.valkey import Valkey\n"
+        "valkey = Valkey(); valkey.start(); valkey.suspend()\n"
+        "print(valkey.pid, valkey.directory, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = _run(program)
+    assert ended.returncode == -signal.SIGKILL
+    pid, directory = ended.stdout.split()
+    try:
+        _wait_until(lambda: not _alive(int(pid)), 10)
+    finally:
+        subprocess.run(["rm", "-rf", directory], check=True)
+
+
+def test_a_process_that_forgets_its_servers_ends_them_when_it_ends():
+    program = (
+        "from familycorp_ops.servers.process import Process\n"
+        "from pathlib import Path\n"
+        "p = Process('sleeper', ['sleep', '60'], log=Path('/dev/null')); p.start()\n"
+        "print(p.pid, flush=True)\n"
+    )
+    ended = _run(program)
+    assert ended.returncode == 0, ended.stderr
+    _wait_until(lambda: not _alive(int(ended.stdout)), 10)
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    broken = Process(
+        "The broken one", ["sh", "-c", "echo no such luck; exit 3"], log=tmp_path / "log", ready=_never
+    )
+    with pytest.raises(ServerError, match="The broken one stopped while it was starting:\nno such luck"):
+        broken.start()
+    assert broken.returncode == 3
+
+
+def test_a_process_that_is_never_ready_is_given_up(tmp_path):
+    slow = Process("The slow one", ["sleep", "60"], log=tmp_path / "log", ready=_never, ready_within_s=0.2)
+    with pytest.raises(ServerError, match="wasn't ready after"):
+        slow.start()
+    assert not slow.running
+
+
+def test_a_program_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(ServerError, match="can't be executed"):
+        Process("Nothing", ["/nonexistent/program"], log=tmp_path / "log").start()
+
+
+def test_sigterm_that_is_ignored_is_followed_by_sigkill_of_the_whole_group(tmp_path):
+    deaf = ["sh", "-c", "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"]
+    stubborn = Process("The stubborn one", deaf, log=tmp_path / "log", grace_s=0.3)
+    with stubborn:
+        _wait_until(lambda: bool(stubborn.tail()), 10)
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    assert stubborn.returncode == -signal.SIGKILL
+    _wait_until(lambda: not _alive(int(stubborn.tail())), 10)
+
+
+def test_children_see_no_aws_profile_and_no_proxy_for_loopback(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    environment = process.clean_environment(GREETING="hello")
+    assert not [name for name in environment if name.startswith("AWS_")]
+    assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+    assert environment["GREETING"] == "hello"
+
+
+def test_the_fixtures_give_running_servers(valkey, ministack):
+    assert valkey.is_ready()
+    assert ministack.is_ready()
+
+
+def _connect(server: SqlServer):
+    return pymysql.connect(host="127.0.0.1", port=server.port, user="root", database="crash")
+
+
+def _run(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+
+def _never() -> bool:
+    return False
+
+
+def _alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def _wait_until(condition, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.02)

@@ -1,0 +1,91 @@
+"""The command, the Makefile and the scripts around them."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_command_and_the_supervisor_stay_light():
+    program = "import sys, familycorp_ops.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    modules = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert not {"alembic", "botocore", "fastapi", "httpx", "pydantic", "redis", "sqlalchemy"} & set(modules)
+
+
+def test_help_names_every_command():
+    command = [sys.executable, "-m", "familycorp_ops", "--help"]
+    text = subprocess.check_output(command, text=True, env=os.environ | {"COLUMNS": "100", "TERM": "dumb"})
+    for name in ("up", "reset", "db"):
+        assert re.search(rf"\b{name}\b", text)
+
+
+def test_a_broken_installation_is_one_sentence():
+    program = "import sys, runpy; sys.modules['typer'] = None; runpy.run_module('familycorp_ops')"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The installation is broken (")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_make_explains_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    text = subprocess.check_output(["make", "-C", ROOT], text=True)
+    assert set(re.findall(r"^  make (\w+) +\w", text, re.MULTILINE)) == targets
+
+
+def test_migrations_and_models_agree():
+    command = [sys.executable, "-m", "familycorp_ops", "db", "check"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_database_that_cannot_be_migrated_is_one_sentence(tmp_path):
+    url = f"sqlite+aiosqlite:///{tmp_path}/nowhere/x.db"
+    command = [sys.executable, "-m", "familycorp_ops", "db", "upgrade"]
+    environment = os.environ | {"FAMILYCORP_DATABASE_URL": url}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The schema couldn't be brought up to date: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def bring_uv(tmp_path, monkeypatch):
+    """The script, with a lock file that names one wheel in the file system."""
+    spec = importlib.util.spec_from_file_location("bring_uv", ROOT / "scripts" / "bring_uv.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    wheel = tmp_path / f"uv-1.2-py3-none-{'_'.join(module.platform_tags())}.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("uv-1.2.data/scripts/uv", "#!/bin/sh\necho fine\n")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    module.LOCK = tmp_path / "uv.lock"
+    wheels = f'[{{ url = "{wheel.as_uri()}", hash = "sha256:{digest}" }}]'
+    module.LOCK.write_text(f'[[package]]\nname = "uv"\nversion = "1.2"\nwheels = {wheels}\n')
+    monkeypatch.setattr(sys, "argv", ["bring_uv.py", str(tmp_path / "tools")])
+    return module
+
+
+def test_uv_is_brought_from_the_lock_file(bring_uv, tmp_path):
+    assert bring_uv.main() is None
+    assert subprocess.check_output([tmp_path / "tools" / "uv"], text=True) == "fine\n"
+
+
+def test_a_uv_that_is_not_the_pinned_one_is_refused(bring_uv, tmp_path, monkeypatch):
+    def no_pip(*_):
+        raise OSError
+
+    monkeypatch.setattr(bring_uv, "by_pip", no_pip)
+    bring_uv.LOCK.write_text(bring_uv.LOCK.read_text().replace("sha256:", "sha256:0"))
+    message = bring_uv.main()
+    assert "isn't what the lock file pins" in message
+    assert not (tmp_path / "tools").exists()

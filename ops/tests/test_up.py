@@ -1,0 +1,293 @@
+"""`familycorp up` as a person meets it: a terminal, a browser, Ctrl-C, and what can go wrong."""
+
+import http.client
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from familycorp_ops import up as local
+from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
+
+STARTED = "Ctrl-C stops everything"
+
+
+class Up:
+    """One run of the command on a state directory."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self.state, self.port = state, port
+        command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        self.output = ""
+
+    def wait_started(self) -> list[psutil.Process]:
+        """Read until the welcome is there; return every process that runs then."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if STARTED in line:
+                return self.family()
+        pytest.fail(f"it didn't start:\n{self.output}")
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process and all that it started."""
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def child(self, part: str) -> psutil.Process:
+        """Return the child whose command line has a part."""
+        return next(p for p in self.family()[1:] if part in " ".join(p.cmdline()))
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and return the exit status."""
+        # As a terminal does: to the whole foreground group.
+        os.killpg(self.process.pid, number)
+        return self.finish()
+
+    def finish(self) -> int:
+        """Wait for the end and return the exit status."""
+        rest, _ = self.process.communicate(timeout=30)
+        self.output += rest
+        return self.process.returncode
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Return status and body of an answer of the API."""
+        with closing(http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+
+@pytest.fixture
+def start(tmp_path):
+    runs = []
+
+    def starter(state=tmp_path / "state", port=None):
+        runs.append(Up(state, port or free_port()))
+        return runs[-1]
+
+    yield starter
+    for run in runs:
+        if run.process.returncode is None:
+            run.end(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A state directory that has been used once."""
+    state = tmp_path_factory.mktemp("template") / "state"
+    run = Up(state, free_port())
+    run.wait_started()
+    assert run.end() == 0, run.output
+    return state
+
+
+@pytest.fixture
+def used(template, tmp_path):
+    return Path(shutil.copytree(template, tmp_path / "state"))
+
+
+def test_it_serves_says_so_and_stops_without_a_trace(start):
+    run = start()
+    family = run.wait_started()
+    url = f"http://127.0.0.1:{run.port}"
+    assert f"{url}/docs" in run.output
+    assert str(run.state / "logs") in run.output
+    status, body = run.get("/health")
+    assert (status, json.loads(body)["status"]) == (200, "ok")
+    assert run.get("/v1/posts?lang=ko")[0] == 200
+    for process in family:
+        for connection in process.net_connections("inet"):
+            assert connection.status != psutil.CONN_LISTEN or connection.laddr.ip == LOOPBACK
+
+    # The same directory again, and another one on the same port.
+    second = start(run.state)
+    assert second.finish() == 0
+    assert f"running already at {url} (process {run.process.pid})" in " ".join(second.output.split())
+    third = start(run.state.with_name("other"), run.port)
+    assert third.finish() == 1
+    assert f"Port {run.port} is in use by another program: try `make up PORT=" in third.output
+    assert local.reset(run.state) == 1, "data in use isn't deleted"
+
+    began = time.monotonic()
+    assert run.end() == 0
+    assert time.monotonic() - began < 5
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert port_is_free(run.port)
+    assert "Stopped. The data stays in" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_state_survives_and_the_second_start_is_quick(start, used):
+    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+        connection.execute("CREATE TABLE mine (word TEXT)")
+        connection.execute("INSERT INTO mine VALUES ('가족')")
+        connection.commit()
+    run = start(used)
+    run.wait_started()
+    assert run.get("/v1/posts?lang=ko")[0] == 200
+    # The bar is 5 s on an idle machine with two cores; the rest of the suite runs beside this test.
+    assert time.monotonic() - run.began < 15
+    assert "Database schema" not in run.output
+    assert "What the emulator lost" not in run.output
+    assert run.end() == 0
+    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+        assert connection.execute("SELECT word FROM mine").fetchone() == ("가족",)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("app.worker", "worker"), ("uvicorn", "API"), ("valkey-server", "Valkey"), ("ministack", "MiniStack")],
+)
+def test_when_a_process_dies_the_rest_is_stopped(start, used, part, name):
+    run = start(used)
+    family = run.wait_started()
+    run.child(part).kill()
+    assert run.finish() == 1
+    assert f"{name} ended on its own (exit status -9)" in run.output
+    assert ".log:" in run.output
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert (used / "emulator-unsaved").exists() == (part == "ministack")
+
+
+def test_killed_it_takes_everything_with_it_and_starts_again(start, used):
+    run = start(used)
+    family = run.wait_started()
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    again = start(used, run.port)
+    again.wait_started()
+    assert "What the emulator lost" in again.output
+    assert again.get("/health")[0] == 200
+    assert again.end(signal.SIGTERM) == 0
+
+
+def test_ctrl_c_in_a_terminal_is_no_failure_for_make(used):
+    # This stands for make: it ends by Ctrl-C that reaches it, and not as long as its child runs.
+    parent = f"{sys.executable} -m familycorp_ops up --state {used} --port {free_port()}; echo exit status $?"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("sh", ["sh", "-c", parent])
+    output = ""
+    with suppress(OSError):  # How Linux says that a terminal's last process has ended.
+        while text := os.read(terminal, 4096).decode(errors="replace"):
+            output += text
+            if STARTED in output and "^C" not in output:
+                os.write(terminal, b"\x03")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert "exit status 0" in output
+    assert "✓ Cache" in re.sub(r"\x1b\[[0-9;]*m", "", output.replace("\x1b[2K", "")), "progress is shown"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_while_it_starts_it_leaves_nothing(start, number):
+    run = start()
+    while not (run.state / "logs" / "emulator.log").exists():
+        time.sleep(0.01)
+    family = run.family()
+    assert run.end(number) == 0
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert "Traceback" not in run.output
+
+
+def _overwrite(offset: int, text: bytes = b"\xa5" * 4096):
+    def damage(state: Path) -> None:
+        with (state / local.DATABASE).open("r+b") as file:
+            file.seek(offset)
+            file.write(text)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_overwrite(0), "The database in {state}/familycorp.db is damaged"),
+        (_overwrite(8192), "The database in {state}/familycorp.db is damaged"),
+        (
+            lambda state: (state / local.DATABASE).write_text("hello"),
+            "The database in {state}/familycorp.db is damaged",
+        ),
+        (
+            lambda state: (state / "emulator" / "state" / "dynamodb.json").write_text('{"payl'),
+            "The emulator's state in {state}/emulator/state/dynamodb.json is damaged",
+        ),
+    ],
+    ids=["header", "page", "text", "emulator"],
+)
+def test_damaged_data_is_named_with_the_mend(used, capfd, damage, message):
+    damage(used)
+    assert local.up(used, free_port()) == 1
+    error = capfd.readouterr().err
+    assert message.format(state=used) in error
+    assert f"`make reset STATE={used}` deletes the local data" in error
+    assert len(error.splitlines()) == 1
+    assert local.reset(used) == 0
+    assert not used.exists()
+
+
+def test_a_migration_that_fails_is_one_sentence(used, capfd):
+    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from the future'")
+        connection.commit()
+    assert local.up(used, free_port()) == 1
+    error = capfd.readouterr().err
+    assert "Database schema failed" in error
+    assert "schema.log" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_setting_that_breaks_a_rule_is_one_sentence(used, capfd, monkeypatch):
+    monkeypatch.setenv("FAMILYCORP_CORS_ORIGINS", "*")
+    assert local.up(used, free_port()) == 1
+    error = capfd.readouterr().err
+    assert "FAMILYCORP_CORS_ORIGINS" in error
+    assert error.endswith("set that variable right, or unset it.\n")
+    assert len(error.splitlines()) == 1
+
+
+def test_a_state_directory_that_cannot_be_one_is_one_sentence(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    for state in (tmp_path / "file", tmp_path / "file" / "state"):
+        assert local.up(state, free_port()) == 1
+        error = capfd.readouterr().err
+        assert f"{state} can't be written" in error
+        assert "`make up STATE=DIR`" in error
+        assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [local.Valkey, local.MiniStack])
+def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
+    def missing(_: Server) -> list[str]:
+        raise NotInstalledError("It isn't installed.")
+
+    monkeypatch.setattr(kind, "command", missing)
+    assert local.up(used, free_port()) == 1
+    assert capfd.readouterr().err.strip() == f"✗ It isn't installed. {local.ANEW}."
+
+    monkeypatch.setattr(kind, "command", lambda _: ["false"])
+    assert local.up(used, free_port()) == 1
+    assert "failed, see" in capfd.readouterr().err
+
+
+def test_reset_deletes_only_what_it_knows(tmp_path, capfd):
+    assert local.reset(tmp_path / "nothing") == 0
+    assert local.reset(tmp_path) == 1
+    assert tmp_path.exists()
+    assert "isn't a directory that `make up` made" in capfd.readouterr().out

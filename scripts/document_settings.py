@@ -1,0 +1,35 @@
+"""Writes the table of settings into docs/backend.md, from the settings themselves; `--check` only compares."""
+
+import sys
+from pathlib import Path
+
+from app.core.settings import PREFIX, Settings
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "backend.md"
+BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->"
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    lines = ["| name | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in {None, ()} else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the table, or tell whether it is in date."""
+    text = DOCUMENT.read_text()
+    before, _, rest = text.partition(BEGIN)
+    wanted = f"{before}{BEGIN}\n{table()}\n\n{END}{rest.partition(END)[2]}"
+    if "--check" not in sys.argv:
+        DOCUMENT.write_text(wanted)
+    elif text != wanted:
+        print(f"The table of settings in {DOCUMENT.name} is out of date: python scripts/document_settings.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
