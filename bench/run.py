@@ -196,9 +196,9 @@ def _ratio(of: Sequence[Sample], to: Sequence[Sample], field: str) -> float:
 def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float, float]) -> tuple[str, bool]:
     base = samples["Starlette, bytes"]
     lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()}, {os.cpu_count()} cores",
-        f"({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on SQLite; medians of {len(base)}",
-        "rounds in which the programs took turns.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()},",
+        f"{os.cpu_count()} cores ({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on",
+        f"SQLite; medians of {len(base)} rounds in which the programs took turns.",
         "",
         "| the list of 20 posts | requests/s | of bare Starlette | CPU µs/request |",
         "|---|---:|---:|---:|",

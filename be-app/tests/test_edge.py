@@ -122,6 +122,7 @@ def test_another_request_id_is_replaced(client: httpx.Client, offered: bytes) ->
 # -- headers --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.security(8)
 def test_every_answer_carries_the_security_headers_once(client: httpx.Client, kind: str) -> None:
     for headers in ({}, {"Origin": SITE}):
         answer = dressed(ask(client, kind, **headers) if "preflight" not in kind else ask(client, kind))
@@ -131,6 +132,7 @@ def test_every_answer_carries_the_security_headers_once(client: httpx.Client, ki
         assert varied.count("origin") == 1
 
 
+@pytest.mark.security(8)
 def test_only_what_anybody_may_read_may_be_kept(client: httpx.Client, kind: str) -> None:
     answer = ask(client, kind)
     if kind in PUBLIC:
@@ -257,9 +259,8 @@ def cors(answer: httpx.Response) -> dict[str, str]:
     return {k: v for k, v in answer.headers.items() if k.startswith("access-control-")}
 
 
+@pytest.mark.parametrize("kind", [k for k in KINDS if "preflight" not in k])
 def test_a_page_of_the_site_may_read_every_answer(client: httpx.Client, kind: str) -> None:
-    if "preflight" in kind:
-        pytest.skip("asked by the browser itself, not by a page")
     answer = ask(client, kind, Origin=SITE)
     assert cors(answer) == {
         "access-control-allow-origin": SITE,
@@ -287,6 +288,7 @@ FOREIGN = (
 )
 
 
+@pytest.mark.security(5)
 @pytest.mark.parametrize("origin", [o for o in FOREIGN if o == o.strip()])
 def test_a_foreign_page_gets_no_header_that_would_let_it_read(client: httpx.Client, origin: str) -> None:
     for kind in ("ok", "public", "editorial", "stranger", "unknown route", "invalid"):
@@ -303,6 +305,7 @@ def test_without_an_origin_there_is_nothing_to_allow(client: httpx.Client) -> No
         assert cors(ask(client, kind)) == {}
 
 
+@pytest.mark.security(5)
 def test_a_preflight_allows_what_the_api_takes_and_no_more(client: httpx.Client) -> None:
     answer = ask(client, "preflight")
     assert answer.headers["Access-Control-Allow-Origin"] == SITE

@@ -159,6 +159,7 @@ def broken(new_stack: Callable[[str], Stack]) -> Iterator[tuple[Stack, httpx.Cli
         yield stack, client, post
 
 
+@pytest.mark.security(41)
 def test_an_unexpected_error_tells_nothing_but_where_to_look(
     broken: tuple[Stack, httpx.Client, dict[str, Any]],
 ) -> None:

@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from contract import filled, operations, problem
-from stack import BE_APP, EDITOR
+from contract import filled, logged, operations, problem
+from stack import BE_APP, EDITOR, Stack, draft, published
 
 PUBLIC = {
     "GET /health",
@@ -74,6 +76,7 @@ def editorial(client: httpx.Client) -> list[tuple[str, str]]:
     return [(method, path) for method, path, _ in operations(client) if f"{method} {path}" not in PUBLIC]
 
 
+@pytest.mark.security(31)
 def test_every_route_is_public_on_purpose_or_guarded_by_one_action(client: httpx.Client) -> None:
     routes: dict[str, tuple[str, list[str]]] = json.loads(run(ENUMERATE).stdout)
     assert set(routes) == {f"{method} {path}" for method, path, _ in operations(client)}
@@ -165,3 +168,81 @@ def test_the_guard_is_the_only_way_to_the_editorial_services() -> None:
     for router in Path(BE_APP, "app").glob("*/router.py"):
         source = router.read_text()
         assert source.count("@editorial.") == source.count("require("), router
+
+
+@pytest.mark.security(6)
+def test_no_foreign_page_can_have_anything_changed_without_asking_first(
+    client: httpx.Client, stack: Stack
+) -> None:
+    """A form or script elsewhere can send this much without a preflight, which would be refused to it."""
+    post = draft(client).json()
+    with nothing_changed(stack):
+        for method, path, _ in operations(client):
+            if method == "GET" or path == "/v1/posts/{post_id}/views":  # Whoever likes may view a post.
+                continue
+            for kind in (
+                "text/plain",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=x",
+                None,
+            ):
+                headers = (
+                    EDITOR | {"Origin": "https://evil.example"} | ({"Content-Type": kind} if kind else {})
+                )
+                body = b'{"name": "a", "email": "a@b.kr", "subject": "a", "message": "a", "consent": true}'
+                answer = client.request(method, filled(path, post["id"]), content=body, headers=headers)
+                assert answer.status_code in {415, 428}, (method, path)
+
+
+@pytest.mark.security(7)
+def test_reading_changes_nothing(client: httpx.Client, stack: Stack) -> None:
+    post = published(client)
+    with nothing_changed(stack):
+        for method, path, _ in operations(client):
+            if method == "GET":
+                for verb in ("GET", "HEAD"):
+                    for headers in ({}, EDITOR):
+                        address = filled(path, post["id"])
+                        assert client.request(verb, address, headers=headers).status_code < 500
+
+
+@contextmanager
+def nothing_changed(stack: Stack) -> Iterator[None]:
+    def everything() -> list[Any]:
+        tables = (
+            "audit_entries",
+            "categories",
+            "category_list",
+            "idempotency_keys",
+            "inquiries",
+            "outbox",
+            "posts",
+        )
+        rows = [stack.sql(f"SELECT * FROM {table}") for table in (*tables, "post_revisions")]
+        names = (stack.settings.posts_table, stack.settings.events_table)
+        items = [stack.dynamodb.scan(TableName=name)["Items"] for name in names]
+        return [sorted(part, key=str) for part in (*rows, *items)]
+
+    before = everything()
+    yield
+    assert everything() == before
+
+
+@pytest.mark.security(39)
+def test_no_header_makes_a_caller_somebody_else(client: httpx.Client, stack: Stack) -> None:
+    """What a client says of its own address is neither logged nor kept."""
+    address = "203.0.113.77"
+    named = (
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "Forwarded",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+        "X-Amzn-Request-Context",
+    )
+    form = {"name": "a", "email": "a@b.kr", "subject": "a", "message": "a", "consent": True}
+    answer = client.post("/v1/inquiries", json=form, headers=dict.fromkeys(named, address))
+    assert answer.status_code == 201
+    (line,) = logged(stack, answer.headers["X-Request-ID"])
+    assert address not in str(line)
+    assert address not in str(stack.sql("SELECT * FROM inquiries"))

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import redis
 
 from contract import edit, ok, problem, read, unique
 from familycorp_ops.pytest_servers import _running
@@ -280,6 +282,25 @@ def test_without_dynamodb_cached_reads_go_on_and_nothing_is_half_accepted(site: 
 
 
 # -- all of them ---------------------------------------------------------------------------------------------
+
+
+def test_connections_that_died_meanwhile_are_replaced_unnoticed(site: Site) -> None:
+    # As a function that was frozen finds them, or any process after a failover.
+    with site.stack.client(site.patient) as client:
+        post = published(client)
+        eventually(lambda: client.get("/v1/posts").headers["X-Count-DynamoDB"] == "0")
+        eventually(lambda: client.get("/v1/posts").headers["X-Count-Valkey"] == "1")  # Asked, and had it.
+        time.sleep(LOCAL_S)
+        others = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
+        for (session,) in site.stack.sql(others):
+            site.stack.sql(f"KILL {session}")
+        with closing(redis.Redis(port=site.valkey.port)) as valkey:
+            assert valkey.client_kill_filter(_type="normal", skipme=True)
+
+        answer = client.get("/v1/posts")
+        assert (answer.headers["X-Count-Valkey"], answer.headers["X-Count-DynamoDB"]) == ("1", "0")
+        for _ in range(5):
+            assert read(client, post) == post
 
 
 @pytest.mark.parametrize("store", ["SQL", "DynamoDB", "Valkey"])

@@ -381,6 +381,33 @@ def test_a_post_scheduled_by_a_slow_process_is_published(
     assert_consistent(site, client, post, ["3 post.published"])
 
 
+def test_a_post_rescheduled_while_the_job_runs_keeps_its_new_time(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    def schedule(client: httpx.Client, post: Post, at: str) -> Post:
+        scheduled: Post = ok(act(client, post, "schedule", {"publishAt": at}))
+        return scheduled
+
+    def run_due(client: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        return client.post("/test/run-due", params={"ahead": GRACE_S}, headers=headers)
+
+    schedule(client, draft(client, category=category).json(), soon())
+    steps = run_due(client, {}).headers["X-Test-Steps"].split()
+    paying = steps.index("commit") + 2
+    first, second = (schedule(client, draft(client, category=category).json(), soon()) for _ in range(2))
+    # The job knows that both are due, and is about to pay for the first one.
+    with suspended(site, paying, run_due) as answers, site.stack.client(site.sound) as other:
+        second = schedule(other, second, (datetime.now(UTC) + timedelta(days=1)).isoformat())
+    assert [answer.status_code for answer in answers] == [200]
+    assert_consistent(site, client, first, ["3 post.published"])
+    assert_consistent(site, client, second, [])
+    assert read(client, second) == second
+    ok(act(client, second, "unpublish"))
+    for marker in site.stack.items("due"):  # Tomorrow's
+        key = {"aggregate": {"S": "due"}, "sequence": {"S": marker["sequence"]}}
+        site.stack.dynamodb.delete_item(TableName=site.stack.settings.events_table, Key=key)
+
+
 # -- rows that no request of today would write ---------------------------------------------------------------
 
 

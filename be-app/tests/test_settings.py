@@ -100,6 +100,7 @@ def test_every_broken_rule_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     }
 
 
+@pytest.mark.security(41)
 @pytest.mark.parametrize("env", ["dev", "stage", "prod"])
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
@@ -127,6 +128,7 @@ def test_what_is_good_enough_locally_is_refused_in_aws(
     assert rule in refusal(monkeypatch, **{name: value})
 
 
+@pytest.mark.security(5)
 def test_no_environment_allows_every_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     for env in ("local", "test"):
         with pytest.raises(SettingsError, match="CORS_ORIGINS must list exact origins"):
@@ -151,6 +153,7 @@ def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: s
         made(monkeypatch, CORS_ORIGINS=origin)
 
 
+@pytest.mark.security(41)
 def test_secrets_stay_out_of_the_representation(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = made(monkeypatch, ENV="prod", **IN_AWS)
     assert "s3cret" not in repr(settings)
@@ -168,6 +171,7 @@ def test_a_wrong_environment_keeps_the_process_from_starting(monkeypatch: pytest
     assert "s3cret" not in done.stderr
 
 
+@pytest.mark.security(41)
 def test_prod_serves_no_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
 import asyncio, httpx, json

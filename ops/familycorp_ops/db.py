@@ -6,7 +6,8 @@ import sqlite3
 import sys
 import tempfile
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,13 +80,32 @@ def check_command() -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["FAMILYCORP_DATABASE_URL"] = f"sqlite+aiosqlite:///{Path(scratch, 'check.db')}"
+    with _migrated_scratch():
         try:
-            command.upgrade(_config(), "head")
             command.check(_config())
         except CommandError as error:
             sys.exit(f"Migrations and models disagree: {error}")
+
+
+@app.command("revision")
+def revision_command(message: str) -> None:
+    """Write the migration from the present schema to the one that the models describe; read it before use."""
+    from alembic import command  # noqa: PLC0415
+
+    with _migrated_scratch():
+        number = len(list((migrations() / "versions").glob("*.py"))) + 1
+        command.revision(_config(), message, autogenerate=True, rev_id=f"{number:04d}")
+
+
+@contextmanager
+def _migrated_scratch() -> Iterator[None]:
+    """Work on an SQLite file of its own, brought to the newest revision."""
+    from alembic import command  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["FAMILYCORP_DATABASE_URL"] = f"sqlite+aiosqlite:///{Path(scratch, 'scratch.db')}"
+        command.upgrade(_config(), "head")
+        yield
 
 
 def _config() -> "Config":

@@ -91,7 +91,7 @@ def load(text: str, first_line: int = 1) -> Document:
 
 
 class _Loader:
-    """Reads one document from the parser's events, which unlike its recursive composer can't be made to overflow."""
+    """Reads one document from the parser's events; unlike its own recursion, this one has an end."""
 
     def __init__(self, text: str, first_line: int) -> None:
         self._first = first_line
@@ -113,7 +113,9 @@ class _Loader:
         if len(place) > _DEEPEST:
             raise self._refused(event, "too_deep", "is nested too deeply")
         if getattr(event, "anchor", None) is not None:
-            raise self._refused(event, "alias", "anchors and aliases (& and *) aren't supported; quote the text")
+            raise self._refused(
+                event, "alias", "anchors and aliases (& and *) aren't supported; quote the text"
+            )
         if isinstance(event, ScalarEvent):
             plain: bool = event.implicit[0]
             return None if plain and event.value in _NOTHING else event.value.strip()
@@ -136,7 +138,7 @@ class _Loader:
         return members
 
     def _line(self, event: Event) -> int:
-        return self._first + int(event.start_mark.line)
+        return self._first + (event.start_mark.line if event.start_mark else 0)
 
     def _refused(self, event: Event, rule: str, message: str) -> Unreadable:
         return Unreadable(self._line(event), rule, message)

@@ -1,0 +1,251 @@
+"""The files of a content folder: reading them with every error at its line, and writing them.
+
+A post's file is YAML between two lines of `---`, then its body in Markdown. What its values may be is what the
+API demands of a new post; only what the API has no word for is ruled here.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from app.categories.schemas import CategoryCreate
+from app.core.clock import now
+from app.core.schema import Instant, Line
+from app.posts import markup
+from app.posts.schemas import PostCreate, Slug, State
+from app.posts.service import MAX_HTML_BYTES
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from familycorp_ops.content import yamltext
+from familycorp_ops.content.yamltext import Fault, Place, Unreadable
+
+CATEGORIES = "categories.yaml"
+
+KEYS = (
+    "title",
+    "slug",
+    "lang",
+    "category",
+    "tags",
+    "excerpt",
+    "state",
+    "publishedAt",
+    "scheduledAt",
+    "translationKey",
+)
+"""Every key of the front matter, in the order in which it is written."""
+
+MAX_FILE_BYTES = 1024 * 1024
+_FENCE = re.compile(r"---[ \t]*")
+_BOM = "\N{BYTE ORDER MARK}"
+
+
+class FilePost(PostCreate):
+    """What a file says: a post, and where it stands."""
+
+    slug: Slug
+    state: State = "published"
+    published_at: Instant | None = None
+    scheduled_at: Annotated[Instant | None, Field(validate_default=True)] = None
+    translation_key: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
+
+    @field_validator("published_at")
+    @classmethod
+    def _past(cls, at: datetime | None) -> datetime | None:
+        if at and at > now():
+            raise PydanticCustomError(
+                "in_the_future",
+                "must be in the past; what is to be published has state: scheduled and scheduledAt",
+            )
+        return at
+
+    @field_validator("scheduled_at")
+    @classmethod
+    def _when_scheduled(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
+        if "state" in info.data and (info.data["state"] == "scheduled") != (at is not None):
+            raise PydanticCustomError("scheduled_at", "goes with state: scheduled, and with no other state")
+        return at
+
+    @field_validator("body")
+    @classmethod
+    def _fits_a_snapshot(cls, body: str) -> str:
+        # No Markdown grows by more than this, and rendering takes its time.
+        if len(body) > MAX_HTML_BYTES // 25 and len(markup.to_html(body).encode()) > MAX_HTML_BYTES:
+            raise PydanticCustomError(
+                "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
+            )
+        return body
+
+
+@dataclass
+class Source:
+    """A file as it was read; where it has faults, nothing is imported from it."""
+
+    name: str
+    faults: list[Fault]
+    lines: Mapping[Place, int] = field(default_factory=dict)
+    slug: str | None = None
+    """A post's slug as it is written, even where the file has errors."""
+    post: FilePost | None = None
+    categories: Sequence[CategoryCreate] = ()
+
+    def line(self, key: str | None) -> int:
+        """Return the line of a key, or of the front matter for one that isn't there."""
+        return _nearest((key,) if key else (), self.lines)
+
+    def blame(self, key: str, rule: str, message: str) -> None:
+        """Add what is wrong with the value of a key."""
+        self.faults.append(Fault(self.line(key), key, rule, message))
+
+
+def find(directory: Path) -> tuple[list[Path], int]:
+    """Return the Markdown files below a directory in a stable order, and how many other files are there.
+
+    Hidden files and directories don't count.
+    """
+    found: list[Path] = []
+    others = 0
+    for place, directories, names in os.walk(directory):
+        directories[:] = sorted(d for d in directories if not d.startswith("."))
+        for name in sorted(n for n in names if not n.startswith(".")):
+            path = Path(place, name)
+            if path.suffix.lower() == ".md":
+                found.append(path)
+            elif path != directory / CATEGORIES:
+                others += 1
+    return found, others
+
+
+def read_post(path: Path, name: str) -> Source:
+    """Read a post's file; `name` is what messages call it."""
+    try:
+        front, body, body_line = _split(_text(path))
+        value, lines = yamltext.load(unicodedata.normalize("NFC", front), 2)
+        if not isinstance(value, dict):
+            raise Unreadable(2, "front_matter", "the front matter must be lines of `key: value`")
+    except Unreadable as error:
+        return Source(name, [error.fault])
+    lines = {**lines, ("body",): body_line}
+    faults = [Fault(lines[(key,)], key, "unknown_key", _unknown(key)) for key in value if key not in KEYS]
+    # What is empty is as good as not there.
+    known = {key: v for key, v in value.items() if key in KEYS and v is not None}
+    slug = known.get("slug")
+    source = Source(name, faults, lines, slug if isinstance(slug, str) else None)
+    try:
+        source.post = FilePost.model_validate({**known, "body": body})
+    except ValidationError as error:
+        faults += [_fault(e, lines, body, body_line) for e in error.errors(include_url=False)]
+    faults.sort(key=lambda fault: fault.line)
+    return source
+
+
+def read_categories(path: Path) -> Source:
+    """Read `categories.yaml`; where there is none, it lists nothing."""
+    source = Source(path.name, [])
+    if not path.exists():
+        return source
+    try:
+        value, source.lines = yamltext.load(unicodedata.normalize("NFC", _text(path)))
+        categories = _CATEGORIES.validate_python(value or [])
+    except Unreadable as error:
+        source.faults = [error.fault]
+        return source
+    except ValidationError as error:
+        source.faults = [_fault(e, source.lines) for e in error.errors(include_url=False)]
+        return source
+    slugs = [category.slug for category in categories]
+    for i, slug in enumerate(slugs):
+        if slug in slugs[:i]:
+            line = source.lines[i, "slug"]
+            source.faults.append(
+                Fault(line, "slug", "duplicate_slug", f"the category {slug} is listed twice")
+            )
+    source.categories = () if source.faults else categories
+    return source
+
+
+def post_name(lang: str, slug: str) -> str:
+    """Return where a post's file stands in an export.
+
+    A file name has 255 bytes; a slug of Hangul may have more, and a part of it with a digest stands in.
+    """
+    if len(slug.encode()) > 240:
+        slug = (
+            f"{slug.encode()[:220].decode(errors='ignore')}-{hashlib.sha256(slug.encode()).hexdigest()[:12]}"
+        )
+    return f"{lang}/{slug}.md"
+
+
+def write_post(post: FilePost) -> bytes:
+    """Return a post's file. What is empty is left out; the state never is."""
+    said = post.model_dump(mode="json", by_alias=True, include=_FIELDS)
+    for key, at in (("publishedAt", post.published_at), ("scheduledAt", post.scheduled_at)):
+        said[key] = at and yamltext.time(at.isoformat().replace("+00:00", "Z"))
+    front = yamltext.dump({key: said[key] for key in KEYS if said[key]})
+    return f"---\n{front}---\n\n{post.body}\n".encode()
+
+
+def write_categories(categories: Sequence[CategoryCreate]) -> bytes:
+    """Return the file of the categories in their order."""
+    return yamltext.dump([c.model_dump(mode="json", by_alias=True) for c in categories]).encode()
+
+
+_CATEGORIES = TypeAdapter(Annotated[list[CategoryCreate], Field(max_length=200)])
+_FIELDS = {name for name, info in FilePost.model_fields.items() if info.alias in KEYS}
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise Unreadable(1, "too_large", f"the file is larger than {MAX_FILE_BYTES} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unreadable(1, "unreadable", f"the file can't be read: {error.strerror}") from None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Unreadable(line, "utf8", f"byte {data[error.start]:#04x} here isn't UTF-8") from None
+    return text.removeprefix(_BOM).replace("\r\n", "\n")
+
+
+def _split(text: str) -> tuple[str, str, int]:
+    """Return front matter, body, and the line at which the body starts."""
+    lines = text.split("\n")
+    if not _FENCE.fullmatch(lines[0]):
+        raise Unreadable(1, "front_matter", "the file must start with a line of `---` and its front matter")
+    for number, line in enumerate(lines[1:], start=2):
+        if _FENCE.fullmatch(line):
+            return "\n".join([*lines[1 : number - 1], ""]), "\n".join(lines[number:]), number + 1
+    raise Unreadable(1, "front_matter", "the front matter must end with a line of `---`")
+
+
+def _unknown(key: str) -> str:
+    close = difflib.get_close_matches(key.replace("_", "").lower(), [k.lower() for k in KEYS], 1)
+    meant = next((f"; is {k} meant?" for k in KEYS if close and k.lower() == close[0]), "")
+    return f"isn't a key of the front matter{meant}"
+
+
+def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
+    place: Place = error["loc"]
+    rule, message = error["type"], error["msg"]
+    if place == ("body",):
+        # The body's own lines are known only here.
+        named = error.get("ctx", {}).get("character")
+        at = body.find(chr(int(named.removeprefix("U+"), 16))) if named else 0
+        return Fault(body_line + body.count("\n", 0, at), "body", rule, message)
+    return Fault(_nearest(place, lines), ".".join(map(str, place)) or None, rule, message)
+
+
+def _nearest(place: Place, lines: Mapping[Place, int]) -> int:
+    """Return the line of what is at `place`, or else of what it would stand in."""
+    outwards = (place[:length] for length in range(len(place), -1, -1))
+    return next((lines[p] for p in outwards if p in lines), 1)
