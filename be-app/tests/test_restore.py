@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import botocore.session
-from familycorp_ops.provision import provision
-from stack import EDITOR, Stack, act, draft, make_category, published
 
 from app.core.clock import now, timestamp
+from familycorp_ops.provision import provision
+from stack import EDITOR, Stack, act, draft, make_category, published
 
 
 def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[..., Stack]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from familycorp_ops import db
+from familycorp_ops import content, db
 from familycorp_ops import up as local
 
 main = typer.Typer(
@@ -20,6 +20,7 @@ main = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+main.add_typer(content.app, name="content")
 main.add_typer(db.app, name="db")
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]

@@ -50,6 +50,9 @@ DATABASE = "familycorp.db"
 LOCK = "familycorp.lock"
 """File that whoever uses the directory holds locked; no directory without one is ever deleted."""
 
+SETTINGS = "settings.json"
+"""File of the settings of what runs, there as long as it does."""
+
 READY_WITHIN_S = 60.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
 
@@ -61,13 +64,11 @@ class StartError(Exception):
     """What keeps it from running, as one sentence for a person with the mend."""
 
 
-def load_demo(settings: "Settings") -> None:
+def load_demo(_: "Settings") -> None:
     """Load the demonstration content; called on the first start, when all stores are there."""
-    try:
-        from familycorp_ops.content import import_directory  # noqa: PLC0415
-    except ImportError:
-        return
-    import_directory(settings)
+    from familycorp_ops.content import load_demo as load  # noqa: PLC0415
+
+    load()
 
 
 def restore(_: "Settings") -> None:
@@ -148,23 +149,36 @@ def reset(state: Path) -> int:
     return 0
 
 
+def running_settings(state: Path) -> dict[str, str]:
+    """Return the FAMILYCORP_* variables of what runs on a state directory; none where nothing does (yet)."""
+    with suppress(FileNotFoundError), (state / LOCK).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            variables: dict[str, str] = json.loads((state / SETTINGS).read_bytes())
+            return variables
+    return {}
+
+
 class _Services:
     """The processes behind `familycorp up` and the order in which they start."""
 
     def __init__(self, state: Path, port: int) -> None:
         self._state = state
+        (state / SETTINGS).unlink(missing_ok=True)
         logs = state / "logs"
         rmtree(logs, ignore_errors=True)  # Logs are of one run.
         logs.mkdir(exist_ok=True)
         self.valkey = Valkey(directory=state / "valkey", log=logs / "valkey.log")
         self.emulator = MiniStack(directory=state / "emulator", log=logs / "emulator.log", persist=True)
-        self._environment = clean_environment(
+        settings = {
             **CREDENTIALS,
-            FAMILYCORP_ENV="local",
-            FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{state / DATABASE}",
-            FAMILYCORP_CACHE_URL=self.valkey.url,
-            FAMILYCORP_AWS_ENDPOINT_URL=self.emulator.url,
-        )
+            "FAMILYCORP_ENV": "local",
+            "FAMILYCORP_DATABASE_URL": f"sqlite+aiosqlite:///{state / DATABASE}",
+            "FAMILYCORP_CACHE_URL": self.valkey.url,
+            "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
+        }
+        self._environment = clean_environment(**settings)
         api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
         api += ["--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python("The API", "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
@@ -195,7 +209,9 @@ class _Services:
         return [*stores, api, Step("Worker", self.worker, stores)]
 
     def finish(self) -> None:
-        """Note that every step is done."""
+        """Note that every step is done, and with which settings."""
+        variables = {k: v for k, v in self._environment.items() if k.startswith("FAMILYCORP_")}
+        (self._state / SETTINGS).write_text(json.dumps(variables))
         self._loaded.touch()
         self._lost = False
 

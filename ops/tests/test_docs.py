@@ -25,7 +25,16 @@ def tour(name: str) -> list[tuple[str, str]]:
 
 def test_the_tour_gives_exactly_the_shown_answers(tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(tmp_path / "state"), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "familycorp_ops",
+        "up",
+        "--state",
+        str(tmp_path / "state"),
+        "--port",
+        str(port),
+    ]
     ready = lambda: http_ok(port, "/v1/posts")  # noqa: E731
     running = Process(
         "up", command, log=tmp_path / "up.log", ready=ready, ready_within_s=120, grace_s=20, cwd=ROOT
@@ -33,7 +42,9 @@ def test_the_tour_gives_exactly_the_shown_answers(tmp_path: Path) -> None:
     with running:
         for shown, expected in tour("README.md"):
             line = shown.replace(":8000", f":{port}")
-            ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+            ran = subprocess.run(
+                ["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False
+            )
             assert ran.stdout.rstrip("\n") == expected, shown
 
 
@@ -64,7 +75,9 @@ def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
     reasons = text.partition("## Deployed")[2]
     for project in ("be-app", "ops"):
-        requirements = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]["dependencies"]
+        requirements = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"][
+            "dependencies"
+        ]
         for name in (re.split(r"[\[>=]", r)[0] for r in requirements):
             assert name.startswith("familycorp") or name in reasons
 

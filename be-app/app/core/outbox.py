@@ -25,7 +25,10 @@ from app.core.errors import Unavailable
 from app.core.snapshots import Snapshot
 
 GRACE = timedelta(seconds=60)
-"""How long a committed change may stay undrained before the minute's function takes over."""
+"""How long a change may stay undrained before the minute's function takes over.
+
+At least twice the longest that a transaction may take: a marker must not be looked at before its commit.
+"""
 
 _BATCH = 100
 

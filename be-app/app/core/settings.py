@@ -44,7 +44,7 @@ class Settings(BaseModel):
     database_deadline_s: int = Field(
         20,
         ge=1,
-        le=300,
+        le=30,
         description="Seconds that a unit of work may take; Aurora needs about 15 to wake up.",
     )
     cache_url: str | None = Field(

@@ -1,15 +1,17 @@
 """From posts to files, of which an import makes the same posts."""
 
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate
 from app.posts.models import PUBLISHED
-
+from app.posts.schemas import Lang, State
 from familycorp_ops.content import files, stored
 from familycorp_ops.content.files import FilePost
 from familycorp_ops.content.importing import Listener
@@ -19,7 +21,10 @@ MANIFEST = ".familycorp-export"
 """File that lists what an export wrote, so that the next one replaces and removes just that."""
 
 
-class Occupied(Exception):  # noqa: N818 - it is about the directory
+_POST = re.compile(r"(ko|en)/[^/]+\.md")
+
+
+class Occupied(Exception):
     """The directory holds what no export wrote."""
 
 
@@ -72,7 +77,7 @@ def _earlier(directory: Path, *, force: bool) -> set[str]:
             raise Occupied from None
         return set()
     # The list may have been edited, and nothing outside is ours to remove.
-    return {name for name in names if name.endswith(".md") and ".." not in Path(name).parts[:2]}
+    return {name for name in names if _POST.fullmatch(name)}
 
 
 def _content(found: Stored, keys: dict[uuid.UUID, str], summary: Summary) -> FilePost:
@@ -87,12 +92,12 @@ def _content(found: Stored, keys: dict[uuid.UUID, str], summary: Summary) -> Fil
     return FilePost.model_construct(
         title=revision.title,
         slug=post.slug,
-        lang=post.lang,
+        lang=cast("Lang", post.lang),
         category=category,
         tags=revision.tags,
         excerpt=revision.excerpt,
         body=revision.body,
-        state=post.state,
+        state=cast("State", post.state),
         published_at=post.first_published_at,
         scheduled_at=post.scheduled_at,
         translation_key=keys.get(post.translation_key),

@@ -15,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.schema import Instant, Line
 from app.posts import markup
 from app.posts.schemas import PostCreate, Slug, State
 from app.posts.service import MAX_HTML_BYTES
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
-
 from familycorp_ops.content import yamltext
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 

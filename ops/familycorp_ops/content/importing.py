@@ -16,7 +16,6 @@ from app.core.clock import new_id, now
 from app.core.errors import Problem, Unavailable
 from app.posts import service as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
-
 from familycorp_ops.content import files, stored
 from familycorp_ops.content.files import FilePost, Source
 from familycorp_ops.content.stored import Stored

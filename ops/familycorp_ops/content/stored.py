@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Collection
 from typing import NamedTuple
 
+from sqlalchemy import ColumnElement, and_, select
+
 from app.core.database import reading
 from app.posts.models import Post, PostRevision
-from sqlalchemy import ColumnElement, and_, select
 
 BATCH = 500
 """How many posts one statement may ask for."""
