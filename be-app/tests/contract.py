@@ -25,7 +25,7 @@ NOBODY = "01900000-0000-7000-8000-000000000000"
 """An id that nothing has."""
 
 _SYLLABLES = "가나다라마바사아자차카타파하고노"
-_INTERNALS = ("traceback", "sqlalchemy", "sqlite", "mysql", "botocore", "/work", "/usr", ".py", "select ")
+_INTERNALS = ("traceback", "sqlalchemy", "sqlite", "mysql", "botocore", "/home", "/usr", ".py", "select ")
 
 
 def unique(prefix: str = "t") -> str:
