@@ -14,6 +14,8 @@ import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
+from familycorp_ops.documents import with_part
+
 ROOT = Path(__file__).parents[1]
 RUNS = 5
 # What a program that uses the package imports, where that isn't the package's own name.
@@ -66,11 +68,7 @@ def main() -> None:
                 lines.append(f"| {name} | {version} | {_size_mb(name):.1f} | {took / base:.2f} |")
     table = "\n".join(lines)
     if chosen.write:
-        before, mark, after = chosen.write.read_text().partition("<!-- measured -->\n")
-        if not mark:
-            sys.exit(f"{chosen.write} has no line <!-- measured -->")
-        rest = after.partition("<!-- /measured -->")[2]
-        chosen.write.write_text(f"{before}{mark}\n{table}\n\n<!-- /measured -->{rest}")
+        chosen.write.write_text(with_part(chosen.write, "measured", table))
     print(table)
 
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
 
+from familycorp_ops.documents import with_part
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, free_port, http_ok
@@ -250,11 +251,7 @@ def main() -> int:
         samples = _measure(chosen.rounds, chosen.seconds, Path(directory))
     table, held = _report(samples, _import_ratio(max(5, 2 * chosen.rounds)))
     if chosen.write:
-        before, mark, after = chosen.write.read_text().partition("<!-- measured -->\n")
-        if not mark:
-            sys.exit(f"{chosen.write} has no line <!-- measured -->")
-        rest = after.partition("<!-- /measured -->")[2]
-        chosen.write.write_text(f"{before}{mark}\n{table}\n\n<!-- /measured -->{rest}")
+        chosen.write.write_text(with_part(chosen.write, "measured", table))
     console = Console()
     console.print(Markdown(table) if console.is_terminal else table)
     return 0 if held else 1

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from app.core.settings import PREFIX, Settings
+from familycorp_ops.documents import with_part
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "backend.md"
-BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->"
 
 
 def table() -> str:
@@ -20,12 +20,10 @@ def table() -> str:
 
 def main() -> int:
     """Write the table, or tell whether it is in date."""
-    text = DOCUMENT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    wanted = f"{before}{BEGIN}\n{table()}\n\n{END}{rest.partition(END)[2]}"
+    wanted = with_part(DOCUMENT, "settings", table())
     if "--check" not in sys.argv:
         DOCUMENT.write_text(wanted)
-    elif text != wanted:
+    elif DOCUMENT.read_text() != wanted:
         print(f"The table of settings in {DOCUMENT.name} is out of date: python scripts/document_settings.py")
         return 1
     return 0
