@@ -1,184 +1,690 @@
 """`familycorp content` through the command line, on real stores."""
 
+import asyncio
+import fcntl
+import itertools
 import json
+import logging
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event, select, text
+from typer.testing import CliRunner, Result
 
+from app.audit.models import AuditEntry
+from app.auth.subject import Subject
+from app.core import cache, database, dynamodb, events, outbox
+from app.core.clock import now
+from app.core.errors import NotFound
 from app.core.settings import Settings
-from familycorp_ops.content import DEMO, yamltext
+from app.core.settings import settings as app_settings
+from app.jobs import run_due
+from app.posts import service as posts
+from app.posts import snapshots
+from app.posts.models import Post
+from app.posts.schemas import PostUpdate, SearchQuery
+from app.uploads.models import Attachment
+from familycorp_ops import up
+from familycorp_ops.cli import main
+from familycorp_ops.content import DEMO, files
+from familycorp_ops.content.exporting import MANIFEST
+from familycorp_ops.content.files import FilePost
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
-from familycorp_ops.servers.process import clean_environment
+from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey
 
-CATEGORIES = "- slug: news\n  name:\n    ko: 소식\n    en: News\n"
-REGIONS = iter(f"content-{os.getpid()}-{n}" for n in range(1000))
+EDITOR = Subject("editor-1")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STATES = ("draft", "scheduled", "published", "archived")
+REGIONS = (f"content-{os.getpid()}-{n}" for n in itertools.count())
 
 
 class Site:
-    """An empty environment and a folder, and the command on both."""
+    """An environment of its own, a folder, and the command on both."""
 
-    def __init__(self, directory: Path, ministack: MiniStack, valkey: Valkey) -> None:
+    def __init__(self, directory: Path, ministack: MiniStack, valkey: Valkey, schema: Path) -> None:
         self.folder = directory / "site"
         self.folder.mkdir(parents=True)
+        self.database = directory / "content.db"
+        shutil.copy(schema, self.database)
         values = {
             "env": "test",
-            "database_url": f"sqlite+aiosqlite:///{directory}/content.db",
+            "database_url": f"sqlite+aiosqlite:///{self.database}",
+            # The environment's name makes the tables' names; the emulator keeps regions apart as AWS does.
             "aws_region": next(REGIONS),
             "aws_endpoint_url": ministack.url,
             "cache_url": valkey.url.removesuffix("/0") + "/9",
         }
         provision(Settings.model_validate(values))
-        self._environment = clean_environment(
-            **CREDENTIALS, **{f"FAMILYCORP_{name.upper()}": value for name, value in values.items()}
-        )
-        assert self("db", "upgrade").returncode == 0
+        self.variables = {f"FAMILYCORP_{name.upper()}": value for name, value in values.items()}
+        self.categories("news")
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "familycorp_ops", *arguments]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+    def categories(self, *slugs: str) -> None:
+        said = [{"slug": slug, "name": {"ko": f"{slug} 소식", "en": slug}} for slug in slugs]
+        (self.folder / "categories.yaml").write_text(yaml.safe_dump(said, allow_unicode=True), "utf-8")
 
-    def write(self, name: str, front: str, body: str = "본문") -> None:
+    def write(self, name: str, body: str = "본문입니다.", **front: str) -> None:
+        slug = name.rpartition("/")[2].removesuffix(".md")
+        said = {"title": f"제목 {slug}", "slug": slug, "lang": "ko", "category": "news", **front}
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(f"---\n{front}---\n\n{body}\n".encode())
+        lines = "".join(f"{key}: {value}\n" for key, value in said.items())
+        path.write_bytes(f"---\n{lines}---\n\n{body}\n".encode())
 
-    def load(self, *options: str) -> dict[str, object]:
-        ran = self("content", "import", str(self.folder), "--json", *options)
-        assert ran.stdout, ran.stderr
-        found: dict[str, object] = json.loads(ran.stdout)
+    def run(self, *arguments: str | Path, **variables: str) -> Result:
+        """Run the command in this process."""
+        return self._here(lambda: CliRunner().invoke(main, [str(a) for a in arguments], env=variables))
+
+    def load(self, *options: str, folder: Path | None = None) -> Any:
+        ran = self.run("content", "import", folder or self.folder, "--json", *options)
+        found = json.loads(ran.stdout)
+        assert ran.exit_code == (1 if found["errors"] or found["problem"] else 0), ran.output
         return found
 
-    def results(self, *options: str) -> dict[str, str]:
-        files = self.load(*options)["files"]
-        assert isinstance(files, list)
-        return {f["file"]: f["result"] for f in files}
+    def results(self, *options: str) -> dict[str, Any]:
+        found = self.load(*options)
+        assert found["errors"] == []
+        return {f["slug"]: f["changes"] or f["result"] for f in found["files"]}
 
     def export(self, folder: Path) -> dict[str, bytes]:
-        ran = self("content", "export", str(folder))
-        assert ran.returncode == 0, ran.stderr
+        ran = self.run("content", "export", folder)
+        assert ran.exit_code == 0, ran.output
         return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    def ask(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a coroutine of the application in this environment."""
+
+        async def closed() -> Any:
+            try:
+                return await work()
+            finally:
+                await database.dispose()
+                await cache.close()
+
+        return self._here(lambda: asyncio.run(closed()))
+
+    def posts(self) -> dict[str, Post]:
+        async def read() -> dict[str, Post]:
+            async with database.reading() as session:
+                return {post.slug: post for post in await session.scalars(select(Post))}
+
+        found: dict[str, Post] = self.ask(read)
+        return found
+
+    def page(self, slug: str) -> Any:
+        """Return the post as visitors read it, or None."""
+        return self.pages([slug])[slug]
+
+    def pages(self, slugs: Iterable[str]) -> dict[str, Any]:
+        async def read() -> dict[str, Any]:
+            found = dict[str, Any]()
+            for slug in slugs:
+                try:
+                    found[slug] = json.loads(await snapshots.page(slug))
+                except NotFound:
+                    found[slug] = None
+            return found
+
+        pages: dict[str, Any] = self.ask(read)
+        return pages
+
+    def _here(self, work: Callable[[], Any]) -> Any:
+        """Do work in this process under this environment's settings, and leave no trace of them in it."""
+        before, level = dict(os.environ), logging.getLogger("app").level
+        os.environ |= {**CREDENTIALS, **self.variables}
+        try:
+            return work()
+        finally:
+            os.environ.clear()
+            os.environ |= before
+            logging.getLogger("app").setLevel(level)
+            if dynamodb.client.cache_info().currsize:
+                dynamodb.client().close()
+            dynamodb.client.cache_clear()
+            app_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all tables; a copy of it is there at once."""
+    file = tmp_path_factory.mktemp("schema") / "content.db"
+    subprocess.run(
+        [sys.executable, "-m", "familycorp_ops", "db", "upgrade"],
+        env=clean_environment(FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{file}"),
+        capture_output=True,
+        check=True,
+    )
+    return file
 
 
 @pytest.fixture
-def site(tmp_path: Path, ministack: MiniStack, valkey: Valkey) -> Site:
-    site = Site(tmp_path / "a", ministack, valkey)
-    (site.folder / "categories.yaml").write_text(CATEGORIES)
-    return site
+def make_site(tmp_path: Path, ministack: MiniStack, valkey: Valkey, schema: Path) -> Callable[[], Site]:
+    return lambda: Site(tmp_path / uuid.uuid4().hex[:8], ministack, valkey, schema)
 
 
-def front(slug: str, **more: str) -> str:
-    said = {"title": f"제목 {slug}", "slug": slug, "lang": "ko", "category": "news", **more}
-    return "".join(f"{key}: {value}\n" for key, value in said.items())
+@pytest.fixture
+def site(make_site: Callable[[], Site]) -> Site:
+    return make_site()
 
 
-def test_files_become_posts_and_a_second_run_changes_only_what_changed(site: Site) -> None:
-    site.write("a.md", front("a", publishedAt="2020-05-01T09:00:00+09:00"))
-    site.write("deep/b.md", front("b", state="draft"))
-    (site.folder / "d.md").write_bytes(
-        b"\xef\xbb\xbf---\r\n" + front("d").replace("\n", "\r\n").encode() + b"---\r\nx\r\n"
-    )
-    site.write("c.md", front("c"))
-    assert site.results("--dry-run") == dict.fromkeys(("a.md", "c.md", "d.md", "deep/b.md"), "created")
-    assert site.results() == dict.fromkeys(("a.md", "c.md", "d.md", "deep/b.md"), "created")
-    site.write("c.md", front("c"), "바뀐 본문")
-    assert site.results() == {
-        "a.md": "unchanged",
-        "c.md": "changed",
-        "d.md": "unchanged",
-        "deep/b.md": "unchanged",
+# -- importing ----------------------------------------------------------------------------------------------
+
+
+def test_files_become_posts_as_if_an_editor_had_written_them(site: Site) -> None:
+    site.write("a.md", "## 요약\n\n올해 매출실적이 늘었습니다.", publishedAt="2020-05-01T09:00:00+09:00")
+    site.write("deep/er.md", state="draft")
+    found = site.load()
+    assert (found["created"], found["complete"]) == (2, True)
+    page = site.page("a")
+    assert page["publishedAt"] == "2020-05-01T00:00:00.000000Z"
+    assert page["html"].startswith("<h2>요약</h2>")
+    assert site.page("er") is None
+
+    async def look() -> tuple[set[tuple[str, str]], set[str], int, int]:
+        async with database.reading() as session:
+            entries = (await session.scalars(select(AuditEntry))).all()
+            owed = await session.scalar(text("SELECT count(*) FROM outbox"))
+        hits = json.loads(await posts.search(SearchQuery(q="실적")))["items"]
+        return {(e.actor, e.action) for e in entries}, {e.correlation_id for e in entries}, owed, len(hits)
+
+    actions, runs, owed, hits = site.ask(look)
+    assert actions == {
+        ("import", "category.created"),
+        ("import", "post.created"),
+        ("import", "post.published"),
     }
+    assert runs == {found["requestId"]}
+    assert (owed, hits) == (0, 1)
+
+
+def test_a_second_run_changes_only_what_changed(site: Site) -> None:
+    at = "2020-05-01T09:00:00Z"
+    for slug in "abcd":
+        site.write(f"{slug}.md", publishedAt=at)
+    assert site.results("--dry-run") == dict.fromkeys("abcd", "created")
+    assert site.posts() == {}
+    assert site.results() == dict.fromkeys("abcd", "created")
+    before = site.posts()
+    site.write("b.md", "바뀐 본문", publishedAt=at, tags="[하나, 2026]")
+    site.write("c.md", publishedAt="2019-12-31T09:00:00Z")
+    changed = {"a": "unchanged", "b": ["tags", "body"], "c": ["publishedAt"], "d": "unchanged"}
+    assert site.results("--dry-run") == changed
+    assert [p.version for p in site.posts().values()] == [p.version for p in before.values()]
+    assert site.results() == changed
     assert set(site.results().values()) == {"unchanged"}
-    exported = site.export(site.folder.parent / "out")
-    assert b"publishedAt: 2020-05-01T00:00:00Z" in exported["ko/a.md"]
-    assert "바뀐 본문" in exported["ko/c.md"].decode()
+    after = site.posts()
+    assert {slug: after[slug].revision for slug in "abcd"} == {"a": 1, "b": 2, "c": 2, "d": 1}
+    assert [after[s].version for s in "ad"] == [before[s].version for s in "ad"]
+    assert site.page("b")["tags"] == ["하나", "2026"]
+    assert site.page("c")["publishedAt"].startswith("2019-12-31")
+
+
+def test_an_unchanged_run_writes_nothing_and_asks_little(site: Site) -> None:
+    for n in range(40):
+        site.write(f"{n}.md")
+    site.load()
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert set(site.results().values()) == {"unchanged"}
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    asked = [s for s in statements if not s.startswith(("BEGIN", "PRAGMA"))]
+    assert all(s.startswith("SELECT") for s in asked)
+    assert len(asked) <= 5
+
+
+@pytest.mark.parametrize("first", STATES)
+def test_a_post_goes_from_any_state_to_any(site: Site, first: str) -> None:
+    extra = {"scheduled": {"scheduledAt": "2099-01-01T00:00:00Z"}}
+    for then in STATES:
+        site.write(f"{then}.md", state=first, **extra.get(first, {}))
+    site.load()
+    assert {post.state for post in site.posts().values()} == {first}
+    for then in STATES:
+        site.write(f"{then}.md", "새 본문", state=then, **extra.get(then, {}))
+    site.load()
+    found = site.posts()
+    assert {slug: post.state for slug, post in found.items()} == {state: state for state in STATES}
+    pages = site.pages(STATES)
+    assert {slug for slug in STATES if pages[slug]} == {"published"}
+    assert "새 본문" in pages["published"]["html"]
+    assert bool(found["scheduled"].scheduled_at)
+    assert set(site.results().values()) == {"unchanged"}
+
+
+def test_what_moves_in_unpublished_was_public_never_but_keeps_its_time(site: Site) -> None:
+    for state in ("draft", "archived"):
+        site.write(f"{state}.md", state=state, publishedAt="2018-01-01T00:00:00+09:00")
+    site.load()
+
+    async def look() -> list[str]:
+        async with database.reading() as session:
+            return list(await session.scalars(select(AuditEntry.action)))
+
+    assert "post.published" not in site.ask(look)
+    assert [site.page(s) for s in ("draft", "archived")] == [None, None]
+    assert {p.first_published_at for p in site.posts().values()} == {datetime(2017, 12, 31, 15, tzinfo=UTC)}
+
+
+def test_a_scheduled_file_whose_time_has_come_is_the_published_post(site: Site) -> None:
+    soon = now() + timedelta(seconds=4)
+    site.write("soon.md", state="scheduled", scheduledAt=soon.isoformat())
+    site.write("past.md", state="scheduled", scheduledAt="2020-01-01T00:00:00Z")
+    site.load()
+    assert {s: p.state for s, p in site.posts().items()} == {"soon": "scheduled", "past": "published"}
+    assert site.page("past")["publishedAt"].startswith("2020-01-01")
+    time.sleep(max(0.0, (soon - now()).total_seconds()) + 0.1)
+    assert site.ask(run_due)
+    assert site.posts()["soon"].state == "published"
+    assert set(site.results().values()) == {"unchanged"}
+
+
+def test_an_interrupted_import_is_finished_by_the_next(site: Site) -> None:
+    for n in range(9):
+        site.write(f"{n}.md")
+    calls, publish = itertools.count(1), posts.publish
+
+    async def cut_off(*arguments: Any) -> Any:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return await publish(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(posts, "publish", cut_off)
+        ran = site.run("content", "import", site.folder)
+    assert ran.exit_code == 130
+    assert "Interrupted" in ran.stderr
+    assert sorted(p.state for p in site.posts().values()) == ["draft", *["published"] * 4]
+    results = site.results()
+    assert sorted(map(str, results.values())) == ["['state']"] + ["created"] * 4 + ["unchanged"] * 4
+    assert all(site.pages(map(str, range(9))).values())
+
+
+def test_a_killed_import_is_finished_by_the_next(site: Site) -> None:
+    for n in range(40):
+        site.write(f"{n}.md")
+    command = [sys.executable, "-m", "familycorp_ops", "content", "import", str(site.folder)]
+    run = subprocess.Popen(
+        command, env=clean_environment(**CREDENTIALS, **site.variables), stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None
+    assert "created" in next(run.stdout)
+    time.sleep(0.1)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+    async def owed() -> tuple[int, list[str]]:
+        async with database.reading() as session:
+            rows = await session.scalar(text("SELECT count(*) FROM outbox"))
+        return rows or 0, await events.due_markers(now() + outbox.GRACE)
+
+    # Whatever it left undone, the minute's job will hear of.
+    rows, markers = site.ask(owed)
+    assert markers or not rows
+    assert site.load()["complete"]
+    assert site.ask(owed)[0] == 0
+    assert all(site.pages(map(str, range(40))).values())
+    assert set(site.results().values()) == {"unchanged"}
+
+
+def test_what_an_editor_did_meanwhile_is_kept(site: Site) -> None:
+    site.write("edited.md")
+    site.write("illustrated.md")
+    site.load()
+    picture = uuid.uuid4()
+
+    async def edit() -> None:
+        async with database.writing() as session:
+            session.add(
+                Attachment(
+                    id=picture, name="a.png", content_type="image/png", size=1, object_key="files/a",
+                    created_by="editor-1", created_at=now(),
+                )
+            )  # fmt: skip
+        there = {p.slug: p for p in await read_all()}
+        for slug, change in (
+            ("edited", {"body": "아직 아무도 못 본 글"}),
+            ("illustrated", {"thumbnail": picture}),
+        ):
+            post = there[slug]
+            said = {"title": f"제목 {slug}", "body": "본문입니다.", "category": "news", **change}
+            written = await posts.update(post.id, PostUpdate.model_validate(said), post.version, EDITOR)
+            if slug == "illustrated":
+                await posts.publish(post.id, written.version, EDITOR)
+
+    async def read_all() -> list[Post]:
+        async with database.reading() as session:
+            return list(await session.scalars(select(Post)))
+
+    site.ask(edit)
+    # The edited post's file says what is public; nobody asked for more.
+    assert site.results() == {"edited": "unchanged", "illustrated": "unchanged"}
+    ran = site.run("content", "export", site.folder.parent / "out")
+    assert "1 posts have thumbnails or attachments" in ran.stdout
+    assert "1 posts have edits that aren't published" in ran.stdout
+    assert "아직" not in (site.folder.parent / "out/ko/edited.md").read_text("utf-8")
+    site.write("illustrated.md", "새 본문")
+    assert site.results()["illustrated"] == ["body"]
+    assert site.page("illustrated")["thumbnail"]["id"] == str(picture)
+
+
+def test_translations_find_each_other(site: Site) -> None:
+    def links(*slugs: str) -> list[list[str]]:
+        return [[t["slug"] for t in page["translations"]] for page in site.pages(slugs).values()]
+
+    site.write("ko/a.md", translationKey="first")
+    site.write("en/b.md", lang="en", translationKey="first")
+    site.write("ko/c.md")
+    site.load()
+    assert links("a", "b", "c") == [["b"], ["a"], []]
+    # A file that has an error, or isn't there, doesn't part the others.
+    (site.folder / "en/b.md").write_text("---\nbroken")
+    assert {f["slug"]: f["result"] for f in site.load()["files"]}["a"] == "unchanged"
+    assert links("a") == [["b"]]
+    site.write("en/b.md", lang="en", translationKey="first")
+    assert set(site.results().values()) == {"unchanged"}
+    # Another partner.
+    site.write("ko/c.md", translationKey="first")
+    site.write("ko/a.md")
+    site.load()
+    assert site.load()["errors"] == []
+    assert links("a", "b", "c") == [[], ["c"], ["b"]]
+    # None.
+    site.write("en/b.md", lang="en")
+    site.write("ko/c.md")
+    site.load()
+    assert links("b", "c") == [[], []]
+    assert set(site.results().values()) == {"unchanged"}
+
+
+def test_categories_come_in_their_order_and_none_is_lost(site: Site) -> None:
+    site.categories("news", "ir")
+    assert site.load()["categories"] == ["news created", "ir created"]
+    site.categories("ir", "notices")
+    said = (site.folder / "categories.yaml").read_text("utf-8").replace("ko: ir 소식", "ko: 투자 정보")
+    (site.folder / "categories.yaml").write_text(said, "utf-8")
+    changes = ["ir renamed", "notices created", "reordered"]
+    assert site.load("--dry-run")["categories"] == changes
+    assert site.load()["categories"] == changes
+    assert site.load()["categories"] == []
+    exported = site.export(site.folder.parent / "out")["categories.yaml"]
+    assert [(c["slug"], c["name"]["ko"]) for c in yaml.safe_load(exported)] == [
+        ("ir", "투자 정보"), ("notices", "notices 소식"), ("news", "news 소식"),
+    ]  # fmt: skip
+
+
+# -- errors -------------------------------------------------------------------------------------------------
 
 
 def test_every_error_is_told_with_its_line_and_the_other_files_go_in(site: Site) -> None:
-    site.write("good.md", front("good"))
-    site.write("long.md", front("long").replace("제목 long", "가" * 201))
-    site.write("odd.md", front("odd") + "colour: red\n")
-    site.write("where.md", front("where", category="nowhere"))
-    site.write("twice-1.md", front("twice"))
-    site.write("twice-2.md", front("twice"))
-    site.write("broken.md", "title: [\n")
-    site.write("binary.md", front("binary"), "a\x00b")
-    ran = site("content", "import", str(site.folder), "--json")
-    assert ran.returncode == 1
-    found = json.loads(ran.stdout)
-    errors = {(e["file"], e["line"], e["rule"]) for e in found["errors"]}
-    assert {
-        ("long.md", 2, "string_too_long"),
-        ("odd.md", 6, "unknown_key"),
-        ("where.md", 5, "unknown_category"),
-    } <= {(f, line, "string_too_long" if f == "long.md" else rule) for f, line, rule in errors}
-    assert {e["file"] for e in found["errors"]} >= {"broken.md", "binary.md", "long.md", "odd.md", "where.md"}
-    assert {"twice-1.md", "twice-2.md"} & {e["file"] for e in found["errors"]}
-    assert {f["file"]: f["result"] for f in found["files"]}["good.md"] == "created"
-    text = site("content", "import", str(site.folder))
-    assert "odd.md:6: colour:" in text.stderr
+    head = "---\ntitle: 제목\nslug: {}\nlang: ko\ncategory: news\n"
+    bad = {
+        "no-front-matter.md": ("본문", (1, None, "front_matter")),
+        "endless.md": ("---\ntitle: a\n", (1, None, "front_matter")),
+        "yaml.md": ("---\ntitle: a\ntags: [a\nslug: b\n---\n", (4, None, "yaml_syntax")),
+        "twice.md": (head.format("t") + "lang: en\n---\n", (6, None, "duplicate_key")),
+        "alias.md": (head.format("l") + "tags: &x [*x]\n---\n", (6, None, "alias")),
+        "unknown.md": (head.format("u") + "published_at: x\n---\n", (6, "published_at", "unknown_key")),
+        "missing.md": ("---\ntitle: a\nslug: missing\ncategory: news\n---\n", (2, "lang", "missing")),
+        "long.md": (
+            f"---\nslug: long\ntitle: {'가' * 201}\nlang: ko\ncategory: news\n---\n",
+            (3, "title", "string_too_long"),
+        ),
+        "tag.md": (head.format("g") + "tags:\n- a\n- \n---\n", (8, "tags.1", "string_type")),
+        "where.md": (
+            "---\ntitle: a\nslug: where\nlang: ko\ncategory: nowhere\n---\n",
+            (5, "category", "unknown_category"),
+        ),
+        "when.md": (
+            head.format("w") + "publishedAt: 2020-01-01\n---\n",
+            (6, "publishedAt", "timezone_aware"),
+        ),
+        "future.md": (
+            head.format("f") + "publishedAt: 2099-01-01T00:00:00Z\n---\n",
+            (6, "publishedAt", "in_the_future"),
+        ),
+        "unscheduled.md": (
+            head.format("s") + "state: scheduled\n---\n",
+            (2, "scheduledAt", "scheduled_at"),
+        ),
+        "control.md": (head.format("c") + "---\n\none\ntwo \a\n", (9, "body", "forbidden_character")),
+        "huge.md": (head.format("h") + "---\n\n" + "<" * 90_000, (7, "body", "too_long_rendered")),
+        "utf8.md": (b"---\ntitle: \xff\n---\n", (2, None, "utf8")),
+    }  # fmt: skip
+    for name, (content, _) in bad.items():
+        (site.folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    site.write("one/same.md")
+    site.write("two/same.md")
+    site.write("ko.md", translationKey="k")
+    site.write("ko2.md", translationKey="k")
+    site.write("good.md")
+    (site.folder / "picture.png").touch()
+    expected = {(name, *where) for name, (_, where) in bad.items()} | {
+        ("one/same.md", 3, "slug", "duplicate_slug"),
+        ("two/same.md", 3, "slug", "duplicate_slug"),
+        ("ko.md", 6, "translationKey", "translation_exists"),
+        ("ko2.md", 6, "translationKey", "translation_exists"),
+    }
+    for option in (["--dry-run"], []):
+        found = site.load(*option)
+        told = {(e["file"], e["line"], e["field"], e["rule"]) for e in found["errors"]}
+        assert told >= expected, expected - told
+        assert {name for name, *_ in told} == {name for name, *_ in expected}
+        assert (found["created"], found["failed"], found["ignoredFiles"]) == (1, 20, 1)
+    assert set(site.posts()) == {"good"}
+    ran = site.run("content", "import", site.folder)
+    assert ran.exit_code == 1
+    assert "unknown.md:6: published_at: isn't a key of the front matter; is publishedAt meant?" in ran.stderr
+    assert re.search(r"failed\s*│ 20", ran.stdout)
+
+
+def test_categories_with_an_error_are_left_and_said(site: Site) -> None:
+    (site.folder / "categories.yaml").write_text("- slug: news\n  name: {ko: 소식}\n- slug: News\n", "utf-8")
+    site.write("a.md")
+    found = site.load()
+    told = {(e["file"], e["line"], e["field"]) for e in found["errors"]}
+    assert told == {
+        ("categories.yaml", 2, "0.name.en"), ("categories.yaml", 3, "1.slug"),
+        ("categories.yaml", 3, "1.name"), ("a.md", 5, "category"),
+    }  # fmt: skip
+
+
+def test_windows_files_are_read(site: Site) -> None:
+    site.write("a.md", "한 줄\n\n두 줄")
+    data = (site.folder / "a.md").read_bytes()
+    (site.folder / "a.md").write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"))
+    site.load()
+    site.write("a.md", "한 줄\n\n두 줄")
+    assert site.results() == {"a": "unchanged"}
+
+
+def test_a_posts_language_is_fixed_and_its_state_is_what_an_editor_left(site: Site) -> None:
+    site.write("a.md")
+    site.load()
+    site.write("a.md", lang="en")
+    assert [(e["line"], e["rule"]) for e in site.load()["errors"]] == [(4, "lang_fixed")]
+
+
+def test_an_outage_ends_the_command_with_a_sentence_and_the_next_finishes(site: Site) -> None:
+    site.write("a.md")
+    elsewhere = f"http://127.0.0.1:{free_port()}"
+    variables = site.variables
+    site.variables = {**variables, "FAMILYCORP_AWS_ENDPOINT_URL": elsewhere}
+    found = site.load()
+    assert found["problem"].startswith("DynamoDB doesn't answer")
+    assert not found["complete"]
+    ran = site.run("content", "import", site.folder)
+    assert (ran.exit_code, "Traceback" in ran.output) == (1, False)
+    site.variables = {**variables, "FAMILYCORP_DATABASE_URL": f"sqlite+aiosqlite:///{site.folder}/new.db"}
+    assert "familycorp db upgrade" in site.load()["problem"]
+    site.variables = {**variables, "FAMILYCORP_ENVIRONMENT": "x"}
+    assert "FAMILYCORP_ENVIRONMENT" in site.load()["problem"]
+    site.variables = variables
+    assert site.load()["complete"]
+
+
+def test_without_variables_it_takes_the_environment_of_this_machine(site: Site, tmp_path: Path) -> None:
+    site.write("a.md")
+    state, variables = tmp_path / "state", site.variables
+    options = ["--state", str(state)]
+    site.variables = {}
+    for found in (site.load(*options), site.load(*options, "--dry-run")):
+        assert "make up" in found["problem"]
+    state.mkdir()
+    (state / up.SETTINGS).write_text(json.dumps(variables))
+    with (state / up.LOCK).open("w") as lock:
+        assert "make up" in site.load(*options)["problem"]
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert site.load(*options)["created"] == 1
+    # Reading needs nothing but the database's file.
+    assert "make up" in site.load(*options)["problem"]
+    shutil.copy(site.database, state / up.DATABASE)
+    assert site.load(*options, "--dry-run")["unchanged"] == 1
+    assert site.run("content", "export", tmp_path / "out", *options).exit_code == 0
+    assert (tmp_path / "out/ko/a.md").exists()
+
+
+# -- exporting ----------------------------------------------------------------------------------------------
+
+
+ODD = ("- a", "a: b", "#", "'", '"', "null", "~", "2026", "yes", "---", "가", "😀", "{", "&x", "한\u3000글")
+
+
+def line(most: int) -> st.SearchStrategy[str]:
+    kept = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))
+    return st.text(kept, max_size=most) | st.sampled_from(ODD)
+
+
+POSTS = st.fixed_dictionaries(
+    {
+        "title": line(200),
+        "slug": st.from_regex(r"[a-z0-9가-힣]{1,40}(-[a-z0-9가-힣]{1,40}){0,2}", fullmatch=True),
+        "lang": st.sampled_from(["ko", "en"]),
+        "category": st.just("news"),
+        "tags": st.lists(line(50), max_size=5, unique=True),
+        "excerpt": line(500),
+        "body": st.text(st.characters(codec="utf-8", exclude_categories=("Cs",))),
+        "state": st.sampled_from(["draft", "published", "archived"]),
+        "publishedAt": st.none() | st.integers(0, 10**15).map(lambda us: EPOCH + timedelta(microseconds=us)),
+        "translationKey": st.none() | line(50),
+    }
+)
+
+
+def valid(said: dict[str, Any]) -> FilePost | None:
+    try:
+        return FilePost.model_validate(said)
+    except ValueError:
+        return None
+
+
+SOUND = POSTS.map(valid).filter(lambda post: post is not None)
+
+
+@given(SOUND)
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+def test_whatever_a_post_says_is_read_back_from_its_file(tmp_path: Path, post: FilePost) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(files.write_post(post))
+    read = files.read_post(path, "a.md")
+    assert read.faults == []
+    assert read.post == post
+    assert files.write_post(read.post) == path.read_bytes()
+
+
+@given(st.binary() | st.text().map(lambda t: f"---\n{t}\n---\n".encode()))
+@example(b"---\n" + b"[" * 100_000 + b"\n---\n")
+@example(b"---\na: !!python/object/apply:os.abort []\n---\n")
+@example(b"---\n? [a]\n: b\n---\n")
+@example(b"---\n%YAML 9.9\n---\n")
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+def test_whatever_is_in_a_file_is_an_error_at_worst(tmp_path: Path, data: bytes) -> None:
+    for name, read in (("a.md", lambda p: files.read_post(p, "a")), ("a.yaml", files.read_categories)):
+        (tmp_path / name).write_bytes(data)
+        source = read(tmp_path / name)
+        assert all(1 <= fault.line <= data.count(b"\n") + 1 for fault in source.faults)
+        assert source.faults or source.post or name == "a.yaml"
 
 
 def test_an_export_imported_elsewhere_and_exported_again_is_the_same(
-    site: Site, tmp_path: Path, ministack: MiniStack, valkey: Valkey
+    make_site: Callable[[], Site], tmp_path: Path
 ) -> None:
-    ran = site("content", "import", str(DEMO))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    site.write("later.md", front("later", state="scheduled", scheduledAt="2099-01-01T00:00:00Z"))
-    site.write(
-        "odd.md",
-        front("odd").replace("제목 odd", "\"- '따옴표': #1 😀\""),
-        "---\n\n-- 본문\n\n```\ncode\n```",
+    one, other = make_site(), make_site()
+    one.write("later.md", state="scheduled", scheduledAt="2099-01-01T00:00:00.5+09:00")
+    one.write(
+        "gone.md", "---\n\n-- 본문\n\n```\ncode\n```", state="archived", publishedAt="2001-02-03T04:05:06Z"
     )
-    assert site.load()["errors"] == []
-    first = site.export(tmp_path / "first")
-    other = Site(tmp_path / "b", ministack, valkey)
-    assert other("content", "import", str(tmp_path / "first")).returncode == 0
+    one.write(
+        "odd.md", title="\"- '따옴표': #1 😀\"", tags="[yes, '2026', 'a, b']", excerpt=">\n  접힌\n  글"
+    )
+    one.write(f"{'가' * 120}.md".replace("가" * 120, "long"), slug="가" * 120)
+    assert one.load()["errors"] == []
+    assert one.load(folder=DEMO)["errors"] == []
+    first = one.export(tmp_path / "first")
+    assert other.load(folder=tmp_path / "first")["errors"] == []
     assert other.export(tmp_path / "second") == first
-    assert set(first) > {"categories.yaml", "ko/later.md", "ko/odd.md", "en/forty-years.md"}
-
-
-def test_an_export_spares_foreign_files_and_repeats_itself(site: Site, tmp_path: Path) -> None:
-    site.write("a.md", front("a"))
-    site.load()
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "mine.txt").write_text("precious")
-    assert site("content", "export", str(folder)).returncode == 1
-    assert [p.name for p in folder.iterdir()] == ["mine.txt"]
-    assert site("content", "export", str(folder), "--force").returncode == 0
-    assert (folder / "mine.txt").read_text() == "precious"
-    assert site("content", "export", str(folder)).returncode == 0
-
-
-def test_without_an_environment_it_says_so_in_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "familycorp_ops", "content", "export", str(tmp_path / "x")]
-    ran = subprocess.run(
-        [*command, "--state", str(tmp_path / "state")],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
+    assert len(first) == 2 + len(one.posts())
+    assert re.fullmatch(
+        "---\ntitle: '- ''따옴표'': #1 😀'\nslug: odd\nlang: ko\ncategory: news\ntags:\n- 'yes'\n- '2026'\n- a, b\n"
+        "excerpt: 접힌 글\nstate: published\npublishedAt: 20[0-9T:.-]+Z\n---\n\n본문입니다.\n",
+        first["ko/odd.md"].decode(),
     )
-    assert ran.returncode == 1
-    assert "make up" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    # And into the environment where it came from.
+    assert one.load(folder=tmp_path / "first")["changed"] == 0
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1).map(
-    str.strip
-)
+def test_an_export_replaces_its_own_files_and_spares_all_others(site: Site, tmp_path: Path) -> None:
+    site.write("a.md", state="draft")
+    site.load()
+    folder, precious = tmp_path / "out", tmp_path / "precious.md"
+    folder.mkdir()
+    for path in (folder / "mine.txt", precious):
+        path.write_text("precious")
+    ran = site.run("content", "export", folder)
+    assert (ran.exit_code, [p.name for p in folder.iterdir()]) == (1, ["mine.txt"])
+    assert "--force" in ran.stderr
+    assert site.run("content", "export", folder, "--force").exit_code == 0
+    # Its list of files may have been tampered with.
+    (folder / MANIFEST).write_text(
+        (folder / MANIFEST).read_text() + "ko/../../precious.md\nko/..\nmine.txt\n"
+    )
+
+    async def rename() -> None:
+        async with database.writing() as session:
+            await session.execute(text("UPDATE posts SET slug = 'b'"))
+
+    site.ask(rename)
+    ran = site.run("content", "export", folder)
+    assert "1 files of an earlier export were removed" in ran.stdout
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
+        MANIFEST, "categories.yaml", "ko/b.md", "mine.txt",
+    ]  # fmt: skip
+    assert (folder / "mine.txt").read_text() == precious.read_text() == "precious"
 
 
-@given(
-    TEXT.filter(bool).filter(lambda t: not yaml.reader.Reader.NON_PRINTABLE.search(t) and "\ufeff" not in t)
-)
-def test_whatever_text_is_written_is_read_back(text: str) -> None:
-    assert yamltext.load(yamltext.dump({"title": text})).value == {"title": text}
+def test_the_demonstration_shows_what_there_is(site: Site) -> None:
+    found = site.load(folder=DEMO)
+    assert found["errors"] == []
+    assert {p.state for p in site.posts().values()} >= {"published", "draft", "archived"}
+    assert {p.lang for p in site.posts().values()} == {"ko", "en"}
+    assert {r["result"] for r in site.load(folder=DEMO)["files"]} == {"unchanged"}

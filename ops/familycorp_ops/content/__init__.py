@@ -10,13 +10,16 @@ import typer
 from familycorp_ops import up as local
 
 if TYPE_CHECKING:
-    from familycorp_ops.content.importing import Summary
+    from familycorp_ops.content import exporting, importing
 
 DEMO = Path(__file__).parents[1] / "demo"
 
 app = typer.Typer(help="Move content in and out as Markdown files.", no_args_is_help=True)
 
-State = Annotated[Path, typer.Option(help="Directory of what `familycorp up` runs.", metavar="DIR")]
+State = Annotated[
+    Path,
+    typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -30,23 +33,23 @@ def import_command(
     state: State = local.STATE,
 ) -> None:
     """Make posts of the Markdown files in DIR; run again, it changes only what the files changed."""
-    from app.core.errors import Unavailable  # noqa: PLC0415
-    from app.core.settings import SettingsError  # noqa: PLC0415
-    from familycorp_ops.content import importing, report  # noqa: PLC0415
-    from familycorp_ops.content.environment import enter, settled  # noqa: PLC0415
+    from familycorp_ops.content import environment, importing, report  # noqa: PLC0415
 
-    summary = importing.Summary(dry_run)
-    try:
-        enter(state)
-        with report.Progress(quiet=as_json) as listener:
-            settled(importing.run(directory, summary, listener))
-    except (local.StartError, SettingsError, Unavailable) as error:
-        sys.exit(f"The import stopped: {error} What was imported stays; run it again to go on.")
+    summary, problem, status = importing.Summary(dry_run), None, 0
+    with report.Progress(quiet=as_json, shows_files=dry_run) as listener:
+        try:
+            environment.choose(state, writes=not dry_run)
+            environment.run(importing.run(directory, summary, listener))
+            status = 1 if summary.faults else 0
+        except environment.CommandError as error:
+            problem, status = str(error), 1
+        except KeyboardInterrupt:
+            problem, status = "Interrupted: what was imported stays, the same command does the rest.", 130
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(summary), ensure_ascii=False) + "\n")
+        _print_json(_imported(summary, problem))
     else:
-        report.imported(summary)
-    sys.exit(1 if summary.faults else 0)
+        report.imported(summary, problem)
+    sys.exit(status)
 
 
 @app.command("export")
@@ -59,49 +62,73 @@ def export_command(
     state: State = local.STATE,
 ) -> None:
     """Write all posts and categories to DIR, of which an import makes the same posts."""
-    from app.core.errors import Unavailable  # noqa: PLC0415
-    from app.core.settings import SettingsError  # noqa: PLC0415
-    from familycorp_ops.content import exporting, report  # noqa: PLC0415
-    from familycorp_ops.content.environment import enter, settled  # noqa: PLC0415
+    from familycorp_ops.content import environment, exporting, report  # noqa: PLC0415
 
-    summary = exporting.Summary()
-    try:
-        enter(state)
-        with report.Progress(quiet=as_json) as listener:
-            settled(exporting.run(directory, summary, listener, force=force))
-    except exporting.Occupied:
-        sys.exit(f"{directory} holds files that no export wrote: choose another directory, or add --force.")
-    except OSError as error:
-        sys.exit(f"{error.filename or directory} can't be written: {error.strerror}.")
-    except (local.StartError, SettingsError, Unavailable) as error:
-        sys.exit(f"The export stopped: {error}")
+    summary, problem, status = exporting.Summary(), None, 1
+    with report.Progress(quiet=as_json) as listener:
+        try:
+            environment.choose(state, writes=False)
+            environment.run(exporting.run(directory, summary, listener, force=force))
+            status = 0
+        except environment.CommandError as error:
+            problem = str(error)
+        except exporting.Occupied:
+            problem = f"{directory} holds files that no export wrote: choose another folder, or add --force."
+        except OSError as error:
+            problem = f"{error.filename or directory} can't be written: {error.strerror}."
+        except KeyboardInterrupt:
+            problem, status = "Interrupted: the same command does the rest.", 130
     if as_json:
-        sys.stdout.write(json.dumps(vars(summary)) + "\n")
+        _print_json(_exported(summary, problem))
     else:
-        report.exported(summary, directory)
+        report.exported(summary, directory, problem)
+    sys.exit(status)
 
 
 def load_demo() -> None:
     """Import the demonstration content; the environment names the stores."""
-    from familycorp_ops.content import importing  # noqa: PLC0415
-    from familycorp_ops.content.environment import settled  # noqa: PLC0415
+    from familycorp_ops.content import environment, importing  # noqa: PLC0415
 
     summary = importing.Summary(dry_run=False)
-    settled(importing.run(DEMO, summary, importing.Listener()))
+    try:
+        environment.run(importing.run(DEMO, summary, importing.Listener()))
+    except environment.CommandError as error:
+        sys.exit(str(error))
     if summary.faults:
-        sys.exit(f"The demonstration content has errors: {summary.faults}")
+        sys.exit("\n".join(f"{file}:{fault.line}: {fault.message}" for file, fault in summary.faults))
 
 
-def _as_json(summary: "Summary") -> dict[str, object]:
+def _imported(summary: "importing.Summary", problem: str | None) -> dict[str, object]:
     return {
         "dryRun": summary.dry_run,
         "requestId": summary.request_id,
+        "problem": problem,
+        **{result: summary.count(result) for result in ("created", "changed", "unchanged", "failed")},
         "categories": summary.categories,
         "ignoredFiles": summary.ignored,
-        "complete": not summary.owes,
+        "complete": not (summary.owes or problem),
         "files": [
             {"file": o.file, "slug": o.slug, "result": o.result, "changes": list(o.changes)}
             for o in summary.outcomes
         ],
         "errors": [{"file": name, **fault._asdict()} for name, fault in summary.faults],
     }
+
+
+def _exported(summary: "exporting.Summary", problem: str | None) -> dict[str, object]:
+    return {
+        "problem": problem,
+        "posts": summary.posts,
+        "categories": summary.categories,
+        "removedFiles": summary.removed,
+        "notCarried": {
+            "uploads": summary.with_uploads,
+            "earlierRevisions": summary.with_earlier_revisions,
+            "unpublishedEdits": summary.with_unpublished_edits,
+            "viewCounts": summary.posts,
+        },
+    }
+
+
+def _print_json(value: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -13,28 +13,52 @@ from familycorp_ops.servers.ministack import CREDENTIALS
 PREFIX = "FAMILYCORP_"
 
 
-def enter(state: Path) -> None:
+class CommandError(Exception):
+    """What keeps a command from its work, as one sentence for a person with the mend."""
+
+
+def choose(state: Path, *, writes: bool) -> None:
     """Take the settings of what `familycorp up` runs on a state directory, unless variables name others.
 
-    Raises `StartError` where there is neither.
+    What only reads can do so while nothing runs: the database is a file. Raises `CommandError` where there is
+    no environment, or where its settings break a rule.
     """
+    from app.core.settings import SettingsError, settings  # noqa: PLC0415
+
     if not any(name.startswith(PREFIX) for name in os.environ):
-        settings = up.running_settings(state)
-        if not settings:
-            raise up.StartError(f"Nothing runs on {state}: start it with `make up` in another terminal.")
+        os.environ |= _local(state, writes=writes)
+    try:
+        emulated = settings().aws_endpoint_url
+    except SettingsError as error:
+        raise CommandError(f"The settings can't be used: {error}.") from None
+    if emulated:
         # A developer's own AWS profile must stay out of reach.
         for name in [n for n in os.environ if n.startswith("AWS_")]:
             del os.environ[name]
-        os.environ |= {**CREDENTIALS, **settings}
+        os.environ |= CREDENTIALS
 
 
-def settled(work: Coroutine[Any, Any, None]) -> None:
-    """Run work on the stores in a loop of its own, and close what it opened."""
+def _local(state: Path, *, writes: bool) -> dict[str, str]:
+    if running := up.running_settings(state):
+        return running
+    database = (state / up.DATABASE).resolve()
+    if not writes and database.exists():
+        return {f"{PREFIX}DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
+    raise CommandError(f"Nothing runs on {state}: start it with `make up` in another terminal.")
 
-    async def run() -> None:
-        # Imported here, because importing it makes the settings' stores.
-        from app.core import cache, database  # noqa: PLC0415
 
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run work on the stores in a loop of its own, and close what it opened.
+
+    Raises `CommandError` when a store is away or isn't set up. What was done until then stays.
+    """
+    # Importing them needs the settings that `choose` chooses.
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from app.core import cache, database, dynamodb  # noqa: PLC0415
+    from app.core.errors import DatabaseUnavailable, Unavailable  # noqa: PLC0415
+
+    async def bounded() -> None:
         try:
             await work
         finally:
@@ -42,5 +66,16 @@ def settled(work: Coroutine[Any, Any, None]) -> None:
             await cache.close()
 
     # What the services log for operators of a server is said by the command in its own words.
-    logging.getLogger("app").setLevel(logging.ERROR)
-    asyncio.run(run())
+    logging.getLogger("app").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(bounded())
+    except Unavailable as error:
+        store = "The database" if isinstance(error, DatabaseUnavailable) else "DynamoDB"
+        raise CommandError(f"{store} doesn't answer: once it does, the same command does the rest.") from None
+    except dynamodb.Refused as error:
+        raise CommandError(f"DynamoDB refuses ({error}): are the environment's tables there?") from None
+    except DBAPIError as error:
+        reason = str(error.orig).splitlines()[0]
+        raise CommandError(
+            f"The database can't be used ({reason}): `familycorp db upgrade` brings its schema up to date."
+        ) from None

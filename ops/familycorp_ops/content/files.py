@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.categories.schemas import CategoryCreate
@@ -235,7 +236,8 @@ def _unknown(key: str) -> str:
 
 
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
-    place: Place = error["loc"]
+    # A default that breaks a rule is named as in Python.
+    place: Place = tuple(to_camel(part) if isinstance(part, str) else part for part in error["loc"])
     rule, message = error["type"], error["msg"]
     if place == ("body",):
         # The body's own lines are known only here.

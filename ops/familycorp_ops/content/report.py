@@ -1,4 +1,4 @@
-"""What an import or export tells a person: progress on a terminal, and a table at the end."""
+"""What an import or export tells a person: bars on a terminal, plain lines elsewhere, a table at the end."""
 
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +16,28 @@ from familycorp_ops.content.yamltext import Fault
 
 
 class Progress(Listener):
-    """Shows a bar for each step on a terminal, and every error as it is found."""
+    """Shows how it goes: bars on a terminal, a line for each changed post elsewhere, and every error.
 
-    def __init__(self, *, quiet: bool) -> None:
+    Args:
+        quiet: whether to show nothing at all.
+        shows_files: whether a terminal, too, shows a line for each changed post.
+    """
+
+    def __init__(self, *, quiet: bool, shows_files: bool = False) -> None:
+        self._quiet = quiet
         self._console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bars = Bars(*columns, console=self._console, disable=quiet or not self._console.is_terminal)
+        self._shows_files = not quiet and (shows_files or not self._console.is_terminal)
+        # Above the bars where there are bars; standard output, like any line, where there are none.
+        self._lines = self._console if self._console.is_terminal else Console(highlight=False)
         self._tasks: dict[str, TaskID] = {}
-        self._quiet = quiet
 
     def progress(self, title: str, done: int, total: int) -> None:
         """Move the bar of a step."""
         if title not in self._tasks:
-            self._tasks[title] = self._bars.add_task(title)
-        self._bars.update(self._tasks[title], completed=done, total=total)
+            self._tasks[title] = self._bars.add_task(title, total=total)
+        self._bars.update(self._tasks[title], completed=done)
 
     def fault(self, file: str, fault: Fault) -> None:
         """Print an error where an editor can jump to it."""
@@ -39,7 +47,10 @@ class Progress(Listener):
             self._console.print(f"[red]✗[/] {said}", soft_wrap=True)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Results are counted at the end."""
+        """Print what changed, or would; what didn't is counted at the end."""
+        if self._shows_files and outcome.result in {"created", "changed"}:
+            changes = f": {', '.join(outcome.changes)}" if outcome.changes else ""
+            self._lines.print(escape(f"{outcome.result}  {outcome.file}{changes}"), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -51,38 +62,44 @@ class Progress(Listener):
         self._bars.stop()
 
 
-def imported(summary: importing.Summary) -> None:
+def imported(summary: importing.Summary, problem: str | None) -> None:
     """Print what became of the files."""
     console = Console(highlight=False)
-    if summary.dry_run:
-        for outcome in summary.outcomes:
-            if outcome.result not in {"unchanged", "failed"}:
-                changes = f": {', '.join(outcome.changes)}" if outcome.changes else ""
-                console.print(escape(f"{outcome.result}  {outcome.file}{changes}"), soft_wrap=True)
     table = Table("would be" if summary.dry_run else "files", "number", title="Import")
     for result in ("created", "changed", "unchanged", "failed"):
         table.add_row(result, str(summary.count(result)))
-    console.print(table)
+    if summary.outcomes or not problem:
+        console.print(table)
     for change in summary.categories:
-        console.print(escape(f"Category {change}."))
+        console.print(escape(f"Category: {change}{' (not yet: dry run)' if summary.dry_run else ''}."))
     if summary.ignored:
         console.print(
             f"{summary.ignored} files are neither Markdown nor categories.yaml; they were left out."
         )
     if summary.owes:
         console.print("Some posts aren't visible yet; the scheduled job will finish that within minutes.")
+    _show(problem)
 
 
-def exported(summary: exporting.Summary, directory: Path) -> None:
+def exported(summary: exporting.Summary, directory: Path, problem: str | None) -> None:
     """Print what was written, and what files can't carry."""
-    console = Console(highlight=False)
-    written = f"{summary.posts} posts and {summary.categories} categories are in {directory}."
-    console.print(escape(written), soft_wrap=True)
-    for number, what in (
-        (summary.with_uploads, "have thumbnails or attachments"),
-        (summary.with_earlier_revisions, "have earlier revisions"),
-        (summary.with_unpublished_edits, "have edits that aren't published"),
-    ):
-        if number:
-            console.print(f"Not carried: {number} posts {what}.")
-    console.print("View counts are never carried.")
+    if problem is None:
+        console = Console(highlight=False)
+        written = f"{summary.posts} posts and {summary.categories} categories are in {directory}."
+        console.print(escape(written), soft_wrap=True)
+        if summary.removed:
+            console.print(f"{summary.removed} files of an earlier export were removed.")
+        for number, what in (
+            (summary.with_uploads, "have thumbnails or attachments"),
+            (summary.with_earlier_revisions, "have earlier revisions"),
+            (summary.with_unpublished_edits, "have edits that aren't published"),
+        ):
+            if number:
+                console.print(f"Not carried: {number} posts {what}.")
+        console.print("View counts are never carried.")
+    _show(problem)
+
+
+def _show(problem: str | None) -> None:
+    if problem:
+        Console(stderr=True, highlight=False).print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
