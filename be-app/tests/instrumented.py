@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse
 
 from app import jobs
 from app.auth.subject import Subject, current_subject
-from app.core import cache, clock, database, dynamodb
+from app.core import aws, cache, clock, database
 from app.core.errors import Problem, Unauthenticated
 from app.main import api
 from app.main import app as real
@@ -70,7 +70,7 @@ def _instrument() -> None:
     engine = database.engine().sync_engine
     event.listen(engine, "before_cursor_execute", _on_statement)
     event.listen(engine, "commit", lambda _: _step("commit"))
-    dynamodb.client().meta.events.register("before-send.dynamodb", lambda **_: _step("DynamoDB"))
+    aws.client("dynamodb").meta.events.register("before-send.dynamodb", lambda **_: _step("DynamoDB"))
     execute = redis.asyncio.Redis.execute_command
 
     async def counted(self: Any, *args: Any, **options: Any) -> Any:

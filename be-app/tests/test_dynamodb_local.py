@@ -12,7 +12,7 @@ def test_posts_are_published_read_counted_and_withdrawn(
     dynamodb_local: DynamoDBLocal, valkey: Valkey, tmp_path: Path
 ) -> None:
     with Stack(tmp_path, dynamodb_local, valkey, valkey_database=15) as stack:
-        provision(stack.settings, bucket=False)
+        provision(stack.settings, tables_only=True)
         stack.run("-m", "familycorp_ops", "db", "upgrade")
         stack.start()
         with stack.client() as client:

@@ -21,10 +21,10 @@ Post = dict[str, Any]
 IDLE_MINUTE = """
 import asyncio, sys
 from app import jobs
-from app.core import dynamodb
+from app.core import aws
 
 calls = []
-dynamodb.client().meta.events.register(
+aws.client("dynamodb").meta.events.register(
     "before-send.dynamodb", lambda request, **_: calls.append(request.headers["X-Amz-Target"].decode())
 )
 assert asyncio.run(jobs.run_due()) is False

@@ -13,6 +13,9 @@ IN_AWS = {
     "DATABASE_URL": "mysql+aiomysql://app:s3cret-password@db.example/content",
     "CACHE_URL": "rediss://:s3cret-password@cache.example/0",
     "CORS_ORIGINS": "https://www.familycorp.example",
+    "API_URL": "https://api.familycorp.example",
+    "OIDC_ISSUER": "https://login.familycorp.example",
+    "WEBAUTHN_RP_ID": "familycorp.example",
 }
 
 
@@ -49,7 +52,7 @@ def test_variables_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         ENV="stage",
         CACHE_TTL_S="7",
         CORS_ORIGINS=" https://a.example , https://b.example,",
-        **{name: IN_AWS[name] for name in ("DATABASE_URL", "CACHE_URL")},
+        **{name: value for name, value in IN_AWS.items() if name != "CORS_ORIGINS"},
     )
     assert (settings.env, settings.cache_ttl_s) == ("stage", 7)
     assert settings.cors_origins == ("https://a.example", "https://b.example")
@@ -119,6 +122,13 @@ def test_every_broken_rule_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         ("CACHE_URL", "unix:///s3cret", "FAMILYCORP_CACHE_URL must be a rediss:// (TLS)"),
         ("CORS_ORIGINS", "https://s3cret.example,*", "FAMILYCORP_CORS_ORIGINS must list exact origins"),
         ("CORS_ORIGINS", "https://*", "FAMILYCORP_CORS_ORIGINS must list exact origins"),
+        ("AWS_ENDPOINT_URL", "http://s3cret:4566", "FAMILYCORP_AWS_ENDPOINT_URL names an emulator"),
+        ("API_URL", "http://s3cret.example", "FAMILYCORP_API_URL must be a public https:// URL"),
+        ("API_URL", "https://localhost:8443", "FAMILYCORP_API_URL must be a public https:// URL"),
+        ("OIDC_ISSUER", "http://127.0.0.1:9000", "FAMILYCORP_OIDC_ISSUER must be a public https:// URL"),
+        ("WEBAUTHN_RP_ID", "localhost", "FAMILYCORP_WEBAUTHN_RP_ID must name the company's domain"),
+        ("ROLE_GROUPS", "s3cret=owner", "FAMILYCORP_ROLE_GROUPS must list pairs as `group=role`"),
+        ("OIDC_SCOPES", "email", "FAMILYCORP_OIDC_SCOPES must contain openid"),
     ],
 )
 def test_what_is_good_enough_locally_is_refused_in_aws(

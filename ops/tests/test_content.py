@@ -27,7 +27,7 @@ from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
-from app.core import cache, database, dynamodb, events, outbox
+from app.core import aws, cache, database, events, outbox
 from app.core.clock import now
 from app.core.errors import NotFound
 from app.core.settings import Settings
@@ -153,9 +153,9 @@ class Site:
             os.environ.clear()
             os.environ |= before
             logging.getLogger("app").setLevel(level)
-            if dynamodb.client.cache_info().currsize:
-                dynamodb.client().close()
-            dynamodb.client.cache_clear()
+            if aws.client.cache_info().currsize:
+                aws.client("dynamodb").close()
+            aws.client.cache_clear()
             app_settings.cache_clear()
 
 

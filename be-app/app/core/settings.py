@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal, Self
 
@@ -16,6 +17,11 @@ Names = Annotated[
 
 
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+_LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])([:/]|$)")
+
+Role = Literal["admin", "editor", "viewer"]
+ROLES: tuple[Role, ...] = ("admin", "editor", "viewer")
+"""What a member may be; of several that a member's groups give, the first counts."""
 
 
 class SettingsError(Exception):
@@ -67,6 +73,50 @@ class Settings(BaseModel):
     cors_origins: Names = Field(
         (), description="Exact origins whose pages may call the API, separated by commas; never `*`."
     )
+    api_url: str = Field(
+        "http://localhost:8000",
+        pattern=r"^https?://[^/]+$",
+        description="Origin of this API as browsers see it; the provider sends people back there.",
+    )
+
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^https?://[^?#]+$",
+        description="Issuer of the OpenID provider, exactly as its discovery document names it; without one "
+        "nobody can log in.",
+    )
+    oidc_client_id: str = Field("familycorp", description="What the provider calls this application.")
+    oidc_client_secret_id: str | None = Field(
+        None,
+        description="Name of the secret in Secrets Manager that holds the client secret; without one this is a "
+        "public client, secured by PKCE alone.",
+    )
+    oidc_scopes: Names = Field(("openid", "email", "profile"), description="What is asked of the provider.")
+    oidc_acr_values: Names = Field((), description="`acr_values` to ask of the provider, best first.")
+    oidc_trusted_acr: Names = Field(
+        (), description="Values of `acr` that prove a second factor; without any, ours is demanded."
+    )
+    oidc_trusted_amr: Names = Field((), description="Values of the amr claim that prove a second factor.")
+    oidc_amr_claim: str = Field("amr", description="Claim that lists how somebody proved who they are.")
+    oidc_groups_claim: str = Field(
+        "groups", description="Claim that lists groups; Cognito's is `cognito:groups`."
+    )
+    oidc_post_logout_uri: str | None = Field(
+        None, description="Where the provider sends people after they logged out there too."
+    )
+    role_groups: Names = Field(
+        (),
+        description="Which group gives which role, as `group=role`; an admin's choice for a member outweighs it.",
+    )
+    session_idle_days: int = Field(
+        7, ge=1, le=30, description="Days without a refresh after which a session ends; 30 days end any."
+    )
+    refresh_grace_s: int = Field(
+        10, ge=0, le=60, description="Seconds in which a refresh whose answer was lost may be asked again."
+    )
+    webauthn_rp_id: str = Field(
+        "localhost", description="Relying party of passkeys: the domain that the staff's pages share."
+    )
 
     @property
     def posts_table(self) -> str:
@@ -77,6 +127,31 @@ class Settings(BaseModel):
     def events_table(self) -> str:
         """DynamoDB table of domain events and of the markers that say when something is due."""
         return f"familycorp-{self.env}-events"
+
+    @property
+    def sessions_table(self) -> str:
+        """DynamoDB table of logins under way, sessions, second factors and public keys."""
+        return f"familycorp-{self.env}-sessions"
+
+    @property
+    def signing_key_secret(self) -> str:
+        """Secret in Secrets Manager that holds the private key of access tokens, as a JWK."""
+        return f"familycorp-{self.env}-signing-key"
+
+    @property
+    def factors_key(self) -> str:
+        """KMS key that encrypts TOTP secrets."""
+        return f"alias/familycorp-{self.env}-factors"
+
+    @property
+    def staff_origins(self) -> frozenset[str]:
+        """Origins whose pages may act for a member, and to which a login may lead back."""
+        return frozenset({*self.cors_origins, self.site_url, self.api_url})
+
+    @property
+    def roles_by_group(self) -> Mapping[str, str]:
+        """Role that each group of the provider gives."""
+        return dict(pair.rsplit("=", 1) for pair in self.role_groups)
 
     @property
     def uploads_bucket(self) -> str:
@@ -97,12 +172,31 @@ class Settings(BaseModel):
                 )
             if self.cache_url and not self.cache_url.startswith("rediss://"):
                 raise ValueError(f"{PREFIX}CACHE_URL must be a rediss:// (TLS) URL outside local and test")
+            self._refuse_local_addresses()
+        if not all(pair.rpartition("=")[0] and pair.rpartition("=")[2] in ROLES for pair in self.role_groups):
+            raise ValueError(
+                f"{PREFIX}ROLE_GROUPS must list pairs as `group=role`; roles are {', '.join(ROLES)}"
+            )
+        if "openid" not in self.oidc_scopes:
+            raise ValueError(f"{PREFIX}OIDC_SCOPES must contain openid")
         if not all(_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
             raise ValueError(
                 f"{PREFIX}CORS_ORIGINS must list exact origins as browsers send them: scheme, host in lower "
                 "case, and port where it is not the usual one; `*` is refused"
             )
         return self
+
+    def _refuse_local_addresses(self) -> None:
+        if self.aws_endpoint_url:
+            raise ValueError(f"{PREFIX}AWS_ENDPOINT_URL names an emulator; unset it outside local and test")
+        for name in ("api_url", "site_url", "oidc_issuer", "oidc_post_logout_uri"):
+            value = getattr(self, name)
+            if value and (not value.startswith("https://") or _LOOPBACK.match(value)):
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} must be a public https:// URL outside local and test"
+                )
+        if self.webauthn_rp_id == "localhost":
+            raise ValueError(f"{PREFIX}WEBAUTHN_RP_ID must name the company's domain outside local and test")
 
     @classmethod
     def from_environment(cls) -> Self:
