@@ -1,5 +1,8 @@
-"""Creates in an emulator what Terraform creates in AWS: tables and the bucket."""
+"""Creates in an emulator what Terraform creates in AWS: tables, the bucket, and the keys that logging in needs."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -21,10 +24,14 @@ POSTS_INDEXES: Final[Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]] = (
 """Name, keys (hash, then range) and projection of each global secondary index of the posts table."""
 
 
-def provision(settings: Settings, *, bucket: bool = True) -> list[str]:
-    """Create what is missing of tables and bucket, and return the names of what was created.
+STREAM: Final = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+"""What the functions behind the events table are given of a change."""
 
-    Without `bucket` it creates tables only, for an emulator that knows nothing else, as DynamoDB Local.
+
+def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
+    """Create what is missing of tables, bucket and keys, and return the names of what was created.
+
+    `tables_only` is for an emulator that knows nothing else, as DynamoDB Local.
     Raises `ValueError` without an emulator's address: in AWS itself these things are Terraform's.
     """
     if settings.aws_endpoint_url is None:
@@ -49,19 +56,29 @@ def provision(settings: Settings, *, bucket: bool = True) -> list[str]:
             config=Config(connect_timeout=5, read_timeout=10, s3={"addressing_style": "path"}),
         )
 
-    dynamodb, s3 = client("dynamodb"), client("s3")
+    dynamodb = client("dynamodb")
+    clients = [dynamodb]
     steps: list[Callable[[], str | None]] = [
         lambda: _posts(dynamodb, settings.posts_table),
-        lambda: _events(dynamodb, settings.events_table),
+        lambda: _expiring(
+            dynamodb, settings.events_table, ("aggregate", "sequence"), StreamSpecification=STREAM
+        ),
+        lambda: _expiring(dynamodb, settings.sessions_table, ("owner", "item")),
     ]
-    if bucket:
-        steps.append(lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region))
+    if not tables_only:
+        s3, secrets, kms = (client(service) for service in ("s3", "secretsmanager", "kms"))
+        clients += [s3, secrets, kms]
+        steps += [
+            lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region),
+            lambda: _signing_key(secrets, settings.signing_key_secret),
+            lambda: _encryption_key(kms, settings.factors_key),
+        ]
     try:
         with ThreadPoolExecutor(len(steps)) as pool:
             return [name for name in pool.map(lambda step: step(), steps) if name]
     finally:
-        dynamodb.close()
-        s3.close()
+        for each in clients:
+            each.close()
 
 
 def _posts(dynamodb: Any, name: str) -> str | None:
@@ -73,10 +90,8 @@ def _posts(dynamodb: Any, name: str) -> str | None:
     return _table(dynamodb, name, attributes, KeySchema=_keys("postId"), GlobalSecondaryIndexes=indexes)
 
 
-def _events(dynamodb: Any, name: str) -> str | None:
-    keys = ("aggregate", "sequence")
-    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-    created = _table(dynamodb, name, keys, KeySchema=_keys(*keys), StreamSpecification=stream)
+def _expiring(dynamodb: Any, name: str, keys: Sequence[str], **definition: Any) -> str | None:
+    created = _table(dynamodb, name, keys, KeySchema=_keys(*keys), **definition)
     # A run that was interrupted may have left the table without its TTL; to set it twice is an error.
     state = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
     if state == "DISABLED":
@@ -97,6 +112,49 @@ def _bucket(s3: Any, name: str, region: str) -> str | None:
     )
     s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
     return created
+
+
+def _signing_key(secrets: Any, name: str) -> str | None:
+    try:
+        secrets.describe_secret(SecretId=name)
+    except secrets.exceptions.ResourceNotFoundException:
+        try:
+            secrets.create_secret(Name=name, SecretString=json.dumps(new_signing_key()))
+        except secrets.exceptions.ResourceExistsException:
+            return None  # Another process was quicker.
+        return name
+    return None
+
+
+def new_signing_key() -> dict[str, str]:
+    """Return a new private key for ES256 as a JWK, whose `kid` is its thumbprint (RFC 7638)."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    private = ec.generate_private_key(ec.SECP256R1()).private_numbers()
+    public = private.public_numbers
+    # The members that a thumbprint is made of, in its order.
+    members = {"crv": "P-256", "kty": "EC", "x": _base64url(public.x), "y": _base64url(public.y)}
+    digest = hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
+    kid = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return members | {"d": _base64url(private.private_value), "kid": kid, "alg": "ES256", "use": "sig"}
+
+
+def _base64url(coordinate: int) -> str:
+    return base64.urlsafe_b64encode(coordinate.to_bytes(32, "big")).rstrip(b"=").decode()
+
+
+def _encryption_key(kms: Any, alias: str) -> str | None:
+    try:
+        kms.describe_key(KeyId=alias)
+    except kms.exceptions.NotFoundException:
+        key = kms.create_key(Description="Encrypts TOTP secrets")["KeyMetadata"]["KeyId"]
+        try:
+            kms.create_alias(AliasName=alias, TargetKeyId=key)
+        except kms.exceptions.AlreadyExistsException:  # Another process was quicker.
+            kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+            return None
+        return alias
+    return None
 
 
 def _table(dynamodb: Any, name: str, attributes: Sequence[str], **definition: Any) -> str | None:

@@ -102,7 +102,7 @@ def test_the_emulator_saves_its_state_only_when_stopped(tmp_path):
         emulator.kill()
         assert not list(emulator.state.glob("*.json"))
         emulator.start()
-        assert len(provision(Settings(env="test", aws_endpoint_url=emulator.url))) == 3
+        assert len(provision(Settings(env="test", aws_endpoint_url=emulator.url))) == 6
     assert emulator.returncode == 0
     with emulator:
         assert provision(Settings(env="test", aws_endpoint_url=emulator.url)) == []
