@@ -20,10 +20,15 @@ PYTHON = $(or $(shell for p in $$UV_PYTHON .venv/bin/python python3.12 python3.1
 RUN := .venv/.run
 DEV := .venv/.dev
 EMULATOR := ops/emulator/.venv/.run
+PROVIDER := ops/provider/.venv/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
+# The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
+OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
+	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
+
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv ops/emulator/.venv ops/provider/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
 .PHONY: help up test lint format lock bench reset clean
 
@@ -32,10 +37,10 @@ help: ## Explain every target
 	@[ -t 1 ] && colour=1 || colour=0; awk -F ':.*## ' -v colour=$$colour \
 		'/^[a-z]+:.*## / {printf (colour ? "  \033[36mmake %-8s\033[0m %s\n" : "  make %-8s %s\n"), $$1, $$2}' Makefile
 
-up: $(RUN) $(EMULATOR) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
+up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
 	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
 
-test: $(DEV) $(EMULATOR) ## Run the whole suite; ARGS='-k posts' goes to pytest
+test: $(DEV) $(EMULATOR) $(PROVIDER) $(OIDC) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
@@ -46,15 +51,18 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	.venv/bin/mypy
 	$(UV) lock --check -q
 	$(UV) lock --check -q --project ops/emulator
+	$(UV) lock --check -q --project ops/provider
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-lock: $(BRING) ## Bring both lock files up to date with the pyproject.toml files
+lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and package.json files
 	$(UV) lock --python "$(PYTHON)"
 	$(UV) lock --python "$(PYTHON)" --project ops/emulator
+	$(UV) lock --python "$(PYTHON)" --project ops/provider
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
@@ -63,7 +71,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/oidc-provider/node_modules .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -86,6 +94,16 @@ $(EMULATOR): ops/emulator/pyproject.toml ops/emulator/uv.lock | $(BRING)
 	@echo 'Installing the AWS emulator, as ops/emulator/uv.lock pins it ...'
 	@$(UV) sync --locked --project ops/emulator --python "$(PYTHON)"
 	@touch $@
+
+$(PROVIDER): ops/provider/pyproject.toml ops/provider/uv.lock | $(BRING)
+	@echo 'Installing the login provider, as ops/provider/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/provider --python "$(PYTHON)"
+	@touch $@
+
+ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json
+	@echo "Installing the tests' login provider, as ops/oidc-provider/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix ops/oidc-provider && touch $@ || \
+		echo 'npm could not install it, so the tests on it are skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

@@ -18,6 +18,8 @@ from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.mysql import MySQL
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.process import NotInstalledError, Server
 from familycorp_ops.servers.valkey import Valkey
 
@@ -69,3 +71,15 @@ def mariadb() -> Iterator[MariaDB]:
 def mysql() -> Iterator[MySQL]:
     """MySQL itself; `create_database(name)` returns the SQLAlchemy URL of an empty database."""
     yield from _running(MySQL(), "mysql")
+
+
+@pytest.fixture(scope="session")
+def nanoidp() -> Iterator[NanoIDP]:
+    """The login provider of `make up`; `allow(api_url)` lets an application send people there."""
+    yield from _running(NanoIDP(), "nanoidp")
+
+
+@pytest.fixture(scope="session")
+def oidc_provider() -> Iterator[OidcProvider]:
+    """A certified OpenID provider; `allow(api_url)` lets an application send people there."""
+    yield from _running(OidcProvider(), "oidc_provider")

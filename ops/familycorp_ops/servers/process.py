@@ -362,3 +362,14 @@ def http_ok(port: int, path: str) -> bool:
     """Return whether a loopback server answers GET `path` with 200."""
     answer = exchange(port, f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}:{port}\r\n\r\n".encode())
     return answer.split(b"\r\n", 1)[0].split(b" ")[1:2] == [b"200"]
+
+
+def http_post(port: int, path: str, headers: Mapping[str, str] | None = None) -> None:
+    """POST nothing to a loopback server; raise `ServerError` where it doesn't answer with success."""
+    from http.client import HTTPConnection  # noqa: PLC0415 - not needed by `familycorp up`.
+
+    with contextlib.closing(HTTPConnection(LOOPBACK, port, timeout=10.0)) as connection:
+        connection.request("POST", path, headers=dict(headers or {}))
+        answer = connection.getresponse()
+        if not 200 <= answer.status < 300:
+            raise ServerError(f"POST {path} was answered with {answer.status}: {answer.read().decode()}")
