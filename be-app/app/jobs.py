@@ -8,6 +8,7 @@ from app.core.lazy import lazy_import
 
 # An idle minute must import, connect to and ask nothing but DynamoDB.
 categories = lazy_import("app.categories.service")
+members = lazy_import("app.members.service")
 posts = lazy_import("app.posts.service")
 cache = lazy_import("app.core.cache")
 outbox = lazy_import("app.core.outbox")
@@ -44,5 +45,6 @@ async def restore() -> None:
     """
     await categories.rebuild()
     await posts.rebuild()
+    await members.rebuild()
     await outbox.drain()
     await cache.invalidate()

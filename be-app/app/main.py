@@ -7,6 +7,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from app.audit import router as audit
+from app.auth import csrf
+from app.auth import router as auth
 from app.categories import router as categories
 from app.core import edge, errors, logging
 from app.core.body_limit import BodyLimit
@@ -14,6 +17,7 @@ from app.core.cors import Cors
 from app.core.settings import Settings, settings
 from app.feeds import router as feeds
 from app.inquiries import router as inquiries
+from app.members import router as members
 from app.posts import router as posts
 from app.system import docs
 from app.system import router as system
@@ -30,6 +34,11 @@ ROUTERS = (
     categories.editorial,
     posts.editorial,
     inquiries.editorial,
+    auth.strict,
+    auth.anyone,
+    auth.staff,
+    members.staff,
+    audit.staff,
 )
 
 
@@ -66,7 +75,10 @@ def at_the_edge(api: FastAPI, chosen: Settings) -> edge.RequestContext:
             allow_origins=chosen.cors_origins,
             allow_credentials=True,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=["Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"],
+            allow_headers=[
+                *("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
+                csrf.HEADER,
+            ],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
             max_age=600,
         )

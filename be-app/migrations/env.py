@@ -12,6 +12,7 @@ import app.categories.models
 import app.core.idempotency
 import app.core.outbox
 import app.inquiries.models
+import app.members.models
 import app.posts.models
 import app.uploads.models  # noqa: F401
 from app.core.database import Base, engine

@@ -1,18 +1,20 @@
 """The real application, served by uvicorn for tests, with a few additions that the deployed one lacks.
 
-- `X-Test-Subject` names the caller; there is no way to log in yet, and without it every editorial route
-  answers 401.
+- `X-Test-Subject` names the caller, an admin unless `X-Test-Role` says otherwise, for tests of what isn't about
+  logging in; without it the application's own way to tell who is calling decides.
 - `X-Count-SQL`, `X-Count-DynamoDB` and `X-Count-Valkey` in an answer tell how many round trips it took, and
   `X-Test-Steps` names the points that the request passed: round trips, commits, the answer.
 - `X-Test-Signal: 5 KILL` makes the process die by SIGKILL just before the fifth of those points, `5 STOP`
   suspends it there, and `5 STOP 4711` suspends another process.
 - `POST /test/run-due?ahead=61` does what the minute's function does, with a clock that many seconds ahead.
-- The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication.
+- The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication, and limits on clients hold only
+  where `TEST_LIMITS` is set.
 """
 
 import os
 import signal
 import threading
+import time
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import timedelta
@@ -24,9 +26,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from app import jobs
+from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject
-from app.core import aws, cache, clock, database
-from app.core.errors import Problem, Unauthenticated
+from app.core import aws, cache, clock, database, limits
+from app.core.errors import Problem
 from app.main import api
 from app.main import app as real
 
@@ -79,13 +82,22 @@ def _instrument() -> None:
 
     redis.asyncio.Redis.execute_command = counted
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
+    if "TEST_LIMITS" not in os.environ:
+        limits.spend = _nothing
+
+
+async def _nothing(*_: Any) -> None:
+    """Stand in for `limits.spend`: a suite sends from one address what a crowd would send from many."""
 
 
 async def _named_subject(request: Request) -> Subject:
     name = request.headers.get("X-Test-Subject")
     if name is None:
-        raise Unauthenticated
-    return Subject(name)
+        return await current_subject(request)
+    role, at = request.headers.get("X-Test-Role", "admin"), int(time.time())
+    identity = Identity("https://test.example", name, f"{name}@test.example", name, role, "")
+    state = State(name, "test", identity, role, at, at * 1000, at + 900, provisioned=True)
+    return Subject(name, role, second_factor_at=at, state=state)
 
 
 api.dependency_overrides[current_subject] = _named_subject

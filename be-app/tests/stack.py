@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import botocore.session
 import httpx
@@ -17,22 +17,45 @@ from app.core import dynamodb
 from app.core.settings import Settings
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
-from familycorp_ops.servers.process import LOOPBACK, Process, Server, clean_environment, http_ok
+from familycorp_ops.servers.process import (
+    LOOPBACK,
+    Process,
+    Server,
+    clean_environment,
+    free_port,
+    http_ok,
+)
 from familycorp_ops.servers.valkey import Valkey
 
 BE_APP = Path(__file__).parents[1]
 EDITOR = {"X-Test-Subject": "editor-1"}
 
 
+class Provider(Protocol):
+    """A login provider."""
+
+    url: str
+    client_id: str
+    client_secret: str | None
+
+    def allow(self, api_url: str) -> None: ...
+
+
 class Application(Server):
     """The instrumented application: one process or, if it respawns, one at a time (see `respawning`)."""
 
-    def __init__(self, environment: dict[str, str], directory: Path, *, respawns: bool = False) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        directory: Path,
+        *,
+        port: int | None = None,
+        respawns: bool = False,
+    ) -> None:
         self._settings = environment
         self._respawns = respawns
-        super().__init__(
-            "application", directory=directory, log=directory / f"app-{uuid.uuid4().hex[:6]}.log"
-        )
+        log = directory / f"app-{uuid.uuid4().hex[:6]}.log"
+        super().__init__("application", port=port, directory=directory, log=log)
 
     @property
     def url(self) -> str:
@@ -42,7 +65,8 @@ class Application(Server):
         if self._respawns:
             return [sys.executable, str(Path(__file__).with_name("respawning.py")), str(self.port)]
         module = ["instrumented:app", "--app-dir", str(Path(__file__).parent)]
-        return [sys.executable, "-m", "uvicorn", *module, "--port", str(self.port), "--no-access-log"]
+        options = ["--port", str(self.port), "--no-access-log", "--no-proxy-headers"]
+        return [sys.executable, "-m", "uvicorn", *module, *options]
 
     def environment(self) -> dict[str, str]:
         return clean_environment(**CREDENTIALS, **self._settings)
@@ -61,12 +85,18 @@ class Stack:
         valkey: Valkey,
         database_url: str | None = None,
         valkey_database: int = 0,
+        *,
+        provider: Provider | None = None,
+        **settings: str,
     ) -> None:
         self.directory = directory
         self.ministack = ministack
         self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
         self.database_url = database_url or f"sqlite+aiosqlite:///{directory}/content.db"
         self.processes: list[Application] = []
+        self.provider = provider
+        self._port = free_port()
+        self._more = settings
         # The environment's name makes the tables' names, so each stack takes a region of its own instead:
         # the emulator keeps regions apart as AWS does.
         self.region = f"test-{uuid.uuid4().hex[:8]}-1"
@@ -82,8 +112,28 @@ class Stack:
             "AWS_ENDPOINT_URL": self.ministack.url,
             "CACHE_URL": self.cache_url,
             "CORS_ORIGINS": "https://www.familycorp.example",
+            "API_URL": self.api_url,
+            **self._of_provider(),
+            **self._more,
         }
         return {f"FAMILYCORP_{name}": value for name, value in values.items()}
+
+    @property
+    def api_url(self) -> str:
+        """Origin of the first process: where people log in, and what issues tokens for all of them."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    def _of_provider(self) -> dict[str, str]:
+        if self.provider is None:
+            return {}
+        values = {
+            "OIDC_ISSUER": self.provider.url,
+            "OIDC_CLIENT_ID": self.provider.client_id,
+            # NanoIDP refuses a scope that it doesn't know, and tells groups without being asked.
+            "OIDC_SCOPES": "openid,email,profile" + (",groups" if self.provider.client_secret else ""),
+            "ROLE_GROUPS": "admins=admin,editors=editor,viewers=viewer",
+        }
+        return values | ({"OIDC_CLIENT_SECRET_ID": "client-secret"} if self.provider.client_secret else {})
 
     @property
     def settings(self) -> Settings:
@@ -94,6 +144,12 @@ class Stack:
     def prepare(self) -> Self:
         """Create tables and migrate."""
         provision(self.settings)
+        if self.provider is not None:
+            self.provider.allow(self.api_url)
+            if self.provider.client_secret:
+                self.aws("secretsmanager").create_secret(
+                    Name="client-secret", SecretString=self.provider.client_secret
+                )
         self.run("-m", "familycorp_ops", "db", "upgrade")
         return self
 
@@ -120,7 +176,9 @@ class Stack:
 
     def start(self, *, respawns: bool = False, **environment: str) -> Application:
         """Start one more process of the application."""
-        application = Application(self.environment | environment, self.directory, respawns=respawns)
+        port = None if self.processes else self._port
+        chosen = self.environment | environment
+        application = Application(chosen, self.directory, port=port, respawns=respawns)
         application.start()
         self.processes.append(application)
         return application
@@ -147,8 +205,25 @@ class Stack:
     @cached_property
     def dynamodb(self) -> Any:
         """A client of the emulator, for the same purpose."""
+        return self.aws("dynamodb")
+
+    def aws(self, service: str) -> Any:
+        """Return a client of a service of the emulator."""
         session = botocore.session.get_session()
-        return session.create_client("dynamodb", region_name=self.region, endpoint_url=self.ministack.url)
+        return session.create_client(service, region_name=self.region, endpoint_url=self.ministack.url)
+
+    def held(self, owner: str, item: str) -> dict[str, Any] | None:
+        """Return an item of the table of sessions."""
+        found = self.dynamodb.get_item(
+            TableName=self.settings.sessions_table,
+            Key=dynamodb.encode({"owner": owner, "item": item}),
+            ConsistentRead=True,
+        )
+        return dynamodb.decode(found["Item"]) if "Item" in found else None
+
+    def logs(self) -> str:
+        """Return what all processes logged."""
+        return "".join(process.log.read_text() for process in self.processes)
 
     def items(self, aggregate: str) -> list[dict[str, Any]]:
         """Return an aggregate's items in the table of events, in their order."""

@@ -1,12 +1,18 @@
-"""Writing the audit trail."""
+"""The audit trail: written with every change, read by those who may."""
 
 from typing import Any
 
+from pydantic.alias_generators import to_snake
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import repository
 from app.audit.models import AuditEntry
+from app.audit.schemas import AuditEntries, AuditEntryOut, AuditQuery
+from app.authz.guard import Grant
+from app.core import pagination
 from app.core.clock import new_id, now
 from app.core.context import request_id
+from app.core.database import reading
 
 
 def record(session: AsyncSession, actor: str, action: str, target: str, **detail: Any) -> None:
@@ -21,4 +27,23 @@ def record(session: AsyncSession, actor: str, action: str, target: str, **detail
             detail=detail,
             correlation_id=request_id(),
         )
+    )
+
+
+async def listed(query: AuditQuery, granted: Grant) -> AuditEntries:
+    """Return a page of the trail, as far as the caller may know it."""
+    kinds, omitted = granted.obligations.get("targets"), granted.obligations.get("omit", ())
+    async with reading() as session:
+        found = await repository.page(
+            session,
+            target=query.target,
+            kinds=kinds,
+            before=pagination.decode_id(query.cursor),
+            limit=query.limit + 1,
+        )
+    page = found[: query.limit]
+    entries = (AuditEntryOut.model_validate(entry) for entry in page)
+    return AuditEntries(
+        items=[entry.model_copy(update=dict.fromkeys(map(to_snake, omitted))) for entry in entries],
+        next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )

@@ -1,23 +1,50 @@
 """The caller of a request, as the rest of the application knows them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from app.core.errors import Unauthenticated
+from app.core.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from app.auth import access
+    from app.auth.sessions import State
+else:
+    access = lazy_import("app.auth.access")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody who proved who they are."""
+    """Somebody who proved who they are, or the application itself."""
 
     id: str
+    role: str | None = None
+    second_factor_at: int = 0
+    """When they last proved their second factor, in epoch seconds."""
+    state: "State | None" = None
+    """Their session; None for the application itself."""
+
+    @property
+    def session(self) -> "State":
+        """Their session; only somebody who came by a request has one."""
+        assert self.state is not None  # noqa: S101 - routes get their subject from a session
+        return self.state
+
+    def as_input(self) -> dict[str, Any]:
+        """Return what the policy is told of them."""
+        return {
+            "authenticated": True,
+            "id": self.id,
+            "role": self.role,
+            "mfaAt": self.second_factor_at,
+        }
 
 
-SYSTEM = Subject("system")
+SYSTEM = Subject("system", role="system")
 """The application itself, where it acts without a request (a scheduled post)."""
 
 
-async def current_subject(request: Request) -> Subject:  # noqa: ARG001 - what will tell who is calling
-    """Return the caller. There is no way to log in yet, so there is never one."""
-    raise Unauthenticated
+async def current_subject(request: Request) -> Subject:
+    """Return the caller; raise `Unauthenticated` without a live session, `CrossSiteRefused` for a foreign page."""
+    return await access.subject_of(request)

@@ -1,13 +1,44 @@
-"""Ties a route to the policy action that decides whether a caller may use it."""
+"""Ties a route to the policy action that decides whether a caller may use it, and asks the policy.
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+A guarded route asks twice where a role alone doesn't decide: first whether the caller may do such a thing at all,
+before anything is read; then, by `authorise`, with the object at hand, inside the transaction that uses it.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.subject import Subject, current_subject
+from app.core.clock import now
 from app.core.errors import Unauthenticated, responses
+from app.core.lazy import lazy_import
 from app.core.routing import StrictRoute
+
+if TYPE_CHECKING:
+    from app.authz import policy
+    from app.members import service as members
+else:
+    policy = lazy_import("app.authz.policy")
+    members = lazy_import("app.members.service")
+
+_RESOURCE, _STEP_UP = "resource_required", "step_up_required"
+
+# The action that was only allowed on condition that it is asked again with its object.
+_owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
+
+
+class Grant(NamedTuple):
+    """Somebody who may do it, and what is demanded in return (fields to leave out, items to keep back)."""
+
+    subject: Subject
+    obligations: Mapping[str, Any]
+
+
+class UndecidedAction(Exception):
+    """A handler ended without asking the policy about the object it worked on. It is a bug; nobody gets an answer."""
 
 
 class GuardedRoute(StrictRoute):
@@ -17,34 +48,125 @@ class GuardedRoute(StrictRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, preceded by the question."""
+        """Return the handler, preceded by the questions and followed by a check that none was left out."""
         handle = super().get_route_handler()
+        action = _action_of(self.dependant)
 
-        async def identified(request: Request) -> Response:
+        async def guarded(request: Request) -> Response:
             identify = request.app.dependency_overrides.get(current_subject, current_subject)
-            request.state.subject = await identify(request)
-            return await handle(request)
+            subject: Subject = await identify(request)
+            if self.provisions and subject.state is not None and not subject.state.provisioned:
+                subject = await members.provision(subject.state)
+            request.state.grant = _first_answer(subject, action)
+            owed = {action} if request.state.grant is None else set[str]()
+            request.state.subject = subject
+            token = _owed.set(owed)
+            try:
+                response = await handle(request)
+            finally:
+                _owed.reset(token)
+            if owed:
+                raise UndecidedAction(action)
+            return response
 
-        return identified
+        return guarded
+
+    provisions = True
 
 
-def guarded_router(prefix: str, tag: str) -> APIRouter:
-    """Return a router of guarded routes; each of them still names its action by `require`."""
+class GuardedAuthRoute(GuardedRoute):
+    """A guarded route of the function without a database, which can't provision members."""
+
+    provisions = False
+
+
+def _action_of(dependant: Any) -> str:
+    """Return the action that a route's `require` or `grant` names; a route has exactly one."""
+    actions = [d.call.action for d in dependant.dependencies if hasattr(d.call, "action")]
+    if len(actions) != 1:
+        raise TypeError(f"a guarded route names one action, not {actions}")
+    return str(actions[0])
+
+
+def _decide(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> Any:
+    return policy.decide(subject.as_input(), action, resource, now=int(now().timestamp()))
+
+
+def _first_answer(subject: Subject, action: str) -> Grant | None:
+    """Ask without an object: return the grant, None if the object decides; raise `Forbidden` otherwise."""
+    decision = _decide(subject, action, None)
+    if decision.allow:
+        return Grant(subject, decision.obligations)
+    if tuple(decision.reasons) == (_RESOURCE,):
+        return None
+    raise _refusal(decision.reasons)
+
+
+def _refusal(reasons: tuple[str, ...]) -> Forbidden:
+    only_step_up = _STEP_UP in reasons and set(reasons) <= {_STEP_UP, _RESOURCE}
+    return StepUpRequired() if only_step_up else Forbidden(f"Reasons: {', '.join(reasons)}.")
+
+
+def authorise(subject: Subject, action: str, resource: Mapping[str, Any]) -> None:
+    """Ask the policy whether `subject` may do `action` to an object; raise `Forbidden` or `StepUpRequired`."""
+    decision = _decide(subject, action, resource)
+    if not decision.allow or decision.obligations:
+        raise _refusal(decision.reasons)
+    if (owed := _owed.get()) is not None:
+        owed.discard(action)
+
+
+def guarded_router(prefix: str, tag: str, route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:
+    """Return a router of guarded routes; each of them still names its action by `require` or `grant`."""
     return APIRouter(
-        prefix=prefix, tags=[tag], route_class=GuardedRoute, responses=responses(Unauthenticated)
+        prefix=prefix,
+        tags=[tag],
+        route_class=route_class,
+        responses=responses(Unauthenticated, Forbidden),
     )
 
 
 def require(action: str) -> Any:
-    """Return a dependency that gives the caller when they may perform `action`, and raises otherwise.
+    """Return a dependency that gives the caller of a route whose action is `action`.
 
-    On a route that is not a `GuardedRoute` it always raises: nobody asked who is calling.
+    The route itself has asked the policy. Where the object decides, the handler still owes `authorise`; where the
+    policy demands something in return, this refuses: use `grant`. On a route that is not a `GuardedRoute` it
+    always raises: nobody asked who is calling.
     """
 
     async def allowed(request: Request) -> Subject:
+        granted: Grant | None = request.state.grant
+        if granted is not None and granted.obligations:
+            raise Forbidden
         subject: Subject = request.state.subject
         return subject
 
-    guard: Callable[..., Awaitable[Subject]] = allowed
+    return _named(allowed, action)
+
+
+def grant(action: str) -> Any:
+    """Return a dependency like `require`'s that gives a `Grant`, for a handler that meets its obligations."""
+
+    async def allowed(request: Request) -> Grant:
+        granted: Grant = request.state.grant
+        return granted
+
+    return _named(allowed, action)
+
+
+def unguarded(action: str) -> Any:
+    """Return a dependency that names the action of a route which anybody may use.
+
+    Nothing is asked when it is used: that the policy allows it to everybody is tested with the built bundle.
+    """
+
+    async def anybody() -> None:
+        return None
+
+    anybody.public = True  # type: ignore[attr-defined]
+    return _named(anybody, action)
+
+
+def _named(guard: Callable[..., Awaitable[Any]], action: str) -> Any:
     guard.action = action  # type: ignore[attr-defined]
     return Depends(guard)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require
+from app.authz.guard import guarded_router, require, unguarded
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
 from app.core.edge import PublicResponse
@@ -31,7 +31,12 @@ def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> Category
     return listed[0]
 
 
-@public.get("", response_model=CategoryListOut, responses=responses(SnapshotsUnavailable))
+@public.get(
+    "",
+    dependencies=[unguarded("category:view")],
+    response_model=CategoryListOut,
+    responses=responses(SnapshotsUnavailable),
+)
 async def list_categories() -> Response:
     """List the categories in their order."""
     return PublicResponse(await service.public(), media_type="application/json")

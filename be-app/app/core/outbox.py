@@ -22,7 +22,7 @@ from app.core.clock import now
 from app.core.context import request_id
 from app.core.database import Base, Key, reading, writing
 from app.core.errors import Unavailable
-from app.core.snapshots import Snapshot
+from app.core.snapshots import POSTS, Snapshot
 
 GRACE = timedelta(seconds=60)
 """How long a change may stay undrained before the minute's function takes over.
@@ -161,7 +161,7 @@ async def drain() -> bool:
         async with reading() as session:
             rows = (await session.scalars(owed)).all()
         paid, outage = await _pay_all(rows, stuck)
-        if any(row.snapshot for row in paid):
+        if any(row.snapshot and Snapshot(**row.snapshot).table == POSTS for row in paid):
             await cache.invalidate()
         if paid:
             async with writing() as session:

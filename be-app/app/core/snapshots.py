@@ -10,14 +10,27 @@ from app.core import dynamodb
 from app.core.settings import settings
 
 KEY = "postId"
+POSTS, PROFILES = "posts", "profiles"
 
 
 class Snapshot(NamedTuple):
-    """A change of one item: the attributes it gets, and those it loses."""
+    """A change of one item: the attributes it gets, and those it loses.
+
+    `table` says which: a published representation in `…-posts`, or what every request must know of a member, in
+    `…-sessions`.
+    """
 
     key: str
     attributes: dict[str, str | int]
     absent: tuple[str, ...] = ()
+    table: str = POSTS
+
+
+def _address(snapshot: Snapshot) -> dict[str, Any]:
+    if snapshot.table == PROFILES:
+        key = {"owner": snapshot.key, "item": "profile"}
+        return {"TableName": settings().sessions_table, "Key": dynamodb.encode(key)}
+    return {"TableName": settings().posts_table, "Key": dynamodb.encode({KEY: snapshot.key})}
 
 
 class Page(NamedTuple):
@@ -40,8 +53,7 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
     try:
         await dynamodb.call(
             "update_item",
-            TableName=settings().posts_table,
-            Key=dynamodb.encode({KEY: snapshot.key}),
+            **_address(snapshot),
             UpdateExpression=update,
             ConditionExpression="attribute_not_exists(#version) OR #version < :version",
             ExpressionAttributeNames=names,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from app.authz.guard import unguarded
 from app.core.edge import PublicResponse
 from app.core.errors import SnapshotsUnavailable, responses
 from app.core.lazy import lazy_import
@@ -24,19 +25,25 @@ def _documented(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} | responses(SnapshotsUnavailable)
 
 
-@public.get("/feed.rss", response_class=Response, responses=_documented(RSS))
+@public.get(
+    "/feed.rss", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(RSS)
+)
 async def rss_feed(query: Annotated[FeedQuery, Query()]) -> Response:
     """Follow the newest posts by RSS 2.0."""
     return PublicResponse(await service.rss(query), media_type=RSS)
 
 
-@public.get("/feed.atom", response_class=Response, responses=_documented(ATOM))
+@public.get(
+    "/feed.atom", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(ATOM)
+)
 async def atom_feed(query: Annotated[FeedQuery, Query()]) -> Response:
     """Follow the newest posts by Atom."""
     return PublicResponse(await service.atom(query), media_type=ATOM)
 
 
-@public.get("/sitemap.xml", response_class=Response, responses=_documented(XML))
+@public.get(
+    "/sitemap.xml", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(XML)
+)
 async def sitemap() -> Response:
     """List every published post's address for search engines."""
     return PublicResponse(await service.sitemap(), media_type=XML)

@@ -3,10 +3,11 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require
+from app.authz.guard import guarded_router, require, unguarded
+from app.core import limits
 from app.core.errors import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
@@ -40,11 +41,21 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 
 @public.post(
     "",
+    dependencies=[unguarded("inquiry:send")],
     status_code=201,
-    responses=responses(ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, SnapshotsUnavailable),
+    responses=responses(
+        limits.TooManyRequests,
+        ValidationFailed,
+        IdempotencyKeyReused,
+        DatabaseUnavailable,
+        SnapshotsUnavailable,
+    ),
 )
-async def send_inquiry(body: InquiryCreate, idempotency_key: IdempotencyKey = None) -> InquiryReceipt:
+async def send_inquiry(
+    request: Request, body: InquiryCreate, idempotency_key: IdempotencyKey = None
+) -> InquiryReceipt:
     """Send the contact form."""
+    await limits.spend(limits.INQUIRY, request)
     return await service.receive(body, idempotency_key)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Row, Select, and_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
+from app.posts.models import DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
@@ -53,14 +53,21 @@ async def page(
     category: str | None,
     before: uuid.UUID | None,
     limit: int,
+    drafts_of: str | None = None,
 ) -> list[tuple[Post, str]]:
-    """Return posts in any state with their current titles, newest created first, older than `before`."""
+    """Return posts in any state with their current titles, newest created first, older than `before`.
+
+    Of drafts that never were public only those of `drafts_of`, where it is given.
+    """
     query = select(Post, PostRevision.title).join(PostRevision, _CURRENT)
     for column, value in ((Post.state, state), (Post.lang, lang), (Post.category, category)):
         if value is not None:
             query = query.where(column == value)
     if before is not None:
         query = query.where(Post.id < before)
+    if drafts_of is not None:
+        shared = or_(Post.state != DRAFT, Post.first_published_at.is_not(None))
+        query = query.where(or_(shared, Post.created_by == drafts_of))
     return [
         (post, title) for post, title in await session.execute(query.order_by(Post.id.desc()).limit(limit))
     ]

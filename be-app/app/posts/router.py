@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require
+from app.authz.guard import Grant, grant, guarded_router, require, unguarded
 from app.core.edge import PublicResponse
 from app.core.errors import (
     DatabaseUnavailable,
@@ -52,27 +52,45 @@ RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 STORES = responses(DatabaseUnavailable, SnapshotsUnavailable)
 
 
-@public.get("/posts", response_model=PostCards, responses=responses(SnapshotsUnavailable))
+@public.get(
+    "/posts",
+    dependencies=[unguarded("post:view")],
+    response_model=PostCards,
+    responses=responses(SnapshotsUnavailable),
+)
 async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     """List published posts of one language, newest first."""
     return PublicResponse(await snapshots.listed(query), media_type=JSON)
 
 
 @public.get(
-    "/posts/{id_or_slug}", response_model=PublicPost, responses=responses(NotFound, SnapshotsUnavailable)
+    "/posts/{id_or_slug}",
+    dependencies=[unguarded("post:view")],
+    response_model=PublicPost,
+    responses=responses(NotFound, SnapshotsUnavailable),
 )
 async def read_post(id_or_slug: IdOrSlug) -> Response:
     """Read one published post."""
     return PublicResponse(await snapshots.page(id_or_slug), media_type=JSON)
 
 
-@public.post("/posts/{post_id}/views", status_code=204, responses=responses(NotFound, SnapshotsUnavailable))
+@public.post(
+    "/posts/{post_id}/views",
+    dependencies=[unguarded("post:count-view")],
+    status_code=204,
+    responses=responses(NotFound, SnapshotsUnavailable),
+)
 async def count_view(post_id: PostId) -> None:
     """Count one view of a published post. Reading alone counts nothing: a GET changes nothing."""
     await snapshots.count_view(post_id)
 
 
-@public.get("/search", response_model=PostCards, responses=responses(DatabaseUnavailable))
+@public.get(
+    "/search",
+    dependencies=[unguarded("post:search")],
+    response_model=PostCards,
+    responses=responses(DatabaseUnavailable),
+)
 async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
     """Find published posts that hold every given word, newest first."""
     return PublicResponse(await service.search(query), media_type=JSON)
@@ -85,10 +103,10 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 
 @editorial.get("", responses=responses(DatabaseUnavailable))
 async def list_all_posts(
-    _: Annotated[Subject, require("post:list")], query: Annotated[EditorialQuery, Query()]
+    granted: Annotated[Grant, grant("post:list")], query: Annotated[EditorialQuery, Query()]
 ) -> EditorialCards:
-    """List posts in any state, newest first."""
-    return await service.listed(query)
+    """List posts in any state, newest first; of others' drafts only what was public before."""
+    return await service.listed(query, granted)
 
 
 @editorial.post(
@@ -112,10 +130,10 @@ async def create_post(
 
 @editorial.get("/{post_id}", responses=responses(NotFound, DatabaseUnavailable))
 async def read_any_post(
-    _: Annotated[Subject, require("post:read-any")], post_id: PostId, response: Response
+    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, response: Response
 ) -> EditorialPost:
     """Read a post in any state, with the ETag that every change of it must quote."""
-    return _answer(response, await service.read(post_id))
+    return _answer(response, await service.read(post_id, actor))
 
 
 @editorial.put(
@@ -134,9 +152,9 @@ async def update_post(
 
 
 @editorial.get("/{post_id}/preview", responses=responses(NotFound, DatabaseUnavailable))
-async def preview_post(_: Annotated[Subject, require("post:preview")], post_id: PostId) -> PublicPost:
+async def preview_post(actor: Annotated[Subject, require("post:preview")], post_id: PostId) -> PublicPost:
     """Read the current revision as visitors would."""
-    return await service.preview(post_id)
+    return await service.preview(post_id, actor)
 
 
 @editorial.post("/{post_id}/publish", responses=CONFLICTS | STORES | responses(NotFound, StateForbids))
@@ -179,28 +197,30 @@ async def archive_post(
 
 
 @editorial.get("/{post_id}/revisions", responses=responses(NotFound, DatabaseUnavailable))
-async def list_revisions(_: Annotated[Subject, require("post:read-any")], post_id: PostId) -> RevisionCards:
+async def list_revisions(
+    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
+) -> RevisionCards:
     """List a post's revisions, newest first."""
-    return await service.history(post_id)
+    return await service.history(post_id, actor)
 
 
 @editorial.get("/{post_id}/revisions/{number}", responses=responses(NotFound, DatabaseUnavailable))
 async def read_revision(
-    _: Annotated[Subject, require("post:read-any")], post_id: PostId, number: RevisionNumber
+    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, number: RevisionNumber
 ) -> Revision:
     """Read one revision."""
-    return await service.revision(post_id, number)
+    return await service.revision(post_id, number, actor)
 
 
 @editorial.get("/{post_id}/revisions/{number}/diff", responses=responses(NotFound, DatabaseUnavailable))
 async def diff_revisions(
-    _: Annotated[Subject, require("post:read-any")],
+    actor: Annotated[Subject, require("post:read-any")],
     post_id: PostId,
     number: RevisionNumber,
     against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with.")],
 ) -> RevisionDiff:
     """Compare a revision with another."""
-    return await service.diff(post_id, number, against)
+    return await service.diff(post_id, number, against, actor)
 
 
 @editorial.post(

@@ -12,6 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
+from app.authz.guard import Grant, authorise
 from app.core import events, idempotency, outbox, pagination
 from app.core import snapshots as stored
 from app.core.clock import now, timestamp
@@ -43,6 +44,12 @@ from app.uploads.schemas import AttachmentReference
 MAX_HTML_BYTES = 250_000
 """A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
 
+READ = "post:read-any"
+
+_WITHDRAWALS = {
+    "post:unpublish": (DRAFT, "post.unpublished"),
+    "post:archive": (ARCHIVED, "post.archived"),
+}
 _DUE_BATCH = 100
 _REBUILD_BATCH = 100
 
@@ -83,7 +90,9 @@ async def create(
         session.add(revision)
         audit.record(session, actor.id, "post.created", f"post:{post_id}")
 
-    return await read(await idempotency.create_once(f"posts:{actor.id}", key, request, write))
+    post_id = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
+    async with reading() as session:
+        return _editorial(*await _found(session, post_id))
 
 
 async def update(
@@ -100,7 +109,7 @@ async def update(
     """
     async with outbox.transaction() as transaction:
         session = transaction.session
-        post, _ = await _open(session, post_id, expected)
+        post, _ = await _open(session, post_id, expected, actor, "post:update")
         if request.slug and request.slug != post.slug:
             if post.first_published_at:
                 raise SlugFixed
@@ -115,7 +124,7 @@ async def restore(post_id: uuid.UUID, number: int, expected: int, actor: Subject
     """Make an earlier revision's content the newest revision."""
     async with outbox.transaction() as transaction:
         session = transaction.session
-        post, _ = await _open(session, post_id, expected)
+        post, _ = await _open(session, post_id, expected, actor, "post:update")
         old = await repository.revision(session, post_id, number)
         if old is None:
             raise NotFound
@@ -133,7 +142,7 @@ async def restore(post_id: uuid.UUID, number: int, expected: int, actor: Subject
 async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
     """Make the current revision public."""
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected)
+        post, revision = await _open(transaction.session, post_id, expected, actor, "post:publish")
         _forbid(post, ARCHIVED)
         await _publish(transaction, post, revision, actor, now())
         return _editorial(post, revision)
@@ -144,7 +153,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
     if at <= now():
         raise ValidationFailed.on("body.publishAt", "in_the_past", "must be in the future")
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected)
+        post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
         _forbid(post, PUBLISHED, ARCHIVED)
         post.state, post.scheduled_at = SCHEDULED, at
         await _step(transaction, post, actor, "post.scheduled", at=timestamp(at))
@@ -154,12 +163,12 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
 
 async def unpublish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
     """Take a post back to a draft, whatever it was."""
-    return await _withdraw(post_id, expected, actor, DRAFT, "post.unpublished")
+    return await _withdraw(post_id, expected, actor, "post:unpublish")
 
 
 async def archive(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
     """Put a post away: not public, not in the way."""
-    return await _withdraw(post_id, expected, actor, ARCHIVED, "post.archived")
+    return await _withdraw(post_id, expected, actor, "post:archive")
 
 
 async def publish_due(at: datetime) -> bool:
@@ -202,14 +211,14 @@ async def rebuild() -> None:
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-async def read(post_id: uuid.UUID) -> EditorialPost:
+async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
     """Return a post in whatever state, with its current revision."""
     async with reading() as session:
-        return _editorial(*await _found(session, post_id))
+        return _editorial(*await _allowed(session, post_id, actor, READ))
 
 
-async def listed(query: EditorialQuery) -> EditorialCards:
-    """Return a page of posts in any state, newest first."""
+async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
+    """Return a page of posts in any state, newest first; whoever may not see others' drafts sees none."""
     before = pagination.decode_id(query.cursor)
     async with reading() as session:
         found = await repository.page(
@@ -219,6 +228,7 @@ async def listed(query: EditorialQuery) -> EditorialCards:
             category=query.category,
             before=before,
             limit=query.limit + 1,
+            drafts_of=granted.subject.id if granted.obligations.get("ownDraftsOnly") else None,
         )
     page = found[: query.limit]
     return EditorialCards(
@@ -227,31 +237,32 @@ async def listed(query: EditorialQuery) -> EditorialCards:
     )
 
 
-async def preview(post_id: uuid.UUID) -> PublicPost:
+async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
     """Return a post's current revision as visitors would read it."""
     async with reading() as session:
-        post, revision = await _found(session, post_id)
+        post, revision = await _allowed(session, post_id, actor, "post:preview")
     return _public(post, revision, post.first_published_at or now())
 
 
-async def history(post_id: uuid.UUID) -> RevisionCards:
+async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
     """Return a post's revisions, newest first."""
     async with reading() as session:
+        await _allowed(session, post_id, actor, READ)
         found = await repository.history(session, post_id)
-    if not found:
-        raise NotFound
     return RevisionCards(items=[RevisionCard.model_validate(row) for row in found])
 
 
-async def revision(post_id: uuid.UUID, number: int) -> Revision:
+async def revision(post_id: uuid.UUID, number: int, actor: Subject) -> Revision:
     """Return one revision."""
     async with reading() as session:
+        await _allowed(session, post_id, actor, READ)
         return Revision.model_validate(await _revision(session, post_id, number))
 
 
-async def diff(post_id: uuid.UUID, number: int, against: int) -> RevisionDiff:
+async def diff(post_id: uuid.UUID, number: int, against: int, actor: Subject) -> RevisionDiff:
     """Compare two revisions of a post line by line."""
     async with reading() as session:
+        await _allowed(session, post_id, actor, READ)
         before, after = await _revision(session, post_id, against), await _revision(session, post_id, number)
     lines = difflib.unified_diff(
         _lines(before), _lines(after), f"revision {against}", f"revision {number}", lineterm=""
@@ -294,8 +305,24 @@ async def _found(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostR
     return found
 
 
-async def _open(session: AsyncSession, post_id: uuid.UUID, expected: int) -> tuple[Post, PostRevision]:
+def _authorise(actor: Subject, action: str, post: Post) -> None:
+    """Ask the policy about a post; one that never was public yet is its author's."""
+    private = post.state == DRAFT and post.first_published_at is None
+    authorise(actor, action, {"type": "post", "id": str(post.id), "owner": post.created_by, "draft": private})
+
+
+async def _allowed(
+    session: AsyncSession, post_id: uuid.UUID, actor: Subject, action: str
+) -> tuple[Post, PostRevision]:
     post, revision = await _found(session, post_id)
+    _authorise(actor, action, post)
+    return post, revision
+
+
+async def _open(
+    session: AsyncSession, post_id: uuid.UUID, expected: int, actor: Subject, action: str
+) -> tuple[Post, PostRevision]:
+    post, revision = await _allowed(session, post_id, actor, action)
     if post.version != expected:
         raise PreconditionFailed(f"The post is at version {post.version}; read it again.")
     return post, revision
@@ -397,11 +424,10 @@ async def _publish(
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
 
 
-async def _withdraw(
-    post_id: uuid.UUID, expected: int, actor: Subject, state: str, action: str
-) -> EditorialPost:
+async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: str) -> EditorialPost:
+    state, action = _WITHDRAWALS[asked]
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected)
+        post, revision = await _open(transaction.session, post_id, expected, actor, asked)
         was_public = post.state == PUBLISHED
         post.state, post.scheduled_at = state, None
         post.published_revision = post.published_category = post.search_text = None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
+from app.authz.guard import unguarded
 from app.core.lazy import lazy_import
 from app.core.settings import settings
 from app.system.schemas import Health, Readiness
@@ -16,13 +17,17 @@ else:
 public = APIRouter(tags=["system"])
 
 
-@public.get("/health")
+@public.get("/health", dependencies=[unguarded("system:health")])
 async def health() -> Health:
     """Tell that the process is up. Touches no store."""
     return Health(version=settings().version, environment=settings().env)
 
 
-@public.get("/ready", responses={503: {"model": Readiness, "description": "A store doesn't answer"}})
+@public.get(
+    "/ready",
+    dependencies=[unguarded("system:ready")],
+    responses={503: {"model": Readiness, "description": "A store doesn't answer"}},
+)
 async def ready(response: Response) -> Readiness:
     """Ask every store for a sign of life. This wakes a sleeping database: for people, not load balancers."""
     found = await service.readiness()

@@ -21,7 +21,7 @@ from familycorp_ops.content.files import FilePost, Source
 from familycorp_ops.content.stored import Stored
 from familycorp_ops.content.yamltext import Fault
 
-IMPORTER = Subject("import")
+IMPORTER = Subject("import", role="system")
 
 TOGETHER = 25
 """How many posts share an invalidation of the cache and wait for one another until visitors see them."""

@@ -1,0 +1,25 @@
+"""Routes of the audit trail."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query
+
+from app.audit.schemas import AuditEntries, AuditQuery
+from app.authz.guard import Grant, grant, guarded_router
+from app.core.errors import DatabaseUnavailable, responses
+from app.core.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from app.audit import service
+else:
+    service = lazy_import("app.audit.service")
+
+staff: APIRouter = guarded_router("/v1/audit", "audit")
+
+
+@staff.get("", responses=responses(DatabaseUnavailable))
+async def list_audit_entries(
+    granted: Annotated[Grant, grant("audit:list")], query: Annotated[AuditQuery, Query()]
+) -> AuditEntries:
+    """List who changed what, newest first. Editors see what happened to content, without details."""
+    return await service.listed(query, granted)

@@ -1,0 +1,36 @@
+"""Answers about the audit trail."""
+
+import uuid
+from typing import Any
+
+from pydantic import Field
+
+from app.core.pagination import Cursor, Limit
+from app.core.schema import Input, Instant, Model
+
+
+class AuditEntryOut(Model):
+    """One change that somebody made. What the caller may not know is left out."""
+
+    id: uuid.UUID
+    at: Instant
+    actor: str = Field(description="A member's id; `system`, `import` or `visitor` where it was none.")
+    action: str = Field(examples=["post.published"])
+    target: str = Field(examples=["post:01900000-0000-7000-8000-000000000000"])
+    detail: dict[str, Any] | None = None
+    correlation_id: str | None = None
+
+
+class AuditEntries(Model):
+    """A page of the audit trail, newest first."""
+
+    items: list[AuditEntryOut]
+    next_cursor: str | None
+
+
+class AuditQuery(Input):
+    """Which entries to list."""
+
+    target: str | None = Field(None, max_length=100, description="Only what happened to this.")
+    limit: Limit = 50
+    cursor: Cursor = None

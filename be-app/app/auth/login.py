@@ -1,0 +1,176 @@
+"""A login on its way: to the provider and back, then to the second factor. Each stage can be passed once.
+
+What a stage must remember lies in the sessions table under the hash of a secret that only this browser has, in a
+cookie of its own. A login that waits for its second factor is no session: no route but those of the second factor
+knows its cookie.
+"""
+
+import logging
+import secrets
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
+from anyio import to_thread
+
+from app.auth import oidc, sessions, store
+from app.auth.cookies import Tokens
+from app.auth.errors import LoginNotUnderWay, LogoutRefused
+from app.auth.sessions import Identity
+from app.core import dynamodb
+from app.core.errors import ValidationFailed
+from app.core.settings import settings
+
+STAGE_AGE_S = 600
+"""Seconds that each stage of a login may take."""
+
+_LOGOUT_TOKENS_KEPT_S = 24 * 3600
+
+logger = logging.getLogger(__name__)
+
+
+class Begun(NamedTuple):
+    """Where the browser goes, and the secret that its cookie keeps."""
+
+    url: str
+    secret: str
+
+
+class Returned(NamedTuple):
+    """Where the browser goes after the provider, with an outcome; and who it is, unless the login failed."""
+
+    url: str
+    verified: oidc.Verified | None
+
+
+class Pending(NamedTuple):
+    """A login that waits for its second factor."""
+
+    key: store.Key
+    identity: Identity
+
+
+def _login_key(secret: str) -> store.Key:
+    return f"login#{store.digest(secret)}", "login"
+
+
+def _pending_key(secret: str) -> store.Key:
+    return f"pending#{store.digest(secret)}", "login"
+
+
+def check_return_to(url: str | None) -> str:
+    """Return where a login leads back to: a URL of an allowed origin, the site without one (RFC 9700 §4.11)."""
+    if url is None:
+        return f"{settings().site_url}/"
+    parts = urlsplit(url)
+    # Compared as a whole: user names, ports and look-alike hosts are part of what has to be equal. A browser reads a
+    # backslash as a slash and drops tabs and line breaks, so whatever holds one isn't what it seems.
+    plain = url.isascii() and url.isprintable() and "\\" not in url and " " not in url
+    if not plain or f"{parts.scheme}://{parts.netloc}" not in settings().staff_origins:
+        raise ValidationFailed.on(
+            "query.returnTo", "origin_not_allowed", "must be a URL of one of the company's origins"
+        )
+    return url
+
+
+async def begin(return_to: str | None, *, anew: bool) -> Begun:
+    """Begin a login; raises `ValidationFailed` for a foreign `return_to`, `ProviderUnavailable`."""
+    target = check_return_to(return_to)
+    secret, state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(4))
+    url = await to_thread.run_sync(
+        partial(oidc.authorization_url, state=state, nonce=nonce, verifier=verifier, anew=anew)
+    )
+    await store.put(
+        _login_key(secret),
+        {
+            "state": store.digest(state),
+            "nonce": nonce,
+            "verifier": verifier,
+            "returnTo": target,
+            "expiresAt": store.seconds() + STAGE_AGE_S,
+        },
+    )
+    return Begun(url, secret)
+
+
+async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
+    """Take the provider's answer (the query of the callback); raises `LoginNotUnderWay` for one of no login."""
+    if secret is None or "state" not in answer:
+        raise LoginNotUnderWay
+    begun = await store.take(_login_key(secret), state=store.digest(answer["state"]))
+    if begun is None:
+        raise LoginNotUnderWay
+    try:
+        verified = await to_thread.run_sync(partial(_verified, answer, begun))
+        if await _is_disabled(verified.identity.member):
+            raise oidc.LoginFailed("the member is disabled")
+    except oidc.LoginFailed as failure:
+        logger.warning("login_failed", extra={"reason": str(failure)})
+        return Returned(_with(begun["returnTo"], "failed"), None)
+    outcome = "second-factor" if verified.second_factor_at is None else "done"
+    return Returned(_with(begun["returnTo"], outcome), verified)
+
+
+def _verified(answer: dict[str, str], begun: dict[str, Any]) -> oidc.Verified:
+    named = answer.get("iss")
+    # RFC 9207: who answers must be whom we asked, so that no other provider's code is taken for this one's.
+    if (named is None and oidc.provider().names_issuer) or (named is not None and named != oidc.issuer()):
+        raise oidc.LoginFailed("another issuer answered (iss)")
+    if "code" not in answer:
+        error = answer.get("error", "")
+        raise oidc.LoginFailed(f"the provider refused: {error if error.isidentifier() else 'no code'}")
+    return oidc.exchange(answer["code"], verifier=begun["verifier"], nonce=begun["nonce"])
+
+
+async def _is_disabled(member: str) -> bool:
+    profile = await store.get(sessions.profile_key(member))
+    return bool(profile and profile.get("disabled"))
+
+
+def _with(url: str, outcome: str) -> str:
+    parts = urlsplit(url)
+    query = [
+        *(p for p in parse_qsl(parts.query, keep_blank_values=True) if p[0] != "login"),
+        ("login", outcome),
+    ]
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+async def await_second_factor(identity: Identity) -> str:
+    """Keep a login until its second factor comes; return the secret of its cookie."""
+    secret = secrets.token_urlsafe(32)
+    values: dict[str, str | int] = {
+        "identity": orjson.dumps(tuple(identity)).decode(),
+        "expiresAt": store.seconds() + STAGE_AGE_S,
+    }
+    await store.put(_pending_key(secret), values)
+    return secret
+
+
+async def pending(secret: str | None) -> Pending | None:
+    """Return the login that a cookie stands for, if it still waits."""
+    if secret is None:
+        return None
+    key = _pending_key(secret)
+    found = await store.get(key)
+    return Pending(key, Identity(*orjson.loads(found["identity"]))) if found else None
+
+
+async def complete(waiting: Pending, device: str) -> Tokens:
+    """Make a session of a login whose second factor was proven just now; `LoginNotUnderWay` if it was before."""
+    if await store.take(waiting.key) is None or await _is_disabled(waiting.identity.member):
+        raise LoginNotUnderWay
+    return await sessions.create(waiting.identity, second_factor_at=store.seconds(), device=device)
+
+
+async def log_out_at_provider(token: str) -> None:
+    """End what a logout token of the provider names; raises `LogoutRefused` for one that proves nothing."""
+    try:
+        subject, session, jti = await to_thread.run_sync(oidc.logout_token, token)
+        once: dict[str, str | int] = {"version": 1, "expiresAt": store.seconds() + _LOGOUT_TOKENS_KEPT_S}
+        await store.put((f"logout#{store.digest(jti)}", "token"), once, if_version=0)
+    except (oidc.LoginFailed, dynamodb.ConditionFailed) as failure:
+        logger.warning("backchannel_logout_refused", extra={"reason": str(failure) or "used before"})
+        raise LogoutRefused from None
+    await sessions.end_at_provider(oidc.issuer(), subject, session)

@@ -1,0 +1,429 @@
+"""Routes of logging in. They need neither the database nor Valkey, and only they can sign tokens."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.auth import cookies, csrf
+from app.auth.errors import (
+    CrossSiteRefused,
+    FactorExists,
+    KeyUnavailable,
+    LastFactor,
+    LoginNotUnderWay,
+    LogoutRefused,
+    ProviderUnavailable,
+    RefreshRefused,
+    SecondFactorRejected,
+    StepUpRequired,
+)
+from app.auth.schemas import (
+    FactorAdded,
+    FactorCard,
+    FactorCards,
+    LoggedOut,
+    LoginQuery,
+    Me,
+    PasskeyAddition,
+    PasskeyOptions,
+    Proof,
+    RecoveryCodes,
+    SecondFactorState,
+    SessionCards,
+    TotpConfirmation,
+    TotpSecret,
+)
+from app.auth.subject import Subject, current_subject
+from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require, unguarded
+from app.core import limits
+from app.core.errors import (
+    NotFound,
+    PreconditionFailed,
+    SnapshotsUnavailable,
+    Unauthenticated,
+    ValidationFailed,
+    responses,
+)
+from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
+
+if TYPE_CHECKING:
+    from app.auth import access, factors, login, oidc, sessions
+    from app.auth.login import Pending
+else:
+    access = lazy_import("app.auth.access")
+    factors = lazy_import("app.auth.factors")
+    login = lazy_import("app.auth.login")
+    oidc = lazy_import("app.auth.oidc")
+    sessions = lazy_import("app.auth.sessions")
+
+UNAVAILABLE = responses(SnapshotsUnavailable, KeyUnavailable)
+LIMITED = UNAVAILABLE | responses(limits.TooManyRequests)
+COOKIES = responses(CrossSiteRefused)
+
+anyone = APIRouter(prefix="/v1/auth", tags=["login"])
+strict = APIRouter(prefix="/v1/auth", tags=["login"], route_class=StrictRoute)
+staff: APIRouter = guarded_router("/v1/auth", "account", GuardedAuthRoute)
+
+
+# -- to the provider and back -----------------------------------------------------------------------------------
+
+
+def _goes_to(url: str) -> Response:
+    return Response(status_code=303, headers={"Location": url})
+
+
+def _device(request: Request) -> str:
+    agent = request.headers.get("user-agent", "")
+    return "".join(c for c in agent if c.isascii() and c.isprintable())
+
+
+@strict.get(
+    "/login",
+    status_code=303,
+    response_class=Response,
+    dependencies=[unguarded("auth:login")],
+    responses=LIMITED | responses(ValidationFailed, ProviderUnavailable),
+)
+async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
+    """Send the browser to the login provider. It comes back to `returnTo` with `login` added.
+
+    `done`: logged in. `second-factor`: prove or enrol a second factor now. `failed`: nobody is logged in.
+    """
+    await limits.spend(limits.LOGIN, request)
+    begun = await login.begin(query.return_to, anew=query.anew)
+    response = _goes_to(begun.url)
+    cookies.put(response, cookies.LOGIN, begun.secret, login.STAGE_AGE_S)
+    return response
+
+
+@anyone.get(
+    "/callback",
+    status_code=303,
+    response_class=Response,
+    dependencies=[unguarded("auth:callback")],
+    responses=LIMITED | responses(LoginNotUnderWay, ProviderUnavailable),
+)
+async def finish_login(
+    request: Request,
+    state: Annotated[str, Query(max_length=200)] = "",
+    code: Annotated[str | None, Query(max_length=4000)] = None,
+    iss: Annotated[str | None, Query(max_length=2000)] = None,
+    error: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Take the provider's answer; browsers come here from its pages."""
+    await limits.spend(limits.LOGIN, request)
+    answer = {"state": state, "code": code, "iss": iss, "error": error}
+    returned = await login.finish(
+        cookies.read(request, cookies.LOGIN),
+        {name: value for name, value in answer.items() if value is not None},
+    )
+    response = _goes_to(returned.url)
+    if returned.verified is not None:
+        identity, proven_at = returned.verified
+        if proven_at is None:
+            secret = await login.await_second_factor(identity)
+            cookies.put(response, cookies.PENDING, secret, login.STAGE_AGE_S)
+        else:
+            made = await sessions.create(identity, second_factor_at=proven_at, device=_device(request))
+            cookies.put_session(response, made)
+    cookies.put(response, cookies.LOGIN, "", 0)
+    return response
+
+
+# -- the second factor -------------------------------------------------------------------------------------------
+
+
+class _Holder(NamedTuple):
+    """Who proves or enrols a second factor: a login that waits for it, or a session."""
+
+    member: str
+    name: str
+    ceremony: str
+    """What challenges given to this browser are kept under."""
+    pending: "Pending | None"
+    subject: Subject | None
+
+
+async def _holder(request: Request) -> _Holder:
+    csrf.check(request)
+    secret = cookies.read(request, cookies.PENDING)
+    waiting = await login.pending(secret)
+    if waiting is not None:
+        identity = waiting.identity
+        return _Holder(identity.member, identity.email or identity.name, waiting.key[0], waiting, None)
+    identify = request.app.dependency_overrides.get(current_subject, current_subject)
+    subject: Subject = await identify(request)
+    identity = subject.session.identity
+    return _Holder(
+        subject.id, identity.email or identity.name, f"session#{subject.session.session}", None, subject
+    )
+
+
+async def _enrolling(request: Request) -> _Holder:
+    """Return the holder if they may add a factor: the first in a login that waits for one, or after a step-up."""
+    holder = await _holder(request)
+    if holder.subject is not None:
+        authorise(holder.subject, "factor:add", {"type": "factor", "owner": holder.member})
+    elif (await factors.load(holder.member)).enrolled:
+        raise FactorExists
+    return holder
+
+
+async def _proven(holder: _Holder, request: Request, response: Response) -> None:
+    """Complete a login, or note in its session that the second factor was proven just now; set the cookies."""
+    if holder.pending is not None:
+        made = await login.complete(holder.pending, _device(request))
+    else:
+        token = cookies.read(request, cookies.REFRESH)
+        if token is None:
+            raise RefreshRefused
+        made = await sessions.refresh(
+            token, cookies.read(request, cookies.SESSION), second_factor_at=int(datetime.now(UTC).timestamp())
+        )
+        access.forget()
+    cookies.put_session(response, made)
+
+
+SECOND_FACTOR = LIMITED | COOKIES | responses(Unauthenticated)
+
+
+@strict.get(
+    "/second-factor",
+    dependencies=[unguarded("auth:second-factor")],
+    responses=UNAVAILABLE | responses(Unauthenticated),
+)
+async def read_second_factor(request: Request) -> SecondFactorState:
+    """Tell whether this browser's login still wants a second factor, and which it may be."""
+    holder = await _holder(request)
+    held = await factors.load(holder.member)
+    return SecondFactorState(
+        state="pending" if holder.pending else "active",
+        enrolled=held.enrolled,
+        methods=held.methods,
+    )
+
+
+@strict.post(
+    "/second-factor",
+    dependencies=[unguarded("auth:second-factor")],
+    responses=SECOND_FACTOR | responses(SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
+)
+async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
+    """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""
+    holder = await _holder(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    await factors.prove(holder.member, holder.ceremony, body.method, body.code, body.credential)
+    await _proven(holder, request, response)
+    held = await factors.load(holder.member)
+    return SecondFactorState(state="active", enrolled=True, methods=held.methods)
+
+
+@strict.post(
+    "/second-factor/passkey-options",
+    dependencies=[unguarded("auth:second-factor")],
+    responses=SECOND_FACTOR | responses(NotFound),
+)
+async def ask_for_passkey(request: Request) -> PasskeyOptions:
+    """Get a challenge for one of the member's passkeys."""
+    holder = await _holder(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    return PasskeyOptions(public_key=await factors.ask_passkey(holder.member, holder.ceremony))
+
+
+ENROLMENT = SECOND_FACTOR | responses(FactorExists, StepUpRequired)
+
+
+@strict.post("/factors/totp", dependencies=[unguarded("auth:enrol-first-factor")], responses=ENROLMENT)
+async def begin_totp(request: Request) -> TotpSecret:
+    """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
+    holder = await _enrolling(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    secret = await factors.begin_totp(holder.member, holder.ceremony)
+    return TotpSecret(**factors.provisioning(secret, holder.name))
+
+
+@strict.post(
+    "/factors/totp/confirm",
+    dependencies=[unguarded("auth:enrol-first-factor")],
+    responses=ENROLMENT | responses(SecondFactorRejected, PreconditionFailed),
+)
+async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
+    """Prove that the authenticator has the new secret, which makes it a factor; the first completes the login."""
+    holder = await _enrolling(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    first = holder.pending is not None
+    codes = await factors.confirm_totp(holder.member, holder.ceremony, body.code, first=first)
+    await _proven(holder, request, response)
+    return FactorAdded(recovery_codes=codes)
+
+
+@strict.post(
+    "/factors/passkeys/options", dependencies=[unguarded("auth:enrol-first-factor")], responses=ENROLMENT
+)
+async def begin_passkey(request: Request) -> PasskeyOptions:
+    """Get what the browser needs to create a passkey."""
+    holder = await _enrolling(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    return PasskeyOptions(public_key=await factors.begin_passkey(holder.member, holder.ceremony, holder.name))
+
+
+@strict.post(
+    "/factors/passkeys",
+    dependencies=[unguarded("auth:enrol-first-factor")],
+    responses=ENROLMENT | responses(SecondFactorRejected, PreconditionFailed),
+)
+async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
+    """Add the created passkey; the first factor completes the login."""
+    holder = await _enrolling(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
+    first = holder.pending is not None
+    codes = await factors.add_passkey(holder.member, holder.ceremony, body.name, body.credential, first=first)
+    await _proven(holder, request, response)
+    return FactorAdded(recovery_codes=codes)
+
+
+@staff.get("/factors", responses=UNAVAILABLE)
+async def list_factors(actor: Annotated[Subject, require("factor:list")]) -> FactorCards:
+    """List the caller's second factors."""
+    held = await factors.load(actor.id)
+    cards = [
+        FactorCard(id=p["id"], kind="passkey", name=p["name"], created_at=p["createdAt"])
+        for p in held.passkeys
+    ]
+    if held.totp:
+        cards.insert(0, FactorCard(id="totp", kind="totp", name="", created_at=held.totp_at))
+    return FactorCards(items=cards, recovery_codes_left=len(held.recovery))
+
+
+@staff.delete(
+    "/factors/{factor_id}",
+    status_code=204,
+    responses=UNAVAILABLE | responses(NotFound, LastFactor, StepUpRequired, PreconditionFailed),
+)
+async def remove_factor(
+    actor: Annotated[Subject, require("factor:remove")], factor_id: Annotated[str, Path(max_length=60)]
+) -> None:
+    """Remove one of the caller's second factors, but not the last. Needs a recent second factor."""
+    await factors.remove(actor.id, factor_id)
+
+
+@staff.post(
+    "/factors/recovery-codes",
+    responses=UNAVAILABLE | responses(NotFound, StepUpRequired, PreconditionFailed),
+)
+async def renew_recovery_codes(
+    actor: Annotated[Subject, require("factor:renew-recovery")],
+) -> RecoveryCodes:
+    """Replace the caller's recovery codes. Needs a recent second factor."""
+    return RecoveryCodes(recovery_codes=await factors.renew_recovery_codes(actor.id))
+
+
+# -- the session --------------------------------------------------------------------------------------------------
+
+
+@strict.post(
+    "/refresh",
+    status_code=204,
+    dependencies=[unguarded("auth:refresh")],
+    responses=LIMITED | COOKIES | responses(RefreshRefused),
+)
+async def refresh_session(request: Request) -> Response:
+    """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
+    csrf.check(request)
+    await limits.spend(limits.REFRESH, request)
+    token = cookies.read(request, cookies.REFRESH)
+    if token is None:
+        raise RefreshRefused
+    response = Response(status_code=204)
+    cookies.put_session(response, await sessions.refresh(token, cookies.read(request, cookies.SESSION)))
+    return response
+
+
+@strict.post("/logout", dependencies=[unguarded("auth:logout")], responses=LIMITED | COOKIES)
+async def log_out(request: Request, response: Response) -> LoggedOut:
+    """End this browser's session. Without one it answers alike."""
+    csrf.check(request)
+    await limits.spend(limits.REFRESH, request)
+    await sessions.end_by_tokens(
+        cookies.read(request, cookies.REFRESH), cookies.read(request, cookies.ACCESS)
+    )
+    access.forget()
+    cookies.remove_session(response)
+    return LoggedOut(end_session_url=await oidc.log_out_url())
+
+
+_LOGOUT_TOKEN = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"logout_token": {"type": "string"}},
+                    "required": ["logout_token"],
+                }
+            }
+        },
+    }
+}
+
+
+@anyone.post(
+    "/backchannel-logout",
+    dependencies=[unguarded("auth:backchannel-logout")],
+    responses=LIMITED | responses(LogoutRefused, ProviderUnavailable),
+    openapi_extra=_LOGOUT_TOKEN,
+)
+async def log_out_by_provider(request: Request) -> dict[str, Any]:
+    """Take the provider's word that a session or a person is logged out (OpenID Connect Back-Channel Logout)."""
+    await limits.spend(limits.BACKCHANNEL, request)
+    # FastAPI's forms need a parser of multipart bodies, which this never is.
+    form = parse_qs((await request.body()).decode("latin-1"), max_num_fields=10)
+    await login.log_out_at_provider(*form.get("logout_token", [""])[:1])
+    access.forget()
+    return {}
+
+
+@staff.get("/me")
+async def read_me(actor: Annotated[Subject, require("self:read")]) -> Me:
+    """Tell who is logged in, and as what."""
+    state = actor.session
+    return Me(
+        id=actor.id,
+        name=state.identity.name,
+        email=state.identity.email,
+        role=actor.role,
+        second_factor_at=datetime.fromtimestamp(state.second_factor_at, UTC),
+        session_ends_at=datetime.fromtimestamp(state.ends_at, UTC),
+    )
+
+
+@staff.get("/sessions", responses=UNAVAILABLE)
+async def list_sessions(actor: Annotated[Subject, require("session:list-own")]) -> SessionCards:
+    """List the caller's sessions, the one used last first."""
+    return SessionCards.of(await sessions.listed(actor.id), actor.session.session)
+
+
+@staff.delete("/sessions", status_code=204, responses=UNAVAILABLE)
+async def end_sessions(actor: Annotated[Subject, require("session:end-own")]) -> Response:
+    """Log the caller out everywhere, here too."""
+    authorise(actor, "session:end-own", {"type": "session", "owner": actor.id})
+    await sessions.end_all(actor.id)
+    access.forget()
+    response = Response(status_code=204)
+    cookies.remove_session(response)
+    return response
+
+
+@staff.delete("/sessions/{session_id}", status_code=204, responses=UNAVAILABLE | responses(NotFound))
+async def end_session(
+    actor: Annotated[Subject, require("session:end-own")], session_id: Annotated[str, Path(max_length=36)]
+) -> None:
+    """End one of the caller's sessions."""
+    authorise(actor, "session:end-own", {"type": "session", "owner": actor.id})
+    if not await sessions.end(actor.id, session_id):
+        raise NotFound
+    access.forget()

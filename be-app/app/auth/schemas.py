@@ -1,0 +1,152 @@
+"""Requests and answers about logging in."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints
+
+from app.core.schema import Input, Instant, Line, Model
+
+Method = Literal["totp", "passkey", "recovery"]
+Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+# A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand.
+Credential = Annotated[dict[str, Any], Field(description="`PublicKeyCredential.toJSON()` of the browser.")]
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+class LoginQuery(Input):
+    """How to begin a login."""
+
+    return_to: Annotated[str | None, Field(max_length=2000)] = Field(
+        None, description="URL of one of the company's origins to come back to, with `login=…` added."
+    )
+    anew: bool = Field(False, description="Have the provider ask for everything again.")
+
+
+class SecondFactorState(Model):
+    """Whether the second factor is still wanted, and how it can be proven."""
+
+    state: Literal["pending", "active"]
+    enrolled: bool = Field(description="False: a first factor has to be added to complete the login.")
+    methods: list[Method]
+
+
+class Proof(Input):
+    """A proof of the second factor."""
+
+    method: Method
+    code: Annotated[str, Field(max_length=40)] = Field(
+        "", description="TOTP or recovery code.", examples=["492039"]
+    )
+    credential: Credential | None = None
+
+
+class TotpSecret(Model):
+    """A new TOTP secret; it becomes a factor when a code of it is confirmed."""
+
+    secret: str = Field(description="Base32, to be typed where no camera is.")
+    otpauth_uri: str
+    qr_svg: str = Field(description="The URI as a QR code.")
+
+
+class TotpConfirmation(Input):
+    """A code of the new secret."""
+
+    code: Code = Field(examples=["492039"])
+
+
+class PasskeyOptions(Model):
+    """What a browser needs to create or to prove a passkey."""
+
+    public_key: dict[str, Any]
+
+
+class PasskeyAddition(Input):
+    """A passkey that the browser created."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60), Line] = Field(examples=["업무용 노트북"])
+    credential: Credential
+
+
+class FactorAdded(Model):
+    """A factor was added."""
+
+    recovery_codes: list[str] | None = Field(
+        description="With the first factor: codes for when it is lost, each good for once, shown this once."
+    )
+
+
+class RecoveryCodes(Model):
+    """New recovery codes, shown this once; the old ones are void."""
+
+    recovery_codes: list[str]
+
+
+class FactorCard(Model):
+    """A second factor."""
+
+    id: str
+    kind: Literal["totp", "passkey"]
+    name: str
+    created_at: str
+
+
+class FactorCards(Model):
+    """The caller's second factors."""
+
+    items: list[FactorCard]
+    recovery_codes_left: int
+
+
+class Me(Model):
+    """The caller."""
+
+    id: str
+    name: str
+    email: str
+    role: str | None
+    second_factor_at: Instant
+    session_ends_at: Instant
+
+
+class SessionCard(Model):
+    """A session: one browser that is logged in."""
+
+    id: str
+    device: str = Field(description="What the browser says of itself.")
+    created_at: Instant
+    last_used_at: Instant = Field(description="Within 15 minutes.")
+    current: bool
+
+
+class SessionCards(Model):
+    """A member's sessions."""
+
+    items: list[SessionCard]
+
+    @classmethod
+    def of(cls, items: list[dict[str, Any]], current: str) -> Self:
+        """Make the answer of stored sessions; `current` is the caller's."""
+        return cls(
+            items=[
+                SessionCard(
+                    id=item["session"],
+                    device=item["device"],
+                    created_at=_instant(item["createdAt"]),
+                    last_used_at=_instant(item["lastUsedAt"]),
+                    current=item["session"] == current,
+                )
+                for item in items
+            ]
+        )
+
+
+class LoggedOut(Model):
+    """The session is over."""
+
+    end_session_url: str | None = Field(
+        description="Where to send the browser to log out at the provider too; null where it has no such place."
+    )

@@ -1,0 +1,129 @@
+"""Access tokens: JWTs signed with ES256 (RFC 7519, RFC 9068's `at+jwt`), verified with public keys alone.
+
+The private key is a JWK in Secrets Manager that only the function behind `/v1/auth` may read. Before it signs with a
+key it publishes the public half in the sessions table under its `kid`, where the function inside the VPC finds it.
+So a new key logs nobody out: tokens of the old one are verified until they end, and its public half stays for a day
+after it was last published.
+"""
+
+import logging
+import re
+import time
+from functools import partial
+from typing import Any, NamedTuple
+
+import jwt
+import orjson
+from anyio import to_thread
+from botocore.exceptions import BotoCoreError, ClientError
+from jwt.algorithms import ECAlgorithm
+
+from app.auth import store
+from app.auth.errors import KeyUnavailable
+from app.core import aws
+from app.core.clock import new_id
+from app.core.settings import settings
+
+ACCESS_AGE_S = 15 * 60
+AUDIENCE = "familycorp-api"
+_ALGORITHM, _TYPE = "ES256", "at+jwt"
+_KEY_KEPT_S = 300
+_PUBLISHED_FOR_S = 24 * 3600
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638; nothing else needs to be looked up.
+_PUBLIC = ("kty", "crv", "x", "y", "kid", "alg", "use")
+
+logger = logging.getLogger(__name__)
+
+
+class _SigningKey(NamedTuple):
+    kid: str
+    private: Any
+    read_at: float
+
+
+class Claims(NamedTuple):
+    """What an access token says: whose session it stands for, until when (epoch seconds)."""
+
+    member: str
+    session: str
+    expires_at: int
+
+
+_signing: _SigningKey | None = None
+_public: dict[str, tuple[float, Any]] = {}
+
+
+async def _signing_key() -> _SigningKey:
+    global _signing  # noqa: PLW0603 - the process's signing key is one value
+    if _signing is None or time.monotonic() - _signing.read_at > _KEY_KEPT_S:
+        try:
+            found = await aws.call(
+                "secretsmanager", "get_secret_value", SecretId=settings().signing_key_secret
+            )
+        except (BotoCoreError, ClientError) as error:
+            if _signing is not None:
+                logger.warning("signing_key_not_renewed", exc_info=True)
+                return _signing
+            raise KeyUnavailable from error
+        jwk = orjson.loads(found["SecretString"])
+        public = orjson.dumps({name: jwk[name] for name in _PUBLIC if name in jwk}).decode()
+        await store.put(
+            ("keys", jwk["kid"]), {"jwk": public, "expiresAt": store.seconds() + _PUBLISHED_FOR_S}
+        )
+        private = await to_thread.run_sync(partial(ECAlgorithm.from_jwk, jwk))
+        _signing = _SigningKey(jwk["kid"], private, time.monotonic())
+    return _signing
+
+
+async def sign(member: str, session: str) -> str:
+    """Make the access token of a session; raises `KeyUnavailable` without the key."""
+    key, at = await _signing_key(), store.seconds()
+    claims = {
+        "iss": settings().api_url,
+        "aud": AUDIENCE,
+        "sub": member,
+        "sid": session,
+        "jti": str(new_id()),
+        "iat": at,
+        "nbf": at,
+        "exp": at + ACCESS_AGE_S,
+    }
+    return jwt.encode(claims, key.private, algorithm=_ALGORITHM, headers={"kid": key.kid, "typ": _TYPE})
+
+
+async def _public_key(kid: str) -> Any:
+    kept = _public.get(kid)
+    if kept and kept[0] > time.monotonic():
+        return kept[1]
+    found = await store.get(("keys", kid))
+    if found is None:
+        _public.pop(kid, None)
+        return None
+    key = ECAlgorithm.from_jwk(found["jwk"])
+    _public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
+    return key
+
+
+async def verify(token: str) -> Claims | None:
+    """Return what a token says; None for one that isn't ours, is over, or isn't valid yet."""
+    try:
+        header = jwt.get_unverified_header(token)
+        kid = header.get("kid")
+        if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE:
+            return None
+        if not isinstance(kid, str) or not _THUMBPRINT.fullmatch(kid):
+            return None
+        key = await _public_key(kid)
+        if key is None:
+            return None
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[_ALGORITHM],
+            audience=AUDIENCE,
+            issuer=settings().api_url,
+            options={"require": ["exp", "iat", "nbf", "iss", "aud", "sub", "sid"]},
+        )
+    except jwt.InvalidTokenError:
+        return None
+    return Claims(claims["sub"], claims["sid"], claims["exp"])

@@ -1,0 +1,121 @@
+"""Routes of members, and of their sessions as admins see them."""
+
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.auth.errors import StepUpRequired
+from app.auth.schemas import SessionCards
+from app.auth.subject import Subject
+from app.authz.guard import Grant, authorise, grant, guarded_router, require
+from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
+from app.core.headers import CONFLICTS, IfMatch, etag
+from app.core.lazy import lazy_import
+from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
+
+if TYPE_CHECKING:
+    from app.auth import access, sessions
+    from app.members import service
+else:
+    access = lazy_import("app.auth.access")
+    sessions = lazy_import("app.auth.sessions")
+    service = lazy_import("app.members.service")
+
+staff: APIRouter = guarded_router("/v1/members", "members")
+
+MemberId = Annotated[uuid.UUID, Path(description="The member's id.")]
+SessionId = Annotated[uuid.UUID, Path(description="The session's id.")]
+STORES = responses(NotFound, DatabaseUnavailable, SnapshotsUnavailable)
+CHANGES = CONFLICTS | STORES | responses(StepUpRequired)
+
+
+@staff.get("", responses=responses(DatabaseUnavailable))
+async def list_members(
+    granted: Annotated[Grant, grant("member:list")], query: Annotated[MemberQuery, Query()]
+) -> MemberCards:
+    """List everybody who ever logged in; only admins learn more than names."""
+    return await service.listed(query, granted)
+
+
+def _answer(response: Response, member: MemberOut) -> MemberOut:
+    assert member.version is not None  # noqa: S101 - only lists leave fields out
+    response.headers["ETag"] = etag(member.version)
+    return member
+
+
+@staff.get("/{member_id}", responses=STORES)
+async def read_member(
+    actor: Annotated[Subject, require("member:read")], member_id: MemberId, response: Response
+) -> MemberOut:
+    """Read a member, with the ETag that every change must quote."""
+    return _answer(response, await service.read(member_id, actor))
+
+
+@staff.put("/{member_id}/role", responses=CHANGES)
+async def set_role(
+    actor: Annotated[Subject, require("member:set-role")],
+    member_id: MemberId,
+    body: RoleChange,
+    if_match: IfMatch,
+    response: Response,
+) -> MemberOut:
+    """Make a member something else, at once. Needs a second factor proven in the last five minutes."""
+    return _answer(response, await service.set_role(member_id, body.role, if_match, actor))
+
+
+@staff.post("/{member_id}/disable", responses=CHANGES)
+async def disable_member(
+    actor: Annotated[Subject, require("member:disable")],
+    member_id: MemberId,
+    if_match: IfMatch,
+    response: Response,
+) -> MemberOut:
+    """Lock a member out and end their sessions. Needs a second factor proven in the last five minutes."""
+    return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=True))
+
+
+@staff.post("/{member_id}/enable", responses=CHANGES)
+async def enable_member(
+    actor: Annotated[Subject, require("member:enable")],
+    member_id: MemberId,
+    if_match: IfMatch,
+    response: Response,
+) -> MemberOut:
+    """Let a member in again. Needs a second factor proven in the last five minutes."""
+    return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=False))
+
+
+@staff.get("/{member_id}/sessions", responses=responses(SnapshotsUnavailable))
+async def list_member_sessions(
+    actor: Annotated[Subject, require("session:list-any")], member_id: MemberId
+) -> SessionCards:
+    """List a member's sessions, the one used last first."""
+    return SessionCards.of(await sessions.listed(str(member_id)), actor.session.session)
+
+
+@staff.delete(
+    "/{member_id}/sessions", status_code=204, responses=responses(SnapshotsUnavailable, StepUpRequired)
+)
+async def end_member_sessions(
+    actor: Annotated[Subject, require("session:end-any")], member_id: MemberId
+) -> None:
+    """End every session of a member. Needs a second factor proven in the last five minutes."""
+    authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
+    await sessions.end_all(str(member_id))
+    access.forget()
+
+
+@staff.delete(
+    "/{member_id}/sessions/{session_id}",
+    status_code=204,
+    responses=responses(NotFound, SnapshotsUnavailable, StepUpRequired),
+)
+async def end_member_session(
+    actor: Annotated[Subject, require("session:end-any")], member_id: MemberId, session_id: SessionId
+) -> None:
+    """End one session of a member. Needs a second factor proven in the last five minutes."""
+    authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
+    if not await sessions.end(str(member_id), str(session_id)):
+        raise NotFound
+    access.forget()

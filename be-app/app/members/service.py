@@ -1,0 +1,208 @@
+"""Rules of members: who is one, what they are, and what of it counts from when.
+
+The members table is the truth; its part that every request needs (role, disabled) follows into the sessions table
+by the outbox, where the function outside the VPC finds it too.
+"""
+
+import uuid
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+
+from app.audit import service as audit
+from app.auth import access, sessions
+from app.auth.sessions import State
+from app.auth.subject import SYSTEM, Subject
+from app.authz.guard import Grant, authorise
+from app.core import outbox, pagination, snapshots
+from app.core.clock import now
+from app.core.database import reading
+from app.core.errors import NotFound, PreconditionFailed, Unauthenticated
+from app.core.snapshots import Snapshot
+from app.members import repository
+from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
+from app.members.models import Member
+from app.members.schemas import MemberCards, MemberOut, MemberQuery
+
+_REBUILD_BATCH = 100
+
+
+async def provision(state: State) -> Subject:
+    """Give the member of a session their row, or bring it up to date; return them as the row says they are.
+
+    Raises `Unauthenticated` when the row says that they are disabled.
+    """
+    member_id = uuid.UUID(state.member)
+    seen_at = datetime.fromtimestamp(state.created_at / 1000, UTC)
+    identity = state.identity
+    while True:
+        try:
+            async with outbox.transaction() as transaction:
+                member = await repository.by_id(transaction.session, member_id)
+                first = member is None
+                if member is None:
+                    member = Member(
+                        id=member_id,
+                        issuer=identity.issuer,
+                        subject=identity.subject,
+                        role=None,
+                        disabled_at=None,
+                        created_at=now(),
+                    )
+                    transaction.session.add(member)
+                elif member.seen_at > seen_at:
+                    break  # An older session of theirs; a newer one has told better already.
+                member.email, member.name = identity.email, identity.name
+                member.group_role = identity.role or None
+                member.seen_at, member.updated_at = seen_at, now()
+                await transaction.session.flush()
+                if first:
+                    audit.record(transaction.session, state.member, "member.joined", f"member:{member_id}")
+                _tell(transaction, member, "member.seen")
+                break
+        except (IntegrityError, StaleDataError):
+            continue  # Another request of theirs was first; the next turn finds its row.
+    if member.disabled_at is not None:
+        raise Unauthenticated
+    access.forget()
+    return Subject(state.member, member.role or member.group_role, state.second_factor_at, state)
+
+
+def _tell(transaction: outbox.Transaction, member: Member, kind: str) -> None:
+    transaction.emit(
+        f"member:{member.id}", member.version, kind, {"memberId": str(member.id)}, _profile(member)
+    )
+
+
+def _profile(member: Member) -> Snapshot:
+    owner, _ = sessions.profile_key(str(member.id))
+    identity = sessions.Identity(
+        member.issuer, member.subject, member.email, member.name, member.group_role or "", ""
+    )
+    return Snapshot(
+        owner,
+        {
+            "role": member.role or "",
+            "disabled": int(member.disabled_at is not None),
+            "seenAt": int(member.seen_at.timestamp() * 1000),
+            "claims": sessions.claims_digest(identity),
+        },
+        table=snapshots.PROFILES,
+    )
+
+
+async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
+    """Return a page of members, with the fields that the caller may know."""
+    after = pagination.decode_id(query.cursor)
+    async with reading() as session:
+        found = await repository.page(session, after=after, limit=query.limit + 1)
+    page = found[: query.limit]
+    fields = granted.obligations.get("fields")
+    return MemberCards(
+        items=[_out(member, fields) for member in page],
+        next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
+    )
+
+
+def _out(member: Member, fields: list[str] | None = None) -> MemberOut:
+    known = {
+        "id": member.id,
+        "name": member.name,
+        "email": member.email,
+        "role": member.role,
+        "group_role": member.group_role,
+        "disabled": member.disabled_at is not None,
+        "seen_at": member.seen_at,
+        "version": member.version,
+    }
+    return MemberOut.model_validate(known if fields is None else {name: known[name] for name in fields})
+
+
+async def read(member_id: uuid.UUID, actor: Subject) -> MemberOut:
+    """Return one member."""
+    authorise(actor, "member:read", {"type": "member", "id": str(member_id)})
+    async with reading() as session:
+        member = await repository.by_id(session, member_id)
+    if member is None:
+        raise NotFound
+    return _out(member)
+
+
+async def set_role(member_id: uuid.UUID, role: str | None, expected: int, actor: Subject) -> MemberOut:
+    """Make a member something else; it counts from their next request on."""
+    resource = {"type": "member", "id": str(member_id), "newRole": role}
+    authorise(actor, "member:set-role", resource)
+    async with outbox.transaction() as transaction:
+        member = await _open(transaction, member_id, expected)
+        return await _change_role(transaction, member, role, actor)
+
+
+async def _change_role(
+    transaction: outbox.Transaction, member: Member, role: str | None, actor: Subject
+) -> MemberOut:
+    before, member.role = member.role, role
+    return await _changed(transaction, member, actor, "member.role_changed", before=before, after=role)
+
+
+async def set_disabled(member_id: uuid.UUID, expected: int, actor: Subject, *, disabled: bool) -> MemberOut:
+    """Lock a member out, which ends their sessions at once, or let them in again."""
+    what = "disable" if disabled else "enable"
+    authorise(actor, f"member:{what}", {"type": "member", "id": str(member_id)})
+    async with outbox.transaction() as transaction:
+        member = await _open(transaction, member_id, expected)
+        if disabled:
+            # Before the commit: should DynamoDB be away, nothing is accepted that wouldn't hold at once.
+            await sessions.end_all(str(member_id))
+        member.disabled_at = now() if disabled else None
+        return await _changed(transaction, member, actor, f"member.{what}d")
+
+
+async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected: int) -> Member:
+    member = await repository.by_id(transaction.session, member_id)
+    if member is None:
+        raise NotFound
+    if member.version != expected:
+        raise PreconditionFailed(f"The member is at version {member.version}; read it again.")
+    return member
+
+
+async def _changed(
+    transaction: outbox.Transaction, member: Member, actor: Subject, kind: str, **detail: str | None
+) -> MemberOut:
+    member.updated_at = now()
+    audit.record(transaction.session, actor.id, kind, f"member:{member.id}", **detail)
+    try:
+        await transaction.session.flush()
+    except StaleDataError:
+        raise PreconditionFailed from None
+    _tell(transaction, member, kind)
+    access.forget()
+    return _out(member)
+
+
+async def grant_role(email: str, role: str | None) -> MemberOut:
+    """Make the one member with an e-mail address something, as an operator who needs no session.
+
+    Raises `NobodyByThatEmail` or `SeveralByThatEmail`.
+    """
+    async with outbox.transaction() as transaction:
+        found = await repository.by_email(transaction.session, email)
+        if not found:
+            raise NobodyByThatEmail
+        if len(found) > 1:
+            raise SeveralByThatEmail(", ".join(f"{m.id} ({m.issuer})" for m in found))
+        return await _change_role(transaction, found[0], role, SYSTEM)
+
+
+async def rebuild() -> None:
+    """Write to DynamoDB what the members table says, where DynamoDB knows less."""
+    after: uuid.UUID | None = None
+    while True:
+        async with reading() as session:
+            members = await repository.page(session, after=after, limit=_REBUILD_BATCH)
+        for member in members:
+            await snapshots.replace(_profile(member), member.version)
+        if len(members) < _REBUILD_BATCH:
+            return
+        after = members[-1].id

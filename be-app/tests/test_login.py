@@ -1,0 +1,42 @@
+"""The whole login, with providers that nobody here wrote."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.valkey import Valkey
+from stack import Provider, Stack
+from staff import Person, somebody
+
+VALKEY_DATABASE = count(10)
+
+
+@pytest.fixture(scope="module", params=["oidc_provider", "nanoidp"])
+def stack(
+    request: pytest.FixtureRequest,
+    ministack: MiniStack,
+    valkey: Valkey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    provider: Provider = request.getfixturevalue(request.param)
+    directory = tmp_path_factory.mktemp("login")
+    with Stack(directory, ministack, valkey, valkey_database=5, provider=provider) as made:
+        made.prepare().start()
+        yield made
+
+
+def test_somebody_enrols_an_authenticator_and_is_logged_in(stack: Stack) -> None:
+    with somebody(stack, "editor") as editor:
+        editor.log_in()
+        me = editor.me()
+        assert me.status_code == 200, me.text
+        assert me.json()["email"] == "editor@familycorp.example"
+        assert me.json()["role"] == "editor"
+        assert editor.client.get("/v1/editor/posts").status_code == 200
+        assert editor.refresh().status_code == 204
+        assert editor.me().status_code == 200
+        assert editor.post("/v1/auth/logout").status_code == 200
+        assert editor.me().status_code == 401
