@@ -1,3 +1,3 @@
 """Loads the fixtures that every test of the repository may use."""
 
-pytest_plugins = ["familycorp_ops.pytest_servers"]
+pytest_plugins = ["familycorp_ops.pytest_servers", "familycorp_ops.pytest_browser"]

@@ -27,11 +27,14 @@ from rich.text import Text
 
 from familycorp_ops.db import is_current
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.people import CLIENT_ID, PEOPLE
 from familycorp_ops.servers.process import (
     LOOPBACK,
     Process,
     ServerError,
     clean_environment,
+    free_port,
     http_ok,
     port_is_free,
     stop_all,
@@ -52,6 +55,9 @@ LOCK = "familycorp.lock"
 
 SETTINGS = "settings.json"
 """File of the settings of what runs, there as long as it does."""
+
+ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
+"""What the groups of the people at the local login provider make them."""
 
 READY_WITHIN_S = 60.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
@@ -117,7 +123,7 @@ def up(state: Path, port: int) -> int:
             if not _start(services.steps(), console, stopped):
                 return 0
             services.finish()
-            _welcome(console, state, port, time.monotonic() - began)
+            _welcome(console, state, port, services.staff_url, time.monotonic() - began)
             return _watch(services, errors, stopped)
     except StartError as error:
         problem = str(error)
@@ -165,24 +171,45 @@ class _Services:
 
     def __init__(self, state: Path, port: int) -> None:
         self._state = state
+        api_url, staff_port = f"http://localhost:{port}", _port_beside(port)
+        self.staff_url = f"http://localhost:{staff_port}"
         (state / SETTINGS).unlink(missing_ok=True)
         logs = state / "logs"
         rmtree(logs, ignore_errors=True)  # Logs are of one run.
         logs.mkdir(exist_ok=True)
         self.valkey = Valkey(directory=state / "valkey", log=logs / "valkey.log")
         self.emulator = MiniStack(directory=state / "emulator", log=logs / "emulator.log", persist=True)
+        self.provider = NanoIDP(
+            api_urls=[api_url],
+            port=_provider_port(state),
+            directory=state / "provider",
+            log=logs / "provider.log",
+        )
+        # Somebody who works on pages of their own names their origin.
+        origins = [os.environ.get("FAMILYCORP_CORS_ORIGINS", ""), self.staff_url]
         settings = {
             **CREDENTIALS,
             "FAMILYCORP_ENV": "local",
             "FAMILYCORP_DATABASE_URL": f"sqlite+aiosqlite:///{state / DATABASE}",
             "FAMILYCORP_CACHE_URL": self.valkey.url,
             "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
+            "FAMILYCORP_API_URL": api_url,
+            "FAMILYCORP_CORS_ORIGINS": ",".join(filter(None, origins)),
+            "FAMILYCORP_OIDC_ISSUER": self.provider.url,
+            "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,
+            "FAMILYCORP_OIDC_POST_LOGOUT_URI": f"{self.staff_url}/",
+            "FAMILYCORP_ROLE_GROUPS": ROLE_GROUPS,
         }
         self._environment = clean_environment(**settings)
         api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
-        api += ["--no-server-header", "--timeout-graceful-shutdown", "1"]
+        # Nothing stands before it, so whoever says that they speak for another address invents it.
+        api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python("The API", "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python("The worker", "worker", "-m", "app.worker")
+        staff = ["familycorp_ops.staff", str(staff_port), api_url]
+        self.staff = self._python(
+            "The staff page", "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
+        )
         self._setup: list[Process] = []
         self._loaded = state / "demo-loaded"
         self._unsaved = state / "emulator-unsaved"
@@ -192,7 +219,7 @@ class _Services:
         """Return what to start, each after the steps it needs."""
         valkey = Step("Cache (Valkey)", self.valkey)
         emulator = Step("AWS emulator (MiniStack)", self.emulator)
-        tables = self._call("Tables and bucket", "tables", "provision", "provision", emulator)
+        tables = self._call("Tables, bucket and keys", "tables", "provision", "provision", emulator)
         stores = [valkey, emulator, tables]
         # To ask Alembic takes two seconds.
         current = is_current(self._state / DATABASE)
@@ -206,7 +233,9 @@ class _Services:
         if not self._loaded.exists():
             stores.append(self._call("Demonstration content", "demo", "up", "load_demo", *stores))
         api = Step("API", self.api, [valkey, emulator] if complete else stores)
-        return [*stores, api, Step("Worker", self.worker, stores)]
+        # The API asks the provider when the first person logs in, so it needn't wait for it.
+        pages = [Step("Login provider (NanoIDP)", self.provider), Step("Staff page", self.staff)]
+        return [*stores, *pages, api, Step("Worker", self.worker, stores)]
 
     def finish(self) -> None:
         """Note that every step is done, and with which settings."""
@@ -217,13 +246,13 @@ class _Services:
 
     def lasting(self) -> list[Process]:
         """Return the processes that run until the end."""
-        return [self.valkey, self.emulator, self.api, self.worker]
+        return [self.valkey, self.emulator, self.provider, self.api, self.worker, self.staff]
 
     def stop(self, console: Console) -> None:
         """Stop every process: first those that use the stores, then the stores."""
         console.print("Stopping ...")
-        stop_all([*self._setup, self.api, self.worker])
-        stop_all([self.emulator, self.valkey])
+        stop_all([*self._setup, self.api, self.worker, self.staff])
+        stop_all([self.emulator, self.valkey, self.provider])
         if self.emulator.returncode in {0, None} and not self._lost:
             self._unsaved.unlink(missing_ok=True)
         console.print(f"Stopped. The data stays in {escape(str(self._state))}.", soft_wrap=True)
@@ -300,6 +329,30 @@ def _check(state: Path, port: int) -> None:
             json.loads(file.read_bytes())
         except (OSError, ValueError):
             raise StartError(f"The emulator's state in {file} is damaged: {_afresh(state)}.") from None
+
+
+def _provider_port(state: Path) -> int:
+    """Return where the login provider of a state directory listens: always at the same port.
+
+    Its address is half of every member's identity.
+    """
+    note = state / "provider" / "port"
+    with suppress(FileNotFoundError, ValueError):
+        port = int(note.read_text())
+        if not port_is_free(port):
+            raise StartError(
+                f"Port {port}, where the login provider of this data listens, is in use by another program: "
+                f"stop that one; or {ELSEWHERE}."
+            )
+        return port
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(str(port := free_port()))
+    return port
+
+
+def _port_beside(port: int) -> int:
+    """Return the port after another, or any that is free."""
+    return port + 1 if port < 65535 and port_is_free(port + 1) else free_port()
 
 
 def _is_sound(database: Path) -> bool:
@@ -408,7 +461,8 @@ def _is_done(step: Step) -> bool:
     return not step.ends and process.is_ready()
 
 
-def _welcome(console: Console, state: Path, port: int, seconds: float) -> None:
+def _welcome(console: Console, state: Path, port: int, staff_url: str, seconds: float) -> None:
+    *others, last = (person.username for person in PEOPLE)
     url = f"http://{LOOPBACK}:{port}"
     with suppress(ValueError):
         state = state.relative_to(Path.cwd())
@@ -420,6 +474,7 @@ def _welcome(console: Console, state: Path, port: int, seconds: float) -> None:
   Docs      [cyan]{url}/docs[/]
   Health    [cyan]{url}/health[/]
   Feed      [cyan]{url}/v1/feed.atom[/]
+  Sign in   [cyan]{staff_url}/[/]  as {", ".join(others)} or {last}; each one's password is the same word
 
 [bold]Try[/]
   curl '{url}/v1/posts?lang=ko'

@@ -7,6 +7,7 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -111,6 +113,7 @@ def test_it_serves_says_so_and_stops_without_a_trace(start):
     status, body = run.get("/health")
     assert (status, json.loads(body)["status"]) == (200, "ok")
     assert run.get("/v1/posts?lang=ko")[0] == 200
+    assert "--no-proxy-headers" in run.child("uvicorn").cmdline(), "nobody may speak for another address"
     for process in family:
         for connection in process.net_connections("inet"):
             assert connection.status != psutil.CONN_LISTEN or connection.laddr.ip == LOOPBACK
@@ -152,7 +155,14 @@ def test_state_survives_and_the_second_start_is_quick(start, used):
 
 @pytest.mark.parametrize(
     ("part", "name"),
-    [("app.worker", "worker"), ("uvicorn", "API"), ("valkey-server", "Valkey"), ("ministack", "MiniStack")],
+    [
+        ("app.worker", "worker"),
+        ("uvicorn", "API"),
+        ("valkey-server", "Valkey"),
+        ("ministack", "MiniStack"),
+        ("serve.py", "NanoIDP"),
+        ("familycorp_ops.staff", "staff page"),
+    ],
 )
 def test_when_a_process_dies_the_rest_is_stopped(start, used, part, name):
     run = start(used)
@@ -163,6 +173,33 @@ def test_when_a_process_dies_the_rest_is_stopped(start, used, part, name):
     assert ".log:" in run.output
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert (used / "emulator-unsaved").exists() == (part == "ministack")
+
+
+def test_the_login_provider_stays_where_it_is_and_sends_people_back(start, used, monkeypatch):
+    monkeypatch.setenv("FAMILYCORP_CORS_ORIGINS", "http://localhost:5173")
+    issuers, keys = set(), []
+    for _ in range(2):
+        run = start(used)
+        run.wait_started()
+        variables = local.running_settings(used)
+        issuers.add(issuer := variables["FAMILYCORP_OIDC_ISSUER"])
+        keys.append(httpx.get(f"{issuer}/.well-known/jwks.json").json())
+        assert variables["FAMILYCORP_API_URL"] == f"http://localhost:{run.port}"
+        mine, staff = variables["FAMILYCORP_CORS_ORIGINS"].split(",")
+        assert mine == "http://localhost:5173"
+        assert f"Sign in   {staff}/  as admin, editor or viewer" in run.output
+        assert f'content="http://localhost:{run.port}"' in httpx.get(staff).text
+        assert run.end() == 0
+    assert len(issuers) == 1, "members are known by it"
+    assert keys[0] == keys[1]
+
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((LOOPBACK, int(issuer.rpartition(":")[2])))
+        other.listen()
+        refused = start(used)
+        assert refused.finish() == 1
+    assert "where the login provider of this data listens, is in use by another program" in refused.output
 
 
 def test_killed_it_takes_everything_with_it_and_starts_again(start, used):
@@ -272,7 +309,7 @@ def test_a_state_directory_that_cannot_be_one_is_one_sentence(tmp_path, capfd):
         assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", [local.Valkey, local.MiniStack])
+@pytest.mark.parametrize("kind", [local.Valkey, local.MiniStack, local.NanoIDP])
 def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
     def missing(_: Server) -> list[str]:
         raise NotInstalledError("It isn't installed.")

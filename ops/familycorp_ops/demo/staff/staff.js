@@ -1,0 +1,180 @@
+const api = document.querySelector('meta[name="api"]').content;
+const $ = (id) => document.getElementById(id);
+
+/** What the API answers when it doesn't do what it was asked (RFC 9457); `code` is what to decide by. */
+class Problem extends Error {
+  constructor({ title, detail, code }) {
+    super(detail ?? title);
+    this.code = code;
+  }
+}
+
+function request(method, path, body, headers = {}) {
+  const unsafe = method !== 'GET' && { 'X-CSRF-Protection': '1' };
+  headers = { ...unsafe, ...(body && { 'Content-Type': 'application/json' }), ...headers };
+  // The cookies are HttpOnly: no script ever sees them.
+  return fetch(api + path, { method, headers, credentials: 'include', body: body && JSON.stringify(body) });
+}
+
+let refreshing = null;
+
+/** Get new cookies. One request at a time in all tabs, since a refresh token is good for once. */
+function refresh() {
+  refreshing ??= navigator.locks.request('refresh', () => request('POST', '/v1/auth/refresh'))
+    .finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+/** Ask the API; after 15 minutes it says that nobody is logged in, and a refresh makes that right. */
+async function call(method, path, body, headers) {
+  let answer = await request(method, path, body, headers);
+  if (answer.status === 401 && (await answer.clone().json()).code === 'unauthenticated' && (await refresh()).ok) {
+    answer = await request(method, path, body, headers);
+  }
+  if (!answer.ok) throw new Problem(await answer.json());
+  return answer;
+}
+
+const ask = async (...request) => (await call(...request)).json();
+
+const say = (text) => { $('status').textContent = text; };
+
+function show(id) {
+  for (const section of document.querySelectorAll('section')) section.hidden = section.id !== id;
+  $(id).querySelector('h2').focus();
+}
+
+const element = (name, ...children) => {
+  const made = document.createElement(name);
+  made.append(...children);
+  return made;
+};
+
+let afterProof = null; // What was interrupted by the wish for a second factor.
+
+/** Make a function of what an element does when it is used: it says what went wrong. */
+const act = (action) => async (event) => {
+  event?.preventDefault();
+  say('');
+  try {
+    await action(event);
+  } catch (error) {
+    if (error.code === 'unauthenticated') return show('anonymous');
+    if (error.code === 'step_up_required') {
+      afterProof = action;
+      await askForProof();
+    }
+    say(error.message);
+  }
+};
+
+const here = encodeURIComponent(location.origin + location.pathname);
+const signIn = () => location.assign(`${api}/v1/auth/login?returnTo=${here}`);
+
+/** Show what this browser's login needs next. */
+async function home() {
+  const factor = await ask('GET', '/v1/auth/second-factor');
+  if (factor.state === 'active') await showMember();
+  else await (factor.enrolled ? askForProof(factor) : enrol());
+}
+
+async function enrol() {
+  const { secret, qrSvg } = await ask('POST', '/v1/auth/factors/totp');
+  // As an image, because what is in an image can't run scripts.
+  $('qr').src = `data:image/svg+xml,${encodeURIComponent(qrSvg)}`;
+  $('secret').textContent = secret;
+  show('enrol');
+}
+
+async function askForProof(factor) {
+  const { methods } = factor ?? await ask('GET', '/v1/auth/second-factor');
+  $('use-passkey').hidden = !methods.includes('passkey');
+  show('prove');
+}
+
+function proven() {
+  const next = afterProof ?? home;
+  afterProof = null;
+  return next();
+}
+
+/** Show recovery codes, which come with the first factor alone. */
+async function added({ recoveryCodes }) {
+  if (!recoveryCodes) return home();
+  $('codes').replaceChildren(...recoveryCodes.map((code) => element('li', code)));
+  return show('recovery');
+}
+
+async function confirm(event) {
+  const code = new FormData(event.target).get('code');
+  await added(await ask('POST', '/v1/auth/factors/totp/confirm', { code }));
+}
+
+async function proveByCode(event) {
+  const code = new FormData(event.target).get('code').trim();
+  const method = /^[0-9]{6}$/.test(code) ? 'totp' : 'recovery';
+  event.target.reset();
+  await call('POST', '/v1/auth/second-factor', { method, code });
+  await proven();
+}
+
+async function proveByPasskey() {
+  const options = await ask('POST', '/v1/auth/second-factor/passkey-options');
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options.publicKey);
+  const credential = (await navigator.credentials.get({ publicKey })).toJSON();
+  await call('POST', '/v1/auth/second-factor', { method: 'passkey', credential });
+  await proven();
+}
+
+async function addPasskey() {
+  const options = await ask('POST', '/v1/auth/factors/passkeys/options');
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey);
+  const credential = (await navigator.credentials.create({ publicKey })).toJSON();
+  const name = `${navigator.platform || 'Browser'} ${new Date().toLocaleDateString()}`;
+  await added(await ask('POST', '/v1/auth/factors/passkeys', { name, credential }));
+}
+
+async function showMember() {
+  const [me, { items }] = await Promise.all([ask('GET', '/v1/auth/me'), ask('GET', '/v1/auth/sessions')]);
+  const facts = { '이름 Name': me.name, '이메일 E-mail': me.email, '역할 Role': me.role ?? '–' };
+  $('me').replaceChildren(...Object.entries(facts).flatMap(([k, v]) => [element('dt', k), element('dd', v)]));
+  $('sessions').replaceChildren(...items.map((session) => {
+    const button = element('button', '종료 End');
+    button.addEventListener('click', act(() => end(`/${session.id}`)));
+    const used = new Date(session.lastUsedAt).toLocaleString();
+    return element('li', `${session.device} · ${used} `, session.current ? '(지금 this one)' : button);
+  }));
+  show('member');
+}
+
+/** End one session, or without its address every one. */
+const end = (address = '') => call('DELETE', `/v1/auth/sessions${address}`).then(home);
+
+async function publish() {
+  const title = `직원 페이지에서 쓴 글 ${new Date().toLocaleString()}`;
+  const draft = { lang: 'ko', category: 'news', title, body: '직원 페이지에서 작성했습니다.' };
+  const created = await call('POST', '/v1/editor/posts', draft, { 'Idempotency-Key': crypto.randomUUID() });
+  const { id } = await created.json();
+  // The version that was read: if somebody else changes the post meanwhile, it isn't published unseen.
+  const version = { 'If-Match': created.headers.get('ETag') };
+  const { slug } = await ask('POST', `/v1/editor/posts/${id}/publish`, undefined, version);
+  say(`게시했습니다 Published: ${api}/v1/posts/${slug}`);
+}
+
+async function logOut() {
+  const { endSessionUrl } = await ask('POST', '/v1/auth/logout');
+  if (endSessionUrl) location.assign(endSessionUrl); // Or the provider lets the next person in unasked.
+  else await home();
+}
+
+for (const [id, action] of Object.entries({
+  'sign-in': signIn, kept: home, publish, 'log-out': logOut, everywhere: () => end(),
+  'first-passkey': addPasskey, 'add-passkey': addPasskey, 'use-passkey': proveByPasskey,
+})) $(id).addEventListener('click', act(action));
+$('confirm').addEventListener('submit', act(confirm));
+$('code').addEventListener('submit', act(proveByCode));
+
+const outcome = new URLSearchParams(location.search).get('login');
+history.replaceState(null, '', location.pathname);
+await act(home)();
+if (outcome === 'failed') say('로그인하지 못했습니다. The login failed.');

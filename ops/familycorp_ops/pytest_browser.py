@@ -1,0 +1,60 @@
+"""Pytest fixture: a real browser, the system's Chromium, led by Playwright.
+
+It lives for a module, not for the session, because Playwright leaves an event loop running in the thread: as long
+as it is open, nothing there may call `asyncio.run`. A module that uses it leaves that to others.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.process import NotInstalledError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, CDPSession, Page
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+ARGUMENTS = (
+    # Loopback alone: whatever else a page or the browser itself asks for isn't found.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    "--lang=en",
+    # Chromium's sandbox refuses to run as root, as in CI.
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """Chromium without a window; each test opens a context of its own: `chromium.new_context()`."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        missing("chromium", NotInstalledError("Chromium isn't installed (Debian: apt-get install chromium)."))
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def plug_in_authenticator(page: "Page") -> "CDPSession":
+    """Give a page an authenticator that makes and proves passkeys without asking anybody (WebAuthn's CDP domain)."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session
