@@ -1,7 +1,9 @@
 """Fixtures of the application's tests: stacks of real servers, one per database and worker."""
 
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -9,14 +11,17 @@ import httpx
 import pytest
 
 from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from stack import Stack, make_category
+from staff import Person, at_browser
 
 DATABASES = ("sqlite", "mariadb", "mysql")
-VALKEY_DATABASES = count(len(DATABASES))
+VALKEY_DATABASES = count(len(DATABASES) + 1)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +50,32 @@ def stacks(
     yield get
     for stack in running.values():
         stack.close()
+
+
+@pytest.fixture(scope="session")
+def staff_stack(
+    ministack: MiniStack, valkey: Valkey, nanoidp: NanoIDP, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The worker's stack on SQLite that people log in to, through NanoIDP."""
+    directory = tmp_path_factory.mktemp("staff")
+    with Stack(directory, ministack, valkey, valkey_database=len(DATABASES), provider=nanoidp) as stack:
+        stack.prepare().start()
+        with stack.client() as client:
+            make_category(client, "news")
+        yield stack
+
+
+@pytest.fixture
+def somebody(staff_stack: Stack, nanoidp: NanoIDP) -> Iterator[Callable[..., Person]]:
+    """Return a maker of people whom nobody knows yet, each at a browser: `somebody("editors")`."""
+    with ExitStack() as opened:
+
+        def make(*groups: str) -> Person:
+            name = f"p{uuid.uuid4().hex[:10]}"
+            nanoidp.admit(Account(name, name, f"이름 {name}", f"{name}@familycorp.example", groups))
+            return opened.enter_context(at_browser(staff_stack, name))
+
+        yield make
 
 
 @pytest.fixture

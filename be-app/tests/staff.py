@@ -115,7 +115,7 @@ def totp(secret: str, step: int) -> str:
 
 
 @contextmanager
-def somebody(stack: Stack, username: str = "editor", password: str | None = None) -> Iterator[Person]:
-    """Open a browser for one of the provider's people."""
+def at_browser(stack: Stack, username: str, password: str | None = None) -> Iterator[Person]:
+    """Open a browser for one of the provider's people; in tests a password is the name."""
     with browser(stack.api_url) as client:
         yield Person(client, username, password or username)

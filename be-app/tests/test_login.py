@@ -1,17 +1,13 @@
 """The whole login, with providers that nobody here wrote."""
 
-from collections.abc import Callable, Iterator
-from itertools import count
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.valkey import Valkey
 from stack import Provider, Stack
-from staff import Person, somebody
-
-VALKEY_DATABASE = count(10)
+from staff import at_browser
 
 
 @pytest.fixture(scope="module", params=["oidc_provider", "nanoidp"])
@@ -23,13 +19,13 @@ def stack(
 ) -> Iterator[Stack]:
     provider: Provider = request.getfixturevalue(request.param)
     directory = tmp_path_factory.mktemp("login")
-    with Stack(directory, ministack, valkey, valkey_database=5, provider=provider) as made:
+    with Stack(directory, ministack, valkey, valkey_database=14, provider=provider) as made:
         made.prepare().start()
         yield made
 
 
 def test_somebody_enrols_an_authenticator_and_is_logged_in(stack: Stack) -> None:
-    with somebody(stack, "editor") as editor:
+    with at_browser(stack, "editor") as editor:
         editor.log_in()
         me = editor.me()
         assert me.status_code == 200, me.text
