@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from familycorp_ops import code as codes
 from familycorp_ops import content, db
 from familycorp_ops import up as local
 
@@ -39,3 +40,9 @@ def up(
 def reset(state: State = local.STATE) -> None:
     """Delete the local data, after saying what."""
     sys.exit(local.reset(state))
+
+
+@main.command()
+def code(secret: Annotated[str, typer.Argument(help="The base32 key shown beside the QR code.")]) -> None:
+    """Print the present code of an authenticator, for those without a phone."""
+    codes.show(secret)

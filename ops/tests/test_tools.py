@@ -11,20 +11,42 @@ from pathlib import Path
 
 import pytest
 
+from familycorp_ops import code
+
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_command_and_the_supervisor_stay_light():
     program = "import sys, familycorp_ops.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     modules = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert not {"alembic", "botocore", "fastapi", "httpx", "pydantic", "redis", "sqlalchemy"} & set(modules)
+    assert not {
+        "alembic",
+        "botocore",
+        "cryptography",
+        "fastapi",
+        "httpx",
+        "pydantic",
+        "redis",
+        "sqlalchemy",
+    } & set(modules)
 
 
 def test_help_names_every_command():
     command = [sys.executable, "-m", "familycorp_ops", "--help"]
     text = subprocess.check_output(command, text=True, env=os.environ | {"COLUMNS": "100", "TERM": "dumb"})
-    for name in ("up", "reset", "db"):
+    for name in ("up", "reset", "db", "code"):
         assert re.search(rf"\b{name}\b", text)
+
+
+def test_codes_are_those_of_the_standard(monkeypatch, capsys):
+    # RFC 6238, appendix B, of which six digits are shown; people type secrets in groups and in lower case.
+    secret = "gezd gnbv gy3t qojq GEZD-GNBV-GY3T-QOJQ"
+    assert [code.code(secret, at) for at in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
+    monkeypatch.setattr("time.time", lambda: 59)
+    code.show(secret)
+    assert capsys.readouterr().out == "287082\n"
+    with pytest.raises(SystemExit, match="isn't a base32 secret"):
+        code.show("not base32!")
 
 
 def test_a_broken_installation_is_one_sentence():

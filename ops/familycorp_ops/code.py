@@ -1,0 +1,33 @@
+"""`familycorp code`: what an authenticator app would show, for those who have no phone at hand."""
+
+import base64
+import binascii
+import sys
+import time
+
+STEP_S = 30
+
+
+def code(secret: str, at: float) -> str:
+    """Return the TOTP code (RFC 6238) of a base32 secret at an instant; `ValueError` for what is no secret."""
+    from cryptography.hazmat.primitives.hashes import SHA1  # noqa: PLC0415
+    from cryptography.hazmat.primitives.twofactor.totp import TOTP  # noqa: PLC0415
+
+    text = secret.replace(" ", "").replace("-", "").rstrip("=").upper()
+    try:
+        key = base64.b32decode(text + "=" * (-len(text) % 8))
+    except binascii.Error:
+        raise ValueError("That isn't a base32 secret: letters and the digits 2 to 7.") from None
+    # Authenticators know no other hash than SHA-1, whose weakness isn't one of an HMAC. Test secrets may be short.
+    return TOTP(key, 6, SHA1(), STEP_S, enforce_key_length=False).generate(int(at)).decode()  # noqa: S303
+
+
+def show(secret: str) -> None:
+    """Print the present code, and on a terminal how long it lasts."""
+    try:
+        now = code(secret, time.time())
+    except ValueError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"{now}\n")
+    if sys.stdout.isatty():
+        sys.stderr.write(f"for another {STEP_S - int(time.time()) % STEP_S} s\n")
