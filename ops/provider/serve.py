@@ -4,10 +4,11 @@ It adds what NanoIDP has no settings for:
 
 - ID tokens carry what a person's account says of them, as Cognito's do; NanoIDP leaves that to the `claims`
   parameter of each request.
-- Its pages load nothing from other hosts. Theirs is the Bootstrap style sheet; a style of our own makes do.
+- Its pages load nothing from other hosts: a style of our own makes do for Bootstrap from a CDN.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,7 +22,7 @@ CLAIMS = json.dumps({"id_token": dict.fromkeys(("email", "email_verified", "name
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
-STYLE = b"""<style>
+STYLE = b"""<link rel="icon" href="data:,"><style>
 * { box-sizing: border-box } body { margin: 0; font: 16px/1.5 system-ui, sans-serif }
 .authorize-header { text-align: center } .authorize-header h3 { margin: 0 }
 .form-floating { display: flex; flex-direction: column-reverse; margin: 0 0 1rem }
@@ -31,6 +32,8 @@ button[type=submit] { width: 100% } .btn-close { display: none } small { display
 [role=alert] { padding: .6rem; margin-bottom: 1rem; border-radius: .4rem; background: #f8d7da; color: #58151c }
 .scope-badge { display: inline-block; padding: 0 .5rem; border-radius: .4rem; background: #6c757d; color: #fff }
 </style></head>"""
+
+ELSEWHERE = re.compile(rb'<link [^>]*href="https:[^>]*>|<script src="https:[^>]*></script>')
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -51,7 +54,7 @@ def at_home(response: Response) -> Response:
     """Give a page the style it has here, and keep it from loading any other."""
     response.headers["Content-Security-Policy"] = POLICY
     if response.mimetype == "text/html":
-        response.set_data(response.get_data().replace(b"</head>", STYLE, 1))
+        response.set_data(ELSEWHERE.sub(b"", response.get_data()).replace(b"</head>", STYLE, 1))
     return response
 
 

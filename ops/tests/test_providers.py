@@ -207,6 +207,7 @@ def test_nanoidp_lets_no_page_change_anything_and_loads_nothing_from_elsewhere(n
         assert "Access-Control-Allow-Origin" not in answer.headers
     page = httpx.get(f"{nanoidp.url}/login")
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert "https:" not in page.text
 
 
 def test_nanoidp_as_a_confidential_client_with_a_second_factor(tmp_path):

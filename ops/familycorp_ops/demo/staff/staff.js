@@ -35,10 +35,9 @@ async function call(method, path, body, headers) {
   return answer;
 }
 
-const ask = async (...request) => (await call(...request)).json();
+const ask = async (...what) => (await call(...what)).json();
 
 const say = (text) => { $('status').textContent = text; };
-
 function show(id) {
   for (const section of document.querySelectorAll('section')) section.hidden = section.id !== id;
   $(id).querySelector('h2').focus();
@@ -80,8 +79,9 @@ async function home() {
 
 async function enrol() {
   const { secret, qrSvg } = await ask('POST', '/v1/auth/factors/totp');
-  // As an image, because what is in an image can't run scripts.
-  $('qr').src = `data:image/svg+xml,${encodeURIComponent(qrSvg)}`;
+  // As an image, because what is in an image can't run scripts; an image needs the namespace.
+  const svg = qrSvg.replace(/^<svg(?! xmlns)/, '<svg xmlns="http://www.w3.org/2000/svg"');
+  $('qr').src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   $('secret').textContent = secret;
   show('enrol');
 }
