@@ -42,7 +42,7 @@ class Provider(Protocol):
 
 
 class Application(Server):
-    """The instrumented application: one process or, if it respawns, one at a time (see `respawning`)."""
+    """The application, instrumented: one process or, if it respawns, one at a time (see `respawning`)."""
 
     def __init__(
         self,
@@ -51,8 +51,10 @@ class Application(Server):
         *,
         port: int | None = None,
         respawns: bool = False,
+        deployed: bool = False,
     ) -> None:
         self._settings = environment
+        self._module = "app.main:app" if deployed else "instrumented:app"
         self._respawns = respawns
         log = directory / f"app-{uuid.uuid4().hex[:6]}.log"
         super().__init__("application", port=port, directory=directory, log=log)
@@ -64,7 +66,7 @@ class Application(Server):
     def command(self) -> Sequence[str]:
         if self._respawns:
             return [sys.executable, str(Path(__file__).with_name("respawning.py")), str(self.port)]
-        module = ["instrumented:app", "--app-dir", str(Path(__file__).parent)]
+        module = [self._module, "--app-dir", str(Path(__file__).parent)]
         options = ["--port", str(self.port), "--no-access-log", "--no-proxy-headers"]
         return [sys.executable, "-m", "uvicorn", *module, *options]
 
@@ -174,11 +176,11 @@ class Stack:
         """Do what the minute's function does."""
         self.run("-c", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
 
-    def start(self, *, respawns: bool = False, **environment: str) -> Application:
-        """Start one more process of the application."""
+    def start(self, *, respawns: bool = False, deployed: bool = False, **environment: str) -> Application:
+        """Start one more process of the application, instrumented or exactly as it is deployed."""
         port = None if self.processes else self._port
         chosen = self.environment | environment
-        application = Application(chosen, self.directory, port=port, respawns=respawns)
+        application = Application(chosen, self.directory, port=port, respawns=respawns, deployed=deployed)
         application.start()
         self.processes.append(application)
         return application
