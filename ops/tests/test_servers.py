@@ -10,6 +10,7 @@ from contextlib import closing
 import psutil
 import pymysql
 import pytest
+from botocore.session import get_session
 
 from app.core.settings import Settings
 from familycorp_ops.provision import provision
@@ -102,10 +103,17 @@ def test_the_emulator_saves_its_state_only_when_stopped(tmp_path):
         emulator.kill()
         assert not list(emulator.state.glob("*.json"))
         emulator.start()
-        assert len(provision(Settings(env="test", aws_endpoint_url=emulator.url))) == 6
+        settings = Settings(env="test", aws_endpoint_url=emulator.url)
+        assert len(provision(settings)) == 6
+        with closing(_kms(emulator)) as kms:
+            sealed = kms.encrypt(
+                KeyId=settings.factors_key, Plaintext=b"secret", EncryptionContext={"m": "1"}
+            )
     assert emulator.returncode == 0
-    with emulator:
-        assert provision(Settings(env="test", aws_endpoint_url=emulator.url)) == []
+    with emulator, closing(_kms(emulator)) as kms:
+        assert provision(settings) == []
+        opened = kms.decrypt(CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext={"m": "1"})
+        assert opened["Plaintext"] == b"secret"
 
 
 def test_a_process_ends_with_the_one_that_started_it_even_by_sigkill():
@@ -185,6 +193,10 @@ def test_the_fixtures_give_running_servers(valkey, ministack):
 
 def _connect(server: SqlServer):
     return pymysql.connect(host="127.0.0.1", port=server.port, user="root", database="crash")
+
+
+def _kms(emulator):
+    return get_session().create_client("kms", region_name="ap-northeast-2", endpoint_url=emulator.url)
 
 
 def _run(program: str) -> subprocess.CompletedProcess[str]:
