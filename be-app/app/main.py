@@ -104,7 +104,7 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
         unreadable = {str(s): r for s, r in errors.responses(*errors.OF_BODIES).items()}
         for operation in (o for path in schema["paths"].values() for o in path.values()):
             if "requestBody" in operation:
-                operation["responses"] |= unreadable
+                operation["responses"] = errors.merged(operation["responses"], unreadable)
         schemas = schema["components"]["schemas"]
         schemas.update(problem["$defs"])
         for unused in ("HTTPValidationError", "ValidationError"):

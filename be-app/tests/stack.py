@@ -28,7 +28,7 @@ from familycorp_ops.servers.process import (
 from familycorp_ops.servers.valkey import Valkey
 
 BE_APP = Path(__file__).parents[1]
-EDITOR = {"X-Test-Subject": "editor-1"}
+EDITOR = {"X-Test-Subject": "editor-1", "X-CSRF-Protection": "1"}
 
 
 class Provider(Protocol):

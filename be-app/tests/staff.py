@@ -69,10 +69,10 @@ class Person:
 
     def enrol(self) -> httpx.Response:
         """Enrol an authenticator app."""
-        begun = self.post("/v1/auth/factors/totp")
+        begun = self.post("/v1/auth/enrolment/totp")
         assert begun.status_code == 200, begun.text
         self.secret = begun.json()["secret"]
-        answer = self.post("/v1/auth/factors/totp/confirm", {"code": self.code()})
+        answer = self.post("/v1/auth/enrolment/totp/confirm", {"code": self.code()})
         if answer.status_code == 200:
             self.recovery_codes = answer.json()["recoveryCodes"] or self.recovery_codes
         return answer

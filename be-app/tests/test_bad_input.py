@@ -53,7 +53,9 @@ def refused(answer: httpx.Response) -> None:
 def bodies(client: httpx.Client) -> list[tuple[str, str]]:
     """Return every operation that takes a body."""
     return [
-        (method, filled(path)) for method, path, operation in operations(client) if "requestBody" in operation
+        (method, filled(path))
+        for method, path, operation in operations(client)
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
     ]
 
 

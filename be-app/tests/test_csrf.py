@@ -33,8 +33,8 @@ def writes(person: Person) -> dict[str, Callable[[dict[str, str]], httpx.Respons
         "logout": lambda h: client.post("/v1/auth/logout", headers=h),
         "everywhere": lambda h: client.delete("/v1/auth/sessions", headers=h),
         "second factor": lambda h: client.post("/v1/auth/second-factor", json={"method": "totp"}, headers=h),
-        "enrolment": lambda h: client.post("/v1/auth/factors/totp", headers=h),
-        "recovery codes": lambda h: client.post("/v1/auth/factors/recovery-codes", headers=h),
+        "enrolment": lambda h: client.post("/v1/auth/enrolment/totp", headers=h),
+        "recovery codes": lambda h: client.post("/v1/auth/recovery-codes", headers=h),
     }
 
 
@@ -69,7 +69,7 @@ def test_no_foreign_page_can_finish_somebodys_login(somebody: MakePerson) -> Non
     editor = somebody("editors")
     assert editor.first_factor() == "second-factor"
     for headers in FOREIGN.values():
-        problem(editor.client.post("/v1/auth/factors/totp", headers=headers), *REFUSED)
+        problem(editor.client.post("/v1/auth/enrolment/totp", headers=headers), *REFUSED)
     assert editor.enrol().status_code == 200
 
 

@@ -116,10 +116,19 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
     }
     assert documented == {
         (400, "body_malformed"),
+        (400, "login_not_under_way"),
+        (400, "logout_refused"),
+        (401, "second_factor_rejected"),
+        (401, "session_over"),
         (401, "unauthenticated"),
+        (403, "cross_site_refused"),
+        (403, "forbidden"),
+        (403, "step_up_required"),
         (404, "not_found"),
         (409, "category_exists"),
         (409, "category_in_use"),
+        (409, "factor_exists"),
+        (409, "last_factor"),
         (409, "slug_fixed"),
         (409, "slug_taken"),
         (409, "state_forbids"),
@@ -130,8 +139,11 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (422, "idempotency_key_reused"),
         (422, "validation_failed"),
         (428, "precondition_required"),
+        (429, "rate_limited"),
         (500, "internal_error"),
         (503, "database_unavailable"),
+        (503, "login_provider_unavailable"),
+        (503, "login_unavailable"),
         (503, "snapshots_unavailable"),
     }
 

@@ -64,13 +64,13 @@ def test_no_staff_action_without_a_second_factor(somebody: MakePerson) -> None:
 def test_the_authenticator_gets_its_secret_in_every_form(somebody: MakePerson, staff_stack: Stack) -> None:
     editor = somebody("editors")
     editor.first_factor()
-    made = editor.post("/v1/auth/factors/totp").json()
+    made = editor.post("/v1/auth/enrolment/totp").json()
     assert len(base64.b32decode(made["secret"])) == 20  # RFC 4226 §4, R6: 160 bits
     assert made["otpauthUri"].startswith("otpauth://totp/FamilyCorp%3A")
     assert (
         f"secret={made['secret']}&issuer=FamilyCorp&algorithm=SHA1&digits=6&period=30" in made["otpauthUri"]
     )
-    assert made["qrSvg"].startswith("<svg ")
+    assert made["qrSvg"].startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert "script" not in made["qrSvg"]
     # Encrypted at rest, and not a factor until a code of it came.
     stored = json.dumps(
@@ -125,10 +125,10 @@ def test_a_code_sent_many_times_at_once_counts_once(somebody: MakePerson, staff_
 def test_a_code_of_another_time_is_refused(somebody: MakePerson, distance: int) -> None:
     editor = somebody("editors")
     editor.first_factor()
-    editor.secret = editor.post("/v1/auth/factors/totp").json()["secret"]
+    editor.secret = editor.post("/v1/auth/enrolment/totp").json()["secret"]
     step = int((time.time() + 0.5) // 30)
     code = totp(editor.secret, step + distance + (distance > 0))  # The step may have changed meanwhile.
-    problem(editor.post("/v1/auth/factors/totp/confirm", {"code": code}), *REJECTED)
+    problem(editor.post("/v1/auth/enrolment/totp/confirm", {"code": code}), *REJECTED)
 
 
 @pytest.mark.security(27)
@@ -190,7 +190,7 @@ def test_recovery_codes_are_hashed_and_good_for_once(somebody: MakePerson, staff
         assert other.post("/v1/auth/second-factor", proof).status_code == 200
         assert other.client.get("/v1/auth/factors").json()["recoveryCodesLeft"] == 9
         problem(other.post("/v1/auth/second-factor", proof), *REJECTED)
-    renewed = editor.post("/v1/auth/factors/recovery-codes").json()["recoveryCodes"]
+    renewed = editor.post("/v1/auth/recovery-codes").json()["recoveryCodes"]
     assert not set(renewed) & set(codes)
     problem(editor.post("/v1/auth/second-factor", {"method": "recovery", "code": codes[4]}), *REJECTED)
     assert (
@@ -205,13 +205,13 @@ def test_who_knows_the_password_alone_can_enrol_nothing(somebody: MakePerson) ->
     with editor.elsewhere() as thief:
         assert thief.first_factor() == "second-factor"
         for path, body in (
-            ("/v1/auth/factors/totp", None),
-            ("/v1/auth/factors/totp/confirm", {"code": "000000"}),
-            ("/v1/auth/factors/passkeys/options", None),
-            ("/v1/auth/factors/passkeys", {"name": "x", "credential": {}}),
+            ("/v1/auth/enrolment/totp", None),
+            ("/v1/auth/enrolment/totp/confirm", {"code": "000000"}),
+            ("/v1/auth/enrolment/passkey-options", None),
+            ("/v1/auth/enrolment/passkey", {"name": "x", "credential": {}}),
         ):
             problem(thief.post(path, body), 409, "factor_exists")
-        problem(thief.post("/v1/auth/factors/recovery-codes"), 401, "unauthenticated")
+        problem(thief.post("/v1/auth/recovery-codes"), 401, "unauthenticated")
         problem(thief.delete("/v1/auth/factors/totp"), 401, "unauthenticated")
 
 
@@ -221,9 +221,9 @@ def test_of_two_first_enrolments_at_once_one_counts(somebody: MakePerson) -> Non
     editor.first_factor()
     with editor.elsewhere() as other:
         other.first_factor()
-        editor.secret = editor.post("/v1/auth/factors/totp").json()["secret"]
-        other.secret = other.post("/v1/auth/factors/totp").json()["secret"]
-        codes = [p.post("/v1/auth/factors/totp/confirm", {"code": p.code()}) for p in (editor, other)]
+        editor.secret = editor.post("/v1/auth/enrolment/totp").json()["secret"]
+        other.secret = other.post("/v1/auth/enrolment/totp").json()["secret"]
+        codes = [p.post("/v1/auth/enrolment/totp/confirm", {"code": p.code()}) for p in (editor, other)]
         assert codes[0].status_code == 200
         problem(codes[1], 409, "factor_exists")
         assert other.me().status_code == 401
@@ -236,16 +236,16 @@ def test_changing_factors_needs_a_recent_second_factor(somebody: MakePerson, sta
     make_stale(staff_stack, editor)
     assert editor.me().status_code == 200
     changes: list[Callable[[], httpx.Response]] = [
-        lambda: editor.post("/v1/auth/factors/totp"),
-        lambda: editor.post("/v1/auth/factors/passkeys/options"),
-        lambda: editor.post("/v1/auth/factors/passkeys", {"name": "x", "credential": {}}),
-        lambda: editor.post("/v1/auth/factors/recovery-codes"),
+        lambda: editor.post("/v1/auth/enrolment/totp"),
+        lambda: editor.post("/v1/auth/enrolment/passkey-options"),
+        lambda: editor.post("/v1/auth/enrolment/passkey", {"name": "x", "credential": {}}),
+        lambda: editor.post("/v1/auth/recovery-codes"),
         lambda: editor.delete("/v1/auth/factors/totp"),
     ]
     for change in changes:
         problem(change(), 403, "step_up_required")
     assert editor.prove().status_code == 200
-    assert editor.post("/v1/auth/factors/recovery-codes").status_code == 200
+    assert editor.post("/v1/auth/recovery-codes").status_code == 200
 
 
 @pytest.mark.security(28)
@@ -266,10 +266,10 @@ def test_a_replaced_authenticator_is_void_and_the_last_factor_stays(somebody: Ma
 
 
 def add_passkey(person: Person, passkey: Passkey, **options: Any) -> httpx.Response:
-    offered = person.post("/v1/auth/factors/passkeys/options")
+    offered = person.post("/v1/auth/enrolment/passkey-options")
     assert offered.status_code == 200, offered.text
     body = {"name": "업무용 노트북", "credential": passkey.create(offered.json()["publicKey"], **options)}
-    return person.post("/v1/auth/factors/passkeys", body)
+    return person.post("/v1/auth/enrolment/passkey", body)
 
 
 def prove_passkey(person: Person, passkey: Passkey, **options: Any) -> httpx.Response:
@@ -352,9 +352,9 @@ def test_a_malformed_credential_is_refused_not_an_error_of_ours(
 ) -> None:
     editor = somebody("editors")
     editor.log_in()
-    assert editor.post("/v1/auth/factors/passkeys/options").status_code == 200
+    assert editor.post("/v1/auth/enrolment/passkey-options").status_code == 200
     body = {"name": "x", "credential": credential}
-    problem(editor.post("/v1/auth/factors/passkeys", body), *REJECTED)
+    problem(editor.post("/v1/auth/enrolment/passkey", body), *REJECTED)
     assert add_passkey(editor, Passkey(SITE)).status_code == 200
     assert editor.post("/v1/auth/second-factor/passkey-options").status_code == 200
     problem(editor.post("/v1/auth/second-factor", {"method": "passkey", "credential": credential}), *REJECTED)

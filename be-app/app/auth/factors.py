@@ -11,6 +11,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
@@ -221,7 +222,9 @@ def provisioning(secret: bytes, account: str) -> dict[str, str]:
     text = base64.b32encode(secret).decode()
     label = quote(f"FamilyCorp:{account}")
     uri = f"otpauth://totp/{label}?secret={text}&issuer=FamilyCorp&algorithm=SHA1&digits=6&period={STEP_S}"
-    return {"secret": text, "otpauth_uri": uri, "qr_svg": segno.make(uri).svg_inline(scale=4)}
+    drawn = BytesIO()
+    segno.make(uri).save(drawn, kind="svg", scale=4, xmldecl=False, nl=False)
+    return {"secret": text, "otpauth_uri": uri, "qr_svg": drawn.getvalue().decode()}
 
 
 async def confirm_totp(member: str, ceremony: str, code: str, *, first: bool) -> list[str] | None:

@@ -59,9 +59,11 @@ else:
     oidc = lazy_import("app.auth.oidc")
     sessions = lazy_import("app.auth.sessions")
 
-UNAVAILABLE = responses(SnapshotsUnavailable, KeyUnavailable)
-LIMITED = UNAVAILABLE | responses(limits.TooManyRequests)
-COOKIES = responses(CrossSiteRefused)
+# What a route may answer, by what it needs.
+UNAVAILABLE = (SnapshotsUnavailable, KeyUnavailable)
+LIMITED = (*UNAVAILABLE, limits.TooManyRequests)
+SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated)
+ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
 anyone = APIRouter(prefix="/v1/auth", tags=["login"])
 strict = APIRouter(prefix="/v1/auth", tags=["login"], route_class=StrictRoute)
@@ -85,7 +87,7 @@ def _device(request: Request) -> str:
     status_code=303,
     response_class=Response,
     dependencies=[unguarded("auth:login")],
-    responses=LIMITED | responses(ValidationFailed, ProviderUnavailable),
+    responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
 async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
     """Send the browser to the login provider. It comes back to `returnTo` with `login` added.
@@ -104,7 +106,7 @@ async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -
     status_code=303,
     response_class=Response,
     dependencies=[unguarded("auth:callback")],
-    responses=LIMITED | responses(LoginNotUnderWay, ProviderUnavailable),
+    responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
     request: Request,
@@ -187,13 +189,10 @@ async def _proven(holder: _Holder, request: Request, response: Response) -> None
     cookies.put_session(response, made)
 
 
-SECOND_FACTOR = LIMITED | COOKIES | responses(Unauthenticated)
-
-
 @strict.get(
     "/second-factor",
     dependencies=[unguarded("auth:second-factor")],
-    responses=UNAVAILABLE | responses(Unauthenticated),
+    responses=responses(*UNAVAILABLE, Unauthenticated),
 )
 async def read_second_factor(request: Request) -> SecondFactorState:
     """Tell whether this browser's login still wants a second factor, and which it may be."""
@@ -209,7 +208,7 @@ async def read_second_factor(request: Request) -> SecondFactorState:
 @strict.post(
     "/second-factor",
     dependencies=[unguarded("auth:second-factor")],
-    responses=SECOND_FACTOR | responses(SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
+    responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
 )
 async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
     """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""
@@ -224,7 +223,7 @@ async def prove_second_factor(request: Request, response: Response, body: Proof)
 @strict.post(
     "/second-factor/passkey-options",
     dependencies=[unguarded("auth:second-factor")],
-    responses=SECOND_FACTOR | responses(NotFound),
+    responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(request: Request) -> PasskeyOptions:
     """Get a challenge for one of the member's passkeys."""
@@ -233,10 +232,9 @@ async def ask_for_passkey(request: Request) -> PasskeyOptions:
     return PasskeyOptions(public_key=await factors.ask_passkey(holder.member, holder.ceremony))
 
 
-ENROLMENT = SECOND_FACTOR | responses(FactorExists, StepUpRequired)
-
-
-@strict.post("/factors/totp", dependencies=[unguarded("auth:enrol-first-factor")], responses=ENROLMENT)
+@strict.post(
+    "/enrolment/totp", dependencies=[unguarded("auth:enrol-first-factor")], responses=responses(*ENROLMENT)
+)
 async def begin_totp(request: Request) -> TotpSecret:
     """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
     holder = await _enrolling(request)
@@ -246,9 +244,9 @@ async def begin_totp(request: Request) -> TotpSecret:
 
 
 @strict.post(
-    "/factors/totp/confirm",
+    "/enrolment/totp/confirm",
     dependencies=[unguarded("auth:enrol-first-factor")],
-    responses=ENROLMENT | responses(SecondFactorRejected, PreconditionFailed),
+    responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
     """Prove that the authenticator has the new secret, which makes it a factor; the first completes the login."""
@@ -261,7 +259,9 @@ async def confirm_totp(request: Request, response: Response, body: TotpConfirmat
 
 
 @strict.post(
-    "/factors/passkeys/options", dependencies=[unguarded("auth:enrol-first-factor")], responses=ENROLMENT
+    "/enrolment/passkey-options",
+    dependencies=[unguarded("auth:enrol-first-factor")],
+    responses=responses(*ENROLMENT),
 )
 async def begin_passkey(request: Request) -> PasskeyOptions:
     """Get what the browser needs to create a passkey."""
@@ -271,9 +271,9 @@ async def begin_passkey(request: Request) -> PasskeyOptions:
 
 
 @strict.post(
-    "/factors/passkeys",
+    "/enrolment/passkey",
     dependencies=[unguarded("auth:enrol-first-factor")],
-    responses=ENROLMENT | responses(SecondFactorRejected, PreconditionFailed),
+    responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
     """Add the created passkey; the first factor completes the login."""
@@ -285,7 +285,7 @@ async def add_passkey(request: Request, response: Response, body: PasskeyAdditio
     return FactorAdded(recovery_codes=codes)
 
 
-@staff.get("/factors", responses=UNAVAILABLE)
+@staff.get("/factors", responses=responses(*UNAVAILABLE))
 async def list_factors(actor: Annotated[Subject, require("factor:list")]) -> FactorCards:
     """List the caller's second factors."""
     held = await factors.load(actor.id)
@@ -301,7 +301,7 @@ async def list_factors(actor: Annotated[Subject, require("factor:list")]) -> Fac
 @staff.delete(
     "/factors/{factor_id}",
     status_code=204,
-    responses=UNAVAILABLE | responses(NotFound, LastFactor, StepUpRequired, PreconditionFailed),
+    responses=responses(*UNAVAILABLE, NotFound, LastFactor, StepUpRequired, PreconditionFailed),
 )
 async def remove_factor(
     actor: Annotated[Subject, require("factor:remove")], factor_id: Annotated[str, Path(max_length=60)]
@@ -311,8 +311,8 @@ async def remove_factor(
 
 
 @staff.post(
-    "/factors/recovery-codes",
-    responses=UNAVAILABLE | responses(NotFound, StepUpRequired, PreconditionFailed),
+    "/recovery-codes",
+    responses=responses(*UNAVAILABLE, NotFound, StepUpRequired, PreconditionFailed),
 )
 async def renew_recovery_codes(
     actor: Annotated[Subject, require("factor:renew-recovery")],
@@ -328,7 +328,7 @@ async def renew_recovery_codes(
     "/refresh",
     status_code=204,
     dependencies=[unguarded("auth:refresh")],
-    responses=LIMITED | COOKIES | responses(RefreshRefused),
+    responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
@@ -342,7 +342,9 @@ async def refresh_session(request: Request) -> Response:
     return response
 
 
-@strict.post("/logout", dependencies=[unguarded("auth:logout")], responses=LIMITED | COOKIES)
+@strict.post(
+    "/logout", dependencies=[unguarded("auth:logout")], responses=responses(*LIMITED, CrossSiteRefused)
+)
 async def log_out(request: Request, response: Response) -> LoggedOut:
     """End this browser's session. Without one it answers alike."""
     csrf.check(request)
@@ -374,7 +376,7 @@ _LOGOUT_TOKEN = {
 @anyone.post(
     "/backchannel-logout",
     dependencies=[unguarded("auth:backchannel-logout")],
-    responses=LIMITED | responses(LogoutRefused, ProviderUnavailable),
+    responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )
 async def log_out_by_provider(request: Request) -> dict[str, Any]:
@@ -401,13 +403,13 @@ async def read_me(actor: Annotated[Subject, require("self:read")]) -> Me:
     )
 
 
-@staff.get("/sessions", responses=UNAVAILABLE)
+@staff.get("/sessions", responses=responses(*UNAVAILABLE))
 async def list_sessions(actor: Annotated[Subject, require("session:list-own")]) -> SessionCards:
     """List the caller's sessions, the one used last first."""
     return SessionCards.of(await sessions.listed(actor.id), actor.session.session)
 
 
-@staff.delete("/sessions", status_code=204, responses=UNAVAILABLE)
+@staff.delete("/sessions", status_code=204, responses=responses(*UNAVAILABLE))
 async def end_sessions(actor: Annotated[Subject, require("session:end-own")]) -> Response:
     """Log the caller out everywhere, here too."""
     authorise(actor, "session:end-own", {"type": "session", "owner": actor.id})
@@ -418,7 +420,7 @@ async def end_sessions(actor: Annotated[Subject, require("session:end-own")]) ->
     return response
 
 
-@staff.delete("/sessions/{session_id}", status_code=204, responses=UNAVAILABLE | responses(NotFound))
+@staff.delete("/sessions/{session_id}", status_code=204, responses=responses(*UNAVAILABLE, NotFound))
 async def end_session(
     actor: Annotated[Subject, require("session:end-own")], session_id: Annotated[str, Path(max_length=36)]
 ) -> None:

@@ -10,7 +10,13 @@ from app.core.schema import Input, Instant, Line, Model
 Method = Literal["totp", "passkey", "recovery"]
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 # A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand.
-Credential = Annotated[dict[str, Any], Field(description="`PublicKeyCredential.toJSON()` of the browser.")]
+Credential = Annotated[
+    dict[str, Any],
+    Field(
+        description="`PublicKeyCredential.toJSON()` of the browser.",
+        examples=[{"id": "AQID", "rawId": "AQID", "type": "public-key", "response": {}}],
+    ),
+]
 
 
 def _instant(milliseconds: int) -> datetime:
@@ -37,7 +43,7 @@ class SecondFactorState(Model):
 class Proof(Input):
     """A proof of the second factor."""
 
-    method: Method
+    method: Method = Field(examples=["totp"])
     code: Annotated[str, Field(max_length=40)] = Field(
         "", description="TOTP or recovery code.", examples=["492039"]
     )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.auth.errors import Forbidden, StepUpRequired
+from app.auth.errors import CrossSiteRefused, Forbidden, StepUpRequired
 from app.auth.subject import Subject, current_subject
 from app.core.clock import now
-from app.core.errors import Unauthenticated, responses
+from app.core.errors import SnapshotsUnavailable, Unauthenticated, merged, responses
 from app.core.lazy import lazy_import
 from app.core.routing import StrictRoute
 
@@ -25,6 +25,7 @@ else:
     members = lazy_import("app.members.service")
 
 _RESOURCE, _STEP_UP = "resource_required", "step_up_required"
+_RESPONSES = responses(Unauthenticated, Forbidden, CrossSiteRefused, SnapshotsUnavailable)
 
 # The action that was only allowed on condition that it is asked again with its object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
@@ -46,6 +47,11 @@ class GuardedRoute(StrictRoute):
 
     FastAPI reads the body before it solves dependencies: a stranger would be told what is wrong with it.
     """
+
+    provisions = True
+
+    def __init__(self, *args: Any, responses: dict[int | str, Any] | None = None, **options: Any) -> None:
+        super().__init__(*args, responses=merged(_RESPONSES, responses or {}), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, preceded by the questions and followed by a check that none was left out."""
@@ -70,8 +76,6 @@ class GuardedRoute(StrictRoute):
             return response
 
         return guarded
-
-    provisions = True
 
 
 class GuardedAuthRoute(GuardedRoute):
@@ -118,12 +122,7 @@ def authorise(subject: Subject, action: str, resource: Mapping[str, Any]) -> Non
 
 def guarded_router(prefix: str, tag: str, route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:
     """Return a router of guarded routes; each of them still names its action by `require` or `grant`."""
-    return APIRouter(
-        prefix=prefix,
-        tags=[tag],
-        route_class=route_class,
-        responses=responses(Unauthenticated, Forbidden),
-    )
+    return APIRouter(prefix=prefix, tags=[tag], route_class=route_class)
 
 
 def require(action: str) -> Any:

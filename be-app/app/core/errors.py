@@ -209,6 +209,20 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return documented
 
 
+def merged(*documented: Mapping[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Return several `responses` as one, in which a status that several name keeps every example."""
+    whole: dict[Any, dict[str, Any]] = {}
+    for status, entry in (pair for part in documented for pair in part.items()):
+        known = whole.get(status)
+        if known and PROBLEM_TYPE in known.get("content", {}) and PROBLEM_TYPE in entry.get("content", {}):
+            examples = [e["content"][PROBLEM_TYPE]["examples"] for e in (known, entry)]
+            content = {**entry["content"][PROBLEM_TYPE], "examples": examples[0] | examples[1]}
+            whole[status] = {**entry, "content": {PROBLEM_TYPE: content}}
+        else:
+            whole[status] = entry
+    return whole
+
+
 def _validation_failed(error: RequestValidationError) -> Problem:
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return MalformedBody("The body is not valid JSON.")

@@ -5,21 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from app.auth.errors import StepUpRequired
+from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
 from app.auth.subject import Subject
-from app.authz.guard import Grant, authorise, grant, guarded_router, require
+from app.authz.guard import Grant, grant, guarded_router, require
 from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
 from app.core.headers import CONFLICTS, IfMatch, etag
 from app.core.lazy import lazy_import
 from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
 
 if TYPE_CHECKING:
-    from app.auth import access, sessions
     from app.members import service
 else:
-    access = lazy_import("app.auth.access")
-    sessions = lazy_import("app.auth.sessions")
     service = lazy_import("app.members.service")
 
 staff: APIRouter = guarded_router("/v1/members", "members")
@@ -27,7 +24,8 @@ staff: APIRouter = guarded_router("/v1/members", "members")
 MemberId = Annotated[uuid.UUID, Path(description="The member's id.")]
 SessionId = Annotated[uuid.UUID, Path(description="The session's id.")]
 STORES = responses(NotFound, DatabaseUnavailable, SnapshotsUnavailable)
-CHANGES = CONFLICTS | STORES | responses(StepUpRequired)
+ENDINGS = STORES | responses(Forbidden, StepUpRequired)
+CHANGES = CONFLICTS | ENDINGS
 
 
 @staff.get("", responses=responses(DatabaseUnavailable))
@@ -86,36 +84,25 @@ async def enable_member(
     return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=False))
 
 
-@staff.get("/{member_id}/sessions", responses=responses(SnapshotsUnavailable))
+@staff.get("/{member_id}/sessions", responses=STORES)
 async def list_member_sessions(
     actor: Annotated[Subject, require("session:list-any")], member_id: MemberId
 ) -> SessionCards:
     """List a member's sessions, the one used last first."""
-    return SessionCards.of(await sessions.listed(str(member_id)), actor.session.session)
+    return SessionCards.of(await service.sessions_of(member_id), actor.session.session)
 
 
-@staff.delete(
-    "/{member_id}/sessions", status_code=204, responses=responses(SnapshotsUnavailable, StepUpRequired)
-)
+@staff.delete("/{member_id}/sessions", status_code=204, responses=ENDINGS)
 async def end_member_sessions(
     actor: Annotated[Subject, require("session:end-any")], member_id: MemberId
 ) -> None:
     """End every session of a member. Needs a second factor proven in the last five minutes."""
-    authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
-    await sessions.end_all(str(member_id))
-    access.forget()
+    await service.end_sessions(member_id, None, actor)
 
 
-@staff.delete(
-    "/{member_id}/sessions/{session_id}",
-    status_code=204,
-    responses=responses(NotFound, SnapshotsUnavailable, StepUpRequired),
-)
+@staff.delete("/{member_id}/sessions/{session_id}", status_code=204, responses=ENDINGS)
 async def end_member_session(
     actor: Annotated[Subject, require("session:end-any")], member_id: MemberId, session_id: SessionId
 ) -> None:
     """End one session of a member. Needs a second factor proven in the last five minutes."""
-    authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
-    if not await sessions.end(str(member_id), str(session_id)):
-        raise NotFound
-    access.forget()
+    await service.end_sessions(member_id, session_id, actor)

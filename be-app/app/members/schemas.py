@@ -44,4 +44,4 @@ class MemberQuery(Input):
 class RoleChange(Input):
     """What a member shall be."""
 
-    role: Role | None = Field(description="Null leaves it to the provider's groups.")
+    role: Role | None = Field(description="Null leaves it to the provider's groups.", examples=["editor"])

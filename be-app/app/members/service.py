@@ -6,6 +6,7 @@ by the outbox, where the function outside the VPC finds it too.
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
@@ -179,6 +180,31 @@ async def _changed(
     _tell(transaction, member, kind)
     access.forget()
     return _out(member)
+
+
+async def sessions_of(member_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Return a member's live sessions, the one used last first."""
+    async with reading() as session:
+        if await repository.by_id(session, member_id) is None:
+            raise NotFound
+    return await sessions.listed(str(member_id))
+
+
+async def end_sessions(member_id: uuid.UUID, ended: uuid.UUID | None, actor: Subject) -> None:
+    """End one session of a member, or all of them; the trail tells who did."""
+    authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
+    async with outbox.transaction() as transaction:
+        if await repository.by_id(transaction.session, member_id) is None:
+            raise NotFound
+        if ended is None:
+            await sessions.end_all(str(member_id))
+        elif not await sessions.end(str(member_id), str(ended)):
+            raise NotFound
+        which = "all" if ended is None else str(ended)
+        audit.record(
+            transaction.session, actor.id, "member.sessions_ended", f"member:{member_id}", which=which
+        )
+    access.forget()
 
 
 async def grant_role(email: str, role: str | None) -> MemberOut:

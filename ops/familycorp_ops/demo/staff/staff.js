@@ -78,7 +78,7 @@ async function home() {
 }
 
 async function enrol() {
-  const { secret, qrSvg } = await ask('POST', '/v1/auth/factors/totp');
+  const { secret, qrSvg } = await ask('POST', '/v1/auth/enrolment/totp');
   // As an image, because what is in an image can't run scripts; an image needs the namespace.
   const svg = qrSvg.replace(/^<svg(?! xmlns)/, '<svg xmlns="http://www.w3.org/2000/svg"');
   $('qr').src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
@@ -107,7 +107,7 @@ async function added({ recoveryCodes }) {
 
 async function confirm(event) {
   const code = new FormData(event.target).get('code');
-  await added(await ask('POST', '/v1/auth/factors/totp/confirm', { code }));
+  await added(await ask('POST', '/v1/auth/enrolment/totp/confirm', { code }));
 }
 
 async function proveByCode(event) {
@@ -127,11 +127,11 @@ async function proveByPasskey() {
 }
 
 async function addPasskey() {
-  const options = await ask('POST', '/v1/auth/factors/passkeys/options');
+  const options = await ask('POST', '/v1/auth/enrolment/passkey-options');
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey);
   const credential = (await navigator.credentials.create({ publicKey })).toJSON();
   const name = `${navigator.platform || 'Browser'} ${new Date().toLocaleDateString()}`;
-  await added(await ask('POST', '/v1/auth/factors/passkeys', { name, credential }));
+  await added(await ask('POST', '/v1/auth/enrolment/passkey', { name, credential }));
 }
 
 async function showMember() {
