@@ -1,5 +1,6 @@
 """The application on real stores, as processes on loopback, and a client of it."""
 
+import re
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,10 @@ class Application(Server):
 
     def is_ready(self) -> bool:
         return http_ok(self.port, "/health")
+
+    def imported(self) -> set[str]:
+        """Return the modules that it imported; start it with `PYTHONPROFILEIMPORTTIME="1"` to have them logged."""
+        return set(re.findall(r"^import time:.*\| +([\w.]+)$", self.log.read_text(), re.MULTILINE))
 
 
 class Stack:

@@ -15,32 +15,67 @@ from contract import filled, logged, operations, problem
 from stack import BE_APP, EDITOR, Stack, draft, published
 
 PUBLIC = {
-    "GET /health",
-    "GET /ready",
-    "GET /v1/categories",
-    "GET /v1/posts",
-    "GET /v1/posts/{id_or_slug}",
-    "POST /v1/posts/{post_id}/views",
-    "GET /v1/search",
-    "GET /v1/feed.rss",
-    "GET /v1/feed.atom",
-    "GET /v1/sitemap.xml",
-    "POST /v1/inquiries",
+    "GET /health": "system:health",
+    "GET /ready": "system:ready",
+    "GET /v1/categories": "category:view",
+    "GET /v1/posts": "post:view",
+    "GET /v1/posts/{id_or_slug}": "post:view",
+    "POST /v1/posts/{post_id}/views": "post:count-view",
+    "GET /v1/search": "post:search",
+    "GET /v1/feed.rss": "feed:view",
+    "GET /v1/feed.atom": "feed:view",
+    "GET /v1/sitemap.xml": "feed:view",
+    "POST /v1/inquiries": "inquiry:send",
 }
+# What somebody needs who isn't logged in yet, or not any more. What these change they change by a cookie or a token
+# of their own; test_csrf.py and test_second_factor.py tell how.
+LOGIN = {
+    "GET /v1/auth/login": "auth:login",
+    "GET /v1/auth/callback": "auth:callback",
+    "GET /v1/auth/second-factor": "auth:second-factor",
+    "POST /v1/auth/second-factor": "auth:second-factor",
+    "POST /v1/auth/second-factor/passkey-options": "auth:second-factor",
+    "POST /v1/auth/enrolment/totp": "auth:enrol-first-factor",
+    "POST /v1/auth/enrolment/totp/confirm": "auth:enrol-first-factor",
+    "POST /v1/auth/enrolment/passkey-options": "auth:enrol-first-factor",
+    "POST /v1/auth/enrolment/passkey": "auth:enrol-first-factor",
+    "POST /v1/auth/refresh": "auth:refresh",
+    "POST /v1/auth/logout": "auth:logout",
+    "POST /v1/auth/backchannel-logout": "auth:backchannel-logout",
+}
+UNGUARDED = PUBLIC | LOGIN
 
-# Prints, of every route that the application has: its methods and path, and the actions that guard it.
+# Prints, of every route that the application has: its methods and path, its class, the actions that it names, whether
+# anybody may use it; and what the built policy says of each action to somebody unknown, and to every role.
 ENUMERATE = """
-import json
+import json, time
+from app.authz import policy
 from app.main import ROUTERS
 
-def actions(dependant):
-    own = [dependant.call.action] if hasattr(dependant.call, "action") else []
-    return own + [action for inner in dependant.dependencies for action in actions(inner)]
+def guards(dependant):
+    own = [dependant.call] if hasattr(dependant.call, "action") else []
+    return own + [guard for inner in dependant.dependencies for guard in guards(inner)]
 
-print(json.dumps({
-    f"{method} {route.path}": [type(route).__name__, actions(route.dependant)]
+routes = {
+    f"{method} {route.path}": [
+        type(route).__name__,
+        [guard.action for guard in guards(route.dependant)],
+        [getattr(guard, "public", False) for guard in guards(route.dependant)],
+    ]
     for router in ROUTERS for route in router.routes for method in route.methods
-}))
+}
+at = int(time.time())
+subjects = {"anonymous": {"authenticated": False}} | {
+    str(role): {"authenticated": True, "id": "somebody", "role": role, "mfaAt": at}
+    for role in (None, "viewer", "editor", "admin")
+}
+print(json.dumps([routes, {
+    name: {
+        action: policy.decide(subject, action, None, now=at)[:2]
+        for action in {actions[0] for _, actions, _ in routes.values()}
+    }
+    for name, subject in subjects.items()
+}]))
 """
 
 # Asks the application as it is deployed, without the tests' way to name a caller.
@@ -73,27 +108,58 @@ def run(script: str, given: Any = None) -> subprocess.CompletedProcess[str]:
 
 
 def editorial(client: httpx.Client) -> list[tuple[str, str]]:
-    return [(method, path) for method, path, _ in operations(client) if f"{method} {path}" not in PUBLIC]
+    return [(method, path) for method, path, _ in operations(client) if f"{method} {path}" not in UNGUARDED]
 
 
 @pytest.mark.security(31)
-def test_every_route_is_public_on_purpose_or_guarded_by_one_action(client: httpx.Client) -> None:
-    routes: dict[str, tuple[str, list[str]]] = json.loads(run(ENUMERATE).stdout)
+def test_every_route_names_one_action_and_is_guarded_or_public_on_purpose(client: httpx.Client) -> None:
+    routes, _ = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
     assert set(routes) == {f"{method} {path}" for method, path, _ in operations(client)}
-    assert set(routes) >= PUBLIC
-    for name, (kind, actions) in routes.items():
-        if name in PUBLIC:
-            assert actions == [], name
+    for name, (kind, actions, public) in routes.items():
+        assert len(actions) == 1, name
+        assert public == [name in UNGUARDED], name
+        if name in UNGUARDED:
+            assert actions == [UNGUARDED[name]], name
         else:
-            assert kind == "GuardedRoute", name
-            assert len(actions) == 1, name
-            assert actions[0].count(":") == 1, name
-    # Reading and changing are never one action.
-    for name, (_, actions) in routes.items():
-        if actions and not name.startswith("GET "):
-            assert not {a for n, (_, more) in routes.items() if n.startswith("GET ") for a in more} & set(
-                actions
-            )
+            auth = name.partition(" ")[2].startswith("/v1/auth/")
+            assert kind == ("GuardedAuthRoute" if auth else "GuardedRoute"), name
+    # Reading and changing are never one action, but where both are part of proving a second factor.
+    read = {actions[0] for name, (_, actions, _) in routes.items() if name.startswith("GET ")}
+    changed = {actions[0] for name, (_, actions, _) in routes.items() if not name.startswith("GET ")}
+    assert read & changed == {"auth:second-factor"}
+
+
+@pytest.mark.security(30)
+@pytest.mark.security(31)
+def test_the_policy_lets_a_stranger_do_what_is_public_and_nothing_else() -> None:
+    routes, decisions = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
+    actions = {name: named[0] for name, (_, named, _) in routes.items()}
+    for name, action in actions.items():
+        allowed, reasons = decisions["anonymous"][action]
+        assert allowed == (name in UNGUARDED), (name, reasons)
+    # Every role may do what is public too; each action that is guarded some role may do, given its object.
+    for name, action in actions.items():
+        ways = [decisions[role][action] for role in ("None", "viewer", "editor", "admin")]
+        if name in UNGUARDED:
+            assert all(allowed for allowed, _ in ways), name
+        else:
+            assert any(allowed or reasons == ["resource_required"] for allowed, reasons in ways), name
+
+
+@pytest.mark.security(32)
+def test_each_role_gets_no_further_than_its_own_routes(client: httpx.Client) -> None:
+    """Ask every guarded route as everybody, over HTTP, and compare with the policy's table of roles."""
+    routes, decisions = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
+    for role in ("viewer", "editor", "admin"):
+        for method, path in editorial(client):
+            action = routes[f"{method} {path}"][1][0]
+            allowed, reasons = decisions[role][action]
+            headers = EDITOR | {"X-Test-Role": role, "If-Match": '"1"'}
+            answer = client.request(method, filled(path), headers=headers, json={})
+            if allowed or reasons == ["resource_required"]:
+                assert answer.status_code not in {401, 403}, (role, method, path, answer.text)
+            else:
+                problem(answer, 403, "forbidden")
 
 
 def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client: httpx.Client) -> None:
@@ -114,7 +180,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 21
+    assert len(routes) == 37
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:
@@ -167,7 +233,8 @@ def test_the_guard_is_the_only_way_to_the_editorial_services() -> None:
     # A route that forgot to ask for a subject would also forget its audit entry.
     for router in Path(BE_APP, "app").glob("*/router.py"):
         source = router.read_text()
-        assert source.count("@editorial.") == source.count("require("), router
+        guarded = source.count("@editorial.") + source.count("@staff.")
+        assert guarded == source.count(" require(") + source.count(" grant("), router
 
 
 @pytest.mark.security(6)
@@ -177,8 +244,11 @@ def test_no_foreign_page_can_have_anything_changed_without_asking_first(
     """A form or script elsewhere can send this much without a preflight, which would be refused to it."""
     post = draft(client).json()
     with nothing_changed(stack):
-        for method, path, _ in operations(client):
-            if method == "GET" or path == "/v1/posts/{post_id}/views":  # Whoever likes may view a post.
+        for method, path, operation in operations(client):
+            # Whoever likes may view a post; what acts by a cookie has a test of its own (test_csrf.py).
+            if method == "GET" or path == "/v1/posts/{post_id}/views" or path.startswith("/v1/auth/"):
+                continue
+            if "requestBody" not in operation and "If-Match" not in str(operation):
                 continue
             for kind in (
                 "text/plain",
@@ -199,7 +269,9 @@ def test_reading_changes_nothing(client: httpx.Client, stack: Stack) -> None:
     post = published(client)
     with nothing_changed(stack):
         for method, path, _ in operations(client):
-            if method == "GET":
+            # A browser goes to the provider and back by GETs (OpenID Connect Core §3.1.2); state, nonce and a
+            # cookie see to it that nobody else can do that for it.
+            if method == "GET" and path not in {"/v1/auth/login", "/v1/auth/callback"}:
                 for verb in ("GET", "HEAD"):
                     for headers in ({}, EDITOR):
                         address = filled(path, post["id"])

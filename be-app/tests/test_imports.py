@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from stack import BE_APP
+from stack import BE_APP, Stack
 
+OF_LOGGING_IN = ("jwt", "cryptography", "fido2", "segno", "wasmtime")
 HEAVY = (
     "sqlalchemy",
     "aiomysql",
@@ -20,6 +22,8 @@ HEAVY = (
     "jinja2",
     "uvicorn",
     "boto3",
+    "urllib3",
+    *OF_LOGGING_IN,
 )
 
 # An event as API Gateway sends it to a function (payload format 2.0).
@@ -98,6 +102,19 @@ asyncio.run(ask())
 print(json.dumps(sorted(sys.modules)))
 """
     assert [name for name in run(script) if name.split(".")[0] in HEAVY] == []
+
+
+def test_anonymous_reads_import_nothing_of_logging_in(new_stack: Callable[[str], Stack]) -> None:
+    stack = new_stack("sqlite")
+    application = stack.start(deployed=True, PYTHONPROFILEIMPORTTIME="1")
+    with stack.client() as client:
+        for path in ("/v1/posts", "/v1/categories", "/v1/feed.atom", "/v1/sitemap.xml", "/v1/search?q=ab"):
+            assert client.get(path).status_code == 200
+        assert client.get("/v1/posts/nothing").status_code == 404
+        assert client.get("/v1/editor/posts").status_code == 401
+    loaded = application.imported()
+    assert {"botocore.session", "sqlalchemy", "redis.asyncio"} <= loaded
+    assert [name for name in loaded if name.split(".")[0] in OF_LOGGING_IN] == []
 
 
 def test_the_handler_answers_api_gateway() -> None:

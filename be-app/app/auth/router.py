@@ -383,8 +383,11 @@ async def log_out_by_provider(request: Request) -> dict[str, Any]:
     """Take the provider's word that a session or a person is logged out (OpenID Connect Back-Channel Logout)."""
     await limits.spend(limits.BACKCHANNEL, request)
     # FastAPI's forms need a parser of multipart bodies, which this never is.
-    form = parse_qs((await request.body()).decode("latin-1"), max_num_fields=10)
-    await login.log_out_at_provider(*form.get("logout_token", [""])[:1])
+    try:
+        form = parse_qs((await request.body()).decode("latin-1"), max_num_fields=10)
+    except ValueError:
+        raise LogoutRefused from None
+    await login.log_out_at_provider(form.get("logout_token", [""])[0])
     access.forget()
     return {}
 
