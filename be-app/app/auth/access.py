@@ -1,4 +1,4 @@
-"""From a request's cookie to its subject: a signature, then the session as DynamoDB has it.
+"""From an access token to its subject: a signature, then the session as DynamoDB has it.
 
 The token alone would be good for 15 minutes; what makes revocation, roles and disabled members count at once is that
 the session is looked up. A process remembers the answer for one second, so that is how long an ended session may
@@ -7,9 +7,7 @@ live on, and how often a busy one costs a round trip.
 
 import time
 
-from starlette.requests import HTTPConnection
-
-from app.auth import cookies, csrf, sessions, tokens
+from app.auth import sessions, tokens
 from app.auth.subject import Subject
 from app.core.errors import Unauthenticated
 
@@ -19,15 +17,8 @@ _MOST = 256
 _known: dict[str, tuple[float, int, Subject]] = {}
 
 
-async def subject_of(request: HTTPConnection) -> Subject:
-    """Return whom the request's access token stands for.
-
-    Raises `Unauthenticated` without a live session, `CrossSiteRefused` for what a foreign page may have sent.
-    """
-    token = cookies.read(request, cookies.ACCESS)
-    if token is None:
-        raise Unauthenticated
-    csrf.check(request)
+async def subject_of(token: str) -> Subject:
+    """Return whom an access token stands for; raise `Unauthenticated` without a live session."""
     known = _known.get(token)
     if known and known[0] > time.monotonic() and known[1] > time.time():
         return known[2]

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
+from app.auth import cookies, csrf
+from app.core.errors import Unauthenticated
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -47,4 +49,8 @@ SYSTEM = Subject("system", role="system")
 
 async def current_subject(request: Request) -> Subject:
     """Return the caller; raise `Unauthenticated` without a live session, `CrossSiteRefused` for a foreign page."""
-    return await access.subject_of(request)
+    token = cookies.read(request, cookies.ACCESS)
+    if token is None:  # A stranger's request needn't load what verifies tokens.
+        raise Unauthenticated
+    csrf.check(request)
+    return await access.subject_of(token)
