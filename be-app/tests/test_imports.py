@@ -114,7 +114,9 @@ def test_anonymous_reads_import_nothing_of_logging_in(new_stack: Callable[[str],
         assert client.get("/v1/editor/posts").status_code == 401
     loaded = application.imported()
     assert {"botocore.session", "sqlalchemy", "redis.asyncio"} <= loaded
-    assert {*OF_LOGGING_IN, "cryptography.hazmat"} & loaded <= {"cryptography"}  # botocore asks for its version.
+    assert {*OF_LOGGING_IN, "cryptography.hazmat"} & loaded <= {
+        "cryptography"
+    }  # botocore asks for its version.
 
 
 def test_the_handler_answers_api_gateway() -> None:
