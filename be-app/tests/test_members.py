@@ -1,5 +1,6 @@
 """Members: provisioned when first needed, changed by admins, and what of it counts at once."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -348,3 +349,39 @@ def test_logging_in_needs_no_database_and_never_imports_its_client(
         loaded = application.imported()
     assert {"jwt", "botocore.session"} <= loaded
     assert not {"sqlalchemy", "aiomysql", "aiosqlite", "redis", "alembic"} & loaded
+
+
+def command(stack: Stack, *arguments: str) -> tuple[int | None, str]:
+    """Run `familycorp` on a stack's environment; return exit status and what it said."""
+    process = stack.program("-m", "familycorp_ops", *arguments)
+    process.log = stack.directory / f"command-{uuid.uuid4().hex}.log"
+    process.spawn()
+    return process.wait(60), process.log.read_text()
+
+
+@pytest.mark.security(23)
+def test_an_operator_makes_the_first_admin_of_who_has_logged_in(
+    somebody: MakePerson, staff_stack: Stack
+) -> None:
+    first = somebody()
+    email = f"{first.username}@familycorp.example"
+    status, said = command(staff_stack, "members", "grant-role", email, "admin")
+    # Nobody is given anything for an address that somebody may claim one day.
+    assert (status, "Nobody with this e-mail" in said) == (1, True)
+    first.log_in()
+    problem(first.client.get("/v1/editor/inquiries"), 403, "forbidden")
+    status, said = command(staff_stack, "members", "grant-role", email.upper(), "admin")
+    assert (status, said.strip()) == (0, f"이름 {first.username} ({email}) is admin now.")
+    time.sleep(SOON_S)
+    ok(first.client.get("/v1/editor/inquiries"))
+    status, said = command(staff_stack, "members", "list")
+    assert status == 0
+    assert f"{email:40} admin" in said
+    status, said = command(staff_stack, "members", "grant-role", email, "none", "--json")
+    assert json.loads(said)["role"] is None
+    time.sleep(SOON_S)
+    problem(first.client.get("/v1/editor/inquiries"), 403, "forbidden")
+    entries = "SELECT actor, action FROM audit_entries WHERE target = :t AND action = 'member.role_changed'"
+    assert staff_stack.sql(entries, t=f"member:{member_of(first)}") == [("system", "member.role_changed")] * 2
+    status, said = command(staff_stack, "members", "grant-role", email, "owner")
+    assert status == 2

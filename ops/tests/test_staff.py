@@ -56,6 +56,32 @@ def heading(page, text):
     page.get_by_role("heading", name=text).wait_for()
 
 
+def check_cookies(page, api):
+    """Check that the browser keeps a login's cookies as they are meant, from scripts and from other sites."""
+    cookies = {c["name"]: c for c in page.context.cookies(f"{api}/v1/auth") if c["name"].startswith("__")}
+    assert set(cookies) == {"__Host-access", "__Host-session", "__Secure-refresh"}
+    for name, cookie in cookies.items():
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+        assert cookie["path"] == ("/v1/auth" if name == "__Secure-refresh" else "/")
+        assert cookie["domain"] == "localhost"
+        assert len(cookie["value"]) < 4000
+    assert page.evaluate("document.cookie") == ""
+    logging_out = (
+        f"fetch('{api}/v1/auth/logout', {{method: 'POST', credentials: 'include', headers: HEADERS}})"
+    )
+    for headers in ("{}", "{'X-CSRF-Protection': '1'}"):
+        # A page of another site can send this at most without our cookies, and read nothing.
+        foreign = page.context.new_page()
+        foreign.route("**/elsewhere", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+        foreign.goto("http://127.0.0.1:9/elsewhere")
+        foreign.evaluate(f"{logging_out.replace('HEADERS', headers)}.then(() => 0, () => 0)")
+        foreign.close()
+    assert page.evaluate(f"fetch('{api}/v1/auth/me', {{credentials: 'include'}}).then(a => a.status)") == 200
+
+
+@pytest.mark.security(1)
+@pytest.mark.security(2)
+@pytest.mark.security(6)
 def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, running):
     page = open_page()
     sign_in(page, "editor")
@@ -70,6 +96,7 @@ def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, runn
     heading(page, "My account")
     assert "editor@familycorp.example" in page.locator("#me").inner_text()
     assert page.url.endswith("/"), "what the login left in the address is gone"
+    check_cookies(page, running["FAMILYCORP_API_URL"])
 
     page.get_by_role("button", name="publish").click()
     said = page.get_by_role("status").filter(has_text="Published").inner_text()
@@ -77,7 +104,7 @@ def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, runn
     assert httpx.get(url).json()["category"] == "news"
 
     plug_in_authenticator(page)
-    with page.expect_response("**/v1/auth/factors/passkeys") as added:
+    with page.expect_response("**/v1/auth/enrolment/passkey") as added:
         page.get_by_role("button", name="Add a passkey").click()
     assert added.value.status == 200
 

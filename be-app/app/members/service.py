@@ -5,6 +5,7 @@ by the outbox, where the function outside the VPC finds it too.
 """
 
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
 
-_REBUILD_BATCH = 100
+_BATCH = 100
 
 
 async def provision(state: State) -> Subject:
@@ -221,14 +222,24 @@ async def grant_role(email: str, role: str | None) -> MemberOut:
         return await _change_role(transaction, found[0], role, SYSTEM)
 
 
+async def everybody() -> list[MemberOut]:
+    """Return all members, for an operator."""
+    return [_out(member) async for member in _all()]
+
+
 async def rebuild() -> None:
     """Write to DynamoDB what the members table says, where DynamoDB knows less."""
+    async for member in _all():
+        await snapshots.replace(_profile(member), member.version)
+
+
+async def _all() -> AsyncIterator[Member]:
     after: uuid.UUID | None = None
     while True:
         async with reading() as session:
-            members = await repository.page(session, after=after, limit=_REBUILD_BATCH)
+            members = await repository.page(session, after=after, limit=_BATCH)
         for member in members:
-            await snapshots.replace(_profile(member), member.version)
-        if len(members) < _REBUILD_BATCH:
+            yield member
+        if len(members) < _BATCH:
             return
         after = members[-1].id

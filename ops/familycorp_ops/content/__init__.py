@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from familycorp_ops import environment
 from familycorp_ops import up as local
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def import_command(
     state: State = local.STATE,
 ) -> None:
     """Make posts of the Markdown files in DIR; run again, it changes only what the files changed."""
-    from familycorp_ops.content import environment, importing, report  # noqa: PLC0415
+    from familycorp_ops.content import importing, report  # noqa: PLC0415
 
     summary, problem, status = importing.Summary(dry_run), None, 0
     with report.Progress(quiet=as_json, shows_files=dry_run) as listener:
@@ -62,7 +63,7 @@ def export_command(
     state: State = local.STATE,
 ) -> None:
     """Write all posts and categories to DIR, of which an import makes the same posts."""
-    from familycorp_ops.content import environment, exporting, report  # noqa: PLC0415
+    from familycorp_ops.content import exporting, report  # noqa: PLC0415
 
     summary, problem, status = exporting.Summary(), None, 1
     with report.Progress(quiet=as_json) as listener:
@@ -87,7 +88,7 @@ def export_command(
 
 def load_demo() -> None:
     """Import the demonstration content; the environment names the stores."""
-    from familycorp_ops.content import environment, importing  # noqa: PLC0415
+    from familycorp_ops.content import importing  # noqa: PLC0415
 
     summary = importing.Summary(dry_run=False)
     try:

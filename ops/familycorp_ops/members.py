@@ -1,0 +1,95 @@
+"""`familycorp members`: the staff, and the first admin of an environment."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from familycorp_ops import environment
+from familycorp_ops import up as local
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+app = typer.Typer(help="See who the staff are, and make the first admin.", no_args_is_help=True)
+
+State = Annotated[
+    Path,
+    typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+class RoleName(StrEnum):
+    """What a member may be made; `none` leaves it to their groups at the provider."""
+
+    admin = "admin"
+    editor = "editor"
+    viewer = "viewer"
+    none = "none"
+
+
+@app.command("grant-role")
+def grant_role(
+    email: Annotated[str, typer.Argument(metavar="E-MAIL", help="Theirs, as the login provider knows it.")],
+    role: Annotated[RoleName, typer.Argument(help="What they shall be.")],
+    as_json: AsJson = False,
+    state: State = local.STATE,
+) -> None:
+    """Make somebody who has logged in once an admin, editor or viewer; it counts from their next request on."""
+
+    async def work() -> None:
+        from app.members import service  # noqa: PLC0415
+
+        member = await service.grant_role(email, None if role is RoleName.none else role.value)
+        said = (
+            f"{member.name} ({member.email}) is {member.role or member.group_role or 'without a role'} now."
+        )
+        _print(member.model_dump(mode="json", by_alias=True), said, as_json=as_json)
+
+    _run(work(), state)
+
+
+@app.command("list")
+def list_command(as_json: AsJson = False, state: State = local.STATE) -> None:
+    """List everybody who has logged in."""
+
+    async def work() -> None:
+        from app.members import service  # noqa: PLC0415
+
+        members = await service.everybody()
+        lines = [
+            f"{m.email or '-':40} {m.role or m.group_role or '-':8} {'disabled ' if m.disabled else ''}{m.name}"
+            for m in members
+        ]
+        shown = [member.model_dump(mode="json", by_alias=True) for member in members]
+        _print(shown, "\n".join(lines) or "Nobody has logged in yet.", as_json=as_json)
+
+    _run(work(), state)
+
+
+def _run(work: "Coroutine[Any, Any, None]", state: Path) -> None:
+    try:
+        environment.choose(state, writes=True)
+    except environment.CommandError as error:
+        work.close()
+        sys.exit(str(error))
+    from app.members.errors import NobodyByThatEmail, SeveralByThatEmail  # noqa: PLC0415
+
+    try:
+        environment.run(work)
+    except environment.CommandError as error:
+        sys.exit(str(error))
+    except NobodyByThatEmail:
+        sys.exit(
+            "Nobody with this e-mail is known yet: they log in once, open any staff page, then run this again."
+        )
+    except SeveralByThatEmail as several:
+        sys.exit(f"Several members have this e-mail, from different providers: {several.detail}.")
+
+
+def _print(value: Any, text: str, *, as_json: bool) -> None:
+    sys.stdout.write(f"{json.dumps(value, ensure_ascii=False) if as_json else text}\n")
