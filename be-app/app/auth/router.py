@@ -168,7 +168,7 @@ async def _enrolling(request: Request) -> _Holder:
     """Return the holder if they may add a factor: the first in a login that waits for one, or after a step-up."""
     holder = await _holder(request)
     if holder.subject is not None:
-        authorise(holder.subject, "factor:add", {"type": "factor", "owner": holder.member})
+        authorise(holder.subject, "factor:add", None)  # One's own: there is no other object.
     elif (await factors.load(holder.member)).enrolled:
         raise FactorExists
     return holder

@@ -111,7 +111,7 @@ def _refusal(reasons: tuple[str, ...]) -> Forbidden:
     return StepUpRequired() if only_step_up else Forbidden(f"Reasons: {', '.join(reasons)}.")
 
 
-def authorise(subject: Subject, action: str, resource: Mapping[str, Any]) -> None:
+def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> None:
     """Ask the policy whether `subject` may do `action` to an object; raise `Forbidden` or `StepUpRequired`."""
     decision = _decide(subject, action, resource)
     if not decision.allow or decision.obligations:
