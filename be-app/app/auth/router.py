@@ -176,16 +176,18 @@ async def _enrolling(request: Request) -> _Holder:
 
 async def _proven(holder: _Holder, request: Request, response: Response) -> None:
     """Complete a login, or note in its session that the second factor was proven just now; set the cookies."""
+    token = cookies.read(request, cookies.REFRESH)
     if holder.pending is not None:
         made = await login.complete(holder.pending, _device(request))
+        # Whatever session this browser had before is replaced by the new one.
+        await sessions.end_by_tokens(token, cookies.read(request, cookies.ACCESS))
     else:
-        token = cookies.read(request, cookies.REFRESH)
         if token is None:
             raise RefreshRefused
         made = await sessions.refresh(
             token, cookies.read(request, cookies.SESSION), second_factor_at=int(datetime.now(UTC).timestamp())
         )
-        access.forget()
+    access.forget()
     cookies.put_session(response, made)
 
 
