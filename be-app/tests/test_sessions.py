@@ -334,6 +334,23 @@ def test_logging_out_ends_the_access_token_too(somebody: MakePerson) -> None:
     assert editor.post("/v1/auth/logout").status_code == 200  # Twice is no error, and says nothing.
 
 
+@pytest.mark.security(10)
+def test_a_new_login_replaces_the_session_that_the_browser_had(somebody: MakePerson) -> None:
+    editor = somebody("editors")
+    editor.log_in()
+    before = {name: editor.cookie(name) or "" for name in (ACCESS, SESSION, REFRESH)}
+    assert editor.first_factor() == "second-factor"
+    proof = {"method": "recovery", "code": editor.recovery_codes[0]}
+    assert editor.post("/v1/auth/second-factor", proof).status_code == 200
+    assert len(editor.client.get("/v1/auth/sessions").json()["items"]) == 1
+    with editor.elsewhere() as thief:
+        for name, value in before.items():
+            thief.plant(name, value, "/v1/auth" if name == REFRESH else "/")
+        eventually_401(thief)
+        problem(thief.refresh(), 401, "session_over")
+    assert editor.me().status_code == 200
+
+
 @pytest.mark.security(16)
 def test_another_process_refuses_an_ended_session_within_a_second(
     somebody: MakePerson, staff_stack: Stack
