@@ -4,6 +4,7 @@ A bundle is three files: `policy.wasm`, `data.json` and `manifest.json`, which h
 revision. `OPA_BUNDLE_PATH` names its directory; in Lambda it is `/opt/opa/bundle`.
 """
 
+import atexit
 import hashlib
 import logging
 import os
@@ -65,6 +66,7 @@ def _load(directory: Path) -> _Bundle:
         if hashlib.sha256(read).hexdigest() != manifest["files"][name]:
             raise wasm.PolicyError(f"{name} is not what the manifest says")
     policy = wasm.Policy(directory / "policy.wasm", content["data.json"], ENTRYPOINT)
+    atexit.register(_load.cache_clear)  # wasmtime can't free what is left when the interpreter takes it down.
     return _Bundle(policy, manifest["revision"])
 
 
