@@ -1,7 +1,6 @@
 """Pytest plugin: after `pytest -m security`, which numbered lines of the security checklist were proved.
 
-A test names the lines that it proves: `@pytest.mark.security(11)`. A line without a test fails the run, unless only
-part of the tests was asked for.
+A test names the lines that it proves: `@pytest.mark.security(11)`.
 """
 
 from collections import defaultdict
@@ -28,9 +27,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
                 _results[int(str(number))].append(report.outcome)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the checklist where it was asked for."""
     if config.option.markexpr != "security":
         return
