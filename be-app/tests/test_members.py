@@ -159,6 +159,19 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
         assert again.first_factor() == "failed"
         assert again.cookie(PENDING) is None
     ok(change(admin, member, "enable"))
+    # A session that was being created while they were disabled is no way in either.
+    _, session, _ = (editor.cookie(REFRESH) or "").split(".")
+    key = {"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}}
+    later = {":at": {"N": str(int((time.time() + 60) * 1000))}}
+    update = {"Key": key, "UpdateExpression": "SET createdAt = :at", "ExpressionAttributeValues": later}
+    table = staff_stack.settings.sessions_table
+    before = staff_stack.dynamodb.update_item(TableName=table, ReturnValues="ALL_OLD", **update)["Attributes"]
+    assert editor.refresh().status_code == 204
+    ok(change(admin, member, "disable"))
+    assert editor.me().status_code == 401
+    problem(editor.refresh(), 401, "session_over")
+    staff_stack.dynamodb.put_item(TableName=table, Item=before)
+    ok(change(admin, member, "enable"))
     # The old session doesn't come back to life; a new one begins.
     problem(editor.refresh(), 401, "session_over")
     assert editor.me().status_code == 401

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -273,19 +274,21 @@ def test_of_50_refreshes_at_once_one_rotates_and_nobody_is_logged_out(
     editor = somebody("editors")
     editor.log_in()
     member, session, _ = family(editor)
+    if len(staff_stack.processes) == 1:
+        staff_stack.start()
     cookies = "; ".join(f"{name}={editor.cookie(name)}" for name in (REFRESH, SESSION))
+    several = Barrier(50)
 
-    def refresh(_: int) -> tuple[int, str]:
-        answer = httpx.post(
-            f"{staff_stack.api_url}/v1/auth/refresh",
-            headers=CSRF | {"Cookie": cookies},
-            timeout=60,
-            trust_env=False,
-        )
-        return answer.status_code, cookies_set(answer).get(REFRESH, {}).get("value", "")
+    with httpx.Client(headers=CSRF | {"Cookie": cookies}, timeout=60, trust_env=False) as client:
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(refresh, range(50)))
+        def refresh(n: int) -> tuple[int, str]:
+            several.wait()  # Really at once, and in two processes.
+            process = staff_stack.processes[n % 2]
+            answer = client.post(f"{process.url}/v1/auth/refresh")
+            return answer.status_code, cookies_set(answer).get(REFRESH, {}).get("value", "")
+
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(refresh, range(50)))
     assert {status for status, _ in answers} == {204}
     assert len({token for _, token in answers}) == 1
     rotated = staff_stack.dynamodb.query(
@@ -392,7 +395,11 @@ def test_members_see_and_end_their_own_sessions(somebody: MakePerson) -> None:
         assert other.me().status_code == 401
         problem(other.refresh(), 401, "session_over")
         problem(editor.delete(f"/v1/auth/sessions/{theirs}"), 404, "not_found")
+    kept = [(name, editor.cookie(name) or "") for name in (ACCESS, SESSION, REFRESH)]
     assert editor.delete("/v1/auth/sessions").status_code == 204
+    assert editor.cookie(ACCESS) is None
+    for name, value in kept:  # As if the browser had ignored that its cookies are removed.
+        editor.plant(name, value, "/v1/auth" if name == REFRESH else "/")
     assert editor.me().status_code == 401
     problem(editor.refresh(), 401, "session_over")
     assert stranger.me().status_code == 200
