@@ -228,6 +228,15 @@ class Stack:
         )
         return dynamodb.decode(found["Item"]) if "Item" in found else None
 
+    def rewrite(self, owner: str, item: str, **values: int) -> None:
+        """Change numbers in an item of the table of sessions, as time would."""
+        self.dynamodb.update_item(
+            TableName=self.settings.sessions_table,
+            Key=dynamodb.encode({"owner": owner, "item": item}),
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
+            ExpressionAttributeValues=dynamodb.encode({f":{name}": value for name, value in values.items()}),
+        )
+
     def logs(self) -> str:
         """Return what all processes logged."""
         return "".join(process.log.read_text() for process in self.processes)

@@ -161,16 +161,14 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
     ok(change(admin, member, "enable"))
     # A session that was being created while they were disabled is no way in either.
     _, session, _ = (editor.cookie(REFRESH) or "").split(".")
-    key = {"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}}
-    later = {":at": {"N": str(int((time.time() + 60) * 1000))}}
-    update = {"Key": key, "UpdateExpression": "SET createdAt = :at", "ExpressionAttributeValues": later}
-    table = staff_stack.settings.sessions_table
-    before = staff_stack.dynamodb.update_item(TableName=table, ReturnValues="ALL_OLD", **update)["Attributes"]
+    key = (f"member#{member}", f"session#{session}")
+    before = (staff_stack.held(*key) or {})["createdAt"]
+    staff_stack.rewrite(*key, createdAt=int((time.time() + 60) * 1000))
     assert editor.refresh().status_code == 204
     ok(change(admin, member, "disable"))
     assert editor.me().status_code == 401
     problem(editor.refresh(), 401, "session_over")
-    staff_stack.dynamodb.put_item(TableName=table, Item=before)
+    staff_stack.rewrite(*key, createdAt=before)
     ok(change(admin, member, "enable"))
     # The old session doesn't come back to life; a new one begins.
     problem(editor.refresh(), 401, "session_over")
@@ -214,12 +212,7 @@ def test_changing_members_needs_a_recent_second_factor(
     admin: Person, editor: Person, staff_stack: Stack
 ) -> None:
     member, session, _ = (admin.cookie(REFRESH) or "").split(".")
-    staff_stack.dynamodb.update_item(
-        TableName=staff_stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}},
-        UpdateExpression="SET secondFactorAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 301)}},
-    )
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", secondFactorAt=int(time.time()) - 301)
     assert admin.refresh().status_code == 204
     target = member_of(editor)
     ok(admin.client.get("/v1/members"))

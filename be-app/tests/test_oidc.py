@@ -291,12 +291,7 @@ def test_a_login_is_over_after_ten_minutes(person: Person, stack: Stack) -> None
     assert held is not None
     assert held["expiresAt"] - time.time() == pytest.approx(600, abs=10)
     assert url.params["state"] not in str(held)
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"login#{key}"}, "item": {"S": "login"}},
-        UpdateExpression="SET expiresAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 1)}},
-    )
+    stack.rewrite(f"login#{key}", "login", expiresAt=int(time.time()) - 1)
     problem(person.come_back(httpx.get(url, trust_env=False)), 400, "login_not_under_way")
 
 

@@ -87,28 +87,18 @@ def test_access_lasts_15_minutes_and_refresh_30_days_at_most(
     idle_days = staff_stack.settings.session_idle_days
     assert int(cookies[REFRESH]["max-age"]) == pytest.approx(idle_days * 86400, abs=5)
     member, session, _ = family(editor)
-    key = {"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}}
     held = staff_stack.held(f"member#{member}", f"session#{session}")
     assert held is not None
     assert held["endsAt"] - time.time() == pytest.approx(30 * 86400, abs=30)
     assert held["expiresAt"] - time.time() == pytest.approx(idle_days * 86400, abs=30)
-
-    def rewrite(**values: int) -> None:
-        staff_stack.dynamodb.update_item(
-            TableName=staff_stack.settings.sessions_table,
-            Key=key,
-            UpdateExpression="SET " + ", ".join(f"{n} = :{n}" for n in values),
-            ExpressionAttributeValues={f":{n}": {"N": str(v)} for n, v in values.items()},
-        )
-
     # Near its absolute end a refresh doesn't move that end.
     end = int(time.time()) + 120
-    rewrite(endsAt=end, expiresAt=end)
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", endsAt=end, expiresAt=end)
     renewed = editor.refresh()
     assert renewed.status_code == 204
     assert int(cookies_set(renewed)[REFRESH]["max-age"]) <= 120
     # An idle session is over although DynamoDB hasn't removed it yet.
-    rewrite(expiresAt=int(time.time()) - 1)
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", expiresAt=int(time.time()) - 1)
     problem(editor.refresh(), 401, "session_over")
     eventually_401(editor)
 
@@ -194,12 +184,8 @@ def test_each_login_and_each_refresh_makes_new_tokens(somebody: MakePerson) -> N
 def later_than_grace(stack: Stack, person: Person) -> None:
     """Make the last rotation of a browser's session older than the grace period."""
     member, session, _ = family(person)
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}},
-        UpdateExpression="SET rotatedAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int((time.time() - 60) * 1000))}},
-    )
+    before = int((time.time() - 60) * 1000)
+    stack.rewrite(f"member#{member}", f"session#{session}", rotatedAt=before)
 
 
 @pytest.mark.security(11)
