@@ -65,7 +65,10 @@ def _load(directory: Path) -> _Bundle:
     for name, read in content.items():
         if hashlib.sha256(read).hexdigest() != manifest["files"][name]:
             raise wasm.PolicyError(f"{name} is not what the manifest says")
-    policy = wasm.Policy(directory / "policy.wasm", content["data.json"], ENTRYPOINT)
+    # What was read is what was verified, and what is used.
+    policy = wasm.Policy(
+        content["policy.wasm"], content["data.json"], ENTRYPOINT, directory / wasm.PRECOMPILED
+    )
     atexit.register(_load.cache_clear)  # wasmtime can't free what is left when the interpreter takes it down.
     return _Bundle(policy, manifest["revision"])
 
@@ -112,10 +115,10 @@ def _understood(value: Any) -> Decision:
     if value is wasm.UNDEFINED:
         return _denied("undefined")
     allow, reasons, obligations = value["allow"], value["reasons"], value["obligations"]
-    if allow is not True and allow is not False:
-        raise ValueError("allow is neither true nor false")
-    if not isinstance(obligations, dict) or not all(isinstance(reason, str) for reason in reasons):
-        raise ValueError("reasons or obligations are malformed")
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
+        raise ValueError("reasons are malformed")
+    if allow is not (not reasons) or not isinstance(obligations, dict):
+        raise ValueError("allow or obligations are malformed")
     return Decision(allow, tuple(reasons), obligations)
 
 
@@ -127,17 +130,21 @@ def _log(
     version: str,
 ) -> None:
     """Log who wanted what, by ids alone: names and addresses are nobody's business here (ASVS 16.3.2)."""
-    known = resource or {}
     logger.info(
         "decision",
         extra={
             "decision_id": str(new_id()),
             "policy_revision": version,
-            "subject": subject.get("id", "anonymous"),
+            "subject": _of(subject, "id") or "anonymous",
             "action": action,
-            "resource_type": known.get("type"),
-            "resource_id": known.get("id"),
+            "resource_type": _of(resource, "type"),
+            "resource_id": _of(resource, "id"),
             "allow": decision.allow,
             "reasons": decision.reasons,
         },
     )
+
+
+def _of(part: Any, name: str) -> Any:
+    """Return one property of a part of the input, which may be anything at all when it was denied."""
+    return part.get(name) if isinstance(part, dict) else None
