@@ -30,7 +30,7 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test lint format lock bench reset clean
+.PHONY: help up test lint format policy lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -57,6 +57,10 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
+	@.venv/bin/python -m familycorp_ops policy test
+	@.venv/bin/python -m familycorp_ops policy build
 
 lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and package.json files
 	$(UV) lock --python "$(PYTHON)"

@@ -22,8 +22,11 @@ RUNS = 5
 MODULES = {
     "aiomysql": "aiomysql",
     "botocore": "botocore.session",
+    "cryptography": "cryptography.hazmat.primitives.asymmetric.ec",
     "fastapi": "fastapi",
+    "fido2": "fido2.server",
     "markdown-it-py": "markdown_it",
+    "pyjwt": "jwt",
     "redis": "redis.asyncio",
     "sqlalchemy": "sqlalchemy.ext.asyncio",
     "uuid-utils": "uuid_utils.compat",

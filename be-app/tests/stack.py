@@ -97,7 +97,7 @@ class Stack:
         **settings: str,
     ) -> None:
         self.directory = directory
-        self.ministack = ministack
+        self.ministack, self.valkey = ministack, valkey
         self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
         self.database_url = database_url or f"sqlite+aiosqlite:///{directory}/content.db"
         self.processes: list[Application] = []
@@ -227,6 +227,15 @@ class Stack:
             ConsistentRead=True,
         )
         return dynamodb.decode(found["Item"]) if "Item" in found else None
+
+    def rewrite(self, owner: str, item: str, **values: int) -> None:
+        """Change numbers in an item of the table of sessions, as time would."""
+        self.dynamodb.update_item(
+            TableName=self.settings.sessions_table,
+            Key=dynamodb.encode({"owner": owner, "item": item}),
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
+            ExpressionAttributeValues=dynamodb.encode({f":{name}": value for name, value in values.items()}),
+        )
 
     def logs(self) -> str:
         """Return what all processes logged."""

@@ -221,6 +221,60 @@ asyncio.run(ask())
     assert run(script).stdout.split() == ["500"]
 
 
+@pytest.mark.security(30)
+def test_a_handler_that_forgets_to_ask_about_its_object_answers_nobody() -> None:
+    script = """
+import asyncio, httpx
+from typing import Annotated
+from fastapi import FastAPI, Request
+from app.auth.subject import Subject, current_subject
+from app.core import errors
+from app.authz.guard import Grant, authorise, grant, guarded_router, require
+
+api = guarded_router("/v1", "x")
+mine = {"type": "post", "id": "p", "owner": "me", "draft": True}
+
+@api.get("/asked")
+async def asked(me: Annotated[Subject, require("post:read-any")]) -> str:
+    authorise(me, "post:read-any", mine)
+    return "secret"
+
+@api.get("/forgotten")
+async def forgotten(me: Annotated[Subject, require("post:read-any")]) -> str:
+    return "secret"
+
+@api.get("/another")
+async def another(me: Annotated[Subject, require("post:read-any")]) -> str:
+    authorise(me, "post:preview", mine)
+    return "secret"
+
+@api.get("/ignored")
+async def ignored(me: Annotated[Subject, require("post:list")]) -> str:
+    return "secret"  # The policy's obligation is not met.
+
+@api.get("/met")
+async def met(granted: Annotated[Grant, grant("post:list")]) -> str:
+    return "secret"
+
+async def me(request: Request) -> Subject:
+    return Subject("me", "editor")
+
+async def ask():
+    app = FastAPI()
+    errors.install(app)
+    app.include_router(api)
+    app.dependency_overrides[current_subject] = me
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for name in ("asked", "forgotten", "another", "ignored", "met"):
+            answer = await client.get(f"/v1/{name}")
+            print(answer.status_code, "secret" in answer.text)
+
+asyncio.run(ask())
+"""
+    assert run(script).stdout.splitlines() == ["200 True", "500 False", "500 False", "403 False", "200 True"]
+
+
 @pytest.mark.parametrize(
     "path", ["/v1/editor", "/v1/editor/", "/v1/editor/x", "/v1/editor/posts/", "/v1//editor/posts"]
 )

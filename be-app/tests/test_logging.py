@@ -54,7 +54,8 @@ def test_each_request_is_one_line_of_access(client: httpx.Client, stack: Stack) 
     ):
         request_id = unique("asked-")
         client.request(method, path, headers=headers | {"X-Request-ID": request_id})
-        (line,) = logged(stack, request_id)
+        *decisions, line = logged(stack, request_id)
+        assert [d["message"] for d in decisions] == ["decision"] * (headers is EDITOR)
         assert set(line) == ACCESS
         assert (line["method"], line["route"], line["status"]) == (method, route, status)
         assert 0 < line["duration_ms"] < 10_000

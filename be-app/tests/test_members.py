@@ -4,14 +4,17 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from contract import ok, problem
+from contract import at_once, ok, problem
+from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
+from familycorp_ops.servers.valkey import Valkey
 from stack import Stack
 from staff import ACCESS, PENDING, REFRESH, Person, at_browser
 
@@ -73,20 +76,48 @@ def test_a_member_gets_a_row_on_the_first_call_that_needs_one(
 
 
 def test_many_first_calls_at_once_make_one_row(somebody: MakePerson, staff_stack: Stack) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     editor = somebody("editors")
     editor.log_in()
     cookie = {"Cookie": f"{ACCESS}={editor.cookie(ACCESS)}"}
 
-    def read(_: int) -> int:
-        url = f"{staff_stack.api_url}/v1/editor/posts"
-        return httpx.get(url, headers=cookie, trust_env=False, timeout=30).status_code
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(read, range(16))) == {200}
+    url = f"{staff_stack.api_url}/v1/editor/posts"
+    with httpx.Client(headers=cookie, trust_env=False, timeout=30) as client:
+        assert {a.status_code for a in at_once(16, lambda _: client.get(url))} == {200}
     query = "SELECT count(*) FROM members WHERE id = :id"
     assert staff_stack.sql(query, id=member_of(editor).replace("-", "")) == [(1,)]
+
+
+@pytest.mark.parametrize("database", ["mariadb", "mysql"])
+def test_members_are_the_same_on_every_database(
+    request: pytest.FixtureRequest,
+    *,
+    ministack: MiniStack,
+    valkey: Valkey,
+    nanoidp: NanoIDP,
+    tmp_path: Path,
+    database: str,
+) -> None:
+    url = request.getfixturevalue(database).create_database("members")
+    with Stack(tmp_path, ministack, valkey, url, 7, provider=nanoidp) as stack:
+        stack.prepare().start()
+        with at_browser(stack, "editor") as editor, at_browser(stack, "admin") as admin:
+            for person in (editor, admin):
+                person.log_in()
+                cookie = {"Cookie": f"{ACCESS}={person.cookie(ACCESS)}"}
+                asked = at_once(8, lambda _, c=cookie: httpx.get(f"{stack.api_url}/v1/audit", headers=c))
+                assert {answer.status_code for answer in asked} == {200}
+            assert stack.sql("SELECT count(*) FROM members") == [(2,)]
+            member = member_of(editor)
+            ok(change(admin, member, "role", {"role": "viewer"}))
+            problem(editor.client.get("/v1/audit"), 403, "forbidden")
+            first = ok(admin.client.get("/v1/members", params={"limit": 1}))
+            second = ok(admin.client.get("/v1/members", params={"limit": 1, "cursor": first["nextCursor"]}))
+            names = {m["name"] for m in (*first["items"], *second["items"])}
+            assert names == {"이준호", "김은지"}
+            status, said = command(stack, "members", "grant-role", "EDITOR@familycorp.example", "editor")
+            assert status == 0, said
+            ok(change(admin, member, "disable"))
+            assert editor.me().status_code == 401
 
 
 def test_a_later_login_brings_a_row_up_to_date(
@@ -159,6 +190,17 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
         assert again.first_factor() == "failed"
         assert again.cookie(PENDING) is None
     ok(change(admin, member, "enable"))
+    # A session that was being created while they were disabled is no way in either.
+    _, session, _ = (editor.cookie(REFRESH) or "").split(".")
+    key = (f"member#{member}", f"session#{session}")
+    before = (staff_stack.held(*key) or {})["createdAt"]
+    staff_stack.rewrite(*key, createdAt=int((time.time() + 60) * 1000))
+    assert editor.refresh().status_code == 204
+    ok(change(admin, member, "disable"))
+    assert editor.me().status_code == 401
+    problem(editor.refresh(), 401, "session_over")
+    staff_stack.rewrite(*key, createdAt=before)
+    ok(change(admin, member, "enable"))
     # The old session doesn't come back to life; a new one begins.
     problem(editor.refresh(), 401, "session_over")
     assert editor.me().status_code == 401
@@ -201,12 +243,7 @@ def test_changing_members_needs_a_recent_second_factor(
     admin: Person, editor: Person, staff_stack: Stack
 ) -> None:
     member, session, _ = (admin.cookie(REFRESH) or "").split(".")
-    staff_stack.dynamodb.update_item(
-        TableName=staff_stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}},
-        UpdateExpression="SET secondFactorAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 301)}},
-    )
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", secondFactorAt=int(time.time()) - 301)
     assert admin.refresh().status_code == 204
     target = member_of(editor)
     ok(admin.client.get("/v1/members"))
@@ -333,7 +370,7 @@ def test_a_request_costs_one_round_trip_a_second_for_its_session(editor: Person,
 
 
 def test_logging_in_needs_no_database_and_never_imports_its_client(
-    nanoidp: NanoIDP, ministack: Any, valkey: Any, tmp_path: Any
+    nanoidp: NanoIDP, ministack: MiniStack, valkey: Valkey, tmp_path: Path
 ) -> None:
     with Stack(tmp_path, ministack, valkey, valkey_database=11, provider=nanoidp) as stack:
         stack.prepare()

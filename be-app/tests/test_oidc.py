@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -290,12 +291,7 @@ def test_a_login_is_over_after_ten_minutes(person: Person, stack: Stack) -> None
     assert held is not None
     assert held["expiresAt"] - time.time() == pytest.approx(600, abs=10)
     assert url.params["state"] not in str(held)
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"login#{key}"}, "item": {"S": "login"}},
-        UpdateExpression="SET expiresAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 1)}},
-    )
+    stack.rewrite(f"login#{key}", "login", expiresAt=int(time.time()) - 1)
     problem(person.come_back(httpx.get(url, trust_env=False)), 400, "login_not_under_way")
 
 
@@ -372,6 +368,26 @@ def test_only_known_groups_give_a_role(
     provider.claims = {"acr": "urn:two", "sub": f"grouped {groups}"[:200], "groups": groups}
     assert person.first_factor() == "done"
     assert person.me().json()["role"] == role
+
+
+def test_cognitos_names_of_claims_are_a_setting(
+    ministack: MiniStack, valkey: Valkey, provider: HostileProvider, tmp_path: Path
+) -> None:
+    settings = {
+        "OIDC_GROUPS_CLAIM": "cognito:groups",
+        "OIDC_AMR_CLAIM": "custom:amr",
+        "OIDC_TRUSTED_AMR": "mfa",
+    }
+    provider.claims = {"cognito:groups": ["admins"], "custom:amr": ["mfa"], "token_use": "id"}
+    provider.without = {"groups"}
+    provider.discovery = {"userinfo_endpoint": None, "end_session_endpoint": f"{provider.url}/logout"}
+    with Stack(tmp_path, ministack, valkey, valkey_database=8, provider=provider, **settings) as stack:
+        stack.prepare().start()
+        with at_browser(stack, "somebody") as person:
+            assert person.first_factor() == "done"
+            assert person.me().json()["role"] == "admin"
+            ended = httpx.URL(person.post("/v1/auth/logout").json()["endSessionUrl"])
+            assert ended.params["client_id"] == "familycorp"
 
 
 @pytest.mark.security(25)

@@ -28,23 +28,13 @@ def member_of(person: Person) -> str:
 def make_stale(stack: Stack, person: Person) -> None:
     """Let more than five minutes pass since the second factor was proven, as far as the session knows."""
     member, session, _ = (person.cookie(REFRESH) or "").split(".")
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}},
-        UpdateExpression="SET secondFactorAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 301)}},
-    )
+    stack.rewrite(f"member#{member}", f"session#{session}", secondFactorAt=int(time.time()) - 301)
     assert person.refresh().status_code == 204  # A new access token is looked up at once.
 
 
 def unlock(stack: Stack, person: Person) -> None:
     """Let the time pass for which too many wrong proofs lock a member."""
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member_of(person)}"}, "item": {"S": "attempts"}},
-        UpdateExpression="SET expiresAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int(time.time()) - 1)}},
-    )
+    stack.rewrite(f"member#{member_of(person)}", "attempts", expiresAt=int(time.time()) - 1)
 
 
 @pytest.mark.security(26)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -86,28 +87,18 @@ def test_access_lasts_15_minutes_and_refresh_30_days_at_most(
     idle_days = staff_stack.settings.session_idle_days
     assert int(cookies[REFRESH]["max-age"]) == pytest.approx(idle_days * 86400, abs=5)
     member, session, _ = family(editor)
-    key = {"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}}
     held = staff_stack.held(f"member#{member}", f"session#{session}")
     assert held is not None
     assert held["endsAt"] - time.time() == pytest.approx(30 * 86400, abs=30)
     assert held["expiresAt"] - time.time() == pytest.approx(idle_days * 86400, abs=30)
-
-    def rewrite(**values: int) -> None:
-        staff_stack.dynamodb.update_item(
-            TableName=staff_stack.settings.sessions_table,
-            Key=key,
-            UpdateExpression="SET " + ", ".join(f"{n} = :{n}" for n in values),
-            ExpressionAttributeValues={f":{n}": {"N": str(v)} for n, v in values.items()},
-        )
-
     # Near its absolute end a refresh doesn't move that end.
     end = int(time.time()) + 120
-    rewrite(endsAt=end, expiresAt=end)
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", endsAt=end, expiresAt=end)
     renewed = editor.refresh()
     assert renewed.status_code == 204
     assert int(cookies_set(renewed)[REFRESH]["max-age"]) <= 120
     # An idle session is over although DynamoDB hasn't removed it yet.
-    rewrite(expiresAt=int(time.time()) - 1)
+    staff_stack.rewrite(f"member#{member}", f"session#{session}", expiresAt=int(time.time()) - 1)
     problem(editor.refresh(), 401, "session_over")
     eventually_401(editor)
 
@@ -193,12 +184,8 @@ def test_each_login_and_each_refresh_makes_new_tokens(somebody: MakePerson) -> N
 def later_than_grace(stack: Stack, person: Person) -> None:
     """Make the last rotation of a browser's session older than the grace period."""
     member, session, _ = family(person)
-    stack.dynamodb.update_item(
-        TableName=stack.settings.sessions_table,
-        Key={"owner": {"S": f"member#{member}"}, "item": {"S": f"session#{session}"}},
-        UpdateExpression="SET rotatedAt = :at",
-        ExpressionAttributeValues={":at": {"N": str(int((time.time() - 60) * 1000))}},
-    )
+    before = int((time.time() - 60) * 1000)
+    stack.rewrite(f"member#{member}", f"session#{session}", rotatedAt=before)
 
 
 @pytest.mark.security(11)
@@ -273,19 +260,21 @@ def test_of_50_refreshes_at_once_one_rotates_and_nobody_is_logged_out(
     editor = somebody("editors")
     editor.log_in()
     member, session, _ = family(editor)
+    if len(staff_stack.processes) == 1:
+        staff_stack.start()
     cookies = "; ".join(f"{name}={editor.cookie(name)}" for name in (REFRESH, SESSION))
+    several = Barrier(50)
 
-    def refresh(_: int) -> tuple[int, str]:
-        answer = httpx.post(
-            f"{staff_stack.api_url}/v1/auth/refresh",
-            headers=CSRF | {"Cookie": cookies},
-            timeout=60,
-            trust_env=False,
-        )
-        return answer.status_code, cookies_set(answer).get(REFRESH, {}).get("value", "")
+    with httpx.Client(headers=CSRF | {"Cookie": cookies}, timeout=60, trust_env=False) as client:
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(refresh, range(50)))
+        def refresh(n: int) -> tuple[int, str]:
+            several.wait()  # Really at once, and in two processes.
+            process = staff_stack.processes[n % 2]
+            answer = client.post(f"{process.url}/v1/auth/refresh")
+            return answer.status_code, cookies_set(answer).get(REFRESH, {}).get("value", "")
+
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(refresh, range(50)))
     assert {status for status, _ in answers} == {204}
     assert len({token for _, token in answers}) == 1
     rotated = staff_stack.dynamodb.query(
@@ -334,6 +323,23 @@ def test_logging_out_ends_the_access_token_too(somebody: MakePerson) -> None:
     assert editor.post("/v1/auth/logout").status_code == 200  # Twice is no error, and says nothing.
 
 
+@pytest.mark.security(10)
+def test_a_new_login_replaces_the_session_that_the_browser_had(somebody: MakePerson) -> None:
+    editor = somebody("editors")
+    editor.log_in()
+    before = {name: editor.cookie(name) or "" for name in (ACCESS, SESSION, REFRESH)}
+    assert editor.first_factor() == "second-factor"
+    proof = {"method": "recovery", "code": editor.recovery_codes[0]}
+    assert editor.post("/v1/auth/second-factor", proof).status_code == 200
+    assert len(editor.client.get("/v1/auth/sessions").json()["items"]) == 1
+    with editor.elsewhere() as thief:
+        for name, value in before.items():
+            thief.plant(name, value, "/v1/auth" if name == REFRESH else "/")
+        eventually_401(thief)
+        problem(thief.refresh(), 401, "session_over")
+    assert editor.me().status_code == 200
+
+
 @pytest.mark.security(16)
 def test_another_process_refuses_an_ended_session_within_a_second(
     somebody: MakePerson, staff_stack: Stack
@@ -375,7 +381,11 @@ def test_members_see_and_end_their_own_sessions(somebody: MakePerson) -> None:
         assert other.me().status_code == 401
         problem(other.refresh(), 401, "session_over")
         problem(editor.delete(f"/v1/auth/sessions/{theirs}"), 404, "not_found")
+    kept = [(name, editor.cookie(name) or "") for name in (ACCESS, SESSION, REFRESH)]
     assert editor.delete("/v1/auth/sessions").status_code == 204
+    assert editor.cookie(ACCESS) is None
+    for name, value in kept:  # As if the browser had ignored that its cookies are removed.
+        editor.plant(name, value, "/v1/auth" if name == REFRESH else "/")
     assert editor.me().status_code == 401
     problem(editor.refresh(), 401, "session_over")
     assert stranger.me().status_code == 200

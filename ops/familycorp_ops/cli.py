@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import code as codes
-from familycorp_ops import content, db, members
+from familycorp_ops import content, db, members, policy
 from familycorp_ops import up as local
 
 main = typer.Typer(
@@ -24,6 +24,7 @@ main = typer.Typer(
 main.add_typer(content.app, name="content")
 main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
+main.add_typer(policy.app, name="policy")
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 

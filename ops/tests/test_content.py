@@ -48,7 +48,7 @@ from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey
 
-EDITOR = Subject("editor-1")
+EDITOR = Subject("editor-1", role="admin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = ("draft", "scheduled", "published", "archived")
 REGIONS = (f"content-{os.getpid()}-{n}" for n in itertools.count())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from familycorp_ops import pytest_checklist
 from familycorp_ops.servers.process import Process, free_port, http_ok
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,12 @@ def test_every_dependency_has_its_reason() -> None:
         ]
         for name in (re.split(r"[\[>=]", r)[0] for r in requirements):
             assert name.startswith("familycorp") or name in reasons
+
+
+def test_every_line_of_the_security_checklist_is_proved_by_a_test() -> None:
+    tests = [*ROOT.glob("be-app/tests/test_*.py"), *ROOT.glob("ops/tests/test_*.py")]
+    named = {int(n) for path in tests for n in re.findall(r"mark\.security\((\d+)\)", path.read_text())}
+    assert set(pytest_checklist.PROVED) <= named
 
 
 def test_every_decision_is_listed() -> None:

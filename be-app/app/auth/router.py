@@ -168,7 +168,7 @@ async def _enrolling(request: Request) -> _Holder:
     """Return the holder if they may add a factor: the first in a login that waits for one, or after a step-up."""
     holder = await _holder(request)
     if holder.subject is not None:
-        authorise(holder.subject, "factor:add", {"type": "factor", "owner": holder.member})
+        authorise(holder.subject, "factor:add", None)  # One's own: there is no other object.
     elif (await factors.load(holder.member)).enrolled:
         raise FactorExists
     return holder
@@ -176,16 +176,18 @@ async def _enrolling(request: Request) -> _Holder:
 
 async def _proven(holder: _Holder, request: Request, response: Response) -> None:
     """Complete a login, or note in its session that the second factor was proven just now; set the cookies."""
+    token = cookies.read(request, cookies.REFRESH)
     if holder.pending is not None:
         made = await login.complete(holder.pending, _device(request))
+        # Whatever session this browser had before is replaced by the new one.
+        await sessions.end_by_tokens(token, cookies.read(request, cookies.ACCESS))
     else:
-        token = cookies.read(request, cookies.REFRESH)
         if token is None:
             raise RefreshRefused
         made = await sessions.refresh(
             token, cookies.read(request, cookies.SESSION), second_factor_at=int(datetime.now(UTC).timestamp())
         )
-        access.forget()
+    access.forget()
     cookies.put_session(response, made)
 
 

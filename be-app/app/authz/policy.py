@@ -1,0 +1,150 @@
+"""The policy's decisions: what the bundle says, and a denial wherever it says nothing.
+
+A bundle is three files: `policy.wasm`, `data.json` and `manifest.json`, which holds their digests and the policy's
+revision. `OPA_BUNDLE_PATH` names its directory; in Lambda it is `/opt/opa/bundle`.
+"""
+
+import atexit
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from app.core.clock import new_id
+from app.core.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from app.authz import wasm
+else:
+    wasm = lazy_import("app.authz.wasm")
+
+ENTRYPOINT = "authz/decision"
+BUNDLE_PATH = "OPA_BUNDLE_PATH"
+IN_LAMBDA = Path("/opt/opa/bundle")
+BUILT = Path(__file__).parents[2] / "opa" / "build" / "opa" / "bundle"
+
+logger = logging.getLogger("app.authz")
+_loading = threading.Lock()
+
+
+class Decision(NamedTuple):
+    """What the policy says: allowed or not, why not, and what is demanded in return."""
+
+    allow: bool
+    reasons: tuple[str, ...]
+    obligations: Mapping[str, Any]
+
+
+class _Bundle(NamedTuple):
+    policy: "wasm.Policy"
+    revision: str
+
+
+def _denied(reason: str) -> Decision:
+    return Decision(allow=False, reasons=(reason,), obligations={})
+
+
+def bundle_path() -> Path:
+    """Return where the bundle is."""
+    named = os.environ.get(BUNDLE_PATH)
+    if named:
+        return Path(named)
+    return IN_LAMBDA if IN_LAMBDA.is_dir() else BUILT
+
+
+@cache
+def _load(directory: Path) -> _Bundle:
+    manifest = orjson.loads((directory / "manifest.json").read_bytes())
+    content = {name: (directory / name).read_bytes() for name in ("policy.wasm", "data.json")}
+    for name, read in content.items():
+        if hashlib.sha256(read).hexdigest() != manifest["files"][name]:
+            raise wasm.PolicyError(f"{name} is not what the manifest says")
+    # What was read is what was verified, and what is used.
+    policy = wasm.Policy(
+        content["policy.wasm"], content["data.json"], ENTRYPOINT, directory / wasm.PRECOMPILED
+    )
+    atexit.register(_load.cache_clear)  # wasmtime can't free what is left when the interpreter takes it down.
+    return _Bundle(policy, manifest["revision"])
+
+
+def _bundle() -> _Bundle:
+    with _loading:  # Two first decisions at once would load it twice.
+        return _load(bundle_path())
+
+
+def revision() -> str:
+    """Return the revision of the policy that decides; empty when none can be loaded."""
+    try:
+        return _bundle().revision
+    except Exception:
+        logger.exception("policy_unusable")
+        return ""
+
+
+def decide(
+    subject: Mapping[str, Any], action: str, resource: Mapping[str, Any] | None, *, now: int
+) -> Decision:
+    """Ask the policy; log the decision and return it. It never raises: whatever goes wrong is a denial.
+
+    Args:
+        subject: `{"authenticated": False}`, or with `id`, `role` and `mfaAt` (epoch seconds).
+        action: what is to be done, as `post:publish`.
+        resource: what it is to be done to, with its `type`; None where it isn't known yet.
+        now: epoch seconds.
+    """
+    version = ""
+    try:
+        policy, version = _bundle()
+        asked = {"subject": subject, "action": action, "resource": resource, "context": {"now": now}}
+        decision = _understood(policy.evaluate(orjson.dumps(asked)))
+    except Exception:  # Not to know is to deny, whatever the reason (ASVS 16.5.3).
+        logger.exception("policy_failed")
+        decision = _denied("policy_error")
+    _log(subject, action, resource, decision, version)
+    return decision
+
+
+def _understood(value: Any) -> Decision:
+    """Return a decision that is one in every part; anything else is a denial."""
+    if value is wasm.UNDEFINED:
+        return _denied("undefined")
+    allow, reasons, obligations = value["allow"], value["reasons"], value["obligations"]
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
+        raise ValueError("reasons are malformed")
+    if allow is not (not reasons) or not isinstance(obligations, dict):
+        raise ValueError("allow or obligations are malformed")
+    return Decision(allow, tuple(reasons), obligations)
+
+
+def _log(
+    subject: Mapping[str, Any],
+    action: str,
+    resource: Mapping[str, Any] | None,
+    decision: Decision,
+    version: str,
+) -> None:
+    """Log who wanted what, by ids alone: names and addresses are nobody's business here (ASVS 16.3.2)."""
+    logger.info(
+        "decision",
+        extra={
+            "decision_id": str(new_id()),
+            "policy_revision": version,
+            "subject": _of(subject, "id") or "anonymous",
+            "action": action,
+            "resource_type": _of(resource, "type"),
+            "resource_id": _of(resource, "id"),
+            "allow": decision.allow,
+            "reasons": decision.reasons,
+        },
+    )
+
+
+def _of(part: Any, name: str) -> Any:
+    """Return one property of a part of the input, which may be anything at all when it was denied."""
+    return part.get(name) if isinstance(part, dict) else None

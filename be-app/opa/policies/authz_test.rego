@@ -1,0 +1,452 @@
+package authz_test
+
+import data.authz
+
+# -- who asks -------------------------------------------------------------------
+
+now := 1795424400
+
+somebody(role) := {"authenticated": true, "id": "me", "role": role, "mfaAt": now - 60}
+
+subjects := {
+	"anonymous": {"authenticated": false},
+	"member": somebody(null),
+	"viewer": somebody("viewer"),
+	"editor": somebody("editor"),
+	"admin": somebody("admin"),
+	"system": {"authenticated": true, "id": "system", "role": "system", "mfaAt": 0},
+}
+
+asked(subject, action, resource) := {
+	"subject": subject,
+	"action": action,
+	"resource": resource,
+	"context": {"now": now},
+}
+
+decided(role, action, resource) := d if {
+	d := authz.decision with input as asked(subjects[role], action, resource)
+}
+
+allowed(role, action, resource) if decided(role, action, resource).allow
+
+reasons(role, action, resource) := decided(role, action, resource).reasons
+
+malformed(document) if {
+	d := authz.decision with input as document
+	d == {"allow": false, "reasons": ["malformed_input"], "obligations": {}}
+}
+
+# -- role × action -------------------------------------------------------------
+
+# Said once more, independently of data.json: the lowest role that may do it. Who stands above may do it too.
+lowest := {
+	"system:health": "anonymous",
+	"system:ready": "anonymous",
+	"category:view": "anonymous",
+	"post:view": "anonymous",
+	"post:search": "anonymous",
+	"post:count-view": "anonymous",
+	"feed:view": "anonymous",
+	"inquiry:send": "anonymous",
+	"auth:login": "anonymous",
+	"auth:callback": "anonymous",
+	"auth:second-factor": "anonymous",
+	"auth:enrol-first-factor": "anonymous",
+	"auth:refresh": "anonymous",
+	"auth:logout": "anonymous",
+	"auth:backchannel-logout": "anonymous",
+	"self:read": "member",
+	"session:list-own": "member",
+	"session:end-own": "member",
+	"factor:list": "member",
+	"factor:add": "member",
+	"factor:remove": "member",
+	"factor:renew-recovery": "member",
+	"post:list": "viewer",
+	"post:read-any": "viewer",
+	"post:preview": "viewer",
+	"category:read": "viewer",
+	"post:create": "editor",
+	"post:update": "editor",
+	"post:publish": "editor",
+	"post:schedule": "editor",
+	"post:unpublish": "editor",
+	"post:archive": "editor",
+	"category:create": "editor",
+	"category:update": "editor",
+	"category:delete": "editor",
+	"category:reorder": "editor",
+	"upload:create": "editor",
+	"upload:read": "editor",
+	"upload:complete": "editor",
+	"upload:delete": "editor",
+	"member:list": "editor",
+	"audit:list": "editor",
+	"inquiry:list": "admin",
+	"inquiry:read": "admin",
+	"inquiry:update": "admin",
+	"member:read": "admin",
+	"member:set-role": "admin",
+	"member:disable": "admin",
+	"member:enable": "admin",
+	"session:list-any": "admin",
+	"session:end-any": "admin",
+}
+
+# The application itself keeps to content.
+of_the_system := {
+	"post:list",
+	"post:read-any",
+	"post:preview",
+	"post:create",
+	"post:update",
+	"post:publish",
+	"post:schedule",
+	"post:unpublish",
+	"post:archive",
+	"category:read",
+	"category:create",
+	"category:update",
+	"category:delete",
+	"category:reorder",
+}
+
+rank := {"anonymous": 0, "member": 1, "viewer": 2, "editor": 3, "admin": 4}
+
+meant contains [role, action] if {
+	some role, number in rank
+	some action, least in lowest
+	number >= rank[least]
+}
+
+meant contains ["system", action] if some action in of_the_system
+
+# An object that no rule objects to: the asker's own where somebody must own it, somebody else where it is a member.
+harmless := {
+	"post": {"type": "post", "id": "p", "owner": "me", "draft": true},
+	"upload": {"type": "upload", "id": "u", "owner": "me"},
+	"session": {"type": "session", "id": "s", "owner": "me"},
+	"member": {"type": "member", "id": "other", "newRole": "viewer"},
+}
+
+object_of(action) := harmless[data.objects[action]]
+
+object_of(action) := null if not data.objects[action]
+
+test_every_role_may_do_what_is_meant_and_nothing_else if {
+	every role, _ in subjects {
+		every action, _ in lowest {
+			permitted := {true | allowed(role, action, object_of(action))}
+			permitted == {true | [role, action] in meant}
+		}
+	}
+}
+
+test_the_data_knows_these_actions_and_no_others if {
+	known := {action | some role; some action, _ in data.roles[role]}
+	known == object.keys(lowest)
+}
+
+test_a_refusal_says_whether_logging_in_would_help if {
+	every role, _ in subjects {
+		every action, _ in lowest {
+			refusal_is_right(role, action)
+		}
+	}
+}
+
+refusal_is_right(role, action) if [role, action] in meant
+
+refusal_is_right("anonymous", action) if "not_authenticated" in reasons("anonymous", action, object_of(action))
+
+refusal_is_right(role, action) if {
+	role != "anonymous"
+	"not_permitted" in reasons(role, action, object_of(action))
+}
+
+# Nor does it tell more: what else would have been wrong is for those who are permitted.
+test_a_refusal_by_role_gives_no_other_reason if {
+	reasons("viewer", "post:publish", post("other", true)) == ["not_permitted"]
+	reasons("viewer", "upload:delete", {"type": "upload", "owner": "other"}) == ["not_permitted"]
+	reasons("editor", "member:disable", {"type": "member", "id": "me"}) == ["not_permitted"]
+	reasons("anonymous", "factor:add", null) == ["not_authenticated"]
+	reasons("editor", "session:end-any", null) == ["not_permitted"]
+}
+
+test_an_unknown_action_is_denied_to_everybody if {
+	every role, _ in subjects {
+		every action in ["", "post:*", "post:publish ", "POST:VIEW", "roles", "anonymous", "toString"] {
+			reasons(role, action, null) == ["unknown_action"]
+		}
+	}
+}
+
+# -- objects ---------------------------------------------------------------------
+
+test_where_the_object_decides_it_is_asked_for if {
+	every action, type in data.objects {
+		reasons("admin", action, null) == ["resource_required"]
+		allowed("admin", action, harmless[type])
+	}
+}
+
+test_an_object_isnt_asked_of_who_may_not_anyway if {
+	reasons("viewer", "post:publish", null) == ["not_permitted"]
+	reasons("anonymous", "post:publish", null) == ["not_authenticated"]
+}
+
+test_an_object_of_another_kind_is_malformed if {
+	every action, type in data.objects {
+		every other, object in harmless {
+			taken(action, type, other, object)
+		}
+	}
+}
+
+taken(_, type, type, _)
+
+taken(action, type, other, object) if {
+	type != other
+	malformed(asked(subjects.admin, action, object))
+}
+
+test_an_object_where_none_belongs_is_malformed if {
+	every object in harmless {
+		malformed(asked(subjects.admin, "post:list", object))
+		malformed(asked(subjects.admin, "no:such", object))
+	}
+	every action in ["post:list", "post:create", "post:publish", "no:such"] {
+		malformed(asked(subjects.admin, action, {"type": "post", "published": true}))
+	}
+}
+
+# -- ownership -------------------------------------------------------------------
+
+post(owner, draft) := {"type": "post", "id": "p", "owner": owner, "draft": draft}
+
+of_drafts := ["post:update", "post:publish", "post:schedule", "post:unpublish", "post:archive"]
+
+test_a_draft_is_its_authors if {
+	every action in ["post:read-any", "post:preview"] {
+		allowed("viewer", action, post("me", true))
+		reasons("viewer", action, post("other", true)) == ["not_owner"]
+	}
+	every action in array.concat(of_drafts, ["post:read-any", "post:preview"]) {
+		allowed("editor", action, post("me", true))
+		reasons("editor", action, post("other", true)) == ["not_owner"]
+	}
+}
+
+test_what_no_rule_reads_changes_nothing if {
+	more := {"published": false, "type": "post", "x": {"y": [null]}}
+	allowed("editor", "post:update", object.union(post("me", true), more))
+	reasons("editor", "post:update", object.union(post("other", true), more)) == ["not_owner"]
+}
+
+test_what_was_public_is_everybodys_on_the_staff if {
+	every action in of_drafts {
+		allowed("editor", action, post("other", false))
+		reasons("viewer", action, post("other", false)) == ["not_permitted"]
+	}
+	allowed("viewer", "post:read-any", post("other", false))
+}
+
+test_admins_and_the_application_oversee_drafts if {
+	every role in ["admin", "system"] {
+		every action in of_drafts {
+			allowed(role, action, post("other", true))
+		}
+	}
+}
+
+test_an_upload_is_its_owners if {
+	every action in ["upload:read", "upload:complete", "upload:delete"] {
+		allowed("editor", action, {"type": "upload", "owner": "me"})
+		reasons("editor", action, {"type": "upload", "owner": "other"}) == ["not_owner"]
+		allowed("admin", action, {"type": "upload", "owner": "other"})
+	}
+}
+
+test_ones_own_session_is_really_ones_own if {
+	every role in ["member", "viewer", "editor", "admin"] {
+		allowed(role, "session:end-own", {"type": "session", "owner": "me"})
+		reasons(role, "session:end-own", {"type": "session", "owner": "other"}) == ["not_owner"]
+	}
+	allowed("admin", "session:end-any", {"type": "session", "owner": "other"})
+}
+
+test_ids_are_compared_whole if {
+	every owner in ["", "m", "ME", "me ", "mee"] {
+		reasons("editor", "post:update", post(owner, true)) == ["not_owner"]
+	}
+}
+
+# -- one's own account ---------------------------------------------------------------
+
+test_nobody_raises_or_locks_themselves if {
+	every action in ["member:set-role", "member:disable", "member:enable"] {
+		reasons("admin", action, {"type": "member", "id": "me", "newRole": "admin"}) == ["own_account"]
+		allowed("admin", action, {"type": "member", "id": "other", "newRole": "admin"})
+	}
+	allowed("admin", "member:read", {"type": "member", "id": "me"})
+}
+
+test_a_new_role_is_one_that_people_can_have if {
+	every role in ["admin", "editor", "viewer", null] {
+		allowed("admin", "member:set-role", {"type": "member", "id": "other", "newRole": role})
+	}
+	every role in ["system", "anonymous", "member", "", "Admin", true, 1, ["admin"], {"admin": true}] {
+		malformed(asked(subjects.admin, "member:set-role", {"type": "member", "id": "other", "newRole": role}))
+	}
+	malformed(asked(subjects.admin, "member:set-role", {"type": "member", "id": "other"}))
+}
+
+# -- what the public reads -----------------------------------------------------------------
+
+test_what_the_public_reads_is_published if {
+	every role in ["anonymous", "member", "viewer", "editor", "admin"] {
+		allowed(role, "post:view", {"type": "post", "published": true})
+		reasons(role, "post:view", {"type": "post", "published": false}) == ["not_published"]
+		allowed(role, "post:view", null)
+	}
+	every published in ["true", 1, null, [], {}] {
+		malformed(asked(subjects.anonymous, "post:view", {"type": "post", "published": published}))
+	}
+	malformed(asked(subjects.anonymous, "post:view", {"type": "post"}))
+	malformed(asked(subjects.anonymous, "post:view", {"type": "upload", "published": true}))
+}
+
+# -- step-up ------------------------------------------------------------------------------
+
+proven_at(at) := object.union(subjects.admin, {"mfaAt": at})
+
+at_age(action, age) := d.reasons if {
+	d := authz.decision with input as asked(proven_at(now - age), action, object_of(action))
+}
+
+of_step_up := [
+	"factor:add",
+	"factor:remove",
+	"factor:renew-recovery",
+	"member:set-role",
+	"member:disable",
+	"member:enable",
+	"session:end-any",
+]
+
+test_a_proof_counts_for_five_minutes if {
+	object.keys(data.stepUp) == {action | some action in of_step_up}
+	every action in of_step_up {
+		every age in [-5, 0, 299, 300] {
+			at_age(action, age) == []
+		}
+		every age in [-6, 301, now, 1e300] {
+			at_age(action, age) == ["step_up_required"]
+		}
+	}
+}
+
+test_nothing_else_needs_a_recent_proof if {
+	every action, _ in lowest {
+		step_up_is_meant(action)
+	}
+}
+
+step_up_is_meant(action) if action in of_step_up
+
+step_up_is_meant(action) if not "step_up_required" in at_age(action, 10000)
+
+test_step_up_and_object_are_asked_for_together if {
+	d := authz.decision with input as asked(proven_at(0), "member:disable", null)
+	d.reasons == ["resource_required", "step_up_required"]
+}
+
+# -- obligations -------------------------------------------------------------------------------
+
+test_what_is_demanded_in_return if {
+	every role in ["viewer", "editor"] {
+		decided(role, "post:list", null) == {"allow": true, "reasons": [], "obligations": {"ownDraftsOnly": true}}
+	}
+	decided("editor", "member:list", null).obligations == {"fields": ["id", "name"]}
+	decided("editor", "audit:list", null).obligations == {
+		"targets": ["post", "category"],
+		"omit": ["detail", "correlationId"],
+	}
+	every action in ["post:list", "member:list", "audit:list"] {
+		decided("admin", action, null) == {"allow": true, "reasons": [], "obligations": {}}
+	}
+}
+
+# -- malformed inputs --------------------------------------------------------------------------
+
+good := asked(subjects.admin, "post:update", post("me", true))
+
+test_the_example_itself_is_well_formed if {
+	d := authz.decision with input as good
+	d.allow
+}
+
+test_without_an_input_nothing_is_allowed if {
+	authz.decision == {"allow": false, "reasons": ["malformed_input"], "obligations": {}}
+}
+
+test_an_input_that_is_no_object_is_malformed if {
+	every document in [null, true, 0, "", "post:view", [], [good], {}, {"input": good}] {
+		malformed(document)
+	}
+}
+
+test_whatever_is_missing_makes_it_malformed if {
+	every path in [
+		"subject", "subject/authenticated", "subject/id", "subject/role", "subject/mfaAt", "action", "resource",
+		"resource/type", "resource/owner", "resource/draft", "context", "context/now",
+	] {
+		malformed(json.remove(good, [path]))
+	}
+}
+
+test_whatever_is_of_another_type_makes_it_malformed if {
+	every path in [
+		"subject", "subject/id", "subject/mfaAt", "action", "resource/type", "resource/owner", "resource/draft",
+		"context", "context/now",
+	] {
+		every value in [null, [], {}, ["x"], {"x": 1}] {
+			malformed(json.patch(good, [{"op": "replace", "path": path, "value": value}]))
+		}
+	}
+	every value in [true, 0, "", "post", []] {
+		malformed(json.patch(good, [{"op": "replace", "path": "resource", "value": value}]))
+	}
+	every value in [null, "true", 1, false] {
+		malformed(json.patch(good, [{"op": "replace", "path": "subject/authenticated", "value": value}]))
+	}
+	every path in ["subject/mfaAt", "context/now"] {
+		malformed(json.patch(good, [{"op": "replace", "path": path, "value": "1795424400"}]))
+	}
+	every action in [null, true, 1, [], ["post:view"], {}, {"post:view": true}] {
+		malformed(asked(subjects.admin, action, null))
+	}
+	malformed(json.patch(good, [{"op": "replace", "path": "subject/id", "value": ""}]))
+	malformed(json.patch(good, [{"op": "replace", "path": "subject/id", "value": 1}]))
+}
+
+test_a_role_that_nobody_has_is_malformed if {
+	every role in ["anonymous", "member", "owner", "", "ADMIN", "admin ", true, 1, ["admin"], {"admin": true}] {
+		malformed(json.patch(good, [{"op": "replace", "path": "subject/role", "value": role}]))
+	}
+}
+
+test_a_stranger_has_no_other_properties if {
+	every more in [{"id": "me"}, {"role": "admin"}, {"mfaAt": now}, {"x": 1}] {
+		malformed(asked(object.union({"authenticated": false}, more), "post:list", null))
+	}
+}
+
+test_objects_are_checked_for_what_their_rules_read if {
+	malformed(asked(subjects.editor, "upload:read", {"type": "upload"}))
+	malformed(asked(subjects.editor, "upload:read", {"type": "upload", "owner": 1}))
+	malformed(asked(subjects.member, "session:end-own", {"type": "session", "owner": null}))
+	malformed(asked(subjects.admin, "member:read", {"type": "member"}))
+	malformed(asked(subjects.admin, "member:disable", {"type": "member", "id": ["other"]}))
+}

@@ -1,0 +1,220 @@
+"""`familycorp policy`: builds, tests and explains the authorisation policy."""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Build, test and explain the authorisation policy.", no_args_is_help=True)
+
+ENTRYPOINT = "authz/decision"
+LEAST_COVERAGE = 95.0
+BUILTINS = (
+    "count",
+    "eq",
+    "equal",
+    "internal.member_2",
+    "is_boolean",
+    "is_number",
+    "is_string",
+    "lte",
+    "minus",
+    "neq",
+    "sort",
+)
+"""What the policy may use. All of it is native in OPA's WASM: with anything else the build fails."""
+
+
+class As(StrEnum):
+    """Whom a question is asked for."""
+
+    anonymous = "anonymous"
+    member = "member"
+    viewer = "viewer"
+    editor = "editor"
+    admin = "admin"
+    system = "system"
+
+
+def home() -> Path:
+    """Return the directory of policies, data and bundle, beside the package `app`."""
+    spec = find_spec("app")
+    assert spec is not None  # noqa: S101 - this package depends on it.
+    assert spec.origin is not None  # noqa: S101
+    return Path(spec.origin).parents[1] / "opa"
+
+
+def sources(directory: Path) -> list[Path]:
+    """Return the files that a bundle is made of, without tests."""
+    rego = [p for p in directory.glob("policies/**/*.rego") if not p.name.endswith("_test.rego")]
+    return sorted([*rego, directory / "data" / "data.json"])
+
+
+def source_digest(directory: Path) -> str:
+    """Return one digest of all sources: names and contents, in the order of names."""
+    digest = hashlib.sha256()
+    for path in sources(directory):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(directory).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+@app.command()
+def build(
+    output: Annotated[Path | None, typer.Option(help="Where the bundle goes.", metavar="DIR")] = None,
+) -> None:
+    """Compile the policy to WebAssembly: policy.wasm, data.json and manifest.json."""
+    directory = home()
+    bundle = output or directory / "build" / "opa" / "bundle"
+    with tempfile.TemporaryDirectory() as work:
+        capabilities, archive = Path(work, "capabilities.json"), Path(work, "bundle.tar.gz")
+        known = json.loads(_opa("capabilities", "--current"))
+        known["builtins"] = [b for b in known["builtins"] if b["name"] in BUILTINS]
+        capabilities.write_text(json.dumps(known))
+        options = ["--target=wasm", f"--entrypoint={ENTRYPOINT}", f"--capabilities={capabilities}"]
+        _opa("build", *options, "--ignore=*_test.rego", f"--output={archive}", "policies", "data")
+        bundle.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as packed:
+            for name in ("policy.wasm", "data.json"):
+                member = packed.extractfile(f"/{name}")
+                assert member is not None  # noqa: S101 - OPA's bundles hold both.
+                (bundle / name).write_bytes(member.read())
+    for stale in bundle.glob("policy.cwasm*"):
+        stale.unlink()
+    files = {n: hashlib.sha256((bundle / n).read_bytes()).hexdigest() for n in ("policy.wasm", "data.json")}
+    sources_are = source_digest(directory)
+    manifest = {
+        "revision": sources_are[:12],
+        "sources": sources_are,
+        "files": files,
+        "opa": re.search(r"Version: (\S+)", _opa("version"))[1],  # type: ignore[index]
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    sys.stdout.write(f"Revision {manifest['revision']} is in {bundle}\n")
+
+
+@app.command()
+def test() -> None:
+    """Check format, strictness, tests and coverage of the policy's sources."""
+    unformatted = _opa("fmt", "--list", "policies").split()
+    if unformatted:
+        sys.exit(f"{', '.join(unformatted)}: `opa fmt --write` formats it.")
+    _opa("check", "--strict", "policies", "data")
+    _opa("test", "policies", "data")
+    report = json.loads(_opa("test", "--coverage", "--format=json", "policies", "data"))
+    covered = _coverage(report)
+    sys.stdout.write(f"The policy's tests pass and cover {covered:.1f} % of its lines.\n")
+    if covered < LEAST_COVERAGE:
+        sys.exit(f"At least {LEAST_COVERAGE:g} % must be covered.")
+
+
+def _coverage(report: dict[str, Any]) -> float:
+    """Return the share of covered lines, in per cent, of what isn't itself a test."""
+    files = [f for name, f in report["files"].items() if not name.endswith("_test.rego")]
+    covered = sum(f.get("covered_lines", 0) for f in files)
+    missed = sum(f.get("not_covered_lines", 0) for f in files)
+    return float(100 * covered / (covered + missed))
+
+
+@app.command()
+def precompile(
+    bundle: Annotated[Path | None, typer.Argument(help="The bundle; else the built one.")] = None,
+) -> None:
+    """Compile a bundle's policy for this architecture, so that a process loads it in a moment."""
+    from app.authz import wasm  # noqa: PLC0415
+
+    made = wasm.precompile((bundle or home() / "build" / "opa" / "bundle") / "policy.wasm")
+    sys.stdout.write(f"{made} is for {wasm.target()}\n")
+
+
+@app.command()
+def explain(
+    *,
+    action: Annotated[str, typer.Option(help="What is to be done, as post:publish.")],
+    role: Annotated[As, typer.Option("--as", help="Who wants to.")] = As.anonymous,
+    identity: Annotated[str, typer.Option("--id", help="Their id.", metavar="ID")] = "me",
+    resource: Annotated[
+        str | None, typer.Option(help="What it is done to, as JSON; left out: not known yet.", metavar="JSON")
+    ] = None,
+    mfa_age: Annotated[int, typer.Option(help="Seconds since they proved their second factor.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Tell what the built policy decides, why, and by which rule."""
+    from app.authz import policy  # noqa: PLC0415
+
+    logging.getLogger("app.authz").setLevel(logging.CRITICAL)
+    try:
+        known = None if resource is None else json.loads(resource)
+    except ValueError as error:
+        sys.exit(f"--resource is not JSON: {error}.")
+    now = int(time.time())
+    subject: dict[str, Any] = {"authenticated": False}
+    if role is not As.anonymous:
+        named = None if role is As.member else role.value
+        subject = {"authenticated": True, "id": identity, "role": named, "mfaAt": now - mfa_age}
+    decision = policy.decide(subject, action, known, now=now)
+    rules = _rules(decision.reasons) if decision.reasons else _permission(role.value, action)
+    said = {**decision._asdict(), "rules": rules, "revision": policy.revision()}
+    if as_json:
+        sys.stdout.write(json.dumps(said) + "\n")
+    else:
+        sys.stdout.write(_told(decision.allow, decision.reasons, decision.obligations, rules))
+        sys.stdout.write(f"revision     {said['revision']}\n")
+    sys.exit(0 if decision.allow else 1)
+
+
+def _told(allow: bool, reasons: Sequence[str], obligations: Any, rules: Sequence[str]) -> str:
+    lines = [f"decision     {'allowed' if allow else 'denied'}"]
+    if reasons:
+        lines.append(f"reasons      {', '.join(reasons)}")
+    if obligations:
+        lines.append(f"obligations  {json.dumps(obligations)}")
+    return "\n".join([*lines, *(f"rule         {rule}" for rule in rules)]) + "\n"
+
+
+def _rules(reasons: Sequence[str]) -> list[str]:
+    """Return where the rules that give these reasons stand."""
+    return [
+        f"{path.relative_to(home().parent)}:{number}: {line.strip()}"
+        for path in sources(home())
+        if path.suffix == ".rego"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if any(line.startswith(f'reasons contains "{reason}"') for reason in reasons)
+    ]
+
+
+def _permission(role: str, action: str) -> list[str]:
+    """Return which role's permission allows an action, of those that a role has or inherits."""
+    path = home() / "data" / "data.json"
+    data = json.loads(path.read_text())
+    return [
+        f"{path.relative_to(home().parent)}: roles.{inherited} permits {action}"
+        for inherited in data["inherits"][role]
+        if action in data["roles"][inherited]
+    ]
+
+
+def _opa(*arguments: str) -> str:
+    """Run OPA on the sources and return what it prints; leave with its message, or the mend, when it fails."""
+    program = shutil.which("opa")
+    if program is None:
+        sys.exit(
+            "There is no `opa` on PATH: put OPA's release 1.4 or newer there (the built bundle needs none)."
+        )
+    ran = subprocess.run([program, *arguments], cwd=home(), capture_output=True, text=True, check=False)
+    if ran.returncode:
+        sys.exit(f"opa {arguments[0]} failed:\n{ran.stdout}{ran.stderr}".rstrip())
+    return ran.stdout
