@@ -70,6 +70,11 @@ class Settings(BaseModel):
         description="Address of another S3 server than the emulator's, as SeaweedFS; unset means the same.",
     )
 
+    uploads_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="S3 bucket of uploads, where it isn't `familycorp-<env>-uploads`: these names are global.",
+    )
     upload_quota_mb: int = Field(
         5_000, ge=1, description="Megabytes that one member's files may take, those under way included."
     )
@@ -176,7 +181,7 @@ class Settings(BaseModel):
     @property
     def uploads_bucket(self) -> str:
         """S3 bucket that browsers upload to."""
-        return f"familycorp-{self.env}-uploads"
+        return self.uploads_bucket_name or f"familycorp-{self.env}-uploads"
 
     @property
     def uploads_queue(self) -> str:

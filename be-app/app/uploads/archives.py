@@ -13,6 +13,7 @@ MOST_RATIO = 200
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _LOCAL_HEADER = 30
+_END, _END_REST = b"PK\x05\x06", 18
 _ARCHIVES = (
     ".zip", ".7z", ".rar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".jar", ".war", ".apk", ".cab", ".iso",
     ".alz", ".egg", ".lzh", ".arj", ".z",
@@ -66,7 +67,8 @@ def _open(file: IO[bytes], size: int) -> zipfile.ZipFile:
         raise Rejection("malformed")
     if len(entries) > MOST_ENTRIES:
         raise Rejection("too_complex")
-    _refuse_foreign_parts(archive, entries)
+    if min(entry.header_offset for entry in entries) != 0 or not _ends_there(file, size):
+        raise Rejection("polyglot")
     if any(entry.flag_bits & _ENCRYPTED for entry in entries):
         raise Rejection("encrypted")
     if any(entry.compress_type not in _METHODS for entry in entries):
@@ -77,10 +79,10 @@ def _open(file: IO[bytes], size: int) -> zipfile.ZipFile:
     return archive
 
 
-def _refuse_foreign_parts(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse what stands before the first entry or after the directory: it could be a file of another type."""
-    if archive.comment or min(entry.header_offset for entry in entries) != 0:
-        raise Rejection("polyglot")
+def _ends_there(file: IO[bytes], size: int) -> bool:
+    """Tell whether nothing follows the directory, not even a comment: it could be a file of another type."""
+    file.seek(size - len(_END) - _END_REST)
+    return file.read(len(_END)) == _END
 
 
 def _refuse_escape(name: str) -> None:

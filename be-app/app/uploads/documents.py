@@ -5,7 +5,6 @@ from typing import IO, Any
 
 import olefile
 import pypdf
-import pypdf.filters
 from pypdf.generic import DictionaryObject
 
 from app.uploads.errors import Rejection
@@ -15,12 +14,15 @@ _HWP_SIGNATURE = b"HWP Document File"
 _HWP_ENCRYPTED = 0x2 | 0x10 | 0x100
 """Password, DRM, certificate (HWP 5.0 format, revision 1.3, table 3)."""
 
-_MOST_UNPACKED = 8_000_000
+# Tables of references are compressed too; without bounds a few kilobytes would become gigabytes.
+_BOUNDS = {
+    "zlib_maximum_output_length": 8_000_000,
+    "lzw_maximum_output_length": 8_000_000,
+    "run_length_maximum_output_length": 8_000_000,
+    "maximum_declared_stream_length": 8_000_000,
+    "stream_decoding_work_maximum_length": 16_000_000,
+}
 _ACTIONS = {"/JavaScript", "/Launch", "/ImportData"}
-
-# Tables of references are compressed too; without a bound a few kilobytes would become gigabytes.
-pypdf.filters.ZLIB_MAX_OUTPUT_LENGTH = _MOST_UNPACKED
-pypdf.filters.LZW_MAX_OUTPUT_LENGTH = _MOST_UNPACKED
 
 
 def check_pdf(file: IO[bytes], size: int) -> None:
@@ -34,7 +36,8 @@ def check_pdf(file: IO[bytes], size: int) -> None:
         raise Rejection("polyglot")
     file.seek(0)
     try:
-        active = _catalogue_acts(pypdf.PdfReader(file, strict=False))
+        with pypdf.apply_configuration(**_BOUNDS):
+            active = _catalogue_acts(pypdf.PdfReader(file, strict=False))
     except Rejection:
         raise
     except Exception:  # noqa: BLE001 - whatever a damaged document makes of the parser
