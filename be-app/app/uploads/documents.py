@@ -36,7 +36,7 @@ def check_pdf(file: IO[bytes], size: int) -> None:
         raise Rejection("polyglot")
     file.seek(0)
     try:
-        with pypdf.apply_configuration(**_BOUNDS):
+        with pypdf.apply_configuration(None, **_BOUNDS):
             active = _catalogue_acts(pypdf.PdfReader(file, strict=False))
     except Rejection:
         raise

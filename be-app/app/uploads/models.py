@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -28,6 +29,8 @@ class Upload(Base):
     reason: Mapped[str | None] = mapped_column(Key(40))
     # S3's name of a multipart upload, once parts were asked for.
     multipart: Mapped[str | None] = mapped_column(Key(512))
+    # SHA-256 of every part whose address was asked for, by number: S3 wants to hear them again at the end.
+    part_digests: Mapped[dict[str, Any]]
     # What the scanner said of which object; it may say so before anybody asks.
     verdict: Mapped[str | None] = mapped_column(Key(12))
     scanned_etag: Mapped[str | None] = mapped_column(Key(100))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
+from botocore.exceptions import ClientError
 
 from app.audit import service as audit
 from app.core import events, outbox
@@ -57,10 +58,10 @@ async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | No
         # Sent again after the decision, or left by a crash just after it.
         await storage.erase(storage.quarantine_key(upload_id))
         return upload
-    found = await _arrived(upload)
-    if found is None:
-        return await _settle(upload, REJECTED, reason="never_arrived") if expired else upload
     try:
+        found = await _arrived(upload)
+        if found is None:
+            return await _settle(upload, REJECTED, reason="never_arrived") if expired else upload
         await _check(upload, found)
         if not await malware.passed(upload, found):
             if expired and upload.created_at < now() - WAITS_FOR_SCAN:
@@ -74,8 +75,9 @@ async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | No
 
 async def _arrived(upload: Upload) -> Found | None:
     found = await storage.find(upload)
-    if found is None and upload.multipart and await storage.join_parts(upload):
-        found = await storage.find(upload)
+    if found is None and upload.multipart:
+        await storage.join_parts(upload)
+        found = await storage.find(upload)  # Also when somebody else joined them a moment ago.
     return found
 
 
@@ -187,10 +189,19 @@ async def work_due(at: datetime) -> bool:
         if upload is not None and upload.state == CLEAN:
             await _collect(upload)
         elif upload is not None:
-            settled = await advance(upload_id, expired=True)
-            if settled is not None and settled.state not in _FINAL:
-                await _look_again(upload_id)
+            await _finish(upload_id)
     return len(ids) < _BATCH
+
+
+async def _finish(upload_id: uuid.UUID) -> None:
+    """Bring an upload to its end if it can be; one that S3 refuses must not keep back the others."""
+    try:
+        settled = await advance(upload_id, expired=True)
+    except ClientError:
+        logger.exception("upload_stuck", extra={"upload": str(upload_id)})
+        settled = None
+    if settled is None or settled.state not in _FINAL:
+        await _look_again(upload_id)
 
 
 async def _collect(upload: Upload) -> None:

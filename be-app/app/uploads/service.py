@@ -68,6 +68,7 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
             state=PENDING,
             reason=None,
             multipart=None,
+            part_digests={},
             verdict=None,
             scanned_etag=None,
             expires_at=expires_at,
@@ -114,8 +115,7 @@ async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) 
     last = storage.count_parts(upload.size)
     if last == 1 or any(part.number > last for part in wanted.items):
         raise ValidationFailed.on("body.items", "unknown_part", f"must name parts from 1 to {last}")
-    if upload.multipart is None:
-        upload = await _begin(upload)
+    upload = await _note(upload, {str(part.number): part.sha256 for part in wanted.items})
     return PartAddresses(items=[storage.part_address(upload, part) for part in wanted.items])
 
 
@@ -207,13 +207,13 @@ async def _sending(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
     return upload
 
 
-async def _begin(upload: Upload) -> Upload:
-    """Begin to take parts, once: of two requests at the same time one gives its beginning up."""
-    begun = await storage.begin_parts(upload)
+async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
+    """Note parts to come, and begin to take parts, once: of two requests at the same time one gives up its own."""
+    begun = upload.multipart or await storage.begin_parts(upload)
     async with outbox.transaction() as transaction:
         locked = _found(await repository.locked(transaction.session, upload.id))
-        if locked.multipart is None:
-            locked.multipart = begun
+        locked.multipart = locked.multipart or begun
+        locked.part_digests = locked.part_digests | digests
     if locked.multipart != begun:
         await storage.drop_parts(storage.quarantine_key(upload.id), begun)
     return locked

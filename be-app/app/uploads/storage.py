@@ -196,21 +196,37 @@ async def parts_arrived(upload: Upload) -> Sequence[dict[str, Any]]:
     return arrived
 
 
-async def join_parts(upload: Upload) -> bool:
-    """Make one object of the parts; return whether all had arrived. Done already counts as done."""
+async def join_parts(upload: Upload) -> None:
+    """Make one object of the parts, if all have arrived.
+
+    Raises `Rejection` when they are not those that were announced.
+    """
     arrived = await parts_arrived(upload)
-    sizes = [part["Size"] for part in arrived]
-    if len(arrived) != count_parts(upload.size) or sum(sizes) != upload.size:
-        return False
-    known = ("PartNumber", "ETag", "ChecksumSHA256")
-    parts = [{name: part[name] for name in known if name in part} for part in arrived]
-    await call(
-        "complete_multipart_upload",
-        Key=quarantine_key(upload.id),
-        UploadId=upload.multipart,
-        MultipartUpload={"Parts": parts},
-    )
-    return True
+    if len(arrived) != count_parts(upload.size):
+        return
+    digests = [upload.part_digests.get(str(part["PartNumber"]), "") for part in arrived]
+    whole = hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()
+    if sum(part["Size"] for part in arrived) != upload.size:
+        raise Rejection("size_mismatch")
+    if whole != upload.sha256:
+        raise Rejection("checksum_mismatch")
+    parts = [
+        {"PartNumber": part["PartNumber"], "ETag": part["ETag"], "ChecksumSHA256": _base64(digest)}
+        for part, digest in zip(arrived, digests, strict=True)
+    ]
+    try:
+        await call(
+            "complete_multipart_upload",
+            Key=quarantine_key(upload.id),
+            UploadId=upload.multipart,
+            MultipartUpload={"Parts": parts},
+        )
+    except ClientError as error:
+        if (
+            error.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        ):  # What arrived was signed for once, but not last.
+            raise Rejection("checksum_mismatch") from None
+        raise
 
 
 async def drop_parts(key: str, multipart: str) -> None:

@@ -32,6 +32,7 @@ def upgrade() -> None:
     sa.Column('state', Key(length=12), nullable=False),
     sa.Column('reason', Key(length=40), nullable=True),
     sa.Column('multipart', Key(length=512), nullable=True),
+    sa.Column('part_digests', sa.JSON(none_as_null=True), nullable=False),
     sa.Column('verdict', Key(length=12), nullable=True),
     sa.Column('scanned_etag', Key(length=100), nullable=True),
     sa.Column('expires_at', UtcDateTime(), nullable=False),
