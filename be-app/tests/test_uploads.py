@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from contract import NOBODY, breaks, ok, problem, unique
+from familycorp_ops.servers.clamd import HARMLESS_MALWARE, Clamd
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.seaweedfs import SeaweedFS
 from familycorp_ops.servers.valkey import Valkey
@@ -659,3 +661,63 @@ def test_nothing_is_had_before_guardduty_has_scanned_it(stacks_of: Callable[...,
             hear(stack, scan_result(stack, upload, status))  # Before anybody says that it is there.
             rejected(complete(client, upload), reason)
             assert stored(stack, upload, "quarantine") == {}
+
+
+@pytest.mark.security(38)
+def test_clamd_has_the_last_word(stacks_of: Callable[..., Stack], clamd: Clamd) -> None:
+    stack = stacks_of("seaweedfs", MALWARE_SCANNER="clamd", CLAMD_ADDRESS=clamd.url)
+    with stack.client() as client:
+        assert ok(uploaded(client, pdf(), "a.pdf", "application/pdf"))["state"] == "clean"
+        bad = archive({"note.txt": HARMLESS_MALWARE})
+        rejected(uploaded(client, bad, "a.zip", "application/zip"), "malware")
+        upload = sent(client, pdf(), "b.pdf", "application/pdf")
+        clamd.suspend()
+        clamd.kill()
+        try:
+            problem(complete(client, upload), 503, "storage_unavailable")
+            assert state(client, upload)["state"] == "pending"
+            assert stored(stack, upload) == {}
+        finally:
+            clamd.start()
+        assert ok(complete(client, upload))["state"] == "clean"
+
+
+def test_pages_of_other_companies_may_send_nothing(client: httpx.Client, stack: Stack) -> None:
+    content = pdf()
+    form = ok(announce(client, content, "a.pdf", "application/pdf"), 201)["form"]
+    for origin, allowed in (
+        ("https://www.familycorp.example", True),
+        ("https://evil.example", False),
+        ("https://www.familycorp.example.evil.example", False),
+        ("null", False),
+    ):
+        for method in ("POST", "PUT"):
+            asks = {
+                "Origin": origin,
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": "x-amz-checksum-sha256",
+            }
+            answer = httpx.options(form["url"] + "/quarantine/x", headers=asks, trust_env=False)
+            assert (answer.headers.get("Access-Control-Allow-Origin") == origin) == allowed, (origin, method)
+            assert answer.headers.get("Access-Control-Allow-Origin") in {None, origin}
+
+
+def test_the_bucket_forgets_what_it_should(client: httpx.Client, stack: Stack) -> None:
+    store, bucket = s3(stack), stack.settings.uploads_bucket
+    assert store.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    rules = {r["ID"]: r for r in store.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
+    assert rules["deleted-files"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
+    assert rules["quarantine"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
+    assert rules["quarantine"]["Expiration"]["Days"] == 2
+
+
+def test_the_worker_hears_what_the_bucket_tells(stacks_of: Callable[..., Stack]) -> None:
+    stack = stacks_of("ministack")
+    worker = stack.program("-m", "app.worker")
+    with worker, stack.client() as client:
+        upload = sent(client, photo(), "a.jpg", "image/jpeg")
+        deadline = time.monotonic() + 30
+        while state(client, upload)["state"] == "pending":
+            assert time.monotonic() < deadline, worker.tail(40)
+            time.sleep(0.2)
+        assert state(client, upload)["state"] == "clean"

@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
+from familycorp_ops.servers.clamd import Clamd
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
@@ -65,6 +66,12 @@ def ministack() -> Iterator[MiniStack]:
 def seaweedfs() -> Iterator[SeaweedFS]:
     """SeaweedFS without buckets, for what an S3 server must enforce."""
     yield from _running(SeaweedFS(), "seaweedfs")
+
+
+@pytest.fixture(scope="session")
+def clamd() -> Iterator[Clamd]:
+    """ClamAV's scanner, which knows one harmless signature."""
+    yield from _running(Clamd(), "clamd")
 
 
 @pytest.fixture(scope="session")
