@@ -101,10 +101,10 @@ def ask_everything(client: httpx.Client, hidden: Hidden) -> Iterator[httpx.Respo
                         yield client.request(method, path, params={**query, **narrowed, "lang": lang})
         else:
             assert path in OF_ONE_POST, f"teach this test about {path}"
-            path = path.replace("{attachment_id}", hidden.file)
+            of_file = path.replace("{attachment_id}", hidden.file)
             for post in [*hidden.posts, *hidden.was_public, *hidden.visible]:
                 for address in (post["id"], post["slug"]):
-                    yield client.request(method, re.sub(r"{\w+}", address, path))
+                    yield client.request(method, re.sub(r"{\w+}", address, of_file))
 
 
 def assert_nothing_tells(client: httpx.Client, hidden: Hidden) -> None:

@@ -30,6 +30,7 @@ from uploading import (
     complete,
     docx,
     event,
+    hwp,
     hwpx,
     pdf,
     photo,
@@ -232,7 +233,7 @@ open(sys.argv[1], "w").write(form.model_dump_json())
 
 @pytest.mark.security(36)
 @pytest.mark.parametrize(
-    ("make", "name", "kind", "reason"),
+    "case",
     [
         (lambda: photo() + b"x", "a.png", "image/png", "type_mismatch"),
         (lambda: b"<html><script>1</script>" + b" " * 3000, "a.jpg", "image/jpeg", "type_mismatch"),
@@ -260,8 +261,9 @@ open(sys.argv[1], "w").write(form.model_dump_json())
         (lambda: archive({"x/b.zip": archive({"a": b"a"})}), "a.zip", "application/zip", "nested_archive"),
         (lambda: archive({"../../etc/passwd": b"a"}), "a.zip", "application/zip", "unsafe_path"),
         (lambda: archive({"a.txt": b"a"}), "a.docx", DOCX, "type_mismatch"),
+        (lambda: hwp(flags=0b11), "a.hwp", "application/x-hwp", "encrypted"),
         (lambda: docx(word__vbaProject_bin=b"x"), "a.docx", DOCX, "active_content"),
-        (lambda: docx(), "a.hwpx", "application/vnd.hancom.hwpx", "type_mismatch"),
+        (docx, "a.hwpx", "application/vnd.hancom.hwpx", "type_mismatch"),
         (
             lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096),
             "a.hwp",
@@ -273,11 +275,9 @@ open(sys.argv[1], "w").write(form.model_dump_json())
 def test_what_is_not_what_was_announced_is_deleted_with_a_reason(
     client: httpx.Client,
     stack: Stack,
-    make: Callable[[], bytes],
-    name: str,
-    kind: str,
-    reason: str,
+    case: tuple[Callable[[], bytes], str, str, str],
 ) -> None:
+    make, name, kind, reason = case
     upload = sent(client, make(), name, kind)
     for _ in range(2):
         rejected(complete(client, upload), reason)
@@ -322,8 +322,9 @@ def test_archives_are_bounded(client: httpx.Client, make: Callable[[], bytes], r
         (lambda: animated("WEBP"), "a.webp", "image/webp"),
         (lambda: saved(Image.new("RGBA", (50, 60), (1, 2, 3, 4)), "PNG"), "투명.png", "image/png"),
         (lambda: pdf(100), "사업보고서.pdf", "application/pdf"),
-        (lambda: docx(), "회의록.docx", DOCX),
-        (lambda: hwpx(), "공문.hwpx", "application/vnd.hancom.hwpx"),
+        (docx, "회의록.docx", DOCX),
+        (hwp, "공문.hwp", "application/x-hwp"),
+        (hwpx, "공문.hwpx", "application/vnd.hancom.hwpx"),
         (lambda: archive({"한글 이름/보고서.txt": "가".encode()}), "자료.zip", "application/zip"),
     ],
 )

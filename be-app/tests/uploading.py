@@ -1,10 +1,10 @@
 """Sending files as a client does, and files to send."""
 
-import base64
 import hashlib
 import io
-import uuid
+import struct
 import zipfile
+import zlib
 from typing import Any
 
 import httpx
@@ -132,8 +132,6 @@ def animated(kind: str, frames: int = 5, size: tuple[int, int] = (120, 80)) -> b
 
 def png_bomb() -> bytes:
     """Make a small PNG that says it has 40,000 × 40,000 pixels."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -191,18 +189,33 @@ def docx(**more: bytes) -> bytes:
     )
 
 
+def hwp(flags: int = 1) -> bytes:
+    """Make the smallest document in Hancom's binary format: a compound file (MS-CFB) of a header and a section."""
+    free, end, fat_sector = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+    header = b"HWP Document File".ljust(32, b"\0") + struct.pack("<II", 0x05000300, flags)
+    streams = [header.ljust(4096, b"\0"), bytes(4096)]  # Streams of this size need no small sectors.
+
+    def entry(name: str, kind: int, child: int, right: int, at: tuple[int, int]) -> bytes:
+        encoded = (name + "\0").encode("utf-16-le")
+        about = struct.pack("<HBBIII", len(encoded) if name else 0, kind, 1, free, right, child)
+        return encoded.ljust(64, b"\0") + about + bytes(36) + struct.pack("<IQ", *at)
+
+    directory = (
+        entry("Root Entry", 5, 1, free, (end, 0))
+        + entry("FileHeader", 2, free, 2, (2, 4096))
+        + entry("BodyText", 1, 3, free, (0, 0))
+        + entry("Section0", 2, free, free, (10, 4096))
+    )
+    chains = [fat_sector, end, *(*range(3, 10), end), *(*range(11, 18), end)]
+    fat = struct.pack("<128I", *chains, *[free] * (128 - len(chains)))
+    start = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    start += struct.pack("<HHHHH6xIIIIIIIIII", 0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, end, 0, end, 0, 0)
+    start += struct.pack("<108I", *[free] * 108)
+    return start + fat + directory + b"".join(streams)
+
+
 def hwpx() -> bytes:
     """Make the smallest document in Hancom's open format."""
     return archive(
         {"mimetype": b"application/hwp+zip", "Contents/section0.xml": b"<hs:sec/>"}, zipfile.ZIP_STORED
     )
-
-
-def fresh(content: bytes) -> bytes:
-    """Return content that no other test sends."""
-    return content + uuid.uuid4().bytes
-
-
-def b64(content: bytes) -> str:
-    """Return the SHA-256 as S3 says it."""
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()

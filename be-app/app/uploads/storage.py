@@ -5,6 +5,7 @@ The server signs; it never relays an upload. Every key is made of an upload's id
 
 import base64
 import hashlib
+import io
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -245,10 +246,11 @@ async def find(upload: Upload) -> Found | None:
     return Found(head["ContentLength"], head["ETag"], head.get("ChecksumSHA256"))
 
 
-class Reader:
+class Reader(io.RawIOBase):
     """An object as a file that is read by ranges; reading beyond the budget rejects it as too complex."""
 
     def __init__(self, key: str, found: Found, budget: int) -> None:
+        super().__init__()
         self._key, self._etag, self.size = key, found.etag, found.size
         self._budget, self._left = budget, budget
         self._to_serve = _MOST_SERVED * budget
@@ -272,12 +274,12 @@ class Reader:
         """Return the position."""
         return self._position
 
-    def seek(self, offset: int, whence: int = 0) -> int:
+    def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to a position."""
         self._position = max(0, offset + (0, self._position, self.size)[whence])
         return self._position
 
-    def read(self, count: int | None = -1) -> bytes:
+    def read(self, count: int | None = -1, /) -> bytes:
         """Return the next bytes, in a worker thread."""
         left = max(0, self.size - self._position)
         count = left if count is None or count < 0 else min(count, left)
@@ -290,10 +292,10 @@ class Reader:
         self._position += count
         return b"".join(parts)[start : start + count]
 
-    def readline(self, limit: int = -1) -> bytes:
+    def readline(self, limit: int | None = -1, /) -> bytes:
         """Return the next line, of 64 KB at most."""
         start = self._position
-        line = self.read(limit if 0 <= limit < 65536 else 65536)
+        line = self.read(limit if limit is not None and 0 <= limit < 65536 else 65536)
         end = line.find(b"\n") + 1 or len(line)
         self._position = start + end
         return line[:end]
