@@ -1,7 +1,8 @@
 """The second half of `make bench`: what a decision of the policy costs, alone and as part of a request.
 
-Figures are this machine's, and so are the bars, which hold on two shared cores. Each is the median of rounds, since a
-neighbour's load comes and goes. Exits with 1 when a bar is missed.
+There is no peer to compare with, so the bars are times, which hold on two shared cores. They are times of the CPU,
+medians of rounds: none of this waits for anything, and what a neighbour takes of a core is not its doing. Exits with 1
+when a bar is missed.
 """
 
 import argparse
@@ -66,10 +67,7 @@ def _subject(role: str | None) -> dict[str, Any]:
 
 
 def _decide(took: array[float]) -> tuple[float, float]:
-    """Ask all questions in turn; return p50 and p99 of the microseconds that a decision took.
-
-    By the thread's own clock: a decision waits for nothing, and what a neighbour takes of the core isn't its doing.
-    """
+    """Ask all questions in turn; return p50 and p99 of the microseconds that a decision took."""
     asked = [(_subject(role), action, resource) for role, action, resource in QUESTIONS]
     clock, decide = time.thread_time_ns, policy.decide
     for i, (subject, action, resource) in zip(range(len(took)), cycle(asked), strict=False):
@@ -107,13 +105,13 @@ def _decisions(evaluations: int) -> tuple[list[Bar], list[tuple[str, float, floa
 
 
 def _loads(runs: int) -> tuple[float, float]:
-    """Return the milliseconds that it takes to load the bundle, precompiled and compiling."""
+    """Return the milliseconds of CPU that it takes to load the bundle, precompiled and compiling."""
 
     def took(directory: str) -> float:
         policy._load.cache_clear()  # noqa: SLF001 - a process loads it once; here it is to be timed.
-        before = time.perf_counter()
+        before = time.process_time()
         policy._load(directory)  # noqa: SLF001
-        return (time.perf_counter() - before) * 1000
+        return (time.process_time() - before) * 1000
 
     with tempfile.TemporaryDirectory() as made:
         bundle = Path(made, "bundle")
@@ -219,7 +217,7 @@ def _report(short: bool, nowhere: TextIO) -> tuple[str, bool]:
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()},",
         f"{os.cpu_count()} cores ({platform.machine()}); medians of {ROUNDS} rounds, in which {len(QUESTIONS)}",
-        "questions take turns. The log is written as JSON, to nowhere; times of decisions and requests are CPU.",
+        "questions take turns. The log is written as JSON, to nowhere; all times are CPU, of all threads.",
         "",
         "| a decision | p50 µs | p99 µs |",
         "|---|---:|---:|",
