@@ -1,8 +1,8 @@
 """The second half of `make bench`: what a decision of the policy costs, alone and as part of a request.
 
-There is no peer to compare with, so the bars are times, which hold on two shared cores. They are times of the CPU,
-medians of rounds: none of this waits for anything, and what a neighbour takes of a core is not its doing. Exits with 1
-when a bar is missed.
+There is no peer to compare with, so the bars are times, which hold on two shared cores. They are times of the CPU and
+medians of rounds: none of this waits for anything, and what a neighbour takes of a core is not its doing.
+Exits with 1 when a bar is missed.
 """
 
 import argparse
