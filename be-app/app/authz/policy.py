@@ -50,16 +50,10 @@ def _denied(reason: str) -> Decision:
     return Decision(allow=False, reasons=(reason,), obligations={})
 
 
-def bundle_path() -> Path:
-    """Return where the bundle is."""
-    named = os.environ.get(BUNDLE_PATH)
-    if named:
-        return Path(named)
-    return IN_LAMBDA if IN_LAMBDA.is_dir() else BUILT
-
-
 @cache
-def _load(directory: Path) -> _Bundle:
+def _load(named: str | None) -> _Bundle:
+    """Load the bundle that a directory holds, or the one that is deployed or built here."""
+    directory = Path(named) if named else IN_LAMBDA if IN_LAMBDA.is_dir() else BUILT
     manifest = orjson.loads((directory / "manifest.json").read_bytes())
     content = {name: (directory / name).read_bytes() for name in ("policy.wasm", "data.json")}
     for name, read in content.items():
@@ -75,7 +69,7 @@ def _load(directory: Path) -> _Bundle:
 
 def _bundle() -> _Bundle:
     with _loading:  # Two first decisions at once would load it twice.
-        return _load(bundle_path())
+        return _load(os.environ.get(BUNDLE_PATH))
 
 
 def revision() -> str:
