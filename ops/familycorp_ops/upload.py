@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 import sys
 import uuid
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from familycorp_ops import environment
@@ -20,29 +20,28 @@ def run(file: Path, title: str | None, state: Path) -> int:
     """Send a file, and with a title publish a post that names it; return the exit status."""
     try:
         environment.choose(state, writes=True)
-        environment.run(_send(file, title))
+        environment.run(_send(file.name, file.read_bytes(), title))
     except environment.CommandError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-async def _send(file: Path, title: str | None) -> None:
+async def _send(name: str, content: bytes, title: str | None) -> None:
     from app.auth.subject import SYSTEM  # noqa: PLC0415
     from app.core.errors import Problem  # noqa: PLC0415
     from app.core.settings import settings  # noqa: PLC0415
     from app.uploads import processing, service  # noqa: PLC0415
 
-    content = file.read_bytes()
-    kind = TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or ""
+    kind = TYPES.get(PurePath(name).suffix.lower()) or mimetypes.guess_type(name)[0] or ""
     try:
-        announced = await service.create(_announcement(file.name, content, kind), None, SYSTEM)
+        announced = await service.create(_announcement(name, content, kind), None, SYSTEM)
         if announced.form is None:
             raise environment.CommandError("Files above 10 MB come in parts: the staff page sends them.")
         _post(announced.form, content)
         upload = await processing.advance(announced.id)
         if upload is None or upload.state == "rejected":
-            raise environment.CommandError(f"{file.name} was rejected: {upload and upload.reason}.")
+            raise environment.CommandError(f"{name} was rejected: {upload and upload.reason}.")
         sys.stdout.write(f"{upload.state} {upload.id}\n")
         if title is not None and upload.state == "clean":
             post = await _publish(title, upload.id)
