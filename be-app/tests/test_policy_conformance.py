@@ -64,9 +64,14 @@ def test_building_again_gives_the_same_bytes(opa: str, tmp_path: Path) -> None:
     version = subprocess.check_output([opa, "version"], text=True)
     if f"Version: {MANIFEST['opa']}\n" not in version:
         pytest.skip(f"the bundle was built by OPA {MANIFEST['opa']}; another may compile otherwise")
-    command.build(tmp_path / "bundle")
+    built = tmp_path / "bundle"
+    built.mkdir()
+    for stale in ("policy.cwasm", "policy.json"):
+        (built / stale).write_text("precompiled from another module")
+    command.build(built)
+    assert {path.name for path in built.iterdir()} == set(FILES)
     for name in FILES:
-        assert (tmp_path / "bundle" / name).read_bytes() == (policy.BUILT / name).read_bytes(), name
+        assert (built / name).read_bytes() == (policy.BUILT / name).read_bytes(), name
 
 
 def test_the_policys_own_tests_pass(opa: str, capsys: pytest.CaptureFixture[str]) -> None:
