@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import String, cast, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import writing
 from app.posts.models import Post, PostRevision
 from app.uploads.models import Attachment, Upload, UploadUsage
 
@@ -35,17 +37,27 @@ async def attachment(session: AsyncSession, upload_id: uuid.UUID) -> Attachment 
     return await session.get(Attachment, upload_id)
 
 
+class NothingYet(Exception):
+    """A member has never announced a file."""
+
+
 async def usage(session: AsyncSession, owner: str) -> UploadUsage:
-    """Return what a member's files take; nobody else changes it until the transaction ends."""
+    """Return what a member's files take; nobody else changes it until the transaction ends.
+
+    Raises `NothingYet` before their first file: `begin_usage` then, in a transaction of its own, because requests at
+    the same time that look for a row and make it in one transaction lock each other out.
+    """
     found = await session.get(UploadUsage, owner, with_for_update=True)
     if found is None:
-        try:
-            async with session.begin_nested():
-                session.add(UploadUsage(owner=owner, bytes=0, under_way=0))
-        except IntegrityError:  # Another request of theirs was first.
-            pass
-        found = await session.get_one(UploadUsage, owner, with_for_update=True, populate_existing=True)
+        raise NothingYet
     return found
+
+
+async def begin_usage(owner: str) -> None:
+    """Note that a member has no files yet, unless that was noted."""
+    with suppress(IntegrityError):  # Another request of theirs was first.
+        async with writing() as session:
+            session.add(UploadUsage(owner=owner, bytes=0, under_way=0))
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:

@@ -81,7 +81,12 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
         await processing.wake_at(expires_at + _SENDING)
 
     announced = list[Upload]()
-    upload_id = await idempotency.create_once(f"uploads:{actor.id}", key, request, announce)
+    scope = f"uploads:{actor.id}"
+    try:
+        upload_id = await idempotency.create_once(scope, key, request, announce)
+    except repository.NothingYet:
+        await repository.begin_usage(actor.id)
+        upload_id = await idempotency.create_once(scope, key, request, announce)
     if announced and announced[-1].id == upload_id:
         return _out(announced[-1])
     async with reading() as session:

@@ -56,6 +56,9 @@ class SeaweedFS(Server):
             # Origins come from each bucket's own rules; by default every origin were allowed besides.
             "s3.allowedOrigins": "https://none.invalid",
             "s3.iam": "false",
+            # Catalogues of other formats, which would listen at fixed ports.
+            "s3.port.iceberg": "0",
+            "s3.port.lance": "0",
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": "64",
             "volume.max": "100",
