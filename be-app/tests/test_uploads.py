@@ -56,14 +56,16 @@ def stacks_of(
 ) -> Iterator[Callable[..., Stack]]:
     running: dict[str, Stack] = {}
 
-    def get(store: str, **settings: str) -> Stack:
-        name = f"{store} {sorted(settings.items())}"
+    def get(store: str, database: str = "sqlite", **settings: str) -> Stack:
+        name = f"{store} {database} {sorted(settings.items())}"
         if name not in running:
             if store == "seaweedfs":
-                server: SeaweedFS = request.getfixturevalue("seaweedfs")
-                settings["S3_ENDPOINT_URL"] = server.url
+                seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
+                settings["S3_ENDPOINT_URL"] = seaweedfs.url
             number = 9 + len(running)
-            stack = Stack(tmp_path_factory.mktemp("uploads"), ministack, valkey, None, number, **settings)
+            server = None if database == "sqlite" else request.getfixturevalue(database)
+            url = server and server.create_database(f"uploads_{number}")
+            stack = Stack(tmp_path_factory.mktemp("uploads"), ministack, valkey, url, number, **settings)
             stack.prepare().start()
             with stack.client() as client:
                 make_category(client, "news")
@@ -516,6 +518,33 @@ def test_a_member_has_a_quota(stacks_of: Callable[..., Stack]) -> None:
         problem(client.post(f"/v1/uploads/{first['id']}/restore", headers=KIM), 409, "quota_exceeded")
         send(second["form"], content)
         ok(complete(client, second))
+
+
+@pytest.mark.parametrize("database", ["mariadb", "mysql"])
+def test_locks_and_searches_hold_on_servers_too(stacks_of: Callable[..., Stack], database: str) -> None:
+    stack = stacks_of("ministack", database, UPLOAD_QUOTA_MB="1")
+    with stack.client() as client:
+        content = pdf(padding=300_000)
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(
+                pool.map(lambda _: announce(client, content, "a.pdf", "application/pdf"), range(6))
+            )
+        assert sorted(a.status_code for a in answers) == [201] * 3 + [409] * 3
+        upload = next(a.json() for a in answers if a.status_code == 201)
+        assert send(upload["form"], content).status_code == 204
+        with ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(lambda _: complete(client, upload), range(4)))
+        assert [ok(a)["state"] for a in done] == ["clean"] * 4
+        path = f"/v1/uploads/{upload['id']}"
+        ok(draft(client, attachments=[upload["id"]]), 201)
+        problem(client.delete(path, headers=KIM), 409, "upload_in_use")
+        second = next(a.json() for a in answers if a.status_code == 201 and a.json()["id"] != upload["id"])
+        send(second["form"], content)
+        ok(complete(client, second))
+        assert client.delete(f"/v1/uploads/{second['id']}", headers=KIM).status_code == 204
+        assert ok(client.post(f"/v1/uploads/{second['id']}/restore", headers=KIM))["state"] == "clean"
+        assert ok(client.post("/test/run-due", params={"ahead": 7 * 86400 + 601})) == {"due": True}
+        assert [state(client, u)["state"] for u in (upload, second)] == ["clean", "deleted"]
 
 
 def test_a_large_file_comes_in_parts_and_can_be_resumed(client: httpx.Client, stack: Stack) -> None:
