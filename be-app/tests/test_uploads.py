@@ -12,6 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from app.uploads import inspection, storage
+from app.uploads.errors import StorageUnavailable
 from contract import NOBODY, breaks, ok, problem, unique
 from familycorp_ops.servers.clamd import HARMLESS_MALWARE, Clamd
 from familycorp_ops.servers.ministack import MiniStack
@@ -545,6 +547,43 @@ def test_locks_and_searches_hold_on_servers_too(stacks_of: Callable[..., Stack],
         assert ok(client.post(f"/v1/uploads/{second['id']}/restore", headers=KIM))["state"] == "clean"
         assert ok(client.post("/test/run-due", params={"ahead": 7 * 86400 + 601})) == {"due": True}
         assert [state(client, u)["state"] for u in (upload, second)] == ["clean", "deleted"]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (photo, "image/jpeg"),
+        (pdf, "application/pdf"),
+        (docx, DOCX),
+        (hwp, "application/x-hwp"),
+        (hwpx, "application/vnd.hancom.hwpx"),
+        (lambda: archive({"a": b"a"}), "application/zip"),
+    ],
+)
+def test_an_outage_while_a_file_is_looked_at_is_no_damage_of_it(make: Callable[[], bytes], kind: str) -> None:
+    """Parsers take any exception for damage; whatever read it fails at, the file must not be rejected."""
+    content = make()
+
+    class Failing(storage.Reader):
+        left = 0
+
+        def _span(self, start: int, count: int) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise StorageUnavailable
+            return content[start : start + count]
+
+    found = storage.Found(len(content), "etag", None)
+    for reads in (*range(60), *range(60, 5000, 97)):
+        reader = Failing("key", found, inspection.budget(kind))
+        reader.left = reads
+        try:
+            inspection.inspect(reader, kind)
+        except StorageUnavailable:
+            continue
+        assert reads > 0
+        return
+    raise AssertionError("it reads without end")
 
 
 def test_a_large_file_comes_in_parts_and_can_be_resumed(client: httpx.Client, stack: Stack) -> None:

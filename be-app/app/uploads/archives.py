@@ -58,8 +58,6 @@ def check_office(file: IO[bytes], size: int, content_type: str) -> None:
 def _open(file: IO[bytes], size: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
-    except Rejection:
-        raise
     except Exception:  # noqa: BLE001 - whatever a damaged directory makes of the parser
         raise Rejection("malformed") from None
     entries = archive.infolist()

@@ -73,8 +73,6 @@ def check_hwp(file: IO[bytes]) -> None:
         with olefile.OleFileIO(file) as document:
             header = document.openstream("FileHeader").read(256)
             body = document.exists("BodyText/Section0") or document.exists("ViewText/Section0")
-    except Rejection:
-        raise
     except Exception:  # noqa: BLE001 - whatever a damaged document makes of the parser
         raise Rejection("malformed") from None
     if not header.startswith(_HWP_SIGNATURE) or len(header) < 40:

@@ -53,6 +53,10 @@ class Rejection(Exception):
         self.reason = reason
 
 
+class Vanished(Exception):
+    """An object isn't there any more, or is another: somebody decided about it meanwhile, or sent it again."""
+
+
 REASONS = {
     "never_arrived": "No file arrived in time.",
     "size_mismatch": "The file's length is not the announced one.",

@@ -41,7 +41,17 @@ def budget(content_type: str) -> int:
 
 
 def inspect(reader: Reader, content_type: str) -> None:
-    """Check a file against its announced type; raise `Rejection`."""
+    """Check a file against its announced type; raise `Rejection`, or what reading it failed of."""
+    try:
+        _inspect(reader, content_type)
+    except Rejection:
+        if reader.failure is None:
+            raise
+    if reader.failure is not None:
+        raise reader.failure
+
+
+def _inspect(reader: Reader, content_type: str) -> None:
     head = reader.read(_SNIFFED)
     if not head.startswith(_MAGIC.get(content_type, _ZIP_MAGIC)):
         raise Rejection("type_mismatch")
@@ -81,8 +91,6 @@ def _image(file: IO[bytes], head: bytes, content_type: str) -> None:
         raise Rejection("type_mismatch")
     try:
         width, height = imagesize.get(file, exif_rotation=False)
-    except Rejection:
-        raise
     except Exception:  # noqa: BLE001 - whatever a damaged header makes of the parser
         raise Rejection("malformed") from None
     if width < 1 or height < 1:

@@ -8,6 +8,7 @@ write the same keys; one transaction under the row's lock decides, and whoever c
 import logging
 import tempfile
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from app.core.clock import now
 from app.core.database import reading
 from app.core.lazy import lazy_import
 from app.uploads import malware, repository, storage
-from app.uploads.errors import Rejection
+from app.uploads.errors import Rejection, StorageUnavailable, Vanished
 from app.uploads.kinds import KINDS, THUMBNAILS
 from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Attachment, Upload
 from app.uploads.storage import Found
@@ -42,6 +43,7 @@ UNATTACHED = timedelta(days=7)
 
 _LOOK_AGAIN = timedelta(minutes=15)
 _BATCH = 50
+_TRIES = 3
 _FINAL = {CLEAN, REJECTED, DELETED}
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,13 @@ async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | No
 
     Raises `StorageUnavailable`; nothing is lost then, and the next call goes on.
     """
+    for _ in range(_TRIES):
+        with suppress(Vanished):  # Whoever was faster has decided, which the next turn finds.
+            return await _advance(upload_id, expired=expired)
+    raise StorageUnavailable
+
+
+async def _advance(upload_id: uuid.UUID, *, expired: bool) -> Upload | None:
     async with reading() as session:
         upload = await repository.upload(session, upload_id)
     if upload is None or upload.state in _FINAL:

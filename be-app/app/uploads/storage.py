@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.core import aws
 from app.core.clock import now
 from app.core.settings import settings
-from app.uploads.errors import Rejection, StorageUnavailable
+from app.uploads.errors import Rejection, StorageUnavailable, Vanished
 from app.uploads.kinds import SINGLE_POST
 from app.uploads.models import Upload
 from app.uploads.schemas import PART_BYTES, PartAddress, PartWanted, PostForm
@@ -256,6 +256,8 @@ class Reader(io.RawIOBase):
         self._to_serve = _MOST_SERVED * budget
         self._blocks: dict[int, bytes] = {}
         self._position = 0
+        self.failure: Exception | None = None
+        """What reading failed of. Parsers take such an exception for damage, or pass over it."""
 
     @property
     def fetched(self) -> int:
@@ -283,14 +285,21 @@ class Reader(io.RawIOBase):
         """Return the next bytes, in a worker thread."""
         left = max(0, self.size - self._position)
         count = left if count is None or count < 0 else min(count, left)
+        try:
+            content = self._span(self._position, count)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        self._position += count
+        return content
+
+    def _span(self, start: int, count: int) -> bytes:
         self._to_serve -= count
         if self._to_serve < 0:
             raise Rejection("too_complex")
-        first, last = self._position // _BLOCK, (self._position + count - 1) // _BLOCK
-        parts = [self._block(number) for number in range(first, last + 1)] if count else []
-        start = self._position - first * _BLOCK
-        self._position += count
-        return b"".join(parts)[start : start + count]
+        first, last = start // _BLOCK, (start + count - 1) // _BLOCK
+        blocks = [self._block(number) for number in range(first, last + 1)] if count else []
+        return b"".join(blocks)[start - first * _BLOCK :][:count]
 
     def readline(self, limit: int | None = -1, /) -> bytes:
         """Return the next line, of 64 KB at most."""
@@ -307,18 +316,22 @@ class Reader(io.RawIOBase):
             self._left -= end - start
             if self._left < 0:
                 raise Rejection("too_complex")
-            self._blocks[number] = _read(self._key, self._etag, f"bytes={start}-{end - 1}").read()
+            body = _read(self._key, self._etag, f"bytes={start}-{end - 1}")
+            try:
+                self._blocks[number] = body.read()
+            except BotoCoreError as error:
+                raise StorageUnavailable from error
         return self._blocks[number]
 
 
 def _read(key: str, etag: str, span: str | None = None) -> Any:
-    """Open the body of exactly this object: one that changed meanwhile isn't what was announced."""
+    """Open the body of exactly this object; raise `Vanished` for another."""
     options = {"Range": span} if span else {}
     try:
         return _call("get_object", Key=key, IfMatch=etag, **options)["Body"]
     except ClientError as error:
         if _code(error) in _CHANGED | _MISSING:
-            raise StorageUnavailable from error  # Somebody else is at it; the next try sees what they did.
+            raise Vanished from error
         raise
 
 
@@ -351,15 +364,22 @@ def fetch(upload: Upload, found: Found, into: Path) -> None:
 
 
 async def keep(upload: Upload, found: Found) -> None:
-    """Copy a verified file within S3 to where it stays."""
-    await call(
-        "copy_object",
-        Key=file_key(upload.id),
-        CopySource={"Bucket": settings().uploads_bucket, "Key": quarantine_key(upload.id)},
-        CopySourceIfMatch=found.etag,
-        MetadataDirective="REPLACE",
-        **_dress(upload.name, upload.content_type),
-    )
+    """Copy a verified file within S3 to where it stays; raise `Vanished` unless it is still this one."""
+    try:
+        copied = await call(
+            "copy_object",
+            Key=file_key(upload.id),
+            CopySource={"Bucket": settings().uploads_bucket, "Key": quarantine_key(upload.id)},
+            CopySourceIfMatch=found.etag,
+            MetadataDirective="REPLACE",
+            **_dress(upload.name, upload.content_type),
+        )
+    except ClientError as error:
+        if _code(error) in _CHANGED:
+            raise Vanished from error
+        raise
+    if copied is None:
+        raise Vanished
 
 
 async def put(key: str, file: Path, name: str, content_type: str) -> None:
