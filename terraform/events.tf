@@ -71,20 +71,20 @@ locals {
     uploads = {
       function = "uploads"
       schedule = null
-      pattern = {
+      pattern = jsonencode({
         source      = ["aws.s3"]
         detail-type = ["Object Created"]
         detail      = { bucket = { name = ["${local.name}-uploads"] }, object = { key = [{ prefix = "quarantine/" }] } }
-      }
+      })
     }
     scans = {
       function = "uploads"
       schedule = null
-      pattern = {
+      pattern = jsonencode({
         source      = ["aws.guardduty"]
         detail-type = ["GuardDuty Malware Protection Object Scan Result"]
         detail      = { s3ObjectDetails = { bucketName = ["${local.name}-uploads"] } }
-      }
+      })
     }
   }
 }
@@ -95,7 +95,7 @@ resource "aws_cloudwatch_event_rule" "this" {
   name                = "${local.name}-${each.key}"
   description         = "Starts the ${each.value.function} function"
   schedule_expression = each.value.schedule
-  event_pattern       = each.value.pattern == null ? null : jsonencode(each.value.pattern)
+  event_pattern       = each.value.pattern
 
   tags = { Name = "${local.name}-${each.key}" }
 }

@@ -21,7 +21,6 @@ locals {
 
   terraform_deploys = var.app_deployer == "terraform"
   cognito           = var.oidc_issuer == null
-  private_database  = var.database_proxy ? "proxy" : "cluster"
 
   # Every function is the same artefact started differently. `handler` is null where the function serves HTTP through
   # the Web Adapter. `vpc` is for those that need the database or the cache; the others must reach the outside.
@@ -79,25 +78,25 @@ locals {
 
   # What the application reads: `FAMILYCORP_<NAME>`, the names of app.core.settings. The same map makes the parameters
   # that SAM's template resolves and, when Terraform deploys, the functions' environment.
-  settings = {
-    for name, value in {
-      ENV                   = var.env
-      LOG_LEVEL             = var.log_level
-      AWS_REGION            = var.region
-      SITE_URL              = var.site_url
-      CORS_ORIGINS          = join(",", var.cors_origins)
-      API_URL               = local.api_url
-      WEBAUTHN_RP_ID        = var.webauthn_rp_id
-      DATABASE_URL          = "mysql+aiomysql://${local.database_user}@${local.database_host}:3306/${local.database_name}"
-      CACHE_URL             = local.cache_host == null ? null : "rediss://${local.cache_user}@${local.cache_host}:6379"
-      OIDC_ISSUER           = local.oidc_issuer
-      OIDC_CLIENT_ID        = local.oidc_client_id
-      OIDC_SCOPES           = join(",", var.oidc_scopes)
-      OIDC_CLIENT_SECRET_ID = var.oidc_client_has_secret ? local.secret_names.oidc_client : null
-      OIDC_GROUPS_CLAIM     = local.cognito ? "cognito:groups" : var.oidc_groups_claim
-      ROLE_GROUPS           = join(",", [for group, role in var.role_groups : "${group}=${role}"])
-    } : name => value if value != null && value != ""
-  }
+  settings = merge(
+    {
+      ENV               = var.env
+      LOG_LEVEL         = var.log_level
+      AWS_REGION        = var.region
+      SITE_URL          = var.site_url
+      CORS_ORIGINS      = join(",", var.cors_origins)
+      API_URL           = local.api_url
+      WEBAUTHN_RP_ID    = var.webauthn_rp_id
+      DATABASE_URL      = "mysql+aiomysql://${local.database_user}@${local.database_host}:3306/${local.database_name}"
+      OIDC_ISSUER       = local.oidc_issuer
+      OIDC_CLIENT_ID    = local.oidc_client_id
+      OIDC_SCOPES       = join(",", var.oidc_scopes)
+      OIDC_GROUPS_CLAIM = local.cognito ? "cognito:groups" : var.oidc_groups_claim
+      ROLE_GROUPS       = join(",", [for group, role in var.role_groups : "${group}=${role}"])
+    },
+    var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },
+    var.oidc_client_has_secret ? { OIDC_CLIENT_SECRET_ID = local.secret_names.oidc_client } : {},
+  )
 
   # The migrations connect as a user who may change the schema, straight to the cluster: DDL would pin the proxy.
   settings_of = {
