@@ -22,4 +22,6 @@ resource "aws_budgets_budget" "monthly" {
       subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
     }
   }
+
+  tags = { Name = "${local.name}-monthly" }
 }

@@ -112,6 +112,8 @@ resource "aws_lambda_event_source_mapping" "events" {
   bisect_batch_on_function_error     = true
   function_response_types            = ["ReportBatchItemFailures"]
 
+  tags = { Name = "${local.name}-events" }
+
   destination_config {
     on_failure {
       destination_arn = aws_sqs_queue.dead_letters.arn

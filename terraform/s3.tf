@@ -135,6 +135,8 @@ resource "aws_s3_bucket_logging" "uploads" {
   bucket        = aws_s3_bucket.uploads.id
   target_bucket = aws_s3_bucket.logs.id
   target_prefix = "s3/uploads/"
+
+  depends_on = [aws_s3_bucket_policy.this] # S3 refuses a target that its delivery service may not write to.
 }
 
 resource "aws_s3_bucket_cors_configuration" "uploads" {
