@@ -56,15 +56,22 @@ class Terraform:
         ignore = shutil.ignore_patterns(".terraform", "*.tfstate*")
         shutil.copytree(SOURCE, directory, ignore=ignore, dirs_exist_ok=True)
         (directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
-        self.run("init", "-input=false", "-lockfile=readonly", *plugins())
+        ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
+        if "provider packages" in ran.stderr or "Failed to install provider" in ran.stderr:
+            raise NotInstalledError(
+                "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or let its registry be reached."
+            )
+        if ran.returncode:
+            raise TerraformError(ran.stderr)
 
     def run(self, *arguments: str, timeout_s: float = 900, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; raise `TerraformError` if it fails and `check` is set."""
-        extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+        extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
         if self._endpoint:
             extra |= {**CREDENTIALS, "AWS_ENDPOINT_URL": self._endpoint}
+        plain = ["-no-color"] if arguments[0] in {"init", "plan", "apply", "destroy", "validate"} else []
         ran = subprocess.run(
-            [self._program, *arguments],
+            [self._program, arguments[0], *plain, *arguments[1:]],
             cwd=self.directory,
             env=clean_environment(**extra),
             capture_output=True,

@@ -20,11 +20,13 @@ from familycorp_ops.servers.process import NotInstalledError
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
 
-GAPS = {
-    "cache_mode": "none",  # ElastiCache CreateUserGroup isn't there: user group, replication group, serverless cache.
-    "api_domain": "null",  # An API's domain name never becomes AVAILABLE.
-    "api_url": "https://api-dev.familycorp.example",
-}
+GAPS = """
+# ElastiCache CreateUserGroup isn't there: no user group, replication group or serverless cache.
+cache_mode = "none"
+# An API's domain name never becomes AVAILABLE.
+api_domain = null
+api_url    = "https://api-dev.familycorp.example"
+"""
 GAP_OVERRIDE = """
 # DescribeSubscribersForNotification isn't there.
 resource "aws_budgets_budget" "monthly" {
@@ -39,7 +41,7 @@ HOLDS_DATA = {
 
 
 def chosen(deployer: str, **more: Any) -> list[str]:
-    return infra.options("dev", deployer, **GAPS, **more)
+    return [*infra.options("dev", deployer, **more), "-var-file=gaps.tfvars"]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,7 @@ def applied(moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Te
     except NotInstalledError as error:
         missing("terraform", error)
     (terraform.directory / "gaps_override.tf").write_text(GAP_OVERRIDE)
+    (terraform.directory / "gaps.tfvars").write_text(GAPS)
     with Timer() as timer:
         terraform.run("apply", "-auto-approve", "-input=false", *chosen("terraform"))
     made = terraform.run("state", "list").stdout.splitlines()

@@ -455,3 +455,74 @@ def test_the_pipeline_is_trusted_for_one_environment_alone(plan: dict[str, Any])
         condition = trust["Statement"][0]["Condition"]["StringEquals"]
         assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}")
     assert len(roles) == 1
+
+
+# -- the promises can fail ----------------------------------------------------------------------------------------
+
+BROKEN = [
+    ("vpc.tf", "map_public_ip_on_launch = false", "map_public_ip_on_launch = true", test_nothing_is_reachable_from_or_leads_to_the_internet),
+    ("rds.tf", "publicly_accessible             = false", "publicly_accessible = true", test_nothing_is_reachable_from_or_leads_to_the_internet),
+    ("rds.tf", "manage_master_user_password   = true", 'master_password = "hunter2hunter2"', test_no_secret_is_in_a_plan),
+    ("rds.tf", "kms_key_id                          = aws_kms_key.data.arn", "", test_everything_is_encrypted),
+    ("rds.tf", "deletion_protection                 = var.deletion_protection", "deletion_protection = false", test_prod_keeps_what_it_holds),
+    ("dynamodb.tf", 'range = "listedAt", projection', 'range = "postId", projection', test_tables_are_those_that_emulators_get),
+    ("dynamodb.tf", 'name                        = "${local.name}-sessions"', 'name = "${local.name}-session"', test_the_application_accepts_its_settings_and_finds_every_name),
+    ("iam.tf", '["sessions_own", "tables_key",', '["sessions_check", "tables_key",', test_every_action_of_the_application_is_allowed_and_none_is_unused),
+    ("iam.tf", '"sessions_check", "no_public_keys",', '"sessions_check",', test_only_auth_gets_at_keys_and_secrets),
+    ("cloudwatch.tf", "alarm_actions       = [aws_sns_topic.alarms.arn]", "alarm_actions = []", test_what_grows_has_bounds),
+    ("endpoints.tf", "Resource  = [local.bucket_arn, \"${local.bucket_arn}/*\"]", 'Resource  = ["*"]', test_gateway_endpoints_let_pass_what_functions_may_do),
+    ("github_oidc.tf", ":environment:${var.env}", ":environment:dev", test_the_pipeline_is_trusted_for_one_environment_alone),
+    ("apigateway.tf", "max_age           = 600", "max_age = 60", test_api_gateway_says_of_cors_what_the_application_says),
+]  # fmt: skip
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(900)
+def test_each_promise_fails_when_it_is_broken(terraform: Terraform) -> None:
+    unnoticed = []
+    for name, whole, broken, promise in BROKEN:
+        file = terraform.directory / name
+        before = file.read_text()
+        assert whole in before, (name, whole)
+        file.write_text(before.replace(whole, broken, 1))
+        try:
+            plan = terraform.plan(*infra.options("prod", "terraform")) | {"env": "prod", "deployer": "terraform"}
+            promise(plan)
+            unnoticed.append((name, broken))
+        except (AssertionError, KeyError):
+            pass
+        finally:
+            file.write_text(before)
+    assert unnoticed == []
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(300)
+def test_invariants_on_a_mocked_provider(terraform: Terraform) -> None:
+    assert "Success!" in terraform.run("test").stdout
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(300)
+def test_checkov_finds_nothing_new() -> None:
+    checkov = infra.ROOT / "ops" / "checkov" / ".venv" / "bin" / "checkov"
+    if not checkov.is_file():
+        missing("terraform", NotInstalledError("checkov isn't installed: `make infra-test` installs it."))
+    ran = subprocess.run(
+        [
+            str(checkov), "-d", str(infra.SOURCE), "--config-file", str(infra.SOURCE / ".checkov.yaml"),
+            "--skip-download", "--var-file", str(infra.SOURCE / "envs" / "prod.tfvars"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    assert re.search(r"Passed checks: [1-9]\d\d", ran.stdout)
+
+
+def test_every_checkov_skip_has_its_reason() -> None:
+    lines = (infra.SOURCE / ".checkov.yaml").read_text().splitlines()
+    skips = [line for line in lines if line.strip().startswith("- CKV")]
+    assert skips
+    assert [s for s in skips if not re.search(r"- CKV\w+ # .{5,}\.$", s)] == []
