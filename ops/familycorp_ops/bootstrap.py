@@ -81,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(given[:cut])
     if chosen.what == "signing-key":
         made = signing_key(chosen.env, chosen.region)
-        print("Wrote the first signing key." if made else "There is a signing key already.")  # noqa: T201
+        print("Wrote the first signing key." if made else "There is a signing key already.")
         return 0
     bucket = state_bucket(chosen.env, chosen.region)
-    print(f"State is kept in {bucket}.", flush=True)  # noqa: T201
+    print(f"State is kept in {bucket}.", flush=True)
     command = [executable(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
     where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={chosen.region}"]
     return subprocess.run([*command, *where, *given[cut + 1 :]], cwd=chosen.directory, check=False).returncode

@@ -37,7 +37,9 @@ def executable() -> str:
     """Return the path of Terraform; raise `NotInstalledError` where there is none."""
     found = shutil.which("terraform")
     if found is None:
-        raise NotInstalledError("terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH.")
+        raise NotInstalledError(
+            "terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH."
+        )
     return found
 
 
@@ -64,7 +66,9 @@ class Terraform:
         if ran.returncode:
             raise TerraformError(ran.stderr)
 
-    def run(self, *arguments: str, timeout_s: float = 900, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout_s: float = 900, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; raise `TerraformError` if it fails and `check` is set."""
         extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
         if self._endpoint:
@@ -80,7 +84,9 @@ class Terraform:
             check=False,
         )
         if check and ran.returncode:
-            raise TerraformError(f"terraform {' '.join(arguments)}\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}")
+            raise TerraformError(
+                f"terraform {' '.join(arguments)}\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
+            )
         return ran
 
     def plan(self, *options: str) -> dict[str, Any]:

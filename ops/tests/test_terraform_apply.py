@@ -82,7 +82,9 @@ def test_a_second_plan_is_empty(applied: Terraform) -> None:
 def test_a_change_shows_alone(applied: Terraform) -> None:
     changed = infra.changes(applied.plan(*chosen("terraform", log_retention_days=30)))
     assert changed
-    assert all(a.startswith("aws_cloudwatch_log_group.") and what == ["update"] for a, what in changed.items())
+    assert all(
+        a.startswith("aws_cloudwatch_log_group.") and what == ["update"] for a, what in changed.items()
+    )
 
 
 def test_no_secret_is_in_the_state(applied: Terraform) -> None:
@@ -108,7 +110,9 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, moto: Moto) -> N
     for table in (settings.sessions_table, settings.events_table):
         ttl = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expiresAt")
-    assert dynamodb.describe_table(TableName=settings.events_table)["Table"]["StreamSpecification"]["StreamEnabled"]
+    assert dynamodb.describe_table(TableName=settings.events_table)["Table"]["StreamSpecification"][
+        "StreamEnabled"
+    ]
 
     s3 = client(moto, "s3")
     block = s3.get_public_access_block(Bucket=settings.uploads_bucket)["PublicAccessBlockConfiguration"]
@@ -129,14 +133,20 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, moto: Moto) -> N
     assert kms.describe_key(KeyId=settings.factors_key)["KeyMetadata"]["Enabled"]
     repository = client(moto, "ecr").describe_repositories()["repositories"][0]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert client(moto, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)["RotationEnabled"]
+    assert client(moto, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)[
+        "RotationEnabled"
+    ]
 
     functions = client(moto, "lambda").list_functions()["Functions"]
     assert len(functions) == 7
     for function in functions:
         environment = function["Environment"]["Variables"]
         if not function["FunctionName"].endswith("migrations"):
-            values = {k.removeprefix("FAMILYCORP_").lower(): v for k, v in environment.items() if k.startswith("FAMILYCORP_")}
+            values = {
+                k.removeprefix("FAMILYCORP_").lower(): v
+                for k, v in environment.items()
+                if k.startswith("FAMILYCORP_")
+            }
             assert Settings.model_validate(values) == settings
 
 

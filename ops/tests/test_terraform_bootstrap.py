@@ -39,7 +39,9 @@ def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.Complet
 
 
 def client(emulator: MiniStack | Moto, service: str) -> Any:
-    return botocore.session.get_session().create_client(service, region_name=REGION, endpoint_url=emulator.url)
+    return botocore.session.get_session().create_client(
+        service, region_name=REGION, endpoint_url=emulator.url
+    )
 
 
 def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     ignore = shutil.ignore_patterns(".terraform", "*.tfstate*")
     shutil.copytree(infra.SOURCE, tmp_path / "terraform", ignore=ignore)
     for _ in range(2):
-        ran = bootstrap(ministack, "state", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS)
+        ran = bootstrap(
+            ministack, "state", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS
+        )
         assert ran.returncode == 0, ran.stdout + ran.stderr
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
@@ -59,7 +63,9 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
-    chosen = json.loads((tmp_path / "terraform" / ".terraform" / "terraform.tfstate").read_text())["backend"]["config"]
+    chosen = json.loads((tmp_path / "terraform" / ".terraform" / "terraform.tfstate").read_text())["backend"][
+        "config"
+    ]
     assert (chosen["bucket"], chosen["use_lockfile"], chosen["encrypt"]) == (bucket, True, True)
 
 
@@ -80,5 +86,9 @@ def test_the_first_signing_key_is_written_once() -> None:
 
 def test_every_step_of_the_document_is_one_that_was_tried() -> None:
     text = (infra.ROOT / "docs" / "infra.md").read_text()
-    for command in ("familycorp_ops.bootstrap state", "familycorp_ops.bootstrap signing-key", "terraform -chdir=terraform apply"):
+    for command in (
+        "familycorp_ops.bootstrap state",
+        "familycorp_ops.bootstrap signing-key",
+        "terraform -chdir=terraform apply",
+    ):
         assert command in text

@@ -74,14 +74,20 @@ def test_the_files_are_formatted_and_valid(terraform: Terraform) -> None:
 
 def test_every_variable_and_output_says_what_it_is() -> None:
     for name, least in (("variables", 4), ("outputs", 1)):
-        blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', (infra.SOURCE / f"{name}.tf").read_text(), re.M | re.S)
+        blocks = re.findall(
+            r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}',
+            (infra.SOURCE / f"{name}.tf").read_text(),
+            re.MULTILINE | re.DOTALL,
+        )
         assert len(blocks) > 10
         for block, body in blocks:
-            assert re.search(r'^  description = ".{15,}\.', body, re.M) or re.search(r'^  description +=', body, re.M), block
+            assert re.search(r'^  description = ".{15,}\.', body, re.MULTILINE) or re.search(
+                r"^  description +=", body, re.MULTILINE
+            ), block
             if name == "variables":
-                assert re.search(r"^  type +=", body, re.M), block
+                assert re.search(r"^  type +=", body, re.MULTILINE), block
                 # A bool has no wrong value; everything else is checked.
-                assert "validation {" in body or re.search(r"^  type += bool", body, re.M), block
+                assert "validation {" in body or re.search(r"^  type += bool", body, re.MULTILINE), block
         assert least
 
 
@@ -103,10 +109,20 @@ def test_names_and_tags(plan: dict[str, Any]) -> None:
     for resource in infra.resources(plan):
         values = resource["values"]
         if values.get("tags_all"):
-            assert {"env", "service", "owner", "cost-center", "Name"} <= set(values["tags_all"]), resource["address"]
+            assert {"env", "service", "owner", "cost-center", "Name"} <= set(values["tags_all"]), resource[
+                "address"
+            ]
             assert values["tags_all"]["Name"].startswith(prefix), resource["address"]
         named = values.get("name")
-        if named and resource["type"] in {"aws_iam_role", "aws_iam_policy", "aws_dynamodb_table", "aws_ecr_repository", "aws_sns_topic", "aws_sqs_queue", "aws_secretsmanager_secret"}:
+        if named and resource["type"] in {
+            "aws_iam_role",
+            "aws_iam_policy",
+            "aws_dynamodb_table",
+            "aws_ecr_repository",
+            "aws_sns_topic",
+            "aws_sqs_queue",
+            "aws_secretsmanager_secret",
+        }:
             assert named.startswith(prefix), resource["address"]
 
 
@@ -120,7 +136,9 @@ def test_no_secret_is_in_a_plan(plan: dict[str, Any]) -> None:
     assert all(v["generate_secret"] is False for _, v in of_type(plan, "aws_cognito_user_pool_client"))
     assert not any(v.get("auth_token") for _, v in of_type(plan, "aws_elasticache_replication_group"))
     # DATABASE_URL and CACHE_URL name a user, never a password.
-    assert "://" not in json.dumps(plan["variables"]) or not re.search(r"://[^/@\"]+:[^/@\"]+@", json.dumps(plan))
+    assert "://" not in json.dumps(plan["variables"]) or not re.search(
+        r"://[^/@\"]+:[^/@\"]+@", json.dumps(plan)
+    )
 
 
 # -- network ------------------------------------------------------------------------------------------------------
@@ -148,7 +166,9 @@ def test_nothing_is_reachable_from_or_leads_to_the_internet(plan: dict[str, Any]
 def test_only_functions_that_need_the_database_are_in_the_vpc(plan: dict[str, Any]) -> None:
     inside = {a for a, v in of_type(plan, "aws_lambda_function") if v["vpc_config"]}
     if plan["deployer"] == "terraform":
-        assert inside == {f'aws_lambda_function.this["{n}"]' for n in ("backend", "drain", "migrations", "uploads")}
+        assert inside == {
+            f'aws_lambda_function.this["{n}"]' for n in ("backend", "drain", "migrations", "uploads")
+        }
 
 
 # -- encryption, protection, limits -------------------------------------------------------------------------------
@@ -177,7 +197,13 @@ def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
     assert all(v["enable_key_rotation"] for _, v in of_type(plan, "aws_kms_key"))
     buckets = {v["bucket"] for _, v in of_type(plan, "aws_s3_bucket")}
     assert len(buckets) == len(list(of_type(plan, "aws_s3_bucket_server_side_encryption_configuration")))
-    for kind in ("public_access_block", "ownership_controls", "versioning", "policy", "lifecycle_configuration"):
+    for kind in (
+        "public_access_block",
+        "ownership_controls",
+        "versioning",
+        "policy",
+        "lifecycle_configuration",
+    ):
         assert len(list(of_type(plan, f"aws_s3_bucket_{kind}"))) == len(buckets), kind
 
 
@@ -185,7 +211,9 @@ def test_prod_keeps_what_it_holds(plan: dict[str, Any]) -> None:
     protected = plan["env"] != "dev"
     for kind in ("aws_rds_cluster", "aws_dynamodb_table"):
         for address, values in of_type(plan, kind):
-            assert values.get("deletion_protection", values.get("deletion_protection_enabled")) is protected, address
+            assert (
+                values.get("deletion_protection", values.get("deletion_protection_enabled")) is protected
+            ), address
     assert all(v["force_destroy"] is not protected for _, v in of_type(plan, "aws_s3_bucket"))
     assert all(v["point_in_time_recovery"][0]["enabled"] for _, v in of_type(plan, "aws_dynamodb_table"))
     expected = 2 if plan["env"] == "prod" else 1
@@ -201,7 +229,9 @@ def test_what_grows_has_bounds(plan: dict[str, Any]) -> None:
     alarms = list(of_type(plan, "aws_cloudwatch_metric_alarm"))
     assert len(alarms) >= 20
     wired = {r["address"]: r for r in plan["configuration"]["root_module"]["resources"]}
-    assert "aws_sns_topic.alarms" in json.dumps(wired["aws_cloudwatch_metric_alarm.this"]["expressions"]["alarm_actions"])
+    assert "aws_sns_topic.alarms" in json.dumps(
+        wired["aws_cloudwatch_metric_alarm.this"]["expressions"]["alarm_actions"]
+    )
 
 
 # -- one truth with the application -------------------------------------------------------------------------------
@@ -209,7 +239,11 @@ def test_what_grows_has_bounds(plan: dict[str, Any]) -> None:
 
 def chosen(plan: Mapping[str, Any]) -> Settings:
     """Return the application's settings as the parameters give them; what only AWS knows is filled in."""
-    names = {k.removeprefix("settings/") for k in outputs(plan)["parameters"]} if outputs(plan)["parameters"] else set()
+    names = (
+        {k.removeprefix("settings/") for k in outputs(plan)["parameters"]}
+        if outputs(plan)["parameters"]
+        else set()
+    )
     known = {k: v for k, v in (outputs(plan)["settings"] or {}).items() if v is not None}
     for resource in infra.resources(plan):
         if resource["type"] == "aws_ssm_parameter" and str(resource["index"]).startswith("settings/"):
@@ -225,7 +259,9 @@ def chosen(plan: Mapping[str, Any]) -> Settings:
     }
     names -= {"MIGRATIONS_DATABASE_URL"}
     names = {n for n in names if "/" not in n}
-    values = {n.lower(): known.get(n, made_by_aws.get(n)) for n in names & (known.keys() | made_by_aws.keys())}
+    values = {
+        n.lower(): known.get(n, made_by_aws.get(n)) for n in names & (known.keys() | made_by_aws.keys())
+    }
     missing_values = {n for n in names if n not in known and n not in made_by_aws} - {"deployer"}
     assert not missing_values, missing_values
     return Settings.model_validate(values)
@@ -316,13 +352,21 @@ def test_api_gateway_says_of_cors_what_the_application_says(plan: dict[str, Any]
 
     literal = [n.value for n in ast.walk(given["allow_headers"]) if isinstance(n, ast.Constant)]
     assert sorted(said["allow_headers"]) == sorted(h.lower() for h in [*literal, csrf.HEADER])
-    assert sorted(said["expose_headers"]) == sorted(h.lower() for h in ast.literal_eval(given["expose_headers"]))
+    assert sorted(said["expose_headers"]) == sorted(
+        h.lower() for h in ast.literal_eval(given["expose_headers"])
+    )
     assert sorted(said["allow_origins"]) == sorted(chosen(plan).cors_origins)
     assert said["allow_credentials"] is True
     assert said["max_age"] == ast.literal_eval(given["max_age"])
 
 
-NOT_BUILT_YET = {"app.notices.handler", "app.jobs.handler", "app.core.migrations.handler", "app.auth.rotation.handler", "app.uploads.events.handler"}
+NOT_BUILT_YET = {
+    "app.notices.handler",
+    "app.jobs.handler",
+    "app.core.migrations.handler",
+    "app.auth.rotation.handler",
+    "app.uploads.events.handler",
+}
 """Entry points that Terraform names and the application doesn't have yet; each goes from here when it is built."""
 
 
@@ -430,13 +474,21 @@ def test_every_action_of_the_application_is_allowed_and_none_is_unused(plan: dic
     # S3 and Secrets Manager use the data key in the caller's name.
     assert given - performed == {"GenerateDataKey"}, "a policy allows what nobody does"
     auth = {a for o in operations((APP / "auth").rglob("*.py")) for a in ACTIONS[o]}
-    own = {a.partition(":")[2] for s in ("dynamodb", "kms", "secretsmanager") for a in allowed(granted["auth"], s)}
+    own = {
+        a.partition(":")[2]
+        for s in ("dynamodb", "kms", "secretsmanager")
+        for a in allowed(granted["auth"], s)
+    }
     assert auth - own == set()
     assert own - auth == {"GenerateDataKey"}
 
 
 def test_gateway_endpoints_let_pass_what_functions_may_do(plan: dict[str, Any]) -> None:
-    endpoints = {a: json.loads(v["policy"]) for a, v in of_type(plan, "aws_vpc_endpoint") if v["vpc_endpoint_type"] == "Gateway"}
+    endpoints = {
+        a: json.loads(v["policy"])
+        for a, v in of_type(plan, "aws_vpc_endpoint")
+        if v["vpc_endpoint_type"] == "Gateway"
+    }
     assert len(endpoints) == 2
     passes = {a for p in endpoints.values() for s in p["Statement"] for a in s["Action"]}
     for name in ("backend", "drain", "uploads"):
@@ -486,7 +538,10 @@ def test_each_promise_fails_when_it_is_broken(terraform: Terraform) -> None:
         assert whole in before, (name, whole)
         file.write_text(before.replace(whole, broken, 1))
         try:
-            plan = terraform.plan(*infra.options("prod", "terraform")) | {"env": "prod", "deployer": "terraform"}
+            plan = terraform.plan(*infra.options("prod", "terraform")) | {
+                "env": "prod",
+                "deployer": "terraform",
+            }
             promise(plan)
             unnoticed.append((name, broken))
         except (AssertionError, KeyError):
