@@ -32,7 +32,7 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test infra-bootstrap lint format lock bench reset clean
+.PHONY: help up test infra-test infra-bootstrap lint format policy lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -69,6 +69,10 @@ format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
+	@.venv/bin/python -m familycorp_ops policy test
+	@.venv/bin/python -m familycorp_ops policy build
+
 lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and package.json files
 	$(UV) lock --python "$(PYTHON)"
 	$(UV) lock --python "$(PYTHON)" --project ops/emulator
@@ -79,6 +83,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
+	@.venv/bin/python bench/policy.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"

@@ -1,7 +1,7 @@
 """What each direct dependency weighs: `python bench/dependencies.py [--write docs/decisions/0001-dependencies.md]`.
 
 Sizes are of the installed files, without bytecode and without what the package needs in turn. Import times are of a
-fresh process with bytecode at hand, the interpreter's own start taken off: medians of several runs.
+fresh process with bytecode at hand, in CPU time, the interpreter's own start taken off: medians of several runs.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def _size_mb(name: str) -> float:
 
 
 def _import_ms(module: str, environment: dict[str, str]) -> float:
-    code = f"import time; t = time.perf_counter(); import {module}; print((time.perf_counter() - t) * 1000)"
+    code = f"import time; t = time.process_time(); import {module}; print((time.process_time() - t) * 1000)"
     command = [sys.executable, "-c", code]
     run = lambda: float(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)  # noqa: E731
     run()

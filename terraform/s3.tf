@@ -99,7 +99,7 @@ data "aws_iam_policy_document" "bucket" {
     content {
       sid       = "S3DeliversAccessLogs"
       actions   = ["s3:PutObject"]
-      resources = ["${each.value.arn}/s3/*"]
+      resources = ["${each.value.arn}/s3/uploads/*"]
 
       principals {
         type        = "Service"

@@ -8,8 +8,9 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from app.audit import router as audit
-from app.auth import csrf
+from app.auth import cookies, csrf
 from app.auth import router as auth
+from app.authz import guard
 from app.categories import router as categories
 from app.core import edge, errors, logging
 from app.core.body_limit import BodyLimit
@@ -105,6 +106,15 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
         for operation in (o for path in schema["paths"].values() for o in path.values()):
             if "requestBody" in operation:
                 operation["responses"] = errors.merged(operation["responses"], unreadable)
+        schema["components"]["securitySchemes"] = {
+            guard.SCHEME: {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": cookies.ACCESS,
+                "description": "Set by logging in (`/v1/auth/login`). What changes something also needs the header "
+                f"`{csrf.HEADER}`, with any value.",
+            }
+        }
         schemas = schema["components"]["schemas"]
         schemas.update(problem["$defs"])
         for unused in ("HTTPValidationError", "ValidationError"):

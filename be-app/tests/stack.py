@@ -97,7 +97,7 @@ class Stack:
         **settings: str,
     ) -> None:
         self.directory = directory
-        self.ministack = ministack
+        self.ministack, self.valkey = ministack, valkey
         self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
         self.database_url = database_url or f"sqlite+aiosqlite:///{directory}/content.db"
         self.processes: list[Application] = []

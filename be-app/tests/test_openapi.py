@@ -103,6 +103,14 @@ def test_every_operation_documents_the_errors_of_its_kind(client: httpx.Client) 
         assert len([s for s in documented if s < "400"]) == 1
 
 
+def test_it_says_who_has_to_be_logged_in(client: httpx.Client, document: dict[str, Any]) -> None:
+    (scheme,) = document["components"]["securitySchemes"].items()
+    assert (scheme[0], scheme[1]["in"], scheme[1]["name"]) == ("session", "cookie", "__Host-access")
+    for method, path, operation in operations(client):
+        guarded = "forbidden" in str(operation["responses"].get("403", {}).get("content"))
+        assert operation.get("security", []) == [{"session": []}] * guarded, (method, path)
+
+
 def test_every_request_body_has_examples(client: httpx.Client, document: dict[str, Any]) -> None:
     def examples(schema: dict[str, Any]) -> Any:
         schema = resolved(document, schema)

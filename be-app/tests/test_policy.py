@@ -136,6 +136,21 @@ def copied(tmp_path: Path, use: Callable[[Path], None]) -> Path:
     return directory
 
 
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the modules that were compiled; the few lines that call the policy always are."""
+    sizes: list[int] = []
+    compile_ = wasmtime.Module
+
+    class Counting(compile_):  # type: ignore[misc, valid-type]
+        def __init__(self, engine: wasmtime.Engine, source: Any) -> None:
+            sizes.append(len(source))
+            super().__init__(engine, source)
+
+    monkeypatch.setattr(wasm.wasmtime, "Module", Counting)
+    return sizes
+
+
 def ask(action: str = "post:view", resource: Any = None, subject: Any = ANYBODY) -> policy.Decision:
     return policy.decide(subject, action, resource, now=NOW)
 
@@ -406,7 +421,7 @@ def _agreed(cases: list[tuple[tuple[Any, ...], policy.Decision]], rounds: int) -
         assert list(pool.map(many, range(8))) == [0] * 8
 
 
-def test_eight_threads_agree(use: Callable[[Path], None]) -> None:
+def test_eight_threads_agree(use: Callable[[Path], None], compiled: list[int]) -> None:
     own = {"type": "post", "owner": "me", "draft": True}
     viewer = ADMIN | {"role": "viewer"}
     questions = [
@@ -423,7 +438,9 @@ def test_eight_threads_agree(use: Callable[[Path], None]) -> None:
     expected = [ask(*question) for question in questions]
     assert len({(d.allow, d.reasons, str(d.obligations)) for d in expected}) == 7
     use(policy.BUILT)  # The first decisions, which load the bundle, are among them.
+    compiled.clear()
     _agreed(list(zip(questions, expected, strict=True)), 1_000)
+    assert len(compiled) == 2  # They loaded one policy, and shared one instance of it.
 
 
 def test_threads_share_a_module_that_fails_now_and_then(tmp_path: Path, use: Callable[[Path], None]) -> None:
@@ -433,21 +450,6 @@ def test_threads_share_a_module_that_fails_now_and_then(tmp_path: Path, use: Cal
 
 
 # -- the precompiled form ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sizes of the modules that were compiled; the few lines that call the policy always are."""
-    sizes: list[int] = []
-    compile_ = wasmtime.Module
-
-    class Counting(compile_):  # type: ignore[misc, valid-type]
-        def __init__(self, engine: wasmtime.Engine, source: Any) -> None:
-            sizes.append(len(source))
-            super().__init__(engine, source)
-
-    monkeypatch.setattr(wasm.wasmtime, "Module", Counting)
-    return sizes
 
 
 def test_a_precompiled_policy_is_used_and_decides_alike(copied: Path, compiled: list[int]) -> None:
@@ -517,9 +519,14 @@ def test_a_precompiled_form_opens_no_way_around_the_digest(copied: Path) -> None
     assert ask() == denied("policy_error")
 
 
-def test_precompiling_asks_nothing_of_this_very_processor() -> None:
+def test_precompiling_asks_nothing_of_this_very_processor(copied: Path) -> None:
     machine = os.uname().machine
     assert wasm.target().startswith({"arm64": "aarch64"}.get(machine, machine))
+    for_any = wasmtime.Config()
+    for_any.consume_fuel = True
+    for_any.target = wasm.target()  # Left out, the code and its header ask for what this processor has.
+    module = wasmtime.Module(wasmtime.Engine(for_any), (copied / "policy.wasm").read_bytes())
+    assert wasm.precompile(copied / "policy.wasm").read_bytes() == bytes(module.serialize())
 
 
 # -- the decision log ---------------------------------------------------------------------------

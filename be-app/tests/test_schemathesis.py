@@ -1,5 +1,6 @@
 """The running service against its own OpenAPI document: generated requests, valid, invalid and in sequences."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from contract import ok
 from stack import EDITOR, Stack, published
 
 # Checks that are off or relaxed stand in the configuration, each with its reason.
@@ -24,9 +26,22 @@ def test_no_generated_request_gets_an_answer_that_is_not_documented(
     with stack.client() as client:
         published(client, tags=["a"])
         published(client, lang="en")
+        document = ok(client.get("/openapi.json"))
+    # A header names the caller here, so what the document says of cookies doesn't hold; test_guard.py asks every
+    # guarded route without a caller.
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        operation.pop("security", None)
+    described = tmp_path / "openapi.json"
+    described.write_text(json.dumps(document))
     headers = [f"--header={name}:{value}" for name, value in EDITOR.items()] if caller == "editor" else []
     command = [
-        *(PROGRAM, f"--config-file={CONFIGURATION}", "run", f"{stack.processes[0].url}/openapi.json"),
+        *(
+            PROGRAM,
+            f"--config-file={CONFIGURATION}",
+            "run",
+            str(described),
+            f"--url={stack.processes[0].url}",
+        ),
         *(
             *headers,
             "--checks=all",

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -132,7 +132,7 @@ def changes(plan: Mapping[str, Any]) -> dict[str, list[str]]:
 class Timer:
     """Tells how long a block took."""
 
-    def __enter__(self) -> "Timer":
+    def __enter__(self) -> Self:
         self._began = time.monotonic()
         return self
 

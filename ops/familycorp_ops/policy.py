@@ -92,8 +92,8 @@ def build(
                 member = packed.extractfile(f"/{name}")
                 assert member is not None  # noqa: S101 - OPA's bundles hold both.
                 (bundle / name).write_bytes(member.read())
-    for stale in bundle.glob("policy.cwasm*"):
-        stale.unlink()
+    for stale in ("policy.cwasm", "policy.json"):  # Precompiled from the module that was here.
+        (bundle / stale).unlink(missing_ok=True)
     files = {n: hashlib.sha256((bundle / n).read_bytes()).hexdigest() for n in ("policy.wasm", "data.json")}
     sources_are = source_digest(directory)
     manifest = {

@@ -87,6 +87,7 @@ def _provider_key(issuer: str, provider_session: str) -> store.Key:
 async def create(identity: Identity, *, second_factor_at: int, device: str) -> Tokens:
     """Begin a session of a member who proved both factors, the second at `second_factor_at` (epoch seconds)."""
     session, secret, at = str(new_id()), secrets.token_urlsafe(32), store.seconds()
+    access = await tokens.sign(identity.member, session)
     values: dict[str, str | int] = {
         **identity._asdict(),
         "session": session,
@@ -108,16 +109,16 @@ async def create(identity: Identity, *, second_factor_at: int, device: str) -> T
             {"member": identity.member, "session": session, "expiresAt": at + MAX_AGE_S},
         )
     logger.info("session_created", extra={"member": identity.member, "session": session})
-    return await _tokens(identity.member, session, secret, at + MAX_AGE_S)
+    return _tokens(access, identity.member, session, secret, at + MAX_AGE_S)
 
 
 def _idle_end(ends_at: int) -> int:
     return min(ends_at, store.seconds() + settings().session_idle_days * 24 * 3600)
 
 
-async def _tokens(member: str, session: str, secret: str, ends_at: int) -> Tokens:
+def _tokens(access: str, member: str, session: str, secret: str, ends_at: int) -> Tokens:
     return Tokens(
-        access=await tokens.sign(member, session),
+        access=access,
         access_age=tokens.ACCESS_AGE_S,
         session=session,
         refresh=f"{member}.{session}.{secret}",
@@ -177,6 +178,9 @@ async def refresh(token: str, bound_to: str | None, *, second_factor_at: int | N
     if session != bound_to:
         raise RefreshRefused
     key, presented = _key(member, session), store.digest(secret)
+    access = await tokens.sign(
+        member, session
+    )  # Before anything is rotated: it may fail, and then nothing was.
     for _ in range(_TRIES):
         found, profile = await store.get_all([key, profile_key(member)])
         if found is None or not _is_live(found, profile):
@@ -188,10 +192,10 @@ async def refresh(token: str, bound_to: str | None, *, second_factor_at: int | N
                 await _rotate(key, found, successor, salt, second_factor_at)
             except dynamodb.ConditionFailed:
                 continue  # Another request with the same token was first; the next turn finds its successor.
-            return await _tokens(member, session, successor, found["endsAt"])
+            return _tokens(access, member, session, successor, found["endsAt"])
         late = store.milliseconds() - found["rotatedAt"] > settings().refresh_grace_s * 1000
         if hmac.compare_digest(presented, found["previousHash"]) and not late:
-            return await _tokens(member, session, _successor(secret, found["salt"]), found["endsAt"])
+            return _tokens(access, member, session, _successor(secret, found["salt"]), found["endsAt"])
         if await store.get(_rotated_key(key, presented)):
             await store.remove(key)
             logger.warning("refresh_reused", extra={"member": member, "session": session})

@@ -25,6 +25,9 @@ else:
     members = lazy_import("app.members.service")
 
 _RESOURCE, _STEP_UP = "resource_required", "step_up_required"
+SCHEME = "session"
+"""What the OpenAPI document calls the way in which a caller of a guarded route is known."""
+
 _RESPONSES = responses(Unauthenticated, Forbidden, CrossSiteRefused, SnapshotsUnavailable)
 
 # The action that was only allowed on condition that it is asked again with its object.
@@ -51,6 +54,7 @@ class GuardedRoute(StrictRoute):
     provisions = True
 
     def __init__(self, *args: Any, responses: dict[int | str, Any] | None = None, **options: Any) -> None:
+        options["openapi_extra"] = {"security": [{SCHEME: []}]}
         super().__init__(*args, responses=merged(_RESPONSES, responses or {}), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -50,29 +50,26 @@ def _denied(reason: str) -> Decision:
     return Decision(allow=False, reasons=(reason,), obligations={})
 
 
-def bundle_path() -> Path:
-    """Return where the bundle is."""
-    named = os.environ.get(BUNDLE_PATH)
-    if named:
-        return Path(named)
-    return IN_LAMBDA if IN_LAMBDA.is_dir() else BUILT
-
-
 @cache
-def _load(directory: Path) -> _Bundle:
+def _load(named: str | None) -> _Bundle:
+    """Load the bundle that a directory holds, or the one that is deployed or built here."""
+    directory = Path(named) if named else IN_LAMBDA if IN_LAMBDA.is_dir() else BUILT
     manifest = orjson.loads((directory / "manifest.json").read_bytes())
     content = {name: (directory / name).read_bytes() for name in ("policy.wasm", "data.json")}
     for name, read in content.items():
         if hashlib.sha256(read).hexdigest() != manifest["files"][name]:
             raise wasm.PolicyError(f"{name} is not what the manifest says")
-    policy = wasm.Policy(directory / "policy.wasm", content["data.json"], ENTRYPOINT)
+    # What was read is what was verified, and what is used.
+    policy = wasm.Policy(
+        content["policy.wasm"], content["data.json"], ENTRYPOINT, directory / wasm.PRECOMPILED
+    )
     atexit.register(_load.cache_clear)  # wasmtime can't free what is left when the interpreter takes it down.
     return _Bundle(policy, manifest["revision"])
 
 
 def _bundle() -> _Bundle:
     with _loading:  # Two first decisions at once would load it twice.
-        return _load(bundle_path())
+        return _load(os.environ.get(BUNDLE_PATH))
 
 
 def revision() -> str:
@@ -112,10 +109,10 @@ def _understood(value: Any) -> Decision:
     if value is wasm.UNDEFINED:
         return _denied("undefined")
     allow, reasons, obligations = value["allow"], value["reasons"], value["obligations"]
-    if allow is not True and allow is not False:
-        raise ValueError("allow is neither true nor false")
-    if not isinstance(obligations, dict) or not all(isinstance(reason, str) for reason in reasons):
-        raise ValueError("reasons or obligations are malformed")
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
+        raise ValueError("reasons are malformed")
+    if allow is not (not reasons) or not isinstance(obligations, dict):
+        raise ValueError("allow or obligations are malformed")
     return Decision(allow, tuple(reasons), obligations)
 
 
@@ -127,17 +124,21 @@ def _log(
     version: str,
 ) -> None:
     """Log who wanted what, by ids alone: names and addresses are nobody's business here (ASVS 16.3.2)."""
-    known = resource or {}
     logger.info(
         "decision",
         extra={
             "decision_id": str(new_id()),
             "policy_revision": version,
-            "subject": subject.get("id", "anonymous"),
+            "subject": _of(subject, "id") or "anonymous",
             "action": action,
-            "resource_type": known.get("type"),
-            "resource_id": known.get("id"),
+            "resource_type": _of(resource, "type"),
+            "resource_id": _of(resource, "id"),
             "allow": decision.allow,
             "reasons": decision.reasons,
         },
     )
+
+
+def _of(part: Any, name: str) -> Any:
+    """Return one property of a part of the input, which may be anything at all when it was denied."""
+    return part.get(name) if isinstance(part, dict) else None

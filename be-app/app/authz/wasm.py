@@ -60,7 +60,14 @@ class _Instance:
             raise PolicyError(f"the policy has no entrypoint {entrypoint}") from None
         self._data = self._parsed(data)
         self._heap = self._run("opa_heap_ptr_get")
-        self._eval = self._call["opa_eval"]
+        caller = wasmtime.Module(
+            engine,
+            _CALLER.format(
+                heap=self._heap, document=self._heap + 4, entrypoint=self._entrypoint, data=self._data
+            ),
+        )
+        linked = wasmtime.Instance(self._store, caller, [self._memory, self._call["opa_eval"]])
+        self._ask: Any = linked.exports(self._store)["ask"]
 
     def _link(self, engine: wasmtime.Engine, module: wasmtime.Module) -> wasmtime.Linker:
         linker = wasmtime.Linker(engine)
@@ -104,15 +111,29 @@ class _Instance:
 
     def evaluate(self, document: bytes) -> bytes:
         """Return the JSON of the result set that `opa_eval` gives for a JSON input."""
-        missing = self._heap + len(document) - self._memory.data_len(self._store)
+        given = len(document).to_bytes(4, "little") + document
+        missing = self._heap + len(given) - self._memory.data_len(self._store)
         if missing > 0:
             self._memory.grow(self._store, -(-missing // PAGE))
-        self._memory.write(self._store, document, self._heap)
+        self._memory.write(self._store, given, self._heap)
         self._store.set_fuel(MAX_FUEL)
-        after = self._heap + len(document)
-        result = self._eval(self._store, 0, self._entrypoint, self._data, self._heap, len(document), after, 0)
-        return self._text(result)
+        return self._text(self._ask(self._store))
 
+
+_CALLER = """
+(module
+  (import "env" "memory" (memory 0))
+  (import "opa" "opa_eval" (func $eval (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (func (export "ask") (result i32) (local $length i32)
+    (local.set $length (i32.load (i32.const {heap})))
+    (call $eval
+      (i32.const 0) (i32.const {entrypoint}) (i32.const {data}) (i32.const {document}) (local.get $length)
+      (i32.add (i32.const {document}) (local.get $length)) (i32.const 0))))
+"""
+"""Calls `opa_eval` on a document that stands on the heap after its length.
+
+Without arguments, because wasmtime-py converts each of them in Python, at 6 µs apiece.
+"""
 
 _FUNCTIONS = (
     "builtins",
@@ -135,18 +156,19 @@ def _least_pages(module: wasmtime.Module) -> int:
 class Policy:
     """A compiled policy with its data; `evaluate` may be called from any thread."""
 
-    def __init__(self, wasm: Path, data: bytes, entrypoint: str) -> None:
+    def __init__(self, wasm: bytes, data: bytes, entrypoint: str, precompiled: Path | None = None) -> None:
         """Load a policy.
 
         Args:
-            wasm: the module; a precompiled form beside it is used when it fits (see `precompile`).
+            wasm: the module.
             data: the policy's data document, as JSON.
             entrypoint: which rule to ask, as `authz/decision`.
+            precompiled: where a precompiled form may be; it is used when it fits (see `precompile`).
         """
         self._engine = wasmtime.Engine(_configuration())
         try:
-            self._module = _precompiled(self._engine, wasm) or wasmtime.Module(
-                self._engine, wasm.read_bytes()
+            self._module = _precompiled(self._engine, wasm, precompiled) or wasmtime.Module(
+                self._engine, wasm
             )
         except wasmtime.WasmtimeError as error:
             raise PolicyError("the policy is no WebAssembly module") from error
@@ -167,12 +189,12 @@ class Policy:
         with self._lock:
             instance, self._instance = self._instance or self._new(), None
             try:
-                answer = instance.evaluate(document)
-                results = orjson.loads(answer)
-            except (wasmtime.WasmtimeError, wasmtime.Trap, ValueError, IndexError) as error:
-                raise PolicyError(f"the evaluation failed: {str(error).splitlines()[0]}") from error
+                results = orjson.loads(instance.evaluate(document))
+                value = results[0]["result"] if results != [] else UNDEFINED
+            except (wasmtime.WasmtimeError, wasmtime.Trap, ValueError, TypeError, LookupError) as error:
+                raise PolicyError("the evaluation failed") from error
             self._instance = instance  # Only one that answered is used again.
-        return results[0]["result"] if results else UNDEFINED
+        return value
 
 
 class _Undefined:
@@ -227,15 +249,14 @@ def _label(wasm: bytes, native: bytes) -> dict[str, str]:
     }
 
 
-def _precompiled(engine: wasmtime.Engine, wasm: Path) -> wasmtime.Module | None:
+def _precompiled(engine: wasmtime.Engine, wasm: bytes, made: Path | None) -> wasmtime.Module | None:
     """Return the precompiled form of a module, if there is one of this very module, made for here, and intact."""
-    made = wasm.with_name(PRECOMPILED)
-    if not made.exists():
+    if made is None or not made.exists():
         return None
     try:
         native, label = made.read_bytes(), orjson.loads(made.with_suffix(".json").read_bytes())
         # wasmtime checks version and target itself, but never that the code is what was compiled.
-        if label == _label(wasm.read_bytes(), native):
+        if label == _label(wasm, native):
             return wasmtime.Module.deserialize(engine, native)
         reason = "it is of another policy, machine or version, or was altered"
     except (OSError, ValueError, wasmtime.WasmtimeError) as error:

@@ -71,10 +71,18 @@ Instant = Annotated[
 class Model(BaseModel):
     """A JSON object with camelCase names that answers give."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        from_attributes=True,
+        defer_build=True,  # A validator is made when it is first needed; a cold start needs few of them.
+    )
 
 
 class Input(Model):
     """A JSON object or query that callers give; unknown members are refused, not ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        defer_build=False,  # FastAPI's fields of requests complain when they are completed later.
+    )

@@ -1,0 +1,49 @@
+"""Writes the table of who may do what into docs/opa.md, from the policy's data; `--check` only compares."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from familycorp_ops.documents import with_part
+from familycorp_ops.policy import home
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "opa.md"
+
+
+def _conditions(data: dict[str, Any], action: str) -> str:
+    """Return what else an action needs, and what is demanded in return for it."""
+    told = [f"object: {data['objects'][action]}"] if action in data["objects"] else []
+    if action in data["stepUp"]:
+        told.append("recent second factor")
+    for role, demanded in data["obligations"].get(action, {}).items():
+        told.append(f"{role}: `{json.dumps(demanded)}`")
+    return "; ".join(told)
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    data = json.loads((home() / "data" / "data.json").read_text())
+    roles = data["inherits"]
+    lines = [f"| action | {' | '.join(roles)} | and |", f"|---|{':-:|' * len(roles)}---|"]
+    for action in dict.fromkeys(action for permitted in data["roles"].values() for action in permitted):
+        marks = (
+            "✓" if any(action in data["roles"][r] for r in inherited) else "" for inherited in roles.values()
+        )
+        lines.append(f"| `{action}` | {' | '.join(marks)} | {_conditions(data, action)} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the table, or tell whether it is in date."""
+    wanted = with_part(DOCUMENT, "roles", table())
+    if "--check" not in sys.argv:
+        DOCUMENT.write_text(wanted)
+    elif DOCUMENT.read_text() != wanted:
+        print(f"The table of roles in {DOCUMENT.name} is out of date: python scripts/document_policy.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
