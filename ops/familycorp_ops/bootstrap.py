@@ -1,7 +1,8 @@
 """What Terraform can't make for itself: the bucket of its state, and the first signing key.
 
-`python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows `--`
-goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there is one.
+`python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows
+`--` goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there
+is one.
 Both may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
 """
 

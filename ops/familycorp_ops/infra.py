@@ -61,7 +61,7 @@ class Terraform:
         ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
         if "provider packages" in ran.stderr or "Failed to install provider" in ran.stderr:
             raise NotInstalledError(
-                "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or let its registry be reached."
+                "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or reach its registry."
             )
         if ran.returncode:
             raise TerraformError(ran.stderr)
