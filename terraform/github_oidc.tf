@@ -1,7 +1,8 @@
 # The pipeline has no key that could leak: GitHub vouches for each run, and a role trusts runs of one environment.
 locals {
-  github_provider = var.github_repository == null ? null : coalesce(
-    var.github_oidc_provider_arn, one(aws_iam_openid_connect_provider.github[*].arn)
+  # Its name is AWS's convention, known beforehand, so that a plan shows whom the role will trust.
+  github_provider = coalesce(
+    var.github_oidc_provider_arn, "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
   )
 }
 
@@ -39,6 +40,8 @@ resource "aws_iam_role" "deploy" {
   })
 
   tags = { Name = "${local.name}-deploy" }
+
+  depends_on = [aws_iam_openid_connect_provider.github]
 }
 
 locals {

