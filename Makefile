@@ -21,6 +21,8 @@ RUN := .venv/.run
 DEV := .venv/.dev
 EMULATOR := ops/emulator/.venv/.run
 PROVIDER := ops/provider/.venv/.run
+MOTO := ops/moto/.venv/.run
+CHECKOV := ops/checkov/.venv/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
@@ -28,14 +30,14 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv ops/provider/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test lint format policy lock bench reset clean
+.PHONY: help up test infra-test infra-bootstrap lint format policy lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
 	@[ -t 1 ] && colour=1 || colour=0; awk -F ':.*## ' -v colour=$$colour \
-		'/^[a-z]+:.*## / {printf (colour ? "  \033[36mmake %-8s\033[0m %s\n" : "  make %-8s %s\n"), $$1, $$2}' Makefile
+		'/^[a-z-]+:.*## / {printf (colour ? "  \033[36mmake %-15s\033[0m %s\n" : "  make %-15s %s\n"), $$1, $$2}' Makefile
 
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
 	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
@@ -45,6 +47,13 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(OIDC) ## Run the whole suite; ARGS='-k po
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
 
+infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
+		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py $(ARGS)
+
+infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
+	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"
+
 lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -52,6 +61,8 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	$(UV) lock --check -q
 	$(UV) lock --check -q --project ops/emulator
 	$(UV) lock --check -q --project ops/provider
+	$(UV) lock --check -q --project ops/moto
+	$(UV) lock --check -q --project ops/checkov
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
@@ -66,6 +77,8 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	$(UV) lock --python "$(PYTHON)"
 	$(UV) lock --python "$(PYTHON)" --project ops/emulator
 	$(UV) lock --python "$(PYTHON)" --project ops/provider
+	$(UV) lock --python "$(PYTHON)" --project ops/moto
+	$(UV) lock --python "$(PYTHON)" --project ops/checkov
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
@@ -77,7 +90,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/oidc-provider/node_modules .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv terraform/.terraform ops/oidc-provider/node_modules .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -104,6 +117,16 @@ $(EMULATOR): ops/emulator/pyproject.toml ops/emulator/uv.lock | $(BRING)
 $(PROVIDER): ops/provider/pyproject.toml ops/provider/uv.lock | $(BRING)
 	@echo 'Installing the login provider, as ops/provider/uv.lock pins it ...'
 	@$(UV) sync --locked --project ops/provider --python "$(PYTHON)"
+	@touch $@
+
+$(MOTO): ops/moto/pyproject.toml ops/moto/uv.lock | $(BRING)
+	@echo 'Installing the emulator of the infrastructure tests, as ops/moto/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/moto --python "$(PYTHON)"
+	@touch $@
+
+$(CHECKOV): ops/checkov/pyproject.toml ops/checkov/uv.lock | $(BRING)
+	@echo 'Installing checkov, as ops/checkov/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/checkov --python "$(PYTHON)"
 	@touch $@
 
 ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json

@@ -1,0 +1,94 @@
+"""What Terraform can't make for itself: the bucket of its state, and the first signing key.
+
+`python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows
+`--` goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there
+is one.
+Both may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from familycorp_ops.infra import SOURCE, executable, plugins
+from familycorp_ops.provision import new_signing_key
+
+ENVIRONMENTS: Final = ("dev", "stage", "prod")
+
+
+def _client(service: str, region: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - `--help` needn't wait for it.
+    from botocore.session import get_session  # noqa: PLC0415
+
+    config = Config(s3={"addressing_style": "auto"}, retries={"mode": "standard"})
+    return get_session().create_client(service, region_name=region, config=config)
+
+
+def state_bucket(env: str, region: str) -> str:
+    """Make the bucket of an environment's state, or bring it in order; return its name."""
+    account = _client("sts", region).get_caller_identity()["Account"]
+    # The account's number makes the name unique in the world.
+    name = f"familycorp-{env}-state-{account}"
+    s3 = _client("s3", region)
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    block = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=dict.fromkeys(block, True))
+    tls_only = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    if s3.meta.endpoint_url.startswith("https://"):  # An emulator on plain HTTP would lock everybody out.
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [tls_only]})
+        s3.put_bucket_policy(Bucket=name, Policy=policy)
+    return name
+
+
+def signing_key(env: str, region: str) -> bool:
+    """Write the first signing key of an environment; return False, and change nothing, where there is one.
+
+    Nobody but the auth function may read the secret, so this asks only whether it has a value.
+    """
+    secrets = _client("secretsmanager", region)
+    name = f"familycorp-{env}-signing-key"
+    if secrets.describe_secret(SecretId=name).get("VersionIdsToStages"):
+        return False
+    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(new_signing_key()))
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m familycorp_ops.bootstrap", description=__doc__)
+    parser.add_argument("what", choices=("state", "signing-key"))
+    parser.add_argument("env", choices=ENVIRONMENTS)
+    parser.add_argument("--region", default="ap-northeast-2")
+    parser.add_argument("--directory", type=Path, default=SOURCE, help="where the configuration is")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    cut = given.index("--") if "--" in given else len(given)
+    chosen = parser.parse_args(given[:cut])
+    if chosen.what == "signing-key":
+        made = signing_key(chosen.env, chosen.region)
+        print("Wrote the first signing key." if made else "There is a signing key already.")
+        return 0
+    bucket = state_bucket(chosen.env, chosen.region)
+    print(f"State is kept in {bucket}.", flush=True)
+    command = [executable(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
+    where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={chosen.region}"]
+    return subprocess.run([*command, *where, *given[cut + 1 :]], cwd=chosen.directory, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

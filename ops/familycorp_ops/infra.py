@@ -1,0 +1,140 @@
+"""Terraform, run in a copy of `terraform/` so that nothing of the operator's own state is touched."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from familycorp_ops.servers.ministack import CREDENTIALS
+from familycorp_ops.servers.process import NotInstalledError, clean_environment
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCE: Final = ROOT / "terraform"
+DIGEST: Final = "sha256:" + "a" * 64
+
+_FOR_EMULATORS: Final = """
+terraform {
+  backend "local" {}
+}
+
+provider "aws" {
+  s3_use_path_style       = true
+  skip_metadata_api_check = true
+  max_retries             = 2 # What an emulator doesn't know is answered with an error of the server: don't insist.
+}
+"""
+
+
+class TerraformError(Exception):
+    """A run failed; the message holds what Terraform said."""
+
+
+def executable() -> str:
+    """Return the path of Terraform; raise `NotInstalledError` where there is none."""
+    found = shutil.which("terraform")
+    if found is None:
+        raise NotInstalledError(
+            "terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH."
+        )
+    return found
+
+
+class Terraform:
+    """A working copy of the configuration.
+
+    Args:
+        directory: where the copy goes.
+        endpoint: an emulator's address; without one, only what needs no AWS can be run.
+    """
+
+    def __init__(self, directory: Path, endpoint: str | None = None) -> None:
+        self.directory = directory
+        self._program = executable()
+        self._endpoint = endpoint
+        ignore = shutil.ignore_patterns(".terraform", "*.tfstate*")
+        shutil.copytree(SOURCE, directory, ignore=ignore, dirs_exist_ok=True)
+        (directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
+        ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
+        if "provider packages" in ran.stderr or "Failed to install provider" in ran.stderr:
+            raise NotInstalledError(
+                "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or reach its registry."
+            )
+        if ran.returncode:
+            raise TerraformError(ran.stderr)
+
+    def run(
+        self, *arguments: str, timeout_s: float = 900, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; raise `TerraformError` if it fails and `check` is set."""
+        extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+        if self._endpoint:
+            extra |= {**CREDENTIALS, "AWS_ENDPOINT_URL": self._endpoint}
+        plain = ["-no-color"] if arguments[0] in {"init", "plan", "apply", "destroy", "validate"} else []
+        ran = subprocess.run(
+            [self._program, arguments[0], *plain, *arguments[1:]],
+            cwd=self.directory,
+            env=clean_environment(**extra),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if check and ran.returncode:
+            raise TerraformError(
+                f"terraform {' '.join(arguments)}\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
+            )
+        return ran
+
+    def plan(self, *options: str) -> dict[str, Any]:
+        """Plan, and return the plan as `terraform show -json` describes it."""
+        self.run("plan", "-input=false", "-out=plan", *options)
+        shown: dict[str, Any] = json.loads(self.run("show", "-json", "plan").stdout)
+        return shown
+
+
+def plugins() -> Sequence[str]:
+    """Return the options that make Terraform take its providers from `TF_PLUGIN_DIR`, else from its registry."""
+    mirror = os.environ.get("TF_PLUGIN_DIR")
+    return [f"-plugin-dir={mirror}"] if mirror else []
+
+
+def options(env: str, deployer: str, **variables: Any) -> list[str]:
+    """Return the options that choose an environment and who deploys the application."""
+    chosen: dict[str, Any] = {"app_deployer": deployer, **variables}
+    if deployer == "terraform":
+        chosen["image_digest"] = DIGEST
+    return [
+        f"-var-file=envs/{env}.tfvars",
+        *(f"-var={k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in chosen.items()),
+    ]
+
+
+def resources(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every managed resource that a plan would leave behind."""
+    for resource in plan["planned_values"]["root_module"]["resources"]:
+        if resource["mode"] == "managed":
+            yield {"values": {}, **resource}  # Where nothing is known before the apply, nothing is said.
+
+
+def changes(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what a plan does to each resource that it touches."""
+    return {
+        change["address"]: change["change"]["actions"]
+        for change in plan.get("resource_changes", ())
+        if change["change"]["actions"] not in (["no-op"], ["read"])
+    }
+
+
+class Timer:
+    """Tells how long a block took."""
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._began

@@ -1,0 +1,201 @@
+"""Terraform applies for real, on an emulator: everything is made once, stays, changes alone, and goes.
+
+moto is not AWS: what it can't make is named in `GAPS` and left out of the run; plans and the mocked tests cover it.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+
+from app.core.settings import Settings
+from familycorp_ops import infra
+from familycorp_ops.infra import Terraform, Timer
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.ministack import REGION
+from familycorp_ops.servers.moto import Moto
+from familycorp_ops.servers.process import NotInstalledError
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
+
+GAPS = """
+# ElastiCache CreateUserGroup isn't there: no user group, replication group or serverless cache.
+cache_mode = "none"
+# An API's domain name never becomes AVAILABLE.
+api_domain = null
+api_url    = "https://api-dev.familycorp.example"
+"""
+GAP_OVERRIDE = """
+# DescribeSubscribersForNotification isn't there.
+resource "aws_budgets_budget" "monthly" {
+  count = 0
+}
+
+# RotateSecret runs the function, and functions of images don't run there.
+resource "aws_secretsmanager_secret_rotation" "signing_key" {
+  count = 0
+}
+
+# It forgets these attributes, so that each plan would set them again.
+resource "aws_cognito_user_pool" "staff" {
+  lifecycle {
+    ignore_changes = [user_pool_tier]
+  }
+}
+
+resource "aws_lambda_function" "this" {
+  lifecycle {
+    ignore_changes = [image_config, logging_config]
+  }
+}
+
+resource "aws_rds_cluster" "main" {
+  lifecycle {
+    ignore_changes = [enable_http_endpoint, scaling_configuration]
+  }
+}
+
+resource "aws_rds_cluster_instance" "main" {
+  lifecycle {
+    ignore_changes = [performance_insights_enabled, performance_insights_kms_key_id]
+  }
+}
+"""
+
+HOLDS_DATA = {
+    "aws_dynamodb_table", "aws_rds_cluster", "aws_rds_cluster_instance", "aws_s3_bucket", "aws_cognito_user_pool",
+    "aws_kms_key", "aws_secretsmanager_secret", "aws_ecr_repository", "aws_vpc", "aws_subnet", "aws_iam_role",
+}  # fmt: skip
+
+
+def chosen(deployer: str, **more: Any) -> list[str]:
+    return [*infra.options("dev", deployer, **more), "-var-file=gaps.tfvars"]
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    try:
+        with Moto() as server:
+            yield server
+    except NotInstalledError as error:
+        missing("terraform", error)
+
+
+@pytest.fixture(scope="module")
+def applied(moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    try:
+        terraform = Terraform(tmp_path_factory.mktemp("apply"), moto.url)
+    except NotInstalledError as error:
+        missing("terraform", error)
+    (terraform.directory / "gaps_override.tf").write_text(GAP_OVERRIDE)
+    (terraform.directory / "gaps.tfvars").write_text(GAPS)
+    with Timer() as timer:
+        terraform.run("apply", "-auto-approve", "-input=false", *chosen("terraform"))
+    made = terraform.run("state", "list").stdout.splitlines()
+    print(f"\napply: {timer.seconds:.0f} s, {sum(not m.startswith('data.') for m in made)} resources")
+    return terraform
+
+
+def client(moto: Moto, service: str) -> Any:
+    return botocore.session.get_session().create_client(service, region_name=REGION, endpoint_url=moto.url)
+
+
+def test_a_second_plan_is_empty(applied: Terraform) -> None:
+    with Timer() as timer:
+        plan = applied.plan(*chosen("terraform"))
+    print(f"\nsecond plan: {timer.seconds:.0f} s")
+    assert infra.changes(plan) == {}
+
+
+def test_a_change_shows_alone(applied: Terraform) -> None:
+    changed = infra.changes(applied.plan(*chosen("terraform", log_retention_days=30)))
+    assert changed
+    assert all(
+        a.startswith("aws_cloudwatch_log_group.") and what == ["update"] for a, what in changed.items()
+    )
+
+
+def test_no_secret_is_in_the_state(applied: Terraform) -> None:
+    state = json.loads(applied.run("state", "pull").stdout)
+    for resource in state["resources"]:
+        assert resource["type"] not in {"aws_secretsmanager_secret_version", "aws_iam_access_key"}
+        for instance in resource["instances"]:
+            for name, value in instance["attributes"].items():
+                if "password" in name and isinstance(value, str) and value:
+                    pytest.fail(f"{resource['type']} has {name} in the state")
+                if name in {"client_secret", "auth_token", "secret_string"}:
+                    assert not value, resource["type"]
+
+
+def test_the_emulator_has_what_was_promised(applied: Terraform, moto: Moto) -> None:
+    outputs = {k: v["value"] for k, v in json.loads(applied.run("output", "-json").stdout).items()}
+    settings = Settings.model_validate({k.lower(): v for k, v in outputs["settings"].items()})
+    dynamodb = client(moto, "dynamodb")
+    for table in (settings.posts_table, settings.sessions_table, settings.events_table):
+        backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+        assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+        assert dynamodb.describe_table(TableName=table)["Table"]["SSEDescription"]["Status"] == "ENABLED"
+    for table in (settings.sessions_table, settings.events_table):
+        ttl = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expiresAt")
+    assert dynamodb.describe_table(TableName=settings.events_table)["Table"]["StreamSpecification"][
+        "StreamEnabled"
+    ]
+
+    s3 = client(moto, "s3")
+    block = s3.get_public_access_block(Bucket=settings.uploads_bucket)["PublicAccessBlockConfiguration"]
+    assert all(block.values())
+    assert s3.get_bucket_versioning(Bucket=settings.uploads_bucket)["Status"] == "Enabled"
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=settings.uploads_bucket)["Policy"]
+
+    parameters = client(moto, "ssm").get_paginator("get_parameters_by_path")
+    stored = {
+        p["Name"].removeprefix("/familycorp/dev/settings/"): p["Value"]
+        for page in parameters.paginate(Path="/familycorp/dev/settings", Recursive=True)
+        for p in page["Parameters"]
+    }
+    assert stored.pop("MIGRATIONS_DATABASE_URL").startswith("mysql+aiomysql://familycorp_migrations@")
+    assert Settings.model_validate({k.lower(): v for k, v in stored.items()}) == settings
+
+    kms = client(moto, "kms")
+    assert kms.describe_key(KeyId=settings.factors_key)["KeyMetadata"]["Enabled"]
+    repository = client(moto, "ecr").describe_repositories()["repositories"][0]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    secret = client(moto, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)
+    assert secret["KmsKeyId"]
+
+    functions = client(moto, "lambda").list_functions()["Functions"]
+    assert len(functions) == 7
+    for function in functions:
+        environment = function["Environment"]["Variables"]
+        if not function["FunctionName"].endswith("migrations"):
+            values = {
+                k.removeprefix("FAMILYCORP_").lower(): v
+                for k, v in environment.items()
+                if k.startswith("FAMILYCORP_")
+            }
+            assert Settings.model_validate(values) == settings
+
+
+def test_switching_the_deployer_touches_no_data(applied: Terraform) -> None:
+    """There and back; the application's owner changes, and nothing that holds data is even updated."""
+    plan = applied.plan(*chosen("sam"))
+    touched = infra.changes(plan)
+    kinds = {address.split(".")[0] for address in touched}
+    assert not kinds & HOLDS_DATA, kinds & HOLDS_DATA
+    assert "aws_lambda_function" in kinds
+    assert "aws_apigatewayv2_api" in kinds
+    applied.run("apply", "-input=false", "plan")
+    back = applied.plan(*chosen("terraform"))
+    assert not {address.split(".")[0] for address in infra.changes(back)} & HOLDS_DATA
+    applied.run("apply", "-input=false", "plan")
+    assert infra.changes(applied.plan(*chosen("terraform"))) == {}
+
+
+def test_everything_goes(applied: Terraform) -> None:
+    with Timer() as timer:
+        applied.run("destroy", "-auto-approve", "-input=false", *chosen("terraform"))
+    print(f"\ndestroy: {timer.seconds:.0f} s")
+    assert applied.run("state", "list").stdout.split() == []

@@ -1,0 +1,617 @@
+"""What Terraform would make, read from plans: every promise that concerns all resources, for all environments."""
+
+import ast
+import itertools
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.auth import csrf
+from app.core.settings import Settings
+from familycorp_ops import infra, provision
+from familycorp_ops.infra import Terraform
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.process import NotInstalledError
+
+APP = infra.ROOT / "be-app" / "app"
+CASES = list(itertools.product(("dev", "stage", "prod"), ("sam", "terraform")))
+QUICK = [("dev", "sam"), ("prod", "terraform")]
+
+
+@pytest.fixture(scope="module")
+def terraform(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    try:
+        return Terraform(tmp_path_factory.mktemp("terraform"), ministack.url)
+    except NotInstalledError as error:
+        missing("terraform", error)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[c if c in QUICK else pytest.param(c, marks=pytest.mark.infra) for c in CASES],
+    ids="-".join,
+)
+def plan(request: pytest.FixtureRequest, terraform: Terraform) -> dict[str, Any]:
+    env, deployer = request.param
+    return terraform.plan(*infra.options(env, deployer)) | {"env": env, "deployer": deployer}
+
+
+def of_type(plan: Mapping[str, Any], *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield address and values of each resource of these types."""
+    for resource in infra.resources(plan):
+        if resource["type"] in types:
+            yield resource["address"], resource["values"]
+
+
+def outputs(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: output.get("value") for name, output in plan["planned_values"]["outputs"].items()}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# -- the files ----------------------------------------------------------------------------------------------------
+
+
+def test_the_files_are_formatted_and_valid(terraform: Terraform) -> None:
+    ran = subprocess.run(
+        [infra.executable(), "fmt", "-check", "-recursive", str(infra.SOURCE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    answer = json.loads(terraform.run("validate", "-json").stdout)
+    assert (answer["valid"], answer["diagnostics"]) == (True, [])
+
+
+def test_every_variable_and_output_says_what_it_is() -> None:
+    for name in ("variables", "outputs"):
+        text = (infra.SOURCE / f"{name}.tf").read_text()
+        blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
+        assert len(blocks) > 10
+        for block, body in blocks:
+            assert re.search(r'^  description += ".{15,}\."$', body, re.MULTILINE), block
+            if name == "variables":
+                kind = re.search(r"^  type += (.+)$", body, re.MULTILINE)
+                assert kind, block
+                # A bool has no wrong value; everything else is checked.
+                assert "validation {" in body or kind[1] == "bool", block
+
+
+def test_no_wildcard_resource_without_its_reason() -> None:
+    """A `*` among resources is explained in the same line, or by the statement's reason next to it."""
+    for file in infra.SOURCE.glob("*.tf"):
+        lines = file.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if re.search(r'\b[rR]esources? += (\[)?"\*"', line):
+                nearby = "\n".join(lines[max(0, number - 4) : number + 1])
+                assert "#" in nearby or "reason" in nearby, f"{file.name}:{number + 1}"
+
+
+# -- names, tags, secrets -----------------------------------------------------------------------------------------
+
+
+def test_names_and_tags(plan: dict[str, Any]) -> None:
+    prefix = f"familycorp-{plan['env']}-"
+    for resource in infra.resources(plan):
+        values = resource["values"]
+        if values.get("tags_all"):
+            assert {"env", "service", "owner", "cost-center", "Name"} <= set(values["tags_all"]), resource[
+                "address"
+            ]
+            assert values["tags_all"]["Name"].startswith(prefix), resource["address"]
+        named = values.get("name")
+        if named and resource["type"] in {
+            "aws_iam_role",
+            "aws_iam_policy",
+            "aws_dynamodb_table",
+            "aws_ecr_repository",
+            "aws_sns_topic",
+            "aws_sqs_queue",
+            "aws_secretsmanager_secret",
+        }:
+            assert named.startswith(prefix), resource["address"]
+
+
+def test_no_secret_is_in_a_plan(plan: dict[str, Any]) -> None:
+    kinds = {r["type"] for r in infra.resources(plan)}
+    assert not kinds & {"aws_secretsmanager_secret_version", "aws_iam_access_key", "random_password"}
+    for address, values in of_type(plan, "aws_rds_cluster"):
+        assert values.get("master_password") is None, address
+        assert values["manage_master_user_password"] is True
+    assert all(v["type"] == "String" for _, v in of_type(plan, "aws_ssm_parameter"))
+    assert all(v["generate_secret"] is False for _, v in of_type(plan, "aws_cognito_user_pool_client"))
+    assert not any(v.get("auth_token") for _, v in of_type(plan, "aws_elasticache_replication_group"))
+    # DATABASE_URL and CACHE_URL name a user, never a password.
+    assert not re.search(r"://[^/@\"]+:[^/@\"]+@", json.dumps(plan))
+
+
+# -- network ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_reachable_from_or_leads_to_the_internet(plan: dict[str, Any]) -> None:
+    kinds = {r["type"] for r in infra.resources(plan)}
+    assert not kinds & {"aws_internet_gateway", "aws_nat_gateway", "aws_route", "aws_eip", "aws_vpn_gateway"}
+    assert all(not v.get("route") for _, v in of_type(plan, "aws_route_table"))
+    assert all(v["map_public_ip_on_launch"] is False for _, v in of_type(plan, "aws_subnet"))
+    assert all(v["publicly_accessible"] is False for _, v in of_type(plan, "aws_rds_cluster_instance"))
+    rules = list(of_type(plan, "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"))
+    assert rules
+    for address, values in rules:
+        assert values.get("cidr_ipv4") is None, address
+        assert values.get("cidr_ipv6") is None, address
+        assert values["ip_protocol"] == "tcp", address
+        assert values["from_port"] == values["to_port"], address
+    for address, values in of_type(plan, "aws_security_group", "aws_default_security_group"):
+        assert not values.get("ingress"), address
+        assert not values.get("egress"), address
+    assert len({v["availability_zone"] for _, v in of_type(plan, "aws_subnet")}) == 2
+
+
+def test_only_functions_that_need_the_database_are_in_the_vpc(plan: dict[str, Any]) -> None:
+    inside = {a for a, v in of_type(plan, "aws_lambda_function") if v["vpc_config"]}
+    if plan["deployer"] == "terraform":
+        assert inside == {
+            f'aws_lambda_function.this["{n}"]' for n in ("backend", "drain", "migrations", "uploads")
+        }
+
+
+# -- encryption, protection, limits -------------------------------------------------------------------------------
+
+
+def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
+    config = {r["address"]: r for r in plan["configuration"]["root_module"]["resources"]}
+
+    def has_key(resource: str, *path: str) -> bool:
+        found: Any = config[resource]["expressions"]
+        for part in path:
+            found = found[0][part] if isinstance(found, list) else found[part]
+        return "aws_kms_key.data" in json.dumps(found)
+
+    tables = [a for a, v in of_type(plan, "aws_dynamodb_table") if v["server_side_encryption"][0]["enabled"]]
+    assert len(tables) == 3
+    assert all(has_key(t, "server_side_encryption", "kms_key_arn") for t in tables)
+    for address in ("aws_cloudwatch_log_group.function", "aws_cloudwatch_log_group.database"):
+        assert has_key(address, "kms_key_id")
+    for address in ("aws_rds_cluster.main", "aws_secretsmanager_secret.this"):
+        assert has_key(address, "kms_key_id")
+    assert has_key("aws_ecr_repository.backend", "encryption_configuration", "kms_key")
+    assert all(has_key(f"aws_sns_topic.{t}", "kms_master_key_id") for t in ("notices", "alarms"))
+    assert has_key("aws_sqs_queue.dead_letters", "kms_master_key_id")
+    assert all(v["storage_encrypted"] for _, v in of_type(plan, "aws_rds_cluster"))
+    assert all(v["enable_key_rotation"] for _, v in of_type(plan, "aws_kms_key"))
+    buckets = {v["bucket"] for _, v in of_type(plan, "aws_s3_bucket")}
+    assert len(buckets) == len(list(of_type(plan, "aws_s3_bucket_server_side_encryption_configuration")))
+    for kind in (
+        "public_access_block",
+        "ownership_controls",
+        "versioning",
+        "policy",
+        "lifecycle_configuration",
+    ):
+        assert len(list(of_type(plan, f"aws_s3_bucket_{kind}"))) == len(buckets), kind
+
+
+def test_prod_keeps_what_it_holds(plan: dict[str, Any]) -> None:
+    protected = plan["env"] != "dev"
+    for kind in ("aws_rds_cluster", "aws_dynamodb_table"):
+        for address, values in of_type(plan, kind):
+            assert (
+                values.get("deletion_protection", values.get("deletion_protection_enabled")) is protected
+            ), address
+    assert all(v["force_destroy"] is not protected for _, v in of_type(plan, "aws_s3_bucket"))
+    assert all(v["point_in_time_recovery"][0]["enabled"] for _, v in of_type(plan, "aws_dynamodb_table"))
+    expected = 2 if plan["env"] == "prod" else 1
+    assert len(list(of_type(plan, "aws_rds_cluster_instance"))) == expected
+
+
+def test_what_grows_has_bounds(plan: dict[str, Any]) -> None:
+    for _, values in of_type(plan, "aws_rds_cluster"):
+        scaling = values["serverlessv2_scaling_configuration"][0]
+        assert scaling["max_capacity"] <= 16
+    assert all(v["retention_in_days"] for _, v in of_type(plan, "aws_cloudwatch_log_group"))
+    assert len(list(of_type(plan, "aws_budgets_budget"))) == 1
+    alarms = list(of_type(plan, "aws_cloudwatch_metric_alarm"))
+    assert len(alarms) >= 20
+    wired = {r["address"]: r for r in plan["configuration"]["root_module"]["resources"]}
+    assert "aws_sns_topic.alarms" in json.dumps(
+        wired["aws_cloudwatch_metric_alarm.this"]["expressions"]["alarm_actions"]
+    )
+
+
+# -- one truth with the application -------------------------------------------------------------------------------
+
+
+MADE_BY_AWS = {
+    "DATABASE_URL": "mysql+aiomysql://familycorp_app@db.example:3306/familycorp",
+    "CACHE_URL": "rediss://user@cache.example:6379",
+    "OIDC_ISSUER": "https://cognito-idp.ap-northeast-2.amazonaws.com/pool",
+    "OIDC_CLIENT_ID": "client",
+}
+"""Settings whose values are known after the apply alone."""
+
+
+def stored_settings(plan: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the parameters that hold the application's settings, by name."""
+    return {
+        r["index"].removeprefix("settings/"): r["values"].get("value")
+        for r in infra.resources(plan)
+        if r["type"] == "aws_ssm_parameter" and r["index"].startswith("settings/")
+    }
+
+
+def chosen(plan: Mapping[str, Any]) -> Settings:
+    """Return the application's settings as the parameters give them; what only AWS knows is filled in."""
+    stored = stored_settings(plan)
+    del stored["MIGRATIONS_DATABASE_URL"]
+    return Settings.model_validate({n.lower(): v or MADE_BY_AWS[n] for n, v in stored.items()})
+
+
+def test_the_application_accepts_its_settings_and_finds_every_name(plan: dict[str, Any]) -> None:
+    settings = chosen(plan)
+    assert settings.env == plan["env"]
+    made = outputs(plan)
+    assert made["tables"] == {
+        "posts": settings.posts_table,
+        "sessions": settings.sessions_table,
+        "events": settings.events_table,
+    }
+    buckets = {v["bucket"] for _, v in of_type(plan, "aws_s3_bucket")}
+    assert settings.uploads_bucket in buckets
+    assert made["signing_key_secret"] == settings.signing_key_secret
+    assert made["factors_key_alias"] == settings.factors_key
+
+
+def test_tables_are_those_that_emulators_get(plan: dict[str, Any]) -> None:
+    tables = {v["name"].rpartition("-")[2]: v for _, v in of_type(plan, "aws_dynamodb_table")}
+    posts = tables["posts"]
+    found = {
+        index["name"]: (
+            tuple(filter(None, (index["hash_key"], index["range_key"]))),
+            index["projection_type"],
+            sorted(index["non_key_attributes"] or ()),
+        )
+        for index in posts["global_secondary_index"]
+    }
+    expected = {
+        name: (tuple(keys), projection["ProjectionType"], sorted(projection.get("NonKeyAttributes", ())))
+        for name, keys, projection in provision.POSTS_INDEXES
+    }
+    assert found == expected
+    assert (posts["hash_key"], posts["range_key"]) == ("postId", None)
+    for name in ("events", "sessions"):
+        keys, stream = _asked_of_emulators(name)
+        assert (tables[name]["hash_key"], tables[name]["range_key"]) == keys
+        assert tables[name]["ttl"][0]["attribute_name"] == "expiresAt"
+        assert tables[name]["ttl"][0]["enabled"] is True
+        assert bool(tables[name]["stream_enabled"]) is bool(stream)
+        if stream:
+            assert tables[name]["stream_view_type"] == stream["StreamViewType"]
+    assert all(t["billing_mode"] == "PAY_PER_REQUEST" for t in tables.values())
+
+
+def _asked_of_emulators(name: str) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """Read from the source of `provision` which keys and stream a table gets."""
+    source = (Path(provision.__file__)).read_text()
+    found = re.search(rf"settings\.{name}_table, (\([^)]*\))(.*?)\)", source, re.DOTALL)
+    assert found
+    keys = ast.literal_eval(found[1])
+    return keys, provision.STREAM if "STREAM" in found[2] else {}
+
+
+def test_api_gateway_says_of_cors_what_the_application_says(plan: dict[str, Any]) -> None:
+    apis = [v for _, v in of_type(plan, "aws_apigatewayv2_api")]
+    if not apis:
+        assert plan["deployer"] == "sam"
+        return
+    said = apis[0]["cors_configuration"][0]
+    source = ast.parse((APP / "main.py").read_text())
+    call = next(
+        n for n in ast.walk(source) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Cors"
+    )
+    given = {k.arg: k.value for k in call.keywords}
+    assert sorted(said["allow_methods"]) == sorted(ast.literal_eval(given["allow_methods"]))
+    literal = [n.value for n in ast.walk(given["allow_headers"]) if isinstance(n, ast.Constant)]
+    assert sorted(said["allow_headers"]) == sorted(h.lower() for h in [*literal, csrf.HEADER])
+    assert sorted(said["expose_headers"]) == sorted(
+        h.lower() for h in ast.literal_eval(given["expose_headers"])
+    )
+    assert sorted(said["allow_origins"]) == sorted(chosen(plan).cors_origins)
+    assert said["allow_credentials"] is True
+    assert said["max_age"] == ast.literal_eval(given["max_age"])
+
+
+NOT_BUILT_YET = {
+    "app.notices.handler",
+    "app.jobs.handler",
+    "app.core.migrations.handler",
+    "app.auth.rotation.handler",
+    "app.uploads.events.handler",
+}
+"""Entry points that Terraform names and the application doesn't have yet; each goes from here when it is built."""
+
+
+def test_handlers_exist(plan: dict[str, Any]) -> None:
+    named = set(re.findall(r'handler = "([\w.]+)"', (infra.SOURCE / "main.tf").read_text()))
+    for handler in named - NOT_BUILT_YET:
+        module, _, function = handler.rpartition(".")
+        file = infra.ROOT / "be-app" / (module.replace(".", "/") + ".py")
+        assert f"def {function}(" in file.read_text(), handler
+    assert named >= NOT_BUILT_YET
+
+
+# -- policies -----------------------------------------------------------------------------------------------------
+
+
+def policies(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {name: policy["Statement"] for name, policy in outputs(plan)["function_policies"].items()}
+
+
+def allowed(statements: list[dict[str, Any]], service: str) -> set[str]:
+    return {
+        action
+        for s in statements
+        if s["Effect"] == "Allow"
+        for action in as_list(s["Action"])
+        if action.startswith(f"{service}:")
+    }
+
+
+def test_no_policy_has_wildcards_beyond_what_aws_demands(plan: dict[str, Any]) -> None:
+    everywhere = {"NoNetworkItself", "Network", "StreamList"}
+    for name, statements in policies(plan).items():
+        for s in statements:
+            assert not any("*" in a for a in as_list(s["Action"])), (name, s)
+            if "*" in as_list(s["Resource"]):
+                assert s["Sid"] in everywhere, (name, s)
+            for resource in as_list(s["Resource"]):
+                if resource.endswith("key/*"):
+                    assert "ForAnyValue:StringEquals" in s["Condition"], (name, s)
+    reasons = outputs(plan)["statement_reasons"]
+    sids = {k.replace("_", " ").title().replace(" ", "") for k in reasons}
+    assert {s["Sid"] for ss in policies(plan).values() for s in ss} - {"OwnLogs"} <= sids
+
+
+def test_every_reason_is_used(plan: dict[str, Any]) -> None:
+    if plan["env"] == "dev":
+        return
+    used = {s["Sid"] for ss in policies(plan).values() for s in ss}
+    sids = {k.replace("_", " ").title().replace(" ", "") for k in outputs(plan)["statement_reasons"]}
+    assert sids - used == {"OidcClientRead"}  # There only where another provider issued a secret.
+
+
+def test_only_auth_gets_at_keys_and_secrets(plan: dict[str, Any]) -> None:
+    for name, statements in policies(plan).items():
+        secrets = allowed(statements, "secretsmanager")
+        assert bool(secrets) is (name in {"auth", "rotation"}), name
+        factors = [s for s in statements if "alias/" in json.dumps(s) and "-factors" in json.dumps(s)]
+        assert bool(factors) is (name == "auth"), name
+        if name not in {"auth", "rotation", "migrations", "events"}:
+            denied = [s for s in statements if s["Sid"] == "NoPublicKeys"]
+            assert denied, f"{name} could publish a public key and sign tokens with its private half"
+            assert denied[0]["Effect"] == "Deny"
+
+
+ACTIONS = {
+    "transact_write_items": {"PutItem", "UpdateItem"},
+    "get_item": {"GetItem"},
+    "batch_get_item": {"BatchGetItem"},
+    "query": {"Query"},
+    "put_item": {"PutItem"},
+    "update_item": {"UpdateItem"},
+    "delete_item": {"DeleteItem"},
+    "describe_table": {"DescribeTable"},
+    "get_secret_value": {"GetSecretValue"},
+    "encrypt": {"Encrypt"},
+    "decrypt": {"Decrypt"},
+}
+"""Operation of AWS's client → IAM actions."""
+
+
+def operations(paths: Iterator[Path]) -> set[str]:
+    """Return the operations of AWS that modules perform, by their calls' first or second argument."""
+    found = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                if name in {"call", "_kms"}:
+                    found |= {a.value for a in node.args if isinstance(a, ast.Constant)} & ACTIONS.keys()
+                elif name in ACTIONS:
+                    found.add(name)
+    return found
+
+
+def test_every_action_of_the_application_is_allowed_and_none_is_unused(plan: dict[str, Any]) -> None:
+    granted = policies(plan)
+    performed = {a for o in operations(APP.rglob("*.py")) for a in ACTIONS[o]}
+    given = {
+        action.partition(":")[2]
+        for name in ("backend", "auth", "drain")
+        for service in ("dynamodb", "kms", "secretsmanager")
+        for action in allowed(granted[name], service)
+    }
+    assert performed - given == set(), "the application does what no policy allows"
+    # S3 and Secrets Manager use the data key in the caller's name.
+    assert given - performed == {"GenerateDataKey"}, "a policy allows what nobody does"
+    auth = {a for o in operations((APP / "auth").rglob("*.py")) for a in ACTIONS[o]}
+    own = {
+        a.partition(":")[2]
+        for s in ("dynamodb", "kms", "secretsmanager")
+        for a in allowed(granted["auth"], s)
+    }
+    assert auth - own == set()
+    assert own - auth == {"GenerateDataKey"}
+
+
+def test_gateway_endpoints_let_pass_what_functions_may_do(plan: dict[str, Any]) -> None:
+    endpoints = {
+        a: json.loads(v["policy"])
+        for a, v in of_type(plan, "aws_vpc_endpoint")
+        if v["vpc_endpoint_type"] == "Gateway"
+    }
+    assert len(endpoints) == 2
+    passes = {a for p in endpoints.values() for s in p["Statement"] for a in s["Action"]}
+    for name in ("backend", "drain", "uploads"):
+        wanted = allowed(policies(plan)[name], "dynamodb") | allowed(policies(plan)[name], "s3")
+        assert wanted <= passes, name
+    for policy in endpoints.values():
+        for statement in policy["Statement"]:
+            assert "*" not in statement["Resource"]
+            assert "aws:PrincipalAccount" in json.dumps(statement["Condition"])
+
+
+def test_the_pipeline_is_trusted_for_one_environment_alone(plan: dict[str, Any]) -> None:
+    roles = [v for a, v in of_type(plan, "aws_iam_role") if a.startswith("aws_iam_role.deploy")]
+    trusts = [json.loads(v["assume_role_policy"]) for v in roles if v.get("assume_role_policy")]
+    assert len(trusts) == 1
+    for trust in trusts:
+        condition = trust["Statement"][0]["Condition"]["StringEquals"]
+        assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}")
+
+
+# -- the promises can fail ----------------------------------------------------------------------------------------
+
+BROKEN = [
+    (
+        "vpc.tf",
+        "map_public_ip_on_launch = false",
+        "map_public_ip_on_launch = true",
+        test_nothing_is_reachable_from_or_leads_to_the_internet,
+    ),
+    (
+        "rds.tf",
+        "publicly_accessible             = false",
+        "publicly_accessible = true",
+        test_nothing_is_reachable_from_or_leads_to_the_internet,
+    ),
+    (
+        "rds.tf",
+        "manage_master_user_password   = true",
+        'master_password = "hunter2hunter2"',
+        test_no_secret_is_in_a_plan,
+    ),
+    (
+        "rds.tf",
+        "kms_key_id                          = aws_kms_key.data.arn",
+        "",
+        test_everything_is_encrypted,
+    ),
+    (
+        "rds.tf",
+        "deletion_protection                 = var.deletion_protection",
+        "deletion_protection = false",
+        test_prod_keeps_what_it_holds,
+    ),
+    (
+        "dynamodb.tf",
+        'range = "listedAt", projection',
+        'range = "postId", projection',
+        test_tables_are_those_that_emulators_get,
+    ),
+    (
+        "kms.tf",
+        'name          = "alias/${local.name}-factors"',
+        'name = "alias/${local.name}-factor"',
+        test_the_application_accepts_its_settings_and_finds_every_name,
+    ),
+    (
+        "iam.tf",
+        '["sessions_own", "tables_key",',
+        '["sessions_check", "tables_key",',
+        test_every_action_of_the_application_is_allowed_and_none_is_unused,
+    ),
+    (
+        "iam.tf",
+        '"sessions_check", "no_public_keys",',
+        '"sessions_check",',
+        test_only_auth_gets_at_keys_and_secrets,
+    ),
+    (
+        "cloudwatch.tf",
+        "alarm_actions       = [aws_sns_topic.alarms.arn]",
+        "alarm_actions = []",
+        test_what_grows_has_bounds,
+    ),
+    (
+        "endpoints.tf",
+        'Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]',
+        'Resource  = ["*"]',
+        test_gateway_endpoints_let_pass_what_functions_may_do,
+    ),
+    (
+        "github_oidc.tf",
+        ":environment:${var.env}",
+        ":environment:dev",
+        test_the_pipeline_is_trusted_for_one_environment_alone,
+    ),
+    (
+        "apigateway.tf",
+        "max_age           = 600",
+        "max_age = 60",
+        test_api_gateway_says_of_cors_what_the_application_says,
+    ),
+]
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(900)
+def test_each_promise_fails_when_it_is_broken(terraform: Terraform) -> None:
+    unnoticed = []
+    for name, whole, broken, promise in BROKEN:
+        file = terraform.directory / name
+        before = file.read_text()
+        assert whole in before, (name, whole)
+        file.write_text(before.replace(whole, broken, 1))
+        try:
+            plan = terraform.plan(*infra.options("prod", "terraform")) | {
+                "env": "prod",
+                "deployer": "terraform",
+            }
+            promise(plan)
+            unnoticed.append((name, broken))
+        except (AssertionError, KeyError):
+            pass
+        finally:
+            file.write_text(before)
+    assert unnoticed == []
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(300)
+def test_invariants_on_a_mocked_provider(terraform: Terraform) -> None:
+    assert "Success!" in terraform.run("test").stdout
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(300)
+def test_checkov_finds_nothing_new() -> None:
+    checkov = infra.ROOT / "ops" / "checkov" / ".venv" / "bin" / "checkov"
+    if not checkov.is_file():
+        missing("terraform", NotInstalledError("checkov isn't installed: `make infra-test` installs it."))
+    ran = subprocess.run(
+        [
+            str(checkov), "-d", str(infra.SOURCE), "--config-file", str(infra.SOURCE / ".checkov.yaml"),
+            "--skip-download", "--var-file", str(infra.SOURCE / "envs" / "prod.tfvars"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    assert re.search(r"Passed checks: [1-9]\d\d", ran.stdout)
+
+
+def test_every_checkov_skip_has_its_reason() -> None:
+    lines = (infra.SOURCE / ".checkov.yaml").read_text().splitlines()
+    skips = [line for line in lines if line.strip().startswith("- CKV")]
+    assert skips
+    assert [s for s in skips if not re.search(r"- CKV\w+ # .{5,}\.$", s)] == []

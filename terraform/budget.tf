@@ -1,0 +1,27 @@
+resource "aws_budgets_budget" "monthly" {
+  name         = "${local.name}-monthly"
+  budget_type  = "COST"
+  limit_amount = tostring(var.monthly_budget_usd)
+  limit_unit   = "USD"
+  time_unit    = "MONTHLY"
+
+  # Costs are told apart by the tag, which must be activated once as a cost allocation tag (docs/infra.md).
+  cost_filter {
+    name   = "TagKeyValue"
+    values = [join("$", ["user:env", var.env])]
+  }
+
+  dynamic "notification" {
+    for_each = { ACTUAL = 80, FORECASTED = 100 }
+
+    content {
+      comparison_operator       = "GREATER_THAN"
+      notification_type         = notification.key
+      threshold                 = notification.value
+      threshold_type            = "PERCENTAGE"
+      subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
+    }
+  }
+
+  tags = { Name = "${local.name}-monthly" }
+}

@@ -1,0 +1,18 @@
+env            = "dev"
+site_url       = "https://dev.familycorp.example"
+cors_origins   = ["https://dev.familycorp.example", "https://staff-dev.familycorp.example"]
+api_domain     = "api-dev.familycorp.example"
+webauthn_rp_id = "familycorp.example"
+
+github_repository = "familycorp/backend"
+alarm_emails      = ["ops@familycorp.example"]
+
+deletion_protection = false
+log_level           = "DEBUG"
+log_retention_days  = 14
+monthly_budget_usd  = 60
+
+# Pauses when nobody works; so there is no proxy, which would keep it awake.
+database_min_acu     = 0
+database_max_acu     = 2
+database_backup_days = 1

@@ -1,0 +1,136 @@
+# The pipeline has no key that could leak: GitHub vouches for each run, and a role trusts runs of one environment.
+locals {
+  # Its name is AWS's convention, known beforehand, so that a plan shows whom the role will trust.
+  github_provider = coalesce(
+    var.github_oidc_provider_arn, "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
+  )
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.github_repository != null && var.github_oidc_provider_arn == null ? 1 : 0
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+
+  tags = { Name = "${local.name}-github" }
+}
+
+resource "aws_iam_role" "deploy" {
+  count = var.github_repository == null ? 0 : 1
+
+  name                 = "${local.name}-deploy"
+  description          = "The pipeline's, for runs of the GitHub environment ${var.env}"
+  max_session_duration = 3600
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "GithubEnvironment"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = local.github_provider }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          # An environment's protection rules (approval, branches) hold only for who names the environment.
+          "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${var.env}"
+        }
+      }
+    }]
+  })
+
+  tags = { Name = "${local.name}-deploy" }
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}
+
+locals {
+  deploy_statements = [
+    { Sid = "RegistryLogin", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] }, # AWS names no resource for it.
+    {
+      Sid    = "PushImages"
+      Effect = "Allow"
+      Action = [
+        "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages",
+        "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+      ]
+      Resource = ["arn:${local.partition}:ecr:${var.region}:${local.account}:repository/${local.name}-backend"]
+    },
+    {
+      Sid    = "Stack"
+      Effect = "Allow"
+      Action = [
+        "cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", "cloudformation:DescribeChangeSet",
+        "cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
+        "cloudformation:ExecuteChangeSet", "cloudformation:GetTemplate", "cloudformation:GetTemplateSummary",
+      ]
+      Resource = [
+        "arn:${local.partition}:cloudformation:${var.region}:${local.account}:stack/${local.name}-*/*",
+        "arn:${local.partition}:cloudformation:${var.region}:aws:transform/Serverless-2016-10-31",
+      ]
+    },
+    {
+      Sid      = "TemplatesOfSam"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject"]
+      Resource = ["arn:${local.partition}:s3:::${local.name}-sam-*/*"] # SAM's own bucket ends in the account's number.
+    },
+    {
+      Sid    = "Functions"
+      Effect = "Allow"
+      # SAM makes, changes and removes functions, aliases, versions, permissions and event sources of this name alone.
+      Action   = ["lambda:*"]
+      Resource = ["${local.arn.lambda}:${local.name}-*", "arn:${local.partition}:lambda:${var.region}:${local.account}:layer:${local.name}-*"]
+    },
+    {
+      Sid      = "EventSources"
+      Effect   = "Allow"
+      Action   = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+      Resource = ["*"] # Their ids are made by Lambda; the function in the condition is what bounds them.
+      Condition = {
+        ArnLike = { "lambda:FunctionArn" = "${local.arn.lambda}:${local.name}-*" }
+      }
+    },
+    {
+      Sid      = "HttpApi"
+      Effect   = "Allow"
+      Action   = ["apigateway:DELETE", "apigateway:GET", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT", "apigateway:TagResource"]
+      Resource = ["arn:${local.partition}:apigateway:${var.region}::/apis", "arn:${local.partition}:apigateway:${var.region}::/apis/*", "arn:${local.partition}:apigateway:${var.region}::/tags/*"] # Ids are made by API Gateway.
+    },
+    {
+      Sid    = "RulesAlarmsDeployments"
+      Effect = "Allow"
+      Action = ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm", "codedeploy:*", "events:DeleteRule", "events:DescribeRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"]
+      Resource = [
+        "arn:${local.partition}:cloudwatch:${var.region}:${local.account}:alarm:${local.name}-*",
+        "arn:${local.partition}:codedeploy:${var.region}:${local.account}:application:${local.name}-*",
+        "arn:${local.partition}:codedeploy:${var.region}:${local.account}:deploymentgroup:${local.name}-*/*",
+        "arn:${local.partition}:codedeploy:${var.region}:${local.account}:deploymentconfig:*", # AWS's own configurations.
+        "arn:${local.partition}:events:${var.region}:${local.account}:rule/${local.name}-*",
+      ]
+    },
+    {
+      Sid      = "GiveFunctionsTheirRoles"
+      Effect   = "Allow"
+      Action   = ["iam:GetRole", "iam:PassRole"]
+      Resource = [for name, _ in local.functions : "arn:${local.partition}:iam::${local.account}:role/${local.name}-${name}"]
+      Condition = {
+        StringEqualsIfExists = { "iam:PassedToService" = "lambda.amazonaws.com" }
+      }
+    },
+    {
+      Sid      = "Parameters"
+      Effect   = "Allow"
+      Action   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
+      Resource = ["arn:${local.partition}:ssm:${var.region}:${local.account}:parameter/familycorp/${var.env}/*"]
+    },
+  ]
+}
+
+resource "aws_iam_role_policy" "deploy" {
+  count = var.github_repository == null ? 0 : 1
+
+  name   = "deploy"
+  role   = aws_iam_role.deploy[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.deploy_statements })
+}

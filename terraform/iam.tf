@@ -1,0 +1,417 @@
+locals {
+  arn = {
+    lambda = "arn:${local.partition}:lambda:${var.region}:${local.account}:function"
+    logs   = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group"
+    kms    = "arn:${local.partition}:kms:${var.region}:${local.account}:key"
+  }
+  # Names are known before anything exists, so that a plan shows every policy in full and tests can read it.
+  table_arns = {
+    for table in [aws_dynamodb_table.posts, aws_dynamodb_table.sessions, aws_dynamodb_table.events] :
+    trimprefix(table.name, "${local.name}-") => "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${table.name}"
+  }
+  stream_arn  = "${local.table_arns.events}/stream/*" # A stream's label is made by DynamoDB when it starts.
+  topic_arn   = "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-notices"
+  queue_arn   = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-dead-letters"
+  eni_actions = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+
+  # Each statement has its reason; those that belong together have one name. `grants` says who has which.
+  statements = {
+    posts_read = {
+      reason    = "Visitors are served from snapshots; a publication replaces them and counts views."
+      actions   = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:UpdateItem"]
+      resources = [local.table_arns.posts]
+    }
+    posts_indexes = {
+      reason    = "Lists, slugs and translations are looked up in the table's indexes."
+      actions   = ["dynamodb:Query"]
+      resources = ["${local.table_arns.posts}/index/*"] # Every index of this one table.
+    }
+    posts_write = {
+      reason    = "Draining the outbox replaces snapshots."
+      actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      resources = [local.table_arns.posts]
+    }
+    events_write = {
+      reason    = "A write leaves its event, and a marker that is cleared when its work is done."
+      actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
+      resources = [local.table_arns.events]
+    }
+    events_due = {
+      reason    = "The minute's job asks what is due."
+      actions   = ["dynamodb:Query"]
+      resources = [local.table_arns.events]
+    }
+    sessions_check = {
+      reason    = "Every request looks its session up; admins end sessions, inquiries count against a limit."
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      resources = [local.table_arns.sessions]
+    }
+    sessions_profiles = {
+      reason    = "Draining the outbox writes what every request must know of a member."
+      actions   = ["dynamodb:UpdateItem"]
+      resources = [local.table_arns.sessions]
+    }
+    sessions_own = {
+      reason    = "Logging in makes, rotates and ends sessions and keeps factors and public keys."
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      resources = [local.table_arns.sessions]
+    }
+    no_public_keys = {
+      reason     = "Who could publish a public key could sign tokens with its private half: only the auth function may."
+      effect     = "Deny"
+      actions    = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+      resources  = [local.table_arns.sessions]
+      conditions = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["keys"] } }
+    }
+    tables_key = {
+      reason    = "DynamoDB decrypts its tables in the caller's name, and for nobody else."
+      actions   = ["kms:Decrypt"]
+      resources = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      conditions = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "dynamodb.${var.region}.amazonaws.com" }
+      }
+    }
+    uploads_sign = {
+      reason    = "Forms and links are signed with the function's role; what isn't allowed here fails for the browser."
+      actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
+    }
+    uploads_files = {
+      reason    = "Downloads are links to checked files; deleting one hides it, taking it back removes the marker."
+      actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject"]
+      resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
+    }
+    uploads_list = {
+      reason     = "Looks for a file's versions and thumbnails; without it S3 answers 403 for what is absent."
+      actions    = ["s3:ListBucket", "s3:ListBucketVersions"]
+      resources  = [local.bucket_arn]
+      conditions = { StringLike = { "s3:prefix" = ["quarantine/*", "files/*"] } }
+    }
+    uploads_check = {
+      reason    = "Reads what arrived, joins its parts, and removes it with every version."
+      actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
+    }
+    uploads_keep = {
+      reason    = "Stores checked files and their thumbnails; hides those of an upload that was deleted."
+      actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
+    }
+    uploads_key = {
+      reason    = "S3 encrypts and decrypts objects in the caller's name, and for nobody else."
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      conditions = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "s3.${var.region}.amazonaws.com" }
+      }
+    }
+    cache = {
+      reason  = "Connects to Valkey as the one user that there is."
+      actions = ["elasticache:Connect"]
+      resources = [
+        for what in ["replicationgroup", "serverlesscache"] :
+        "arn:${local.partition}:elasticache:${var.region}:${local.account}:${what}:${local.name}-cache"
+        if(what == "serverlesscache") == (var.cache_mode == "serverless")
+      ]
+    }
+    cache_user = {
+      reason    = "ElastiCache asks for permission on the user, too."
+      actions   = ["elasticache:Connect"]
+      resources = ["arn:${local.partition}:elasticache:${var.region}:${local.account}:user:${local.cache_user}"]
+    }
+    signing_key_read = {
+      reason    = "Signs access tokens."
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [local.secret_patterns.signing_key]
+    }
+    signing_key_rotate = {
+      reason    = "Makes the next signing key and puts it into force."
+      actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"]
+      resources = [local.secret_patterns.signing_key]
+    }
+    oidc_client_read = {
+      reason    = "Shows the OpenID provider who asks."
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [local.secret_patterns.oidc_client]
+    }
+    secrets_key = {
+      reason    = "Secrets Manager decrypts in the caller's name, and for nobody else."
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      conditions = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" }
+      }
+    }
+    factors_key = {
+      reason     = "Encrypts and decrypts TOTP secrets, each for the member it names."
+      actions    = ["kms:Decrypt", "kms:Encrypt"]
+      resources  = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias narrows it to one key.
+      conditions = { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-factors" } }
+    }
+    stream = {
+      reason    = "Lambda reads the stream in the function's name."
+      actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+      resources = [local.stream_arn]
+    }
+    stream_list = {
+      reason    = "Lambda looks for the stream; DynamoDB names no resource for it."
+      actions   = ["dynamodb:ListStreams"]
+      resources = ["*"]
+    }
+    notices = {
+      reason    = "Tells those who subscribed to notices."
+      actions   = ["sns:Publish"]
+      resources = [local.topic_arn]
+    }
+    topics_key = {
+      reason    = "SNS encrypts in the caller's name, and for nobody else."
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      conditions = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringLike                 = { "kms:ViaService" = ["sns.${var.region}.amazonaws.com", "sqs.${var.region}.amazonaws.com"] }
+      }
+    }
+    dead_letters = {
+      reason    = "Lambda leaves what failed for good in the queue, in the function's name."
+      actions   = ["sqs:SendMessage"]
+      resources = [local.queue_arn]
+    }
+    network = {
+      reason    = "Lambda makes the function's network interfaces in its name; EC2 names no resource for them beforehand."
+      actions   = local.eni_actions
+      resources = ["*"]
+    }
+    no_network_itself = {
+      reason     = "The interfaces are Lambda's to make: code that runs in a function may not."
+      effect     = "Deny"
+      actions    = local.eni_actions
+      resources  = ["*"]
+      conditions = { ArnLike = { "lambda:SourceFunctionArn" = ["${local.arn.lambda}:${local.name}-*"] } }
+    }
+  }
+
+  cached    = var.cache_mode == "none" ? [] : ["cache", "cache_user"]
+  in_vpc    = ["network", "no_network_itself"]
+  dead_ends = ["dead_letters", "topics_key"]
+
+  grants = {
+    backend = concat(
+      ["posts_read", "posts_indexes", "events_write", "sessions_check", "no_public_keys", "tables_key"],
+      ["uploads_sign", "uploads_files", "uploads_list", "uploads_key"], local.cached, local.in_vpc
+    )
+    auth = concat(
+      ["sessions_own", "tables_key", "signing_key_read", "secrets_key", "factors_key"],
+      var.oidc_client_has_secret ? ["oidc_client_read"] : []
+    )
+    events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
+    drain = concat(
+      ["posts_write", "events_write", "events_due", "sessions_profiles", "no_public_keys", "tables_key"],
+      ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
+    )
+    migrations = local.in_vpc
+    uploads = concat(
+      ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key"],
+      ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
+    )
+    rotation = ["signing_key_rotate", "secrets_key"]
+  }
+
+  policies = {
+    for name, granted in local.grants : name => {
+      Version = "2012-10-17"
+      Statement = concat(
+        [for key in granted : merge(
+          {
+            Sid      = replace(title(replace(key, "_", " ")), " ", "")
+            Effect   = try(local.statements[key].effect, "Allow")
+            Action   = local.statements[key].actions
+            Resource = local.statements[key].resources
+          },
+          try({ Condition = local.statements[key].conditions }, {})
+        )],
+        [{
+          Sid      = "OwnLogs"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"] # Terraform makes the group, with its retention.
+          Resource = ["${local.arn.logs}:/aws/lambda/${local.name}-${name}:*"]
+        }]
+      )
+    }
+  }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  name                 = "${local.name}-${each.key}"
+  description          = "Lambda function that ${each.value.purpose}"
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "Lambda"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+
+  tags = { Name = "${local.name}-${each.key}" }
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.functions
+
+  name   = "function"
+  role   = aws_iam_role.function[each.key].id
+  policy = jsonencode(local.policies[each.key])
+}
+
+# Apart from the rest, because the identifiers of proxy and cluster are known only once they exist.
+resource "aws_iam_role_policy" "database" {
+  for_each = { backend = local.database_user, drain = local.database_user, uploads = local.database_user, migrations = local.migrations_user }
+
+  name = "database"
+  role = aws_iam_role.function[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid    = "ConnectAsOneUser"
+      Effect = "Allow"
+      Action = ["rds-db:connect"]
+      Resource = [
+        "arn:${local.partition}:rds-db:${var.region}:${local.account}:dbuser:${
+          var.database_proxy && each.key != "migrations"
+          ? element(split(":", aws_db_proxy.main[0].arn), 6)
+          : aws_rds_cluster.main.cluster_resource_id
+        }/${each.value}"
+      ]
+    }]
+  })
+}
+
+# What no role of this environment can go beyond, whatever policy somebody attaches to it later.
+resource "aws_iam_policy" "boundary" {
+  name        = "${local.name}-boundary"
+  description = "The most that any role of this environment may ever do"
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "OwnResources"
+        Effect = "Allow"
+        Action = ["dynamodb:*", "logs:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*"] # Each role's own policy names actions.
+        Resource = [
+          "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${local.name}-*",
+          "${local.arn.logs}:*${local.name}*",
+          "arn:${local.partition}:s3:::${local.name}-*",
+          "arn:${local.partition}:secretsmanager:${var.region}:${local.account}:secret:${local.name}-*",
+          "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-*",
+          "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-*",
+        ]
+      },
+      {
+        Sid    = "NamedByAws"
+        Effect = "Allow"
+        # Identifiers of these are made by AWS, or the action names no resource; region and account still bound them.
+        Action   = concat(local.eni_actions, ["dynamodb:ListStreams", "elasticache:Connect", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "rds-db:connect"])
+        Resource = "*"
+        Condition = {
+          StringEquals = { "aws:RequestedRegion" = var.region }
+        }
+      },
+    ]
+  })
+
+  tags = { Name = "${local.name}-boundary" }
+}
+
+resource "aws_iam_role" "proxy" {
+  count = var.database_proxy ? 1 : 0
+
+  name                 = "${local.name}-proxy"
+  description          = "RDS Proxy, which reads the password of the application's user"
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "RdsProxy"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "rds.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+
+  tags = { Name = "${local.name}-proxy" }
+}
+
+resource "aws_iam_role_policy" "proxy" {
+  count = var.database_proxy ? 1 : 0
+
+  name = "proxy"
+  role = aws_iam_role.proxy[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      { Sid = "DatabaseSecret", Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = [local.secret_patterns.database] },
+      {
+        Sid      = "ItsKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+        Condition = {
+          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+          StringEquals               = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role" "flow" {
+  count = var.flow_logs ? 1 : 0
+
+  name                 = "${local.name}-flow"
+  description          = "VPC flow logs"
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "FlowLogs"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "vpc-flow-logs.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+
+  tags = { Name = "${local.name}-flow" }
+}
+
+resource "aws_iam_role_policy" "flow" {
+  count = var.flow_logs ? 1 : 0
+
+  name = "flow"
+  role = aws_iam_role.flow[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "OwnGroup"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = ["${local.arn.logs}:/aws/vpc/${local.name}-flow:*"]
+    }]
+  })
+}

@@ -1,0 +1,110 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_availability_zones" "available" {
+  state = "available"
+
+  # Local and wavelength zones don't offer Aurora.
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+locals {
+  name      = "familycorp-${var.env}"
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  zones     = slice(data.aws_availability_zones.available.names, 0, 2)
+  root      = "arn:${local.partition}:iam::${local.account}:root"
+
+  terraform_deploys = var.app_deployer == "terraform"
+  cognito           = var.oidc_issuer == null
+
+  # Every function is the same artefact started differently. `handler` is null where the function serves HTTP through
+  # the Web Adapter. `vpc` is for those that need the database or the cache; the others must reach the outside.
+  functions = {
+    backend = {
+      purpose = "serves every route but those of logging in"
+      vpc     = true
+      handler = null
+      timeout = 30
+      memory  = 1024
+    }
+    auth = {
+      purpose = "serves /v1/auth: the only one that signs tokens"
+      vpc     = false
+      handler = null
+      timeout = 15
+      memory  = 1024
+    }
+    events = {
+      purpose = "turns domain events of the table's stream into notices"
+      vpc     = false
+      handler = "app.notices.handler"
+      timeout = 30
+      memory  = 256
+    }
+    drain = {
+      purpose = "does every minute what is due: scheduled posts, outbox"
+      vpc     = true
+      handler = "app.jobs.handler"
+      timeout = 60
+      memory  = 512
+    }
+    migrations = {
+      purpose = "brings the database to the release's schema"
+      vpc     = true
+      handler = "app.core.migrations.handler"
+      timeout = 300
+      memory  = 512
+    }
+    uploads = {
+      purpose = "checks uploaded files and moves them out of quarantine"
+      vpc     = true
+      handler = "app.uploads.events.handler"
+      timeout = 300
+      memory  = 1024
+    }
+    rotation = {
+      purpose = "makes a new signing key when Secrets Manager asks"
+      vpc     = false
+      handler = "app.auth.rotation.handler"
+      timeout = 30
+      memory  = 256
+    }
+  }
+
+  # What the application reads: `FAMILYCORP_<NAME>`, the names of app.core.settings. The same map makes the parameters
+  # that SAM's template resolves and, when Terraform deploys, the functions' environment.
+  settings = merge(
+    {
+      ENV               = var.env
+      LOG_LEVEL         = var.log_level
+      AWS_REGION        = var.region
+      SITE_URL          = var.site_url
+      CORS_ORIGINS      = join(",", var.cors_origins)
+      API_URL           = local.api_url
+      WEBAUTHN_RP_ID    = var.webauthn_rp_id
+      DATABASE_URL      = "mysql+aiomysql://${local.database_user}@${local.database_host}:3306/${local.database_name}"
+      OIDC_ISSUER       = local.oidc_issuer
+      OIDC_CLIENT_ID    = local.oidc_client_id
+      OIDC_SCOPES       = join(",", var.oidc_scopes)
+      OIDC_GROUPS_CLAIM = local.cognito ? "cognito:groups" : var.oidc_groups_claim
+      ROLE_GROUPS       = join(",", [for group, role in var.role_groups : "${group}=${role}"])
+    },
+    var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },
+    var.oidc_client_has_secret ? { OIDC_CLIENT_SECRET_ID = local.secret_names.oidc_client } : {},
+  )
+
+  # The migrations connect as a user who may change the schema, straight to the cluster: DDL would pin the proxy.
+  settings_of = {
+    for name, _ in local.functions : name => merge(
+      local.settings,
+      name == "migrations" ? {
+        DATABASE_URL = "mysql+aiomysql://${local.migrations_user}@${aws_rds_cluster.main.endpoint}:3306/${local.database_name}"
+      } : {}
+    )
+  }
+}

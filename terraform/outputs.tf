@@ -1,0 +1,81 @@
+output "parameters" {
+  description = "Name of each parameter that SAM's template and the pipeline read."
+  value       = { for key, parameter in aws_ssm_parameter.this : key => parameter.name }
+}
+
+output "settings" {
+  description = "The application's settings, without their prefix FAMILYCORP_."
+  value       = local.settings
+}
+
+output "tables" {
+  description = "Name of each DynamoDB table."
+  value = {
+    posts    = aws_dynamodb_table.posts.name
+    sessions = aws_dynamodb_table.sessions.name
+    events   = aws_dynamodb_table.events.name
+  }
+}
+
+output "uploads_bucket" {
+  description = "Bucket that browsers upload to."
+  value       = aws_s3_bucket.uploads.id
+}
+
+output "signing_key_secret" {
+  description = "Secret that holds the private key of access tokens."
+  value       = aws_secretsmanager_secret.this["signing_key"].name
+}
+
+output "factors_key_alias" {
+  description = "Alias of the key that encrypts TOTP secrets."
+  value       = aws_kms_alias.factors.name
+}
+
+output "registry_url" {
+  description = "Where the pipeline pushes images."
+  value       = aws_ecr_repository.backend.repository_url
+}
+
+output "function_role_arns" {
+  description = "Role of each function."
+  value       = { for name, role in aws_iam_role.function : name => role.arn }
+}
+
+output "function_policies" {
+  description = "What each function's role allows, as it is known before the database exists."
+  value       = local.policies
+}
+
+output "statement_reasons" {
+  description = "Why each statement of the functions' policies is there."
+  value       = { for key, statement in local.statements : key => statement.reason }
+}
+
+output "deploy_role_arn" {
+  description = "Role that the pipeline assumes; null without github_repository."
+  value       = one(aws_iam_role.deploy[*].arn)
+}
+
+output "database_cluster" {
+  description = "Cluster and master secret, for the operator who creates the database's users."
+  value = {
+    arn        = aws_rds_cluster.main.arn
+    secret_arn = try(aws_rds_cluster.main.master_user_secret[0].secret_arn, null)
+  }
+}
+
+output "alarms_topic_arn" {
+  description = "Topic to which every alarm goes."
+  value       = aws_sns_topic.alarms.arn
+}
+
+output "api_endpoint" {
+  description = "Address of the HTTP API where Terraform deploys it; with SAM it is an output of its stack."
+  value       = one(aws_apigatewayv2_api.main[*].api_endpoint)
+}
+
+output "api_domain_target" {
+  description = "Where a DNS record of api_domain must point, if no hosted zone was given."
+  value       = one(aws_apigatewayv2_domain_name.api[*].domain_name_configuration[0].target_domain_name)
+}

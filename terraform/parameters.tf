@@ -1,0 +1,33 @@
+# What SAM's template and the pipeline read. A name is typed once, here or in a resource, and followed from there.
+locals {
+  parameters = merge(
+    { for name, value in local.settings : "settings/${name}" => value },
+    { "settings/MIGRATIONS_DATABASE_URL" = local.settings_of.migrations.DATABASE_URL },
+    { for name, _ in local.functions : "roles/${name}" => aws_iam_role.function[name].arn },
+    {
+      "network/subnets"                   = join(",", aws_subnet.private[*].id)
+      "network/function-security-group"   = aws_security_group.this["function"].id
+      "network/migrations-security-group" = aws_security_group.this["migrations"].id
+      "registry/backend"                  = aws_ecr_repository.backend.repository_url
+      "events/stream"                     = aws_dynamodb_table.events.stream_arn
+      "events/notices-topic"              = aws_sns_topic.notices.arn
+      "events/alarms-topic"               = aws_sns_topic.alarms.arn
+      "events/dead-letters"               = aws_sqs_queue.dead_letters.arn
+      "secrets/signing-key"               = aws_secretsmanager_secret.this["signing_key"].arn
+      "keys/data"                         = aws_kms_key.data.arn
+      "deployer"                          = var.app_deployer
+    },
+    var.api_domain == null ? {} : { "api/domain" = aws_apigatewayv2_domain_name.api[0].id },
+  )
+}
+
+resource "aws_ssm_parameter" "this" {
+  for_each = toset(keys(local.parameters)) # The keys are known in advance, unlike the values.
+
+  name        = "/familycorp/${var.env}/${each.key}"
+  description = "Read by the application's template"
+  type        = "String" # Names and addresses; what is secret is in Secrets Manager.
+  value       = local.parameters[each.key]
+
+  tags = { Name = "${local.name}-${replace(each.key, "/", "-")}" }
+}

@@ -1,0 +1,16 @@
+provider "aws" {
+  region = var.region
+
+  # A plan made with the credentials of another account is refused before it reads anything.
+  allowed_account_ids = var.account_id == null ? null : [var.account_id]
+
+  default_tags {
+    tags = {
+      env         = var.env
+      service     = "familycorp"
+      owner       = var.owner
+      cost-center = var.cost_center
+      managed-by  = "terraform"
+    }
+  }
+}

@@ -1,0 +1,233 @@
+locals {
+  bucket_arn = "arn:${local.partition}:s3:::${local.name}-uploads"
+  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs }
+}
+
+# Browsers send files here with presigned forms: `quarantine/` first, `files/` once they are checked.
+resource "aws_s3_bucket" "uploads" {
+  bucket        = "${local.name}-uploads"
+  force_destroy = !var.deletion_protection
+
+  tags = { Name = "${local.name}-uploads" }
+}
+
+# Who fetched what from the uploads.
+resource "aws_s3_bucket" "logs" {
+  bucket        = "${local.name}-logs"
+  force_destroy = !var.deletion_protection
+
+  tags = { Name = "${local.name}-logs" }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  for_each = local.buckets
+
+  bucket                  = each.value.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  for_each = local.buckets
+
+  bucket = each.value.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced" # No ACLs at all.
+  }
+}
+
+resource "aws_s3_bucket_versioning" "this" {
+  for_each = local.buckets
+
+  bucket = each.value.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "uploads" {
+  bucket = aws_s3_bucket.uploads.id
+
+  rule {
+    bucket_key_enabled = true # One request to KMS for many objects.
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.data.arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "logs" {
+  bucket = aws_s3_bucket.logs.id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256" # S3 delivers its access logs to no other kind of bucket.
+    }
+  }
+}
+
+data "aws_iam_policy_document" "bucket" {
+  for_each = local.buckets
+
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [each.value.arn, "${each.value.arn}/*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "logs" ? [1] : []
+
+    content {
+      sid       = "S3DeliversAccessLogs"
+      actions   = ["s3:PutObject"]
+      resources = ["${each.value.arn}/s3/uploads/*"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["logging.s3.amazonaws.com"]
+      }
+
+      condition {
+        test     = "ArnLike"
+        variable = "aws:SourceArn"
+        values   = [local.bucket_arn]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [local.account]
+      }
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "this" {
+  for_each = local.buckets
+
+  bucket = each.value.id
+  policy = data.aws_iam_policy_document.bucket[each.key].json
+
+  # Two changes of a bucket's access at the same time conflict.
+  depends_on = [aws_s3_bucket_public_access_block.this]
+}
+
+resource "aws_s3_bucket_logging" "uploads" {
+  bucket        = aws_s3_bucket.uploads.id
+  target_bucket = aws_s3_bucket.logs.id
+  target_prefix = "s3/uploads/"
+
+  depends_on = [aws_s3_bucket_policy.this] # S3 refuses a target that its delivery service may not write to.
+}
+
+resource "aws_s3_bucket_cors_configuration" "uploads" {
+  bucket = aws_s3_bucket.uploads.id
+
+  cors_rule {
+    allowed_origins = sort(distinct(concat(var.cors_origins, [var.site_url])))
+    allowed_methods = ["POST", "PUT"]
+    allowed_headers = ["content-type", "x-amz-checksum-sha256"]
+    expose_headers  = ["ETag"]
+    max_age_seconds = 600
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
+  bucket = aws_s3_bucket.uploads.id
+
+  rule {
+    id     = "quarantine"
+    status = "Enabled"
+
+    filter {
+      prefix = "quarantine/"
+    }
+
+    expiration {
+      days = 2
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
+    }
+  }
+
+  # A file that was deleted can be taken back for thirty days.
+  rule {
+    id     = "deleted-files"
+    status = "Enabled"
+
+    filter {
+      prefix = "files/"
+    }
+
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.this]
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "logs" {
+  bucket = aws_s3_bucket.logs.id
+
+  rule {
+    id     = "expire"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = 365
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.this]
+}
+
+# Arrivals go to EventBridge, whose rule starts the uploads function: S3 itself would have to know the function, and so
+# the bucket would depend on who deploys it.
+resource "aws_s3_bucket_notification" "uploads" {
+  bucket      = aws_s3_bucket.uploads.id
+  eventbridge = true
+}
