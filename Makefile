@@ -84,6 +84,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/policy.py
+	@.venv/bin/python bench/uploads.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"

@@ -10,6 +10,7 @@ from app.core.lazy import lazy_import
 categories = lazy_import("app.categories.service")
 members = lazy_import("app.members.service")
 posts = lazy_import("app.posts.service")
+uploads = lazy_import("app.uploads.processing")
 cache = lazy_import("app.core.cache")
 outbox = lazy_import("app.core.outbox")
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run_due() -> bool:
-    """Do what is due: publish scheduled posts, drain the outbox. Return whether anything was.
+    """Do what is due: publish scheduled posts, see to uploads, drain the outbox. Return whether anything was.
 
     Markers are removed only once all work that they may stand for is done, so a failure is tried again.
     """
@@ -28,11 +29,13 @@ async def run_due() -> bool:
         if not markers:
             return False
         published = await posts.publish_due(at)
+        looked_at = await uploads.work_due(at)
         drained = await outbox.drain()
-        if published and drained:
+        complete = published and looked_at and drained
+        if complete:
             for marker in markers:
                 await events.clear_due(marker)
-        logger.info("due_work_done", extra={"markers": len(markers), "complete": published and drained})
+        logger.info("due_work_done", extra={"markers": len(markers), "complete": complete})
         return True
     finally:
         context.unbind(token)
@@ -46,5 +49,6 @@ async def restore() -> None:
     await categories.rebuild()
     await posts.rebuild()
     await members.rebuild()
+    await uploads.rebuild()
     await outbox.drain()
     await cache.invalidate()

@@ -22,6 +22,7 @@ from app.members import router as members
 from app.posts import router as posts
 from app.system import docs
 from app.system import router as system
+from app.uploads import router as uploads
 
 MAX_BODY_BYTES = 1024 * 1024
 PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
@@ -30,11 +31,13 @@ ROUTERS = (
     system.public,
     categories.public,
     posts.public,
+    uploads.public,
     feeds.public,
     inquiries.public,
     categories.editorial,
     posts.editorial,
     inquiries.editorial,
+    uploads.staff,
     auth.strict,
     auth.anyone,
     auth.staff,

@@ -1,14 +1,22 @@
-"""`python -m app.worker`: runs the minute's job on a timer, where no scheduler of AWS does."""
+"""`python -m app.worker`: does on one's own machine what schedules and events start in AWS.
+
+It runs the minute's job on a timer, and takes the bucket's events from a queue.
+"""
 
 import asyncio
 import logging
 import signal
 from contextlib import suppress
 
+import orjson
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.core import aws
 from app.core.errors import Problem
 from app.core.logging import configure
 from app.core.settings import settings
 from app.jobs import run_due
+from app.uploads import events
 
 INTERVAL_S = 1.0
 
@@ -23,10 +31,23 @@ async def run() -> None:
     while not stop.is_set():
         try:
             await run_due()
+            await _hear()
         except Problem:
             logger.warning("due_work_failed", exc_info=True)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), INTERVAL_S)
+
+
+async def _hear() -> None:
+    """Take what the bucket told; a message is removed once it was acted upon, else it comes again."""
+    try:
+        queue = (await aws.call("sqs", "get_queue_url", QueueName=settings().uploads_queue))["QueueUrl"]
+        told = await aws.call("sqs", "receive_message", QueueUrl=queue, MaxNumberOfMessages=10)
+        for message in told.get("Messages", ()):
+            await events.received(orjson.loads(message["Body"]))
+            await aws.call("sqs", "delete_message", QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    except (BotoCoreError, ClientError):
+        logger.warning("queue_unavailable", exc_info=True)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,16 @@ def operations(client: httpx.Client) -> list[tuple[str, str, dict[str, Any]]]:
 
 def filled(path: str, value: str = NOBODY) -> str:
     """Put a value into each parameter of a path."""
-    for name in ("post_id", "inquiry_id", "id_or_slug", "member_id", "session_id", "factor_id"):
+    for name in (
+        "post_id",
+        "attachment_id",
+        "upload_id",
+        "inquiry_id",
+        "id_or_slug",
+        "member_id",
+        "session_id",
+        "factor_id",
+    ):
         path = path.replace(f"{{{name}}}", value)
     return path.replace("{number}", "1").replace("{slug}", "no-such-category")
 

@@ -105,7 +105,7 @@ class Stack:
         self._port = free_port()
         self._more = settings
         # The environment's name makes the tables' names, so each stack takes a region of its own instead:
-        # the emulator keeps regions apart as AWS does.
+        # the emulator keeps regions apart as AWS does. Names of buckets are global.
         self.region = f"test-{uuid.uuid4().hex[:8]}-1"
 
     @cached_property
@@ -116,6 +116,7 @@ class Stack:
             "DATABASE_URL": self.database_url,
             "DATABASE_POOL_SIZE": "10",
             "AWS_REGION": self.region,
+            "UPLOADS_BUCKET_NAME": f"uploads-{self.region}",
             "AWS_ENDPOINT_URL": self.ministack.url,
             "CACHE_URL": self.cache_url,
             "CORS_ORIGINS": "https://www.familycorp.example",

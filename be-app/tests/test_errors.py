@@ -129,14 +129,20 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (409, "category_in_use"),
         (409, "factor_exists"),
         (409, "last_factor"),
+        (409, "quota_exceeded"),
         (409, "slug_fixed"),
         (409, "slug_taken"),
         (409, "state_forbids"),
         (409, "translation_exists"),
+        (409, "upload_in_use"),
+        (409, "upload_incomplete"),
+        (409, "upload_state_forbids"),
+        (410, "upload_gone"),
         (412, "precondition_failed"),
         (413, "body_too_large"),
         (415, "unsupported_media_type"),
         (422, "idempotency_key_reused"),
+        (422, "upload_rejected"),
         (422, "validation_failed"),
         (428, "precondition_required"),
         (429, "rate_limited"),
@@ -145,6 +151,7 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (503, "login_provider_unavailable"),
         (503, "login_unavailable"),
         (503, "snapshots_unavailable"),
+        (503, "storage_unavailable"),
     }
 
 

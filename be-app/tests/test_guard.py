@@ -21,6 +21,8 @@ PUBLIC = {
     "GET /v1/posts": "post:view",
     "GET /v1/posts/{id_or_slug}": "post:view",
     "POST /v1/posts/{post_id}/views": "post:count-view",
+    "GET /v1/posts/{post_id}/attachments/{attachment_id}": "post:view",
+    "POST /v1/posts/{post_id}/attachments/{attachment_id}/downloads": "post:count-view",
     "GET /v1/search": "post:search",
     "GET /v1/feed.rss": "feed:view",
     "GET /v1/feed.atom": "feed:view",
@@ -180,7 +182,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 37
+    assert len(routes) == 46
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:

@@ -17,8 +17,14 @@ from stack import EDITOR, Stack, act, draft, published
 OWN = {"x-request-id", "date"}
 QUERIED = {"/v1/posts", "/v1/search", "/v1/feed.rss", "/v1/feed.atom"}
 PLAIN = {"/health", "/ready", "/v1/categories", "/v1/sitemap.xml"}
-OF_ONE_POST = {"/v1/posts/{id_or_slug}", "/v1/posts/{post_id}/views"}
-UNRELATED = ("/v1/editor/", "/v1/inquiries", "/v1/auth/", "/v1/members", "/v1/audit")
+OF_ONE_FILE = "/v1/posts/{post_id}/attachments/{attachment_id}"
+OF_ONE_POST = {
+    "/v1/posts/{id_or_slug}",
+    "/v1/posts/{post_id}/views",
+    OF_ONE_FILE,
+    f"{OF_ONE_FILE}/downloads",
+}
+UNRELATED = ("/v1/editor/", "/v1/inquiries", "/v1/auth/", "/v1/members", "/v1/audit", "/v1/uploads")
 
 
 class Hidden:
@@ -29,11 +35,11 @@ class Hidden:
         self.category = own_category(client)
         self._client = client
         self._headers = {"X-Test-Subject": self.canary}
-        self._file = str(new_id())
+        self.file = str(new_id())
         stack.sql(
             "INSERT INTO attachments (id, name, content_type, size, object_key, created_by, created_at)"
             " VALUES (:id, :name, 'application/pdf', 1, :name, :name, '2026-11-23 00:00:00')",
-            id=self._file.replace("-", ""),
+            id=self.file.replace("-", ""),
             name=self.canary,
         )
         self.visible: list[dict[str, Any]] = []
@@ -41,7 +47,7 @@ class Hidden:
 
     def content(self, **changes: Any) -> dict[str, Any]:
         words = {name: f"{self.canary} {name}" for name in ("title", "excerpt", "body")}
-        files = {"thumbnail": self._file, "attachments": [self._file]}
+        files = {"thumbnail": self.file, "attachments": [self.file]}
         slug = f"{self.canary}-{unique()}"
         return words | files | {"tags": [self.canary], "slug": slug, "category": self.category} | changes
 
@@ -95,9 +101,10 @@ def ask_everything(client: httpx.Client, hidden: Hidden) -> Iterator[httpx.Respo
                         yield client.request(method, path, params={**query, **narrowed, "lang": lang})
         else:
             assert path in OF_ONE_POST, f"teach this test about {path}"
+            of_file = path.replace("{attachment_id}", hidden.file)
             for post in [*hidden.posts, *hidden.was_public, *hidden.visible]:
                 for address in (post["id"], post["slug"]):
-                    yield client.request(method, re.sub(r"{\w+}", address, path))
+                    yield client.request(method, re.sub(r"{\w+}", address, of_file))
 
 
 def assert_nothing_tells(client: httpx.Client, hidden: Hidden) -> None:

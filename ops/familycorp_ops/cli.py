@@ -13,6 +13,7 @@ import typer
 from familycorp_ops import code as codes
 from familycorp_ops import content, db, members, policy
 from familycorp_ops import up as local
+from familycorp_ops import upload as files
 
 main = typer.Typer(
     name="familycorp",
@@ -48,3 +49,15 @@ def reset(state: State = local.STATE) -> None:
 def code(secret: Annotated[str, typer.Argument(help="The base32 key shown beside the QR code.")]) -> None:
     """Print the present code of an authenticator, for those without a phone."""
     codes.show(secret)
+
+
+@main.command()
+def upload(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE")],
+    title: Annotated[
+        str | None, typer.Option(help="Publish a post of this title that offers the file.")
+    ] = None,
+    state: State = local.STATE,
+) -> None:
+    """Send a file of up to 10 MB, have it checked, and print its id."""
+    sys.exit(files.run(file, title, state))

@@ -24,6 +24,25 @@ POSTS_INDEXES: Final[Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]] = (
 """Name, keys (hash, then range) and projection of each global secondary index of the posts table."""
 
 
+LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
+    {
+        "ID": "quarantine",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "quarantine/"},
+        "Expiration": {"Days": 2},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
+    },
+    {
+        "ID": "deleted-files",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "files/"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+    },
+)
+"""What the bucket forgets by itself: whatever stays in quarantine, and files 30 days after their deletion."""
+
+
 STREAM: Final = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 """What the functions behind the events table are given of a change."""
 
@@ -49,7 +68,7 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
         return session.create_client(
             service,
             region_name=settings.aws_region,
-            endpoint_url=settings.aws_endpoint_url,
+            endpoint_url=(service == "s3" and settings.s3_endpoint_url) or settings.aws_endpoint_url,
             # An emulator's address may come with any environment: never send a real key there.
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - not a secret.
@@ -66,10 +85,10 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
         lambda: _expiring(dynamodb, settings.sessions_table, ("owner", "item")),
     ]
     if not tables_only:
-        s3, secrets, kms = (client(service) for service in ("s3", "secretsmanager", "kms"))
-        clients += [s3, secrets, kms]
+        s3, sqs, secrets, kms = (client(service) for service in ("s3", "sqs", "secretsmanager", "kms"))
+        clients += [s3, sqs, secrets, kms]
         steps += [
-            lambda: _bucket(s3, settings.uploads_bucket, settings.aws_region),
+            lambda: _bucket(s3, sqs, settings),
             lambda: _signing_key(secrets, settings.signing_key_secret),
             lambda: _encryption_key(kms, settings.factors_key),
         ]
@@ -100,18 +119,60 @@ def _expiring(dynamodb: Any, name: str, keys: Sequence[str], **definition: Any) 
     return created
 
 
-def _bucket(s3: Any, name: str, region: str) -> str | None:
+def _bucket(s3: Any, sqs: Any, settings: Settings) -> str | None:
+    name = settings.uploads_bucket
     created: str | None = None
     try:
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": settings.aws_region})
         created = name
     except s3.exceptions.BucketAlreadyOwnedByYou:
         pass
-    blocked = dict.fromkeys(
-        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-    )
-    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE})
+    s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": cors_rules(settings)})
+    if settings.s3_endpoint_url is None:
+        blocked = dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        )
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
+        _notify(s3, sqs, name, settings.uploads_queue)
     return created
+
+
+def cors_rules(settings: Settings) -> list[dict[str, Any]]:
+    """Return who may upload from a browser: pages of the company's own origins, by POST or in parts by PUT."""
+    return [
+        {
+            "AllowedOrigins": sorted({*settings.cors_origins, settings.site_url}),
+            "AllowedMethods": ["POST", "PUT"],
+            "AllowedHeaders": ["content-type", "x-amz-checksum-sha256"],
+            "ExposeHeaders": ["ETag"],
+            "MaxAgeSeconds": 600,
+        }
+    ]
+
+
+def _notify(s3: Any, sqs: Any, bucket: str, queue: str) -> None:
+    """Have arrivals in quarantine told to a queue, which `app.worker` reads; in AWS they start a function."""
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    arrivals = {
+        "QueueArn": arn,
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "quarantine/"}]}},
+    }
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [arrivals]}
+    )
 
 
 def _signing_key(secrets: Any, name: str) -> str | None:

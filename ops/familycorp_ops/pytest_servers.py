@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
+from familycorp_ops.servers.clamd import Clamd
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
@@ -21,6 +22,7 @@ from familycorp_ops.servers.mysql import MySQL
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.process import NotInstalledError, Server
+from familycorp_ops.servers.seaweedfs import SeaweedFS
 from familycorp_ops.servers.valkey import Valkey
 
 S = TypeVar("S", bound=Server)
@@ -58,6 +60,18 @@ def valkey() -> Iterator[Valkey]:
 def ministack() -> Iterator[MiniStack]:
     """MiniStack without tables or buckets: `provision(settings)` creates those that `settings` names."""
     yield from _running(MiniStack(), "ministack")
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[SeaweedFS]:
+    """SeaweedFS without buckets, for what an S3 server must enforce."""
+    yield from _running(SeaweedFS(), "seaweedfs")
+
+
+@pytest.fixture(scope="session")
+def clamd() -> Iterator[Clamd]:
+    """ClamAV's scanner, which knows one harmless signature."""
+    yield from _running(Clamd(), "clamd")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Serves the staff page, which stands in for a front end: `python -m familycorp_ops.staff PORT API_URL`.
+"""Serves the staff page, which stands in for a front end: `python -m familycorp_ops.staff PORT API_URL FILES_URL`.
 
 It is what front-end developers may copy from: the files in `demo/staff` use nothing but the API.
 """
@@ -21,12 +21,12 @@ def pages(api_url: str) -> Mapping[str, tuple[str, bytes]]:
     return found | {"/": found["/index.html"]}
 
 
-def serve(port: int, api_url: str) -> None:
-    """Serve on loopback until the end."""
+def serve(port: int, api_url: str, files_url: str) -> None:
+    """Serve on loopback until the end; the pages talk to the API and send files to `files_url` alone."""
     content = pages(api_url)
     # Even if somebody smuggled a script into a page, it could talk to the API alone.
     policy = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src {api_url}; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src {api_url} {files_url}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
     )
 
@@ -53,4 +53,4 @@ def serve(port: int, api_url: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2])
+    serve(int(sys.argv[1]), *sys.argv[2:])

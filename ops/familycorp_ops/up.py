@@ -206,7 +206,7 @@ class _Services:
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python("The API", "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python("The worker", "worker", "-m", "app.worker")
-        staff = ["familycorp_ops.staff", str(staff_port), api_url]
+        staff = ["familycorp_ops.staff", str(staff_port), api_url, self.emulator.url]
         self.staff = self._python(
             "The staff page", "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
         )

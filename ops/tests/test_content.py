@@ -66,7 +66,8 @@ class Site:
             "env": "test",
             "database_url": f"sqlite+aiosqlite:///{self.database}",
             # The environment's name makes the tables' names; the emulator keeps regions apart as AWS does.
-            "aws_region": next(REGIONS),
+            "aws_region": (region := next(REGIONS)),
+            "uploads_bucket_name": f"uploads-{region}",
             "aws_endpoint_url": ministack.url,
             "cache_url": valkey.url.removesuffix("/0") + "/9",
         }

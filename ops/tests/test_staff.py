@@ -1,11 +1,15 @@
 """The staff page in a real browser: by itself, and with all that `make up` starts."""
 
+import io
 import re
 import sys
 import time
+from urllib.parse import quote
 
 import httpx
 import pytest
+from PIL import Image
+from pypdf import PdfWriter
 
 from familycorp_ops import staff
 from familycorp_ops import up as local
@@ -82,6 +86,44 @@ def check_cookies(page, api):
 @pytest.mark.security(1)
 @pytest.mark.security(2)
 @pytest.mark.security(6)
+def attach_files(page):
+    """Send a photo, and a file in parts, from this origin to the bucket's; download both under their names."""
+    page.evaluate(
+        """() => {
+            window.shares = [];
+            new MutationObserver(() => shares.push(document.getElementById('progress').value))
+                .observe(document.getElementById('progress'), { attributes: true });
+        }"""
+    )
+    photo = io.BytesIO()
+    Image.effect_noise((1600, 1200), 60).convert("RGB").save(photo, "JPEG", quality=90)
+    document = io.BytesIO()
+    writer = PdfWriter()
+    writer.add_blank_page(595, 842)
+    writer.add_attachment("bytes.bin", bytes(range(256)) * 50_000)
+    writer.write(document)
+    for name, kind, content in (
+        ("창립 40주년.jpg", "image/jpeg", photo.getvalue()),
+        ("사업보고서 부록.pdf", "application/pdf", document.getvalue()),
+    ):
+        requested = []
+        page.on("request", lambda request, to=requested: to.append((request.method, request.url)))
+        page.get_by_label("File").set_input_files({"name": name, "mimeType": kind, "buffer": content})
+        page.get_by_role("button", name="Upload").click()
+        said = page.get_by_role("status").filter(has_text="/attachments/").inner_text()
+        url = re.search(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
+        got = httpx.get(url, follow_redirects=True)
+        assert f"filename*=UTF-8''{quote(name)}" in got.headers["Content-Disposition"]
+        assert got.headers["Content-Type"] == kind
+        shares = page.evaluate("shares.splice(0)")
+        assert shares[-1] == 1
+        assert shares == sorted(shares)
+        page.evaluate("document.getElementById('progress').value = 0; shares.splice(0)")
+        elsewhere = [method for method, at in requested if "/familycorp-local-uploads" in at]
+        assert elsewhere == (["POST"] if kind == "image/jpeg" else ["PUT", "PUT"])
+    assert got.content == document.getvalue()
+
+
 def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, running):
     page = open_page()
     sign_in(page, "editor")
@@ -102,6 +144,8 @@ def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, runn
     said = page.get_by_role("status").filter(has_text="Published").inner_text()
     url = re.search(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
     assert httpx.get(url).json()["category"] == "news"
+
+    attach_files(page)
 
     plug_in_authenticator(page)
     with page.expect_response("**/v1/auth/enrolment/passkey") as added:
@@ -183,7 +227,8 @@ def test_what_an_access_token_or_a_second_factor_interrupts_goes_on(open_page):
 
 def test_without_the_api_the_page_says_so_and_keeps_its_policy(chromium, tmp_path):
     port, complaints = free_port(), []
-    command = [sys.executable, "-m", "familycorp_ops.staff", str(port), f"http://localhost:{free_port()}"]
+    nothing = f"http://localhost:{free_port()}"
+    command = [sys.executable, "-m", "familycorp_ops.staff", str(port), nothing, nothing]
     server = Process("staff", command, log=tmp_path / "log", ready=lambda: http_ok(port, "/"))
     with server, chromium.new_context() as context:
         page = context.new_page()
@@ -195,4 +240,10 @@ def test_without_the_api_the_page_says_so_and_keeps_its_policy(chromium, tmp_pat
 
 
 def test_files_beside_the_page_are_not_served():
-    assert set(staff.pages("http://localhost:9")) == {"/", "/index.html", "/staff.css", "/staff.js"}
+    assert set(staff.pages("http://localhost:9")) == {
+        "/",
+        "/index.html",
+        "/staff.css",
+        "/staff.js",
+        "/upload.js",
+    }

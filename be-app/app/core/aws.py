@@ -26,8 +26,15 @@ _CONFIG = Config(
 def client(service: str) -> Any:
     """Return the process's client of an AWS service, made on first use. It doesn't connect."""
     chosen = settings()
+    endpoint, config = chosen.aws_endpoint_url, _CONFIG
+    if service == "s3":
+        endpoint = chosen.s3_endpoint_url or endpoint
+        # An emulator's address is one name; in AWS only the bucket's own name leads straight to its region: what
+        # botocore signs for the global one is redirected, which loses a browser's POST.
+        style = {"addressing_style": "path" if endpoint else "virtual"}
+        config = _CONFIG.merge(Config(signature_version="s3v4", s3=style, read_timeout=20))
     return botocore.session.get_session().create_client(
-        service, region_name=chosen.aws_region, endpoint_url=chosen.aws_endpoint_url, config=_CONFIG
+        service, region_name=chosen.aws_region, endpoint_url=endpoint, config=config
     )
 
 

@@ -17,6 +17,7 @@ Names = Annotated[
 
 
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+_LIMIT = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+=([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)")
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])([:/]|$)")
 
 Role = Literal["admin", "editor", "viewer"]
@@ -64,6 +65,30 @@ class Settings(BaseModel):
 
     aws_region: str = Field("ap-northeast-2", description="Region of every AWS resource.")
     aws_endpoint_url: str | None = Field(None, description="An emulator's address; unset means AWS itself.")
+    s3_endpoint_url: str | None = Field(
+        None,
+        description="Address of another S3 server than the emulator's, as SeaweedFS; unset means the same.",
+    )
+
+    uploads_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="S3 bucket of uploads, where it isn't `familycorp-<env>-uploads`: these names are global.",
+    )
+    upload_quota_mb: int = Field(
+        5_000, ge=1, description="Megabytes that one member's files may take, those under way included."
+    )
+    upload_limits_mb: Names = Field(
+        (),
+        description="Largest file of a type, as `application/pdf=50`; unset means 10 for images, 200 for others.",
+    )
+    upload_max_pixels: int = Field(
+        25_000_000, ge=1, description="Pixels that an image may have, all frames of an animation together."
+    )
+    malware_scanner: Literal["none", "guardduty", "clamd"] = Field(
+        "none", description="What scans uploads before anybody can have them."
+    )
+    clamd_address: str = Field("127.0.0.1:3310", description="Where clamd listens, if it is the scanner.")
 
     site_url: str = Field(
         "https://www.familycorp.example",
@@ -156,7 +181,17 @@ class Settings(BaseModel):
     @property
     def uploads_bucket(self) -> str:
         """S3 bucket that browsers upload to."""
+        return self.uploads_bucket_name or f"familycorp-{self.env}-uploads"
+
+    @property
+    def uploads_queue(self) -> str:
+        """SQS queue of the bucket's events on one's own machine; in AWS they start a function."""
         return f"familycorp-{self.env}-uploads"
+
+    @property
+    def upload_limits(self) -> Mapping[str, int]:
+        """Largest file in megabytes by media type, where it differs from the usual."""
+        return {kind: int(mb) for kind, _, mb in (pair.partition("=") for pair in self.upload_limits_mb)}
 
     @property
     def docs_enabled(self) -> bool:
@@ -177,6 +212,8 @@ class Settings(BaseModel):
             raise ValueError(
                 f"{PREFIX}ROLE_GROUPS must list pairs as `group=role`; roles are {', '.join(ROLES)}"
             )
+        if not all(_LIMIT.fullmatch(pair) for pair in self.upload_limits_mb):
+            raise ValueError(f"{PREFIX}UPLOAD_LIMITS_MB must list pairs as `application/pdf=50`, up to 5000")
         if "openid" not in self.oidc_scopes:
             raise ValueError(f"{PREFIX}OIDC_SCOPES must contain openid")
         if not all(_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
@@ -187,8 +224,9 @@ class Settings(BaseModel):
         return self
 
     def _refuse_local_addresses(self) -> None:
-        if self.aws_endpoint_url:
-            raise ValueError(f"{PREFIX}AWS_ENDPOINT_URL names an emulator; unset it outside local and test")
+        for name in ("aws_endpoint_url", "s3_endpoint_url"):
+            if getattr(self, name):
+                raise ValueError(f"{PREFIX}{name.upper()} names an emulator; unset it outside local and test")
         for name in ("api_url", "site_url", "oidc_issuer", "oidc_post_logout_uri"):
             value = getattr(self, name)
             if value and (not value.startswith("https://") or _LOOPBACK.match(value)):

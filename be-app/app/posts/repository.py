@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, Select, and_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +32,15 @@ async def current(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, Post
 async def revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRevision | None:
     """Return one revision."""
     return await session.get(PostRevision, (post_id, number))
+
+
+async def files(session: AsyncSession, post_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Return the references to files of every revision of a post, newest first."""
+    columns = select(PostRevision.attachments, PostRevision.thumbnail)
+    rows = await session.execute(
+        columns.where(PostRevision.post_id == post_id).order_by(PostRevision.number.desc())
+    )
+    return [file for attachments, thumbnail in rows for file in (*attachments, thumbnail) if file]
 
 
 async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[int, str, str, datetime]]:

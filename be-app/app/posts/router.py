@@ -4,6 +4,7 @@ import uuid
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import RedirectResponse
 
 from app.auth.subject import Subject
 from app.authz.guard import Grant, grant, guarded_router, require, unguarded
@@ -35,6 +36,8 @@ from app.posts.schemas import (
     Schedule,
     SearchQuery,
 )
+from app.uploads.router import MOVED, AttachmentId, redirect
+from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
     from app.posts import service, snapshots
@@ -194,6 +197,30 @@ async def archive_post(
 ) -> EditorialPost:
     """Put a post away."""
     return _answer(response, await service.archive(post_id, if_match, actor))
+
+
+@editorial.get(
+    "/{post_id}/attachments/{attachment_id}",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses=MOVED | responses(NotFound, DatabaseUnavailable),
+)
+async def download_any_attachment(
+    actor: Annotated[Subject, require("post:read-any")],
+    post_id: PostId,
+    attachment_id: AttachmentId,
+    query: Annotated[DownloadQuery, Query()],
+) -> Response:
+    """Download a file that any revision of a post in any state names."""
+    return redirect(await service.download(post_id, attachment_id, query.variant, actor))
+
+
+@editorial.get("/{post_id}/downloads", responses=STORES | responses(NotFound))
+async def list_downloads(
+    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
+) -> DownloadCounts:
+    """Learn how often a post's files were downloaded."""
+    return await service.downloads(post_id, actor)
 
 
 @editorial.get("/{post_id}/revisions", responses=responses(NotFound, DatabaseUnavailable))

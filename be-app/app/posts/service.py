@@ -38,8 +38,9 @@ from app.posts.schemas import (
     RevisionDiff,
     SearchQuery,
 )
+from app.uploads import downloads as links
 from app.uploads import repository as uploads
-from app.uploads.schemas import AttachmentReference
+from app.uploads.schemas import AttachmentReference, DownloadCounts, Downloads
 
 MAX_HTML_BYTES = 250_000
 """A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
@@ -268,6 +269,22 @@ async def diff(post_id: uuid.UUID, number: int, against: int, actor: Subject) ->
         _lines(before), _lines(after), f"revision {against}", f"revision {number}", lineterm=""
     )
     return RevisionDiff(before=against, after=number, unified="\n".join(lines))
+
+
+async def download(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str, actor: Subject) -> str:
+    """Return the link to a file that any revision of a post names."""
+    async with reading() as session:
+        await _allowed(session, post_id, actor, READ)
+        files = await repository.files(session, post_id)
+    return links.link(links.named(files, attachment_id), variant)
+
+
+async def downloads(post_id: uuid.UUID, actor: Subject) -> DownloadCounts:
+    """Return how often a post's files were downloaded by visitors."""
+    async with reading() as session:
+        await _allowed(session, post_id, actor, READ)
+    counted = await links.counts(post_id)
+    return DownloadCounts(items=[Downloads(id=uuid.UUID(i), downloads=n) for i, n in counted.items()])
 
 
 async def search(query: SearchQuery) -> bytes:

@@ -1,12 +1,62 @@
-"""The table of files."""
+"""Tables of files: what is on its way, what may be attached, and how much each member has."""
 
 import uuid
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Key
+from app.core.database import TABLE_OPTIONS, Base, Key
+
+PENDING, SCANNING, CLEAN, REJECTED, DELETED = "pending", "scanning", "clean", "rejected", "deleted"
+_STATES = ", ".join(f"'{state}'" for state in (PENDING, SCANNING, CLEAN, REJECTED, DELETED))
+
+
+class Upload(Base):
+    """A file that a member announced: pending → scanning → clean or rejected; clean → deleted and back."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(Key(64))
+    name: Mapped[str] = mapped_column(String(255))
+    content_type: Mapped[str] = mapped_column(Key(100))
+    purpose: Mapped[str] = mapped_column(Key(12))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(Key(64))
+    state: Mapped[str] = mapped_column(Key(12))
+    reason: Mapped[str | None] = mapped_column(Key(40))
+    # S3's name of a multipart upload, once parts were asked for.
+    multipart: Mapped[str | None] = mapped_column(Key(512))
+    # SHA-256 of every part whose address was asked for, by number: S3 wants to hear them again at the end.
+    part_digests: Mapped[dict[str, Any]]
+    # What the scanner said of which object; it may say so before anybody asks.
+    verdict: Mapped[str | None] = mapped_column(Key(12))
+    scanned_etag: Mapped[str | None] = mapped_column(Key(100))
+    expires_at: Mapped[datetime]
+    # When the scheduled job looks at it next, if nothing happens before.
+    due_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_STATES})", name="state"),
+        Index("ix_uploads_due_at", "due_at"),
+        TABLE_OPTIONS,
+    )
+
+
+class UploadUsage(Base):
+    """What a member's files take, those under way included: the quota is kept by one row's lock."""
+
+    __tablename__ = "upload_usage"
+
+    owner: Mapped[str] = mapped_column(Key(64), primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    under_way: Mapped[int]
 
 
 class Attachment(Base):

@@ -1,12 +1,15 @@
 """Queries on files."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.uploads.models import Attachment
+from app.posts.models import Post, PostRevision
+from app.uploads.models import Attachment, Upload, UploadUsage
 
 
 async def by_ids(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Attachment]:
@@ -15,3 +18,60 @@ async def by_ids(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping[u
         return {}
     found = await session.scalars(select(Attachment).where(Attachment.id.in_(ids)))
     return {attachment.id: attachment for attachment in found}
+
+
+async def upload(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:
+    """Return an upload."""
+    return await session.get(Upload, upload_id)
+
+
+async def locked(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:
+    """Return an upload that nobody else changes until the transaction ends."""
+    return await session.get(Upload, upload_id, with_for_update=True, populate_existing=True)
+
+
+async def attachment(session: AsyncSession, upload_id: uuid.UUID) -> Attachment | None:
+    """Return a file that may be attached."""
+    return await session.get(Attachment, upload_id)
+
+
+async def usage(session: AsyncSession, owner: str) -> UploadUsage:
+    """Return what a member's files take; nobody else changes it until the transaction ends."""
+    found = await session.get(UploadUsage, owner, with_for_update=True)
+    if found is None:
+        try:
+            async with session.begin_nested():
+                session.add(UploadUsage(owner=owner, bytes=0, under_way=0))
+        except IntegrityError:  # Another request of theirs was first.
+            pass
+        found = await session.get_one(UploadUsage, owner, with_for_update=True, populate_existing=True)
+    return found
+
+
+async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
+    """Return uploads that must be looked at, longest due first."""
+    query = select(Upload.id).where(Upload.due_at <= at).order_by(Upload.due_at).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def dues(session: AsyncSession) -> Sequence[datetime]:
+    """Return the times at which uploads must be looked at."""
+    query = select(Upload.due_at).where(Upload.due_at.is_not(None)).distinct()
+    return [due for due in await session.scalars(query) if due]
+
+
+async def in_use(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+    """Tell whether a post's current or public revision names a file; with `ever`, whether any revision does.
+
+    Revisions keep references as JSON, so this reads them all: a site has thousands, and files are seldom deleted.
+    """
+    named = f'%"{upload_id}"%'
+    mentions = or_(
+        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
+    )
+    query = select(PostRevision.post_id).where(mentions).limit(1)
+    if not ever:
+        query = query.join(Post, Post.id == PostRevision.post_id).where(
+            or_(PostRevision.number == Post.revision, PostRevision.number == Post.published_revision)
+        )
+    return (await session.execute(query)).first() is not None

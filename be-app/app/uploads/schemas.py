@@ -1,10 +1,16 @@
-"""How files appear in answers."""
+"""Requests and answers about files."""
 
 import uuid
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from app.core.schema import Model
+from app.core.schema import Input, Instant, Line, Model
+from app.uploads.kinds import Purpose
+
+PART_BYTES = 8 * 1024 * 1024
+"""Length of every part of a large file but the last."""
 
 
 class AttachmentReference(Model):
@@ -14,3 +20,122 @@ class AttachmentReference(Model):
     name: str = Field(description="File name as uploaded.", examples=["2026년 실적발표.pdf"])
     content_type: str = Field(examples=["application/pdf"])
     size: int = Field(description="Bytes.", examples=[482133])
+
+
+def _file_name(name: str) -> str:
+    if set(name) & set('/\\:*?"<>|') or name.startswith("."):
+        raise PydanticCustomError("file_name", "must be a file name that every system can have")
+    return name
+
+
+FileName = Annotated[
+    str,
+    Field(min_length=1, max_length=200, examples=["2026년 실적발표.pdf"]),
+    AfterValidator(_file_name),
+    Line,
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class UploadCreate(Input):
+    """A file to come."""
+
+    name: FileName
+    size: int = Field(ge=1, le=5_000_000_000, description="Bytes.", examples=[482133])
+    content_type: str = Field(max_length=100, examples=["application/pdf"])
+    sha256: Sha256 = Field(
+        description="SHA-256 of the file in hexadecimal. Of a file above 10 MB: SHA-256 of the SHA-256 digests "
+        "(32 bytes each) of its 8 MiB parts, one after another.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    purpose: Purpose = Field(description="`image`: may be a thumbnail. `attachment`: any type that is taken.")
+
+
+class PostForm(Model):
+    """A form to be sent as multipart/form-data with its fields in any order and the file as the last, `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class Parts(Model):
+    """A large file comes in parts, each with an address of its own."""
+
+    part_bytes: int = Field(description="Length of every part but the last.")
+    count: int
+
+
+class UploadOut(Model):
+    """An upload. `form` or `parts` says how to send the file, as long as it may be sent."""
+
+    id: uuid.UUID
+    name: str
+    content_type: str
+    size: int
+    purpose: Purpose
+    state: Literal["pending", "scanning", "clean", "rejected", "deleted"]
+    reason: str | None = Field(description="Why it was rejected.")
+    expires_at: Instant = Field(description="Until when the file may be sent.")
+    created_at: Instant
+    form: PostForm | None = None
+    parts: Parts | None = None
+
+
+class PartWanted(Input):
+    """A part to be sent."""
+
+    number: int = Field(ge=1, le=10_000, examples=[1])
+    sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+
+
+class PartsWanted(Input):
+    """Parts to be sent now."""
+
+    items: list[PartWanted] = Field(
+        min_length=1,
+        max_length=100,
+        examples=[
+            [{"number": 1, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}]
+        ],
+    )
+
+
+class PartAddress(Model):
+    """Where to PUT one part, with exactly these headers."""
+
+    number: int
+    url: str
+    headers: dict[str, str]
+
+
+class PartAddresses(Model):
+    """Where to PUT parts within five minutes; ask again for those that took longer."""
+
+    items: list[PartAddress]
+
+
+class PartsArrived(Model):
+    """The parts that have arrived, for whoever resumes."""
+
+    numbers: list[int]
+
+
+class Downloads(Model):
+    """How often one file of a post was downloaded."""
+
+    id: uuid.UUID
+    downloads: int
+
+
+class DownloadCounts(Model):
+    """How often the files of a published post were downloaded."""
+
+    items: list[Downloads]
+
+
+class DownloadQuery(Input):
+    """Which form of a file."""
+
+    variant: Literal["original", "thumbnail.avif", "thumbnail.webp", "thumbnail.jpg"] = Field(
+        "original", description="Images have thumbnails, at most 640 pixels wide and high."
+    )

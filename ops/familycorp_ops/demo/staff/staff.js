@@ -1,3 +1,5 @@
+import { upload } from './upload.js';
+
 const api = document.querySelector('meta[name="api"]').content;
 const $ = (id) => document.getElementById(id);
 
@@ -150,15 +152,23 @@ async function showMember() {
 /** End one session, or without its address every one. */
 const end = (address = '') => call('DELETE', `/v1/auth/sessions${address}`).then(home);
 
-async function publish() {
+async function publish(files = {}) {
   const title = `직원 페이지에서 쓴 글 ${new Date().toLocaleString()}`;
-  const draft = { lang: 'ko', category: 'news', title, body: '직원 페이지에서 작성했습니다.' };
+  const draft = { lang: 'ko', category: 'news', title, body: '직원 페이지에서 작성했습니다.', ...files };
   const created = await call('POST', '/v1/editor/posts', draft, { 'Idempotency-Key': crypto.randomUUID() });
   const { id } = await created.json();
   // The version that was read: if somebody else changes the post meanwhile, it isn't published unseen.
   const version = { 'If-Match': created.headers.get('ETag') };
   const { slug } = await ask('POST', `/v1/editor/posts/${id}/publish`, undefined, version);
-  say(`게시했습니다 Published: ${api}/v1/posts/${slug}`);
+  const [attachment] = files.attachments ?? [];
+  say(`게시했습니다 Published: ${api}/v1/posts/${attachment ? `${id}/attachments/${attachment}` : slug}`);
+}
+
+async function publishFile(event) {
+  const file = new FormData(event.target).get('file');
+  const { id, state } = await upload(file, ask, (share) => { $('progress').value = share; });
+  if (state === 'scanning') return say('검사 중입니다. The malware scanner is still at it.');
+  return publish({ attachments: [id] });
 }
 
 async function logOut() {
@@ -168,11 +178,12 @@ async function logOut() {
 }
 
 for (const [id, action] of Object.entries({
-  'sign-in': signIn, kept: home, publish, 'log-out': logOut, everywhere: () => end(),
+  'sign-in': signIn, kept: home, publish: () => publish(), 'log-out': logOut, everywhere: () => end(),
   'first-passkey': addPasskey, 'add-passkey': addPasskey, 'use-passkey': proveByPasskey,
 })) $(id).addEventListener('click', act(action));
 $('confirm').addEventListener('submit', act(confirm));
 $('code').addEventListener('submit', act(proveByCode));
+$('upload').addEventListener('submit', act(publishFile));
 
 const outcome = new URLSearchParams(location.search).get('login');
 history.replaceState(null, '', location.pathname);

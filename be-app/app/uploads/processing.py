@@ -1,0 +1,252 @@
+"""What happens to an upload once it arrived: checked, scanned, moved to where it stays, or deleted.
+
+`advance` may be called by anybody at any time and any number of times: by the client that says it is done, by S3's
+event, by the scanner's, by the scheduled job after a crash. All see the same bytes (their SHA-256 was signed) and
+write the same keys; one transaction under the row's lock decides, and whoever comes later finds it decided.
+"""
+
+import logging
+import tempfile
+import uuid
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from botocore.exceptions import ClientError
+
+from app.audit import service as audit
+from app.core import events, outbox
+from app.core.clock import now
+from app.core.database import reading
+from app.core.lazy import lazy_import
+from app.uploads import malware, repository, storage
+from app.uploads.errors import Rejection
+from app.uploads.kinds import KINDS, THUMBNAILS
+from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Attachment, Upload
+from app.uploads.storage import Found
+
+# The image library is loaded by the first image, the parsers by the first document.
+if TYPE_CHECKING:
+    from app.uploads import images, inspection
+else:
+    images = lazy_import("app.uploads.images")
+    inspection = lazy_import("app.uploads.inspection")
+
+WAITS_FOR_SCAN = timedelta(hours=24)
+"""How long a scanner may take before an upload is rejected."""
+
+UNATTACHED = timedelta(days=7)
+"""How long a file may stay without a post that names it before it is deleted as an orphan."""
+
+_LOOK_AGAIN = timedelta(minutes=15)
+_BATCH = 50
+_FINAL = {CLEAN, REJECTED, DELETED}
+
+logger = logging.getLogger(__name__)
+
+
+async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | None:
+    """Bring an upload as far as it gets now, and return it; None if nobody announced it.
+
+    Raises `StorageUnavailable`; nothing is lost then, and the next call goes on.
+    """
+    async with reading() as session:
+        upload = await repository.upload(session, upload_id)
+    if upload is None or upload.state in _FINAL:
+        # Sent again after the decision, or left by a crash just after it.
+        await storage.erase(storage.quarantine_key(upload_id))
+        return upload
+    try:
+        found = await _arrived(upload)
+        if found is None:
+            return await _settle(upload, REJECTED, reason="never_arrived") if expired else upload
+        await _check(upload, found)
+        if not await malware.passed(upload, found):
+            if expired and upload.created_at < now() - WAITS_FOR_SCAN:
+                raise Rejection("not_scanned")
+            return await _settle(upload, SCANNING)
+        size = await _move(upload, found)
+    except Rejection as rejection:
+        return await _settle(upload, REJECTED, reason=rejection.reason)
+    return await _settle(upload, CLEAN, size=size)
+
+
+async def _arrived(upload: Upload) -> Found | None:
+    found = await storage.find(upload)
+    if found is None and upload.multipart:
+        await storage.join_parts(upload)
+        found = await storage.find(upload)  # Also when somebody else joined them a moment ago.
+    return found
+
+
+async def _check(upload: Upload, found: Found) -> None:
+    """Check an object against what was announced; raise `Rejection`."""
+    if found.size != upload.size:
+        raise Rejection("size_mismatch")
+    checksum = found.checksum or await to_thread.run_sync(storage.digest, upload, found)
+    if checksum != storage.expected_checksum(upload):
+        raise Rejection("checksum_mismatch")
+    key = storage.quarantine_key(upload.id)
+    reader = storage.Reader(key, found, inspection.budget(upload.content_type))
+    await to_thread.run_sync(inspection.inspect, reader, upload.content_type)
+    logger.info("upload_inspected", extra={"upload": str(upload.id), "bytes_read": reader.fetched})
+
+
+async def _move(upload: Upload, found: Found) -> int:
+    """Put the file where it stays; return its length there."""
+    if KINDS[upload.content_type].family != "image":
+        await storage.keep(upload, found)
+        return found.size
+    with tempfile.TemporaryDirectory(prefix="upload-") as directory:
+        source = Path(directory, "source")
+        await to_thread.run_sync(partial(storage.fetch, upload, found, source))
+        made = await to_thread.run_sync(images.render, source, upload.content_type)
+        for kind, file in made.thumbnails.items():
+            key = storage.file_key(upload.id, f"thumbnail.{kind}")
+            await storage.put(key, file, f"{Path(upload.name).stem}.{kind}", THUMBNAILS[kind])
+        # Last, because it is what makes the file complete.
+        await storage.put(storage.file_key(upload.id), made.original, upload.name, upload.content_type)
+        return made.original.stat().st_size
+
+
+async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: int = 0) -> Upload:
+    """Write the decision, unless somebody decided already; return the upload as it is then."""
+    async with outbox.transaction() as transaction:
+        session = transaction.session
+        upload = await repository.locked(session, seen.id)
+        assert upload is not None  # noqa: S101 - rows of uploads are never removed.
+        if upload.state in _FINAL or upload.state == state:
+            return upload
+        upload.state, upload.reason, upload.updated_at = state, reason, now()
+        if state == SCANNING:
+            upload.due_at = now() + _LOOK_AGAIN
+            await wake_at(upload.due_at)
+            return upload
+        usage = await repository.usage(session, upload.owner)
+        usage.under_way -= 1
+        if state == CLEAN:
+            usage.bytes += size - upload.size
+            upload.size = size
+            attach(transaction, upload)
+            upload.due_at = now() + UNATTACHED
+            await wake_at(upload.due_at)
+        else:
+            usage.bytes -= upload.size
+            upload.due_at = None
+        detail = {"reason": reason} if reason else {}
+        audit.record(session, upload.owner, f"upload.{state}", f"upload:{upload.id}", **detail)
+    logger.info("upload_settled", extra={"upload": str(upload.id), "state": state, "reason": reason})
+    if state == REJECTED and upload.multipart:
+        await storage.drop_parts(storage.quarantine_key(upload.id), upload.multipart)
+    await storage.erase(storage.quarantine_key(upload.id))
+    return upload
+
+
+def attach(transaction: outbox.Transaction, upload: Upload) -> None:
+    """Let posts name a verified file."""
+    transaction.session.add(
+        Attachment(
+            id=upload.id,
+            name=upload.name,
+            content_type=upload.content_type,
+            size=upload.size,
+            object_key=storage.file_key(upload.id),
+            created_by=upload.owner,
+            created_at=now(),
+        )
+    )
+
+
+async def remove(transaction: outbox.Transaction, upload: Upload, actor: str) -> None:
+    """Take a file away from posts and from its owner's quota; its versions stay for 30 days."""
+    session = transaction.session
+    if (attachment := await repository.attachment(session, upload.id)) is not None:
+        await session.delete(attachment)
+    (await repository.usage(session, upload.owner)).bytes -= upload.size
+    upload.state, upload.due_at, upload.updated_at = DELETED, None, now()
+    audit.record(session, actor, "upload.deleted", f"upload:{upload.id}")
+
+
+async def scanned(upload_id: uuid.UUID, etag: str, verdict: str) -> None:
+    """Note what the scanner says of an object, and go on with it."""
+    async with outbox.transaction() as transaction:
+        upload = await repository.locked(transaction.session, upload_id)
+        if upload is None or upload.state in _FINAL:
+            return
+        upload.verdict, upload.scanned_etag = verdict, etag.strip('"')
+    await advance(upload_id)
+
+
+async def work_due(at: datetime) -> bool:
+    """Look at every upload whose time has come by `at`; return whether there is no more."""
+    async with reading() as session:
+        ids = await repository.due(session, at, _BATCH)
+    for upload_id in ids:
+        async with reading() as session:
+            upload = await repository.upload(session, upload_id)
+        if upload is not None and upload.state == CLEAN:
+            await _collect(upload)
+        elif upload is not None:
+            await _finish(upload_id)
+    return len(ids) < _BATCH
+
+
+async def _finish(upload_id: uuid.UUID) -> None:
+    """Bring an upload to its end if it can be; one that S3 refuses must not keep back the others."""
+    try:
+        settled = await advance(upload_id, expired=True)
+    except ClientError:
+        logger.exception("upload_stuck", extra={"upload": str(upload_id)})
+        settled = None
+    if settled is None or settled.state not in _FINAL:
+        await _look_again(upload_id)
+
+
+async def _collect(upload: Upload) -> None:
+    """Delete a file that no revision of any post names; whatever one names stays."""
+    async with outbox.transaction() as transaction:
+        found = await repository.locked(transaction.session, upload.id)
+        if found is None or found.state != CLEAN:
+            return
+        orphan = not await repository.in_use(transaction.session, upload.id, ever=True)
+        if orphan:
+            await remove(transaction, found, "system")
+        found.due_at = None
+    if orphan:
+        await storage.hide(upload.id)
+
+
+async def _look_again(upload_id: uuid.UUID) -> None:
+    async with outbox.transaction() as transaction:
+        upload = await repository.locked(transaction.session, upload_id)
+        if upload is not None and upload.state in {PENDING, SCANNING}:
+            upload.due_at = now() + _LOOK_AGAIN
+            await wake_at(upload.due_at)
+
+
+async def rebuild() -> None:
+    """Leave the markers that the uploads under way need, after DynamoDB lost them."""
+    _marked.clear()
+    async with reading() as session:
+        dues = await repository.dues(session)
+    for due in dues:
+        await wake_at(due)
+
+
+_SLOT_S = 600
+_marked = set[datetime]()
+
+
+async def wake_at(due: datetime) -> None:
+    """Have the scheduled job look at uploads soon after `due`; called before the commit of what is due then.
+
+    Uploads share markers of ten minutes, and a process that left one needn't leave it again: none is removed
+    before its time. So announcing an upload seldom costs a round trip.
+    """
+    slot = datetime.fromtimestamp((due.timestamp() // _SLOT_S + 1) * _SLOT_S, tz=UTC)
+    if slot not in _marked:
+        await events.mark_due(slot)
+        _marked.difference_update([earlier for earlier in _marked if earlier < now()])
+        _marked.add(slot)

@@ -1,0 +1,163 @@
+"""Routes of files."""
+
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import RedirectResponse
+
+from app.auth.subject import Subject
+from app.authz.guard import guarded_router, require, unguarded
+from app.core.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    NotFound,
+    SnapshotsUnavailable,
+    ValidationFailed,
+    responses,
+)
+from app.core.headers import IdempotencyKey
+from app.core.lazy import lazy_import
+from app.core.routing import StrictRoute
+from app.uploads.errors import (
+    QuotaExceeded,
+    StorageUnavailable,
+    UploadGone,
+    UploadIncomplete,
+    UploadInUse,
+    UploadRejected,
+    UploadStateForbids,
+)
+from app.uploads.schemas import (
+    DownloadQuery,
+    PartAddresses,
+    PartsArrived,
+    PartsWanted,
+    UploadCreate,
+    UploadOut,
+)
+
+if TYPE_CHECKING:
+    from app.uploads import downloads, service
+else:
+    downloads = lazy_import("app.uploads.downloads")
+    service = lazy_import("app.uploads.service")
+
+staff = guarded_router("/v1/uploads", "uploads")
+public = APIRouter(prefix="/v1/posts/{post_id}/attachments", tags=["posts"], route_class=StrictRoute)
+
+UploadId = Annotated[uuid.UUID, Path(description="The upload's id.")]
+PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
+AttachmentId = Annotated[uuid.UUID, Path(description="Id of a file that the post names.")]
+STORES = responses(DatabaseUnavailable, StorageUnavailable)
+MOVED: dict[int | str, dict[str, Any]] = {
+    302: {"description": "The file is where `Location` says, for a minute."}
+}
+
+
+@staff.post(
+    "",
+    status_code=201,
+    responses=responses(
+        QuotaExceeded, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, SnapshotsUnavailable
+    ),
+)
+async def create_upload(
+    actor: Annotated[Subject, require("upload:create")],
+    body: UploadCreate,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> UploadOut:
+    """Announce a file and learn how to send it: in one form up to 10 MB, else in parts."""
+    upload = await service.create(body, idempotency_key, actor)
+    response.headers["Location"] = f"/v1/uploads/{upload.id}"
+    return upload
+
+
+@staff.get("/{upload_id}", responses=responses(NotFound, DatabaseUnavailable))
+async def read_upload(actor: Annotated[Subject, require("upload:read")], upload_id: UploadId) -> UploadOut:
+    """Read what became of an upload."""
+    return await service.read(upload_id, actor)
+
+
+@staff.post(
+    "/{upload_id}/complete",
+    responses=STORES
+    | responses(
+        NotFound,
+        UploadIncomplete,
+        UploadStateForbids,
+        UploadRejected,
+        ValidationFailed,
+        SnapshotsUnavailable,
+    ),
+)
+async def complete_upload(
+    actor: Annotated[Subject, require("upload:complete")], upload_id: UploadId
+) -> UploadOut:
+    """Have a file checked that was sent. It is then `clean`, or `scanning` until the malware scanner is done."""
+    return await service.complete(upload_id, actor)
+
+
+@staff.post("/{upload_id}/parts", responses=STORES | responses(NotFound, UploadStateForbids))
+async def sign_parts(
+    actor: Annotated[Subject, require("upload:complete")], upload_id: UploadId, body: PartsWanted
+) -> PartAddresses:
+    """Learn where to PUT parts of a large file."""
+    return await service.sign_parts(upload_id, body, actor)
+
+
+@staff.get("/{upload_id}/parts", responses=STORES | responses(NotFound))
+async def list_parts(actor: Annotated[Subject, require("upload:read")], upload_id: UploadId) -> PartsArrived:
+    """Learn which parts of a large file have arrived, to send the others."""
+    return await service.arrived_parts(upload_id, actor)
+
+
+@staff.delete(
+    "/{upload_id}", status_code=204, responses=STORES | responses(NotFound, UploadInUse, UploadStateForbids)
+)
+async def delete_upload(actor: Annotated[Subject, require("upload:delete")], upload_id: UploadId) -> None:
+    """Delete a file that no post shows. It can be restored for 30 days."""
+    await service.delete(upload_id, actor)
+
+
+@staff.post(
+    "/{upload_id}/restore",
+    responses=STORES
+    | responses(NotFound, UploadStateForbids, UploadGone, QuotaExceeded, SnapshotsUnavailable),
+)
+async def restore_upload(
+    actor: Annotated[Subject, require("upload:delete")], upload_id: UploadId
+) -> UploadOut:
+    """Take a deletion back."""
+    return await service.restore(upload_id, actor)
+
+
+def redirect(url: str) -> Response:
+    """Send the caller to a download link; nobody may keep the answer."""
+    return RedirectResponse(url, 302)
+
+
+@public.get(
+    "/{attachment_id}",
+    dependencies=[unguarded("post:view")],
+    status_code=302,
+    response_class=RedirectResponse,
+    responses=MOVED | responses(NotFound, SnapshotsUnavailable),
+)
+async def download_attachment(
+    post_id: PostId, attachment_id: AttachmentId, query: Annotated[DownloadQuery, Query()]
+) -> Response:
+    """Download a file of a published post."""
+    return redirect(await downloads.public(post_id, attachment_id, query.variant))
+
+
+@public.post(
+    "/{attachment_id}/downloads",
+    dependencies=[unguarded("post:count-view")],
+    status_code=204,
+    responses=responses(NotFound, SnapshotsUnavailable),
+)
+async def count_download(post_id: PostId, attachment_id: AttachmentId) -> None:
+    """Count one download. Downloading alone counts nothing: a GET changes nothing."""
+    await downloads.count(post_id, attachment_id)

@@ -1,0 +1,230 @@
+"""Rules of files: who may send what, how much, and what becomes of it."""
+
+import uuid
+from datetime import timedelta
+
+from app.audit import service as audit
+from app.auth.subject import Subject
+from app.authz.guard import authorise
+from app.core import idempotency, outbox
+from app.core.clock import now
+from app.core.database import reading
+from app.core.errors import NotFound, ValidationFailed
+from app.core.settings import settings
+from app.uploads import kinds, processing, repository, storage
+from app.uploads.errors import (
+    QuotaExceeded,
+    UploadGone,
+    UploadIncomplete,
+    UploadInUse,
+    UploadStateForbids,
+    rejected,
+)
+from app.uploads.kinds import KINDS, MEGABYTE
+from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, Upload
+from app.uploads.schemas import (
+    PART_BYTES,
+    PartAddresses,
+    Parts,
+    PartsArrived,
+    PartsWanted,
+    UploadCreate,
+    UploadOut,
+)
+
+SINGLE = timedelta(seconds=storage.SIGNED_S)
+IN_PARTS = timedelta(hours=24)
+"""How long parts may be sent, with pauses; then what arrived is dropped."""
+
+MOST_UNDER_WAY = 50
+
+_SENDING = timedelta(minutes=10)
+"""A POST that begins in time may last; only after this is a file taken for missing."""
+
+
+async def create(request: UploadCreate, key: str | None, actor: Subject) -> UploadOut:
+    """Announce a file; return how to send it. With an idempotency key, once."""
+    _check(request)
+    single = storage.count_parts(request.size) == 1
+
+    async def announce(transaction: outbox.Transaction, upload_id: uuid.UUID) -> None:
+        session, at = transaction.session, now()
+        usage = await repository.usage(session, actor.id)
+        if usage.bytes + request.size > _quota() or usage.under_way >= MOST_UNDER_WAY:
+            raise QuotaExceeded(
+                f"Your files may take {_quota() // MEGABYTE} MB, and {MOST_UNDER_WAY} may be under way at once."
+            )
+        usage.bytes += request.size
+        usage.under_way += 1
+        expires_at = at + (SINGLE if single else IN_PARTS)
+        upload = Upload(
+            id=upload_id,
+            owner=actor.id,
+            name=request.name,
+            content_type=request.content_type,
+            purpose=request.purpose,
+            size=request.size,
+            sha256=request.sha256,
+            state=PENDING,
+            reason=None,
+            multipart=None,
+            part_digests={},
+            verdict=None,
+            scanned_etag=None,
+            expires_at=expires_at,
+            due_at=expires_at + _SENDING,
+            created_at=at,
+            updated_at=at,
+        )
+        session.add(upload)
+        announced.append(upload)
+        await processing.wake_at(expires_at + _SENDING)
+
+    announced = list[Upload]()
+    upload_id = await idempotency.create_once(f"uploads:{actor.id}", key, request, announce)
+    if announced and announced[-1].id == upload_id:
+        return _out(announced[-1])
+    async with reading() as session:
+        return _out(_found(await repository.upload(session, upload_id)))
+
+
+async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
+    """Return an upload as it is."""
+    return _out(await _allowed(upload_id, actor, "upload:read"))
+
+
+async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
+    """Check what arrived, and let posts name it if it is what was announced.
+
+    Raises `UploadIncomplete` while it hasn't arrived, `UploadRejected` with the reason if it isn't.
+    """
+    upload = await _allowed(upload_id, actor, "upload:complete")
+    upload = _found(await processing.advance(upload.id))
+    if upload.state == PENDING:
+        raise UploadIncomplete
+    if upload.state == REJECTED:
+        raise rejected(upload.reason or "malformed")
+    if upload.state == DELETED:
+        raise UploadStateForbids("The file was deleted.")
+    return _out(upload)
+
+
+async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) -> PartAddresses:
+    """Return where to send parts of a large file."""
+    upload = await _sending(upload_id, actor, "upload:complete")
+    last = storage.count_parts(upload.size)
+    if last == 1 or any(part.number > last for part in wanted.items):
+        raise ValidationFailed.on("body.items", "unknown_part", f"must name parts from 1 to {last}")
+    upload = await _note(upload, {str(part.number): part.sha256 for part in wanted.items})
+    return PartAddresses(items=[storage.part_address(upload, part) for part in wanted.items])
+
+
+async def arrived_parts(upload_id: uuid.UUID, actor: Subject) -> PartsArrived:
+    """Return which parts of a large file arrived."""
+    upload = await _allowed(upload_id, actor, "upload:read")
+    arrived = await storage.parts_arrived(upload) if upload.state == PENDING else ()
+    return PartsArrived(numbers=[part["PartNumber"] for part in arrived])
+
+
+async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
+    """Delete a file that no post shows; it can be restored for 30 days."""
+    async with outbox.transaction() as transaction:
+        upload = _found(await repository.locked(transaction.session, upload_id))
+        _authorise(actor, "upload:delete", upload)
+        if upload.state == CLEAN:
+            if await repository.in_use(transaction.session, upload_id, ever=False):
+                raise UploadInUse
+            await processing.remove(transaction, upload, actor.id)
+        elif upload.state != DELETED:
+            raise UploadStateForbids(f"The upload is {upload.state}.")
+    await storage.hide(upload_id)
+
+
+async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
+    """Take a deletion back; raise `UploadGone` when it was too long ago."""
+    async with outbox.transaction() as transaction:
+        session = transaction.session
+        upload = _found(await repository.locked(session, upload_id))
+        _authorise(actor, "upload:delete", upload)
+        if upload.state == CLEAN:
+            return _out(upload)
+        if upload.state != DELETED:
+            raise UploadStateForbids(f"The upload is {upload.state}.")
+        usage = await repository.usage(session, upload.owner)
+        if usage.bytes + upload.size > _quota():
+            raise QuotaExceeded
+        if not await storage.show(upload_id):
+            raise UploadGone
+        usage.bytes += upload.size
+        processing.attach(transaction, upload)
+        upload.state, upload.updated_at = CLEAN, now()
+        upload.due_at = now() + processing.UNATTACHED
+        await processing.wake_at(upload.due_at)
+        audit.record(session, actor.id, "upload.restored", f"upload:{upload_id}")
+        return _out(upload)
+
+
+# -- how ----------------------------------------------------------------------------------------------------
+
+
+def _check(request: UploadCreate) -> None:
+    if not kinds.allowed(request.content_type, request.purpose):
+        known = ", ".join(kind for kind in KINDS if kinds.allowed(kind, request.purpose))
+        raise ValidationFailed.on("body.contentType", "type_not_allowed", f"must be one of {known}")
+    if not request.name.lower().endswith(KINDS[request.content_type].suffixes):
+        suffixes = ", ".join(KINDS[request.content_type].suffixes)
+        raise ValidationFailed.on("body.name", "suffix_mismatch", f"must end in {suffixes}")
+    if request.size > kinds.limit(request.content_type):
+        most = kinds.limit(request.content_type)
+        raise ValidationFailed.on("body.size", "too_large", f"must be at most {most} bytes for this type")
+
+
+def _quota() -> int:
+    return settings().upload_quota_mb * MEGABYTE
+
+
+def _found(upload: Upload | None) -> Upload:
+    if upload is None:
+        raise NotFound
+    return upload
+
+
+def _authorise(actor: Subject, action: str, upload: Upload) -> None:
+    authorise(actor, action, {"type": "upload", "owner": upload.owner})
+
+
+async def _allowed(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
+    async with reading() as session:
+        upload = _found(await repository.upload(session, upload_id))
+    _authorise(actor, action, upload)
+    return upload
+
+
+async def _sending(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
+    upload = await _allowed(upload_id, actor, action)
+    if upload.state != PENDING or upload.expires_at <= now():
+        raise UploadStateForbids("The file may no longer be sent.")
+    return upload
+
+
+async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
+    """Note parts to come, and begin to take parts, once: of two requests at the same time one gives up its own."""
+    begun = upload.multipart or await storage.begin_parts(upload)
+    async with outbox.transaction() as transaction:
+        locked = _found(await repository.locked(transaction.session, upload.id))
+        locked.multipart = locked.multipart or begun
+        locked.part_digests = locked.part_digests | digests
+    if locked.multipart != begun:
+        await storage.drop_parts(storage.quarantine_key(upload.id), begun)
+    return locked
+
+
+def _out(upload: Upload) -> UploadOut:
+    answer = UploadOut.model_validate(upload)
+    if upload.state == PENDING and upload.expires_at > now():
+        parts = storage.count_parts(upload.size)
+        if parts == 1:
+            answer.form = storage.post_form(upload)
+        else:
+            answer.parts = Parts(part_bytes=PART_BYTES, count=parts)
+    return answer
