@@ -63,6 +63,12 @@ resource "aws_s3_bucket_notification" "uploads" {
   }
 }
 
+resource "aws_vpc_security_group_ingress_rule" "flow" {
+  lifecycle {
+    ignore_changes = [description]
+  }
+}
+
 resource "aws_vpc_security_group_egress_rule" "flow" {
   lifecycle {
     ignore_changes = [description]
