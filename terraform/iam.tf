@@ -72,14 +72,9 @@ locals {
         StringEquals               = { "kms:ViaService" = "dynamodb.${var.region}.amazonaws.com" }
       }
     }
-    uploads_sign = {
-      reason    = "Forms and links are signed with the function's role; what isn't allowed here fails for the browser."
-      actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
-      resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
-    }
-    uploads_files = {
-      reason    = "Downloads are links to checked files; deleting one hides it, taking it back removes the marker."
-      actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject"]
+    uploads_restore = {
+      reason    = "Taking a deletion back removes its marker, which is a version."
+      actions   = ["s3:DeleteObjectVersion"]
       resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
     }
     uploads_list = {
@@ -89,12 +84,12 @@ locals {
       conditions = { StringLike = { "s3:prefix" = ["quarantine/*", "files/*"] } }
     }
     uploads_check = {
-      reason    = "Reads what arrived, joins its parts, and removes it with every version."
+      reason    = "Forms and links are signed with the role; what arrived is read, joined, and removed with every version."
       actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
     }
     uploads_keep = {
-      reason    = "Stores checked files and their thumbnails; hides those of an upload that was deleted."
+      reason    = "Stores checked files and their thumbnails, links to them, hides those that were deleted."
       actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
       resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
     }
@@ -201,7 +196,7 @@ locals {
   grants = {
     backend = concat(
       ["posts_read", "posts_indexes", "events_write", "sessions_check", "no_public_keys", "tables_key"],
-      ["uploads_sign", "uploads_files", "uploads_list", "uploads_key"], local.cached, local.in_vpc
+      ["uploads_check", "uploads_keep", "uploads_restore", "uploads_list", "uploads_key"], local.cached, local.in_vpc
     )
     auth = concat(
       ["sessions_own", "tables_key", "signing_key_read", "secrets_key", "factors_key"],

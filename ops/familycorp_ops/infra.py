@@ -29,6 +29,11 @@ provider "aws" {
 """
 
 
+NO_PROVIDER: Final = (
+    "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or let its registry be reached."
+)
+
+
 class TerraformError(Exception):
     """A run failed; the message holds what Terraform said."""
 
@@ -59,10 +64,8 @@ class Terraform:
         shutil.copytree(SOURCE, directory, ignore=ignore, dirs_exist_ok=True)
         (directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
         ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
-        if "provider packages" in ran.stderr or "Failed to install provider" in ran.stderr:
-            raise NotInstalledError(
-                "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or reach its registry."
-            )
+        if lacks_provider(ran.stderr):
+            raise NotInstalledError(NO_PROVIDER)
         if ran.returncode:
             raise TerraformError(ran.stderr)
 
@@ -94,6 +97,11 @@ class Terraform:
         self.run("plan", "-input=false", "-out=plan", *options)
         shown: dict[str, Any] = json.loads(self.run("show", "-json", "plan").stdout)
         return shown
+
+
+def lacks_provider(said: str) -> bool:
+    """Return whether `terraform init` failed for want of the provider, and not because of the configuration."""
+    return "provider packages" in said or "Failed to install provider" in said
 
 
 def plugins() -> Sequence[str]:

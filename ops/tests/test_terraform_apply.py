@@ -51,6 +51,36 @@ resource "aws_lambda_function" "this" {
   }
 }
 
+resource "aws_lambda_event_source_mapping" "events" {
+  lifecycle {
+    ignore_changes = [function_name] # It answers with the version instead of the alias.
+  }
+}
+
+resource "aws_s3_bucket_notification" "uploads" {
+  lifecycle {
+    ignore_changes = [eventbridge]
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "flow" {
+  lifecycle {
+    ignore_changes = [description]
+  }
+}
+
+resource "aws_vpc_security_group_egress_rule" "flow" {
+  lifecycle {
+    ignore_changes = [description]
+  }
+}
+
+resource "aws_vpc_security_group_egress_rule" "gateway" {
+  lifecycle {
+    ignore_changes = [description]
+  }
+}
+
 resource "aws_rds_cluster" "main" {
   lifecycle {
     ignore_changes = [enable_http_endpoint, scaling_configuration]

@@ -55,6 +55,8 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
         ran = bootstrap(
             ministack, "state", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS
         )
+        if infra.lacks_provider(ran.stderr):
+            missing("terraform", NotInstalledError(infra.NO_PROVIDER))
         assert ran.returncode == 0, ran.stdout + ran.stderr
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
