@@ -9,6 +9,7 @@ fixtures, separated by commas) says that it must be there, as in CI.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
@@ -40,6 +41,14 @@ def missing(fixture: str, error: NotInstalledError) -> NoReturn:
     if fixture in os.environ.get("REQUIRE_SERVERS", "").split(","):
         raise error
     pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_left() -> Iterator[None]:
+    """Let no test meet the settings under which another used the application in this process."""
+    yield
+    if (loaded := sys.modules.get("app.core.settings")) is not None:
+        loaded.settings.cache_clear()
 
 
 def _running(server: S, fixture: str) -> Iterator[S]:

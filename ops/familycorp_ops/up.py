@@ -38,6 +38,7 @@ from familycorp_ops.servers.process import (
     http_ok,
     port_is_free,
     stop_all,
+    take_port,
 )
 from familycorp_ops.servers.valkey import Valkey
 
@@ -339,7 +340,7 @@ def _provider_port(state: Path) -> int:
     note = state / "provider" / "port"
     with suppress(FileNotFoundError, ValueError):
         port = int(note.read_text())
-        if not port_is_free(port):
+        if not take_port(port):
             raise StartError(
                 f"Port {port}, where the login provider of this data listens, is in use by another program: "
                 f"stop that one; or {ELSEWHERE}."
@@ -352,7 +353,7 @@ def _provider_port(state: Path) -> int:
 
 def _port_beside(port: int) -> int:
     """Return the port after another, or any that is free."""
-    return port + 1 if port < 65535 and port_is_free(port + 1) else free_port()
+    return port + 1 if port < 65535 and take_port(port + 1) else free_port()
 
 
 def _is_sound(database: Path) -> bool:

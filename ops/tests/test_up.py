@@ -101,7 +101,10 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def used(template, tmp_path):
-    return Path(shutil.copytree(template, tmp_path / "state"))
+    state = shutil.copytree(template, tmp_path / "state")
+    # Meanwhile another test's server may listen where the template's provider did.
+    (state / "provider" / "port").unlink()
+    return Path(state)
 
 
 def test_it_serves_says_so_and_stops_without_a_trace(start):

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import fcntl
 import os
 import random
 import signal
@@ -13,10 +14,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,15 +32,35 @@ class NotInstalledError(ServerError):
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on.
+    """Return a loopback TCP port that nothing listens on, and that no other process gets from here.
 
     It lies below the ranges from which Linux and macOS take the local ports of outgoing connections, because
     a stopped server's port could else be taken by a client's connection before the server is started again.
     """
     while True:
-        port = random.randint(20_000, 32_000)  # noqa: S311 - a port number is no secret.
-        if port_is_free(port):
+        # Not from the generator that a test may have seeded: every test would try the same ports first.
+        port = random.SystemRandom().randint(20_000, 32_000)
+        if take_port(port):
             return port
+
+
+def take_port(port: int) -> bool:
+    """Take a free loopback port for as long as this process lives; return whether nobody has it.
+
+    Between the choice of a port and a server that listens on it lies a second, in which another process that
+    starts servers must not choose it as well. A byte of one file is locked for each port.
+    """
+    try:
+        fcntl.lockf(_ports(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return port_is_free(port)
+
+
+@cache
+def _ports() -> BinaryIO:
+    """Return the file of the taken ports; it stays open, for POSIX drops a process's locks when it is closed."""
+    return (Path(tempfile.gettempdir()) / f"familycorp-ports-{os.getuid()}").open("ab")
 
 
 def port_is_free(port: int) -> bool:
