@@ -40,7 +40,6 @@ resource "aws_lambda_function" "this" {
   environment {
     variables = merge(
       { for name, value in local.settings_of[each.key] : "FAMILYCORP_${name}" => value },
-      each.key == "events" ? { NOTICES_TOPIC_ARN = aws_sns_topic.notices.arn } : {},
       { OPA_BUNDLE_PATH = "/opt/opa/bundle" },
     )
   }

@@ -1,8 +1,13 @@
-"""Work that no request starts: once a minute in Lambda, every second by `app.worker` on one's own machine."""
+"""Work that no request starts: once a minute in Lambda, every second by `app.worker` on one's own machine.
+
+`handler` is the entry point of the function that a schedule starts.
+"""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
-from app.core import context, events
+from app.core import context, events, invocation
 from app.core.clock import new_id, now
 from app.core.lazy import lazy_import
 
@@ -52,3 +57,8 @@ async def restore() -> None:
     await uploads.rebuild()
     await outbox.drain()
     await cache.invalidate()
+
+
+def handler(_: Mapping[str, Any], __: object) -> None:
+    """Serve Lambda: do what is due this minute. A failure is raised, and the markers stay for the next minute."""
+    invocation.serve("drain", run_due())

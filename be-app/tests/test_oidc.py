@@ -171,7 +171,8 @@ def _wrong_algorithm(provider: HostileProvider) -> None:
 
 def _encryption_key(provider: HostileProvider) -> None:
     provider.key = provider.ec
-    provider.jwks = [HostileProvider.published("enc", provider.ec) | {"use": "enc"}]
+    # Beside the others: the application keeps what it read, and the next test's key must be in it.
+    provider.jwks.append(HostileProvider.published("enc", provider.ec) | {"use": "enc"})
     provider.header = {"kid": "enc", "alg": "ES256"}
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.infra import SOURCE, executable, plugins
-from familycorp_ops.provision import new_signing_key
 
 ENVIRONMENTS: Final = ("dev", "stage", "prod")
 
@@ -61,11 +60,13 @@ def signing_key(env: str, region: str) -> bool:
 
     Nobody but the auth function may read the secret, so this asks only whether it has a value.
     """
+    from app.auth.rotation import new_key  # noqa: PLC0415 - to make the bucket needs no cryptography.
+
     secrets = _client("secretsmanager", region)
     name = f"familycorp-{env}-signing-key"
     if secrets.describe_secret(SecretId=name).get("VersionIdsToStages"):
         return False
-    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(new_signing_key()))
+    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(new_key()))
     return True
 
 

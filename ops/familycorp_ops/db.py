@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from alembic.config import Config
-
     from app.core.settings import Settings
 
 app = typer.Typer(
@@ -25,7 +23,7 @@ app = typer.Typer(
 
 
 def migrations() -> Path:
-    """Return the directory of the migrations, beside the package `app`."""
+    """Return the directory of the migrations, beside the package `app`; to import Alembic for it takes too long."""
     spec = find_spec("app")
     assert spec is not None  # noqa: S101 - this package depends on it.
     assert spec.origin is not None  # noqa: S101
@@ -51,9 +49,9 @@ def is_current(file: Path) -> bool:
 
 def upgrade(_: "Settings") -> None:
     """Bring the database that the settings name to the newest revision."""
-    from alembic import command  # noqa: PLC0415
+    from app.core import migrations as schema  # noqa: PLC0415
 
-    command.upgrade(_config(), "head")
+    schema.upgrade()
 
 
 @app.command("upgrade")
@@ -80,9 +78,11 @@ def check_command() -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
+    from app.core.migrations import config  # noqa: PLC0415
+
     with _migrated_scratch():
         try:
-            command.check(_config())
+            command.check(config())
         except CommandError as error:
             sys.exit(f"Migrations and models disagree: {error}")
 
@@ -92,27 +92,19 @@ def revision_command(message: str) -> None:
     """Write the migration from the present schema to the one that the models describe; read it before use."""
     from alembic import command  # noqa: PLC0415
 
+    from app.core.migrations import config  # noqa: PLC0415
+
     with _migrated_scratch():
         number = len(list((migrations() / "versions").glob("*.py"))) + 1
-        command.revision(_config(), message, autogenerate=True, rev_id=f"{number:04d}")
+        command.revision(config(), message, autogenerate=True, rev_id=f"{number:04d}")
 
 
 @contextmanager
 def _migrated_scratch() -> Iterator[None]:
     """Work on an SQLite file of its own, brought to the newest revision."""
-    from alembic import command  # noqa: PLC0415
+    from app.core import migrations as schema  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["FAMILYCORP_DATABASE_URL"] = f"sqlite+aiosqlite:///{Path(scratch, 'scratch.db')}"
-        command.upgrade(_config(), "head")
+        schema.upgrade()
         yield
-
-
-def _config() -> "Config":
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    # Alembic's configuration interpolates %(names)s.
-    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config

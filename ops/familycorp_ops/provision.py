@@ -1,7 +1,5 @@
 """Creates in an emulator what Terraform creates in AWS: tables, the bucket, and the keys that logging in needs."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -176,32 +174,17 @@ def _notify(s3: Any, sqs: Any, bucket: str, queue: str) -> None:
 
 
 def _signing_key(secrets: Any, name: str) -> str | None:
+    from app.auth.rotation import new_key  # noqa: PLC0415 - most commands need no cryptography.
+
     try:
         secrets.describe_secret(SecretId=name)
     except secrets.exceptions.ResourceNotFoundException:
         try:
-            secrets.create_secret(Name=name, SecretString=json.dumps(new_signing_key()))
+            secrets.create_secret(Name=name, SecretString=json.dumps(new_key()))
         except secrets.exceptions.ResourceExistsException:
             return None  # Another process was quicker.
         return name
     return None
-
-
-def new_signing_key() -> dict[str, str]:
-    """Return a new private key for ES256 as a JWK, whose `kid` is its thumbprint (RFC 7638)."""
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
-    private = ec.generate_private_key(ec.SECP256R1()).private_numbers()
-    public = private.public_numbers
-    # The members that a thumbprint is made of, in its order.
-    members = {"crv": "P-256", "kty": "EC", "x": _base64url(public.x), "y": _base64url(public.y)}
-    digest = hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
-    kid = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    return members | {"d": _base64url(private.private_value), "kid": kid, "alg": "ES256", "use": "sig"}
-
-
-def _base64url(coordinate: int) -> str:
-    return base64.urlsafe_b64encode(coordinate.to_bytes(32, "big")).rstrip(b"=").decode()
 
 
 def _encryption_key(kms: Any, alias: str) -> str | None:

@@ -13,13 +13,18 @@ import logging
 import time
 from functools import cache
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit, urlunsplit
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
+from app.core.lazy import lazy_import
 from app.core.settings import settings
+
+iam = lazy_import("app.core.iam")
 
 LOCAL_TTL_S = 1.0
 """Seconds for which a process answers from its own copy without asking Valkey."""
@@ -89,13 +94,36 @@ class Lookup(NamedTuple):
 @cache
 def client() -> Any:
     """Return the process's client, made on first use. It doesn't connect."""
+    url, login = _login(settings().cache_url or "")
     return redis.Redis.from_url(
-        settings().cache_url or "",
+        url,
+        credential_provider=login,
         socket_timeout=0.25,
         socket_connect_timeout=0.25,
         # A connection that died while the process was frozen is replaced at once; more patience is the breaker's.
         retry=Retry(NoBackoff(), 1),
     )
+
+
+class _IamLogin(CredentialProvider):
+    """Shows ElastiCache a new token with each new connection."""
+
+    def __init__(self, user: str, *, serverless: bool) -> None:
+        self._user, self._serverless = user, serverless
+
+    def get_credentials(self) -> tuple[str, str]:
+        """Return user and token."""
+        return self._user, iam.cache_token(settings().cache_name, self._user, serverless=self._serverless)
+
+
+def _login(url: str) -> tuple[str, CredentialProvider | None]:
+    """Split the user from a URL who has no password in it, because IAM gives one in AWS."""
+    parts = urlsplit(url)
+    if not (settings().in_aws and parts.username and parts.password is None):
+        return url, None
+    host = parts.netloc.rpartition("@")[2]
+    login = _IamLogin(parts.username, serverless=".serverless." in host)
+    return urlunsplit(parts._replace(netloc=host)), login
 
 
 def _usable() -> bool:

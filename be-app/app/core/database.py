@@ -24,7 +24,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import JSON, TypeDecorator, Uuid
 
 from app.core.errors import DatabaseUnavailable
+from app.core.lazy import lazy_import
 from app.core.settings import settings
+
+mysql = lazy_import("app.core.mysql")
 
 TEXT_COLLATION = "utf8mb4_unicode_520_ci"
 """For people's text: the newest Unicode collation that MariaDB and MySQL share."""
@@ -124,7 +127,11 @@ def engine() -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=True,  # A frozen Lambda or a failover leaves dead connections; COM_PING is no SQL.
         pool_reset_on_return=None,  # `reading` and `writing` end what they began; another ROLLBACK is a round trip.
-        connect_args={"connect_timeout": 5, "charset": "utf8mb4"},
+        connect_args={
+            "connect_timeout": 5,
+            "charset": "utf8mb4",
+            **({"async_creator_fn": mysql.connect} if chosen.in_aws else {}),
+        },
     )
 
 

@@ -45,6 +45,11 @@ class Settings(BaseModel):
         description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `mysql+aiomysql://USER@HOST/DB`.",
         repr=False,
     )
+    database_ca: str | None = Field(
+        None,
+        description="File (PEM) of the authorities that vouch for the database's server outside local and test; "
+        "unset means Amazon's.",
+    )
     database_pool_size: int = Field(
         1, ge=1, le=50, description="Connections kept; 1 fits Lambda, which serves one request per process."
     )
@@ -144,6 +149,11 @@ class Settings(BaseModel):
     )
 
     @property
+    def in_aws(self) -> bool:
+        """Whether this is one of the environments in AWS: everything over TLS, logins by IAM."""
+        return self.env in {"dev", "stage", "prod"}
+
+    @property
     def posts_table(self) -> str:
         """DynamoDB table of published snapshots and view counters."""
         return f"familycorp-{self.env}-posts"
@@ -157,6 +167,11 @@ class Settings(BaseModel):
     def sessions_table(self) -> str:
         """DynamoDB table of logins under way, sessions, second factors and public keys."""
         return f"familycorp-{self.env}-sessions"
+
+    @property
+    def cache_name(self) -> str:
+        """ElastiCache cache, as IAM knows it."""
+        return f"familycorp-{self.env}-cache"
 
     @property
     def signing_key_secret(self) -> str:
@@ -200,7 +215,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_local_parts_in_aws(self) -> Self:
-        if self.env in {"dev", "stage", "prod"}:
+        if self.in_aws:
             if not self.database_url.startswith("mysql+aiomysql://"):
                 raise ValueError(
                     f"{PREFIX}DATABASE_URL must be a mysql+aiomysql:// URL outside local and test"

@@ -3,13 +3,12 @@
 A failure is raised, so that whoever sent the event sends it again; every step may be repeated.
 """
 
-import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from app.core import context, database
+from app.core import context, invocation
 from app.core.clock import new_id
 from app.core.settings import settings
 from app.uploads import malware, processing
@@ -56,12 +55,5 @@ def _upload(bucket: str, key: str) -> Iterator[uuid.UUID]:
 
 
 def handler(event: Mapping[str, Any], _: object) -> None:
-    """Serve Lambda: one event at a time, each in a loop of its own, which connections don't survive."""
-
-    async def serve() -> None:
-        try:
-            await received(event)
-        finally:
-            await database.dispose()
-
-    asyncio.run(serve())
+    """Serve Lambda: go on with what one event is about."""
+    invocation.serve("uploads", received(event))

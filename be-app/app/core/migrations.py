@@ -1,0 +1,45 @@
+"""The relational schema's migrations: where they are, and bringing a database to the newest.
+
+`handler` is the entry point of the function that a deployment calls before the release that needs the schema.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from app.core.logging import configure
+from app.core.settings import settings
+
+DIRECTORY = Path(__file__).parents[2] / "migrations"
+
+logger = logging.getLogger(__name__)
+
+
+def config() -> Config:
+    """Return Alembic's configuration."""
+    made = Config()
+    # Alembic's configuration interpolates %(names)s.
+    made.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    return made
+
+
+def upgrade() -> str:
+    """Bring the database that the settings name to the newest revision, and return that. May be repeated."""
+    command.upgrade(config(), "head")
+    head = ScriptDirectory.from_config(config()).get_current_head()
+    assert head is not None  # noqa: S101 - there are migrations.
+    return head
+
+
+def handler(_: Mapping[str, Any], __: object) -> dict[str, str]:
+    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer."""
+    configure("familycorp-migrations", settings().log_level)
+    revision = upgrade()
+    logger.info("schema_is_current", extra={"revision": revision})
+    return {"revision": revision}
