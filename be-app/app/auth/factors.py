@@ -23,8 +23,7 @@ from app.auth.errors import FactorExists, KeyUnavailable, LastFactor, SecondFact
 from app.auth.sessions import owner
 from app.core import aws, dynamodb
 from app.core.clock import new_id, now, timestamp
-from app.core.errors import NotFound, PreconditionFailed
-from app.core.limits import TooManyRequests
+from app.core.errors import NotFound, PreconditionFailed, TooManyRequests
 from app.core.settings import settings
 
 CEREMONY_AGE_S = 300

@@ -159,12 +159,19 @@ async def lookup(key: bytes) -> Lookup:
 
 async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
     """Store an answer that was composed after a `lookup` gave `epoch`, unless something was published since."""
-    if epoch is None or not _usable():
-        return
+    if epoch is not None:
+        await script(_FILL, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+
+
+async def script(text: str, key: str, *arguments: Any) -> Any:
+    """Run a script on one key, all or nothing; None without Valkey."""
+    if not _usable():
+        return None
     try:
-        await client().eval(_FILL, 1, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+        return await client().eval(text, 1, key, *arguments)
     except (RedisError, OSError) as error:
         _give_up_for_a_while(error)
+        return None
 
 
 async def invalidate() -> None:

@@ -65,6 +65,7 @@ class RequestContext:
                 present = {name for name, _ in headers}
                 headers += [header for header in _HEADERS if header[0] not in present]
                 headers.append((b"x-request-id", request_id.encode()))
+                headers += scope.get(context.RATE_HEADERS, ())
                 message["headers"] = headers
             elif head:
                 message = {**message, "body": b""}
