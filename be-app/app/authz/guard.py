@@ -4,6 +4,7 @@ A guarded route asks twice where a role alone doesn't decide: first whether the 
 before anything is read; then, by `authorise`, with the object at hand, inside the transaction that uses it.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.auth.errors import CrossSiteRefused, Forbidden, StepUpRequired
 from app.auth.subject import Subject, current_subject
+from app.core import metrics
 from app.core.clock import now
 from app.core.errors import Problem, SnapshotsUnavailable, TooManyRequests, Unauthenticated, merged, responses
 from app.core.lazy import lazy_import
@@ -69,7 +71,8 @@ class GuardedRoute(StrictRoute):
             identify = request.app.dependency_overrides.get(current_subject, current_subject)
             cost = _READ if request.method == "GET" else _MORE
             try:
-                subject: Subject = await identify(request)
+                with metrics.timed("auth"):
+                    subject: Subject = await identify(request)
             except Problem:
                 if self.in_vpc:  # Whoever shows made-up tokens is counted by address.
                     await rates.of_visitor(request.scope, cost)
@@ -78,6 +81,7 @@ class GuardedRoute(StrictRoute):
                 await rates.of_member(request.scope, subject.id, cost)
                 if subject.state is not None and not subject.state.provisioned:
                     subject = await members.provision(subject.state)
+            metrics.note("subject", hashlib.blake2b(subject.id.encode(), digest_size=8).hexdigest())
             request.state.grant = _first_answer(subject, action)
             owed = {action} if request.state.grant is None else set[str]()
             request.state.subject = subject
@@ -112,7 +116,10 @@ def _action_of(dependant: Any) -> str:
 
 
 def _decide(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> Any:
-    return policy.decide(subject.as_input(), action, resource, now=int(now().timestamp()))
+    with metrics.timed("policy"):
+        decision = policy.decide(subject.as_input(), action, resource, now=int(now().timestamp()))
+    metrics.note("decision", f"{action} {'allow' if decision.allow else 'deny'}")
+    return decision
 
 
 def _first_answer(subject: Subject, action: str) -> Grant | None:

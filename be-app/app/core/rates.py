@@ -9,10 +9,10 @@ What comes from the cache of public answers isn't counted: to count it would cos
 """
 
 import hashlib
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from app.core import metrics
 from app.core.client import address
 from app.core.context import RATE_HEADERS
 from app.core.errors import TooManyRequests
@@ -36,8 +36,6 @@ if ahead > window then return {0, tat - now} end
 redis.call('SET', KEYS[1], string.format('%d', tat + cost), 'PX', math.ceil(ahead / 1000))
 return {1, ahead}
 """
-
-logger = logging.getLogger(__name__)
 
 _own: dict[str, float] = {}
 
@@ -83,7 +81,7 @@ async def count(scope: Any, rate: Rate, caller: str, cost: int) -> None:
         (b"ratelimit", f'"{rate.name}";r={left};t={_whole(answer.ahead)}'.encode()),
     ]
     if not answer.allowed:
-        logger.info("rate_limited", extra={"rate": rate.name})
+        metrics.note("rate", rate.name)
         wait = _whole(answer.ahead + cost * unit - rate.seconds)
         raise TooManyRequests(headers={"Retry-After": str(max(1, wait))})
 
@@ -97,6 +95,7 @@ async def _ask(key: str, rate: Rate, cost: int) -> Answer:
     window, moved = rate.seconds * 1_000_000, cost * rate.seconds * 1_000_000 // rate.most
     answer = await cache.script(_GCRA, key, window, moved)
     if answer is None:
+        metrics.add("rates_without_valkey")
         return _ask_here(key, rate, cost)
     return Answer(bool(answer[0]), answer[1] / 1_000_000)
 
