@@ -12,6 +12,7 @@ import typer
 
 from familycorp_ops import code as codes
 from familycorp_ops import content, db, members, policy
+from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
 
@@ -61,3 +62,26 @@ def upload(
 ) -> None:
     """Send a file of up to 10 MB, have it checked, and print its id."""
     sys.exit(files.run(file, title, state))
+
+
+@main.command()
+def smoke(  # noqa: PLR0917 - these are options of a command line.
+    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
+    env: Annotated[str | None, typer.Option(help="Environment that it must be: dev, stage or prod.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Origin of pages that must be allowed to call it.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="Release that it must run.")] = None,
+    slowest: Annotated[int, typer.Option(help="Milliseconds that 95 of 100 public reads may take.")] = 1500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Ask a deployment whether it serves, by reading alone."""
+    try:
+        if url is None:
+            if env is None:
+                raise checks.SmokeError("Name an address, or an environment with --env.")
+            url = checks.address(env)
+    except checks.SmokeError as error:
+        sys.exit(str(error))
+    found = checks.run(url, env=env, origin=origin, release=release, slowest_ms=slowest)
+    sys.exit(checks.report(found, url, as_json=as_json))
