@@ -1,6 +1,6 @@
 """What AWS Lambda puts around a function, as far as Linux namespaces give it.
 
-MiniStack would start functions in its own interpreter, with its own packages and with the whole machine in sight: what
+MiniStack would start functions in its own interpreter, with its own packages and the whole machine in sight: what
 ran there would prove nothing about the artefact. The program made here takes that interpreter's place. It enters a
 mount namespace of its own, in which
 
