@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import code as codes
-from familycorp_ops import content, db, members, policy
+from familycorp_ops import content, contract, db, members, policy
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
@@ -24,6 +24,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
 )
 main.add_typer(content.app, name="content")
+main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")

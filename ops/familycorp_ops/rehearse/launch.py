@@ -1,19 +1,41 @@
-"""Starts MiniStack in its own environment, with two changes; see `cloud.IsolatedMiniStack`.
+"""Starts MiniStack in its own environment, with three changes; see `cloud.IsolatedMiniStack`.
 
 The first argument is the program that functions of Python are started with.
 """
 
 import runpy
 import sys
+from typing import Any
 
-if __name__ == "__main__":
-    # MiniStack would run functions in this very interpreter, among its own packages.
-    sys.executable = sys.argv.pop(1)
 
-    from ministack.services import rds  # type: ignore[import-not-found,unused-ignore]
+def _close_gaps() -> None:
+    from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services import kms, rds  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     # Once a cluster has an instance it would call the endpoint `localhost`. With the name that it gave first, as AWS
     # gives it, functions look up and verify a name as they do there.
     rds._sync_cluster_endpoints = lambda _: None  # noqa: SLF001 - a gap of the emulator, closed from outside.
 
+    known = iam_evaluator._resolve_condition_key  # noqa: SLF001
+
+    def resolve(key: str, context: Any) -> Any:
+        """Answer two conditions that our policies use as AWS does, without which it would refuse what AWS allows."""
+        name = key.lower()
+        if name == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
+            # A session's principal is its role, not the session.
+            account, role = context.principal_arn.split(":")[4], context.principal_arn.split("/")[1]
+            return f"arn:aws:iam::{account}:role/{role}"
+        if name == "kms:resourcealiases":
+            record = kms._resolve_key(context.resource_arn)  # noqa: SLF001
+            aliases = kms._aliases.items() if record else ()  # noqa: SLF001
+            return [arn.rpartition(":")[2] for arn, key_id in aliases if key_id == record["KeyId"]] or None
+        return known(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve  # noqa: SLF001
+
+
+if __name__ == "__main__":
+    # MiniStack would run functions in this very interpreter, among its own packages.
+    sys.executable = sys.argv.pop(1)
+    _close_gaps()
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
