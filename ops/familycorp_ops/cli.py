@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import code as codes
-from familycorp_ops import content, contract, db, members, policy
+from familycorp_ops import content, contract, db, members, policy, rehearse
+from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
@@ -28,6 +29,7 @@ main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
+main.add_typer(releases.app, name="release")
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
@@ -86,3 +88,9 @@ def smoke(  # noqa: PLR0917 - these are options of a command line.
         sys.exit(str(error))
     found = checks.run(url, env=env, origin=origin, release=release, slowest_ms=slowest)
     sys.exit(checks.report(found, url, as_json=as_json))
+
+
+@main.command(name="rehearse")
+def rehearse_(state: State = local.STATE) -> None:
+    """Rehearse a whole deployment on this machine: no AWS, no Docker."""
+    sys.exit(rehearse.run(state))

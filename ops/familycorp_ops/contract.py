@@ -1,11 +1,12 @@
 """`familycorp contract`: the API as front ends know it, kept in `docs/openapi.json`, and what a change breaks.
 
 A change breaks when a client that was right before may be wrong after: a route or a success is gone, something new is
-demanded, something that was taken is refused, or something that was answered may be missing or of another kind. Such
-a change needs a new version of the API: a higher major number, or below 1.0 a higher minor one (SemVer 2.0, §4 and §8).
+demanded, something that was taken is refused, or something that was answered may be missing or of another kind.
+Such a change needs a new version of the API: a higher major number, or below 1.0 a higher minor one (SemVer 2.0.0).
 """
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -121,8 +122,8 @@ class _Comparison:
             if kind not in new["content"]:
                 yield f"{where} no longer takes {kind}"
             else:
-                schemas = (c.get("schema", {}) for c in (content, new["content"][kind]))
-                yield from self._taken(f"{where}: body", *schemas, DEPTH)
+                before, after = (c.get("schema", {}) for c in (content, new["content"][kind]))
+                yield from self._taken(f"{where}: body", before, after, DEPTH)
 
     def _taken(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
         """Compare what is taken: everything that was must still be."""
@@ -206,9 +207,10 @@ def _options(schema: Document) -> list[Document]:
 
 
 def _narrowed(where: str, old: Document, new: Document) -> Iterator[str]:
-    for names, narrower in ((FLOORS, lambda a, b: b > a), (CEILINGS, lambda a, b: b < a)):
-        for name in names:
-            if name in new and (name not in old or narrower(old[name], new[name])):
+    for name in (*FLOORS, *CEILINGS):
+        if name in new and new[name] != old.get(name):
+            before = old.get(name, -math.inf if name in FLOORS else math.inf)
+            if (new[name] > before) == (name in FLOORS):
                 yield f"{where}: {name} is now {new[name]}"
     if "pattern" in new and new["pattern"] != old.get("pattern"):
         yield f"{where} must now match {new['pattern']}"

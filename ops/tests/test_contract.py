@@ -72,35 +72,62 @@ def get(new: dict[str, Any]) -> Any:
     return new["paths"]["/posts/{id}"]["get"]
 
 
+def put(new: dict[str, Any]) -> Any:
+    return new["paths"]["/posts/{id}"]["put"]
+
+
 def schema(new: dict[str, Any], name: str) -> Any:
     return new["components"]["schemas"][name]
+
+
+def limit(new: dict[str, Any]) -> Any:
+    return get(new)["parameters"][2]
 
 
 def parameter(new: dict[str, Any], **more: Any) -> None:
     get(new)["parameters"].append({"in": "query", "name": "q", "schema": {"type": "string"}, **more})
 
 
+def draft(new: dict[str, Any], name: str, **more: Any) -> None:
+    schema(new, "Draft")["properties"][name].update(more)
+
+
+def post(new: dict[str, Any], **properties: Any) -> None:
+    schema(new, "Post")["properties"].update(properties)
+
+
+GET, PUT = "GET /posts/{id}", "PUT /posts/{id}"
 BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "GET /posts/{id} is gone": lambda n: n["paths"]["/posts/{id}"].pop("get"),
-    "GET /posts/{id} no longer answers 200": lambda n: get(n)["responses"].update({"201": get(n)["responses"].pop("200")}),
-    "GET /posts/{id}: query parameter q is new and required": lambda n: parameter(n, required=True),
-    "GET /posts/{id}: query parameter limit has become required": lambda n: get(n)["parameters"][2].update(required=True),
-    "GET /posts/{id}: query parameter limit is gone": lambda n: get(n)["parameters"].pop(),
-    "GET /posts/{id}: query parameter limit: maximum is now 20": lambda n: get(n)["parameters"][2]["schema"].update(maximum=20),
-    "GET /posts/{id}: query parameter lang no longer takes null": lambda n: get(n)["parameters"][1].update(schema={"enum": ["ko", "en"]}),
-    "GET /posts/{id} → 200.title is gone": lambda n: schema(n, "Post")["properties"].pop("title"),
-    "GET /posts/{id} → 200.title may now be missing": lambda n: schema(n, "Post").pop("required"),
-    "GET /posts/{id} → 200.title may now be integer": lambda n: schema(n, "Post")["properties"].update(title={"type": "integer"}),
-    'GET /posts/{id} → 200.state may now be "secret"': lambda n: schema(n, "Post")["properties"]["state"]["enum"].append("secret"),
-    "GET /posts/{id} → 200.tags[] may now be null": lambda n: schema(n, "Post")["properties"]["tags"].update(items={"type": ["string", "null"]}),
-    "GET /posts/{id} → 200.author.name may now be missing": lambda n: schema(n, "Author").pop("required"),
-    "PUT /posts/{id} has come to demand a body": lambda n: n["paths"]["/posts/{id}"]["put"]["requestBody"].update(required=True),
-    "PUT /posts/{id}: body.body has become required": lambda n: schema(n, "Draft")["required"].append("body"),
-    "PUT /posts/{id}: body.body is no longer taken": lambda n: schema(n, "Draft")["properties"].pop("body"),
-    "PUT /posts/{id}: body.title: maxLength is now 100": lambda n: schema(n, "Draft")["properties"]["title"].update(maxLength=100),
-    "PUT /posts/{id}: body.title must now match ^a": lambda n: schema(n, "Draft")["properties"]["title"].update(pattern="^a"),
-    'PUT /posts/{id}: body.lang no longer takes "en"': lambda n: schema(n, "Draft")["properties"]["lang"].update(enum=["ko"]),
-}  # fmt: skip
+    f"{GET} is gone": lambda n: n["paths"]["/posts/{id}"].pop("get"),
+    f"{GET} no longer answers 200": lambda n: get(n).update(responses={"201": {}}),
+    f"{GET}: query parameter q is new and required": lambda n: parameter(n, required=True),
+    f"{GET}: query parameter limit has become required": lambda n: get(n)["parameters"][2].update(
+        required=True
+    ),
+    f"{GET}: query parameter limit is gone": lambda n: get(n)["parameters"].pop(),
+    f"{GET}: query parameter limit: maximum is now 20": lambda n: get(n)["parameters"][2]["schema"].update(
+        maximum=20
+    ),
+    f"{GET}: query parameter lang no longer takes null": lambda n: get(n)["parameters"][1]["schema"][
+        "anyOf"
+    ].pop(),
+    f"{GET} → 200.title is gone": lambda n: schema(n, "Post")["properties"].pop("title"),
+    f"{GET} → 200.title may now be missing": lambda n: schema(n, "Post").pop("required"),
+    f"{GET} → 200.title may now be integer": lambda n: post(n, title={"type": "integer"}),
+    f'{GET} → 200.state may now be "secret"': lambda n: post(
+        n, state={"enum": ["draft", "published", "secret"]}
+    ),
+    f"{GET} → 200.tags[] may now be null": lambda n: post(
+        n, tags={"type": "array", "items": {"type": "null"}}
+    ),
+    f"{GET} → 200.author.name may now be missing": lambda n: schema(n, "Author").pop("required"),
+    f"{PUT} has come to demand a body": lambda n: put(n)["requestBody"].update(required=True),
+    f"{PUT}: body.body has become required": lambda n: schema(n, "Draft")["required"].append("body"),
+    f"{PUT}: body.body is no longer taken": lambda n: schema(n, "Draft")["properties"].pop("body"),
+    f"{PUT}: body.title: maxLength is now 100": lambda n: draft(n, "title", maxLength=100),
+    f"{PUT}: body.title must now match ^a": lambda n: draft(n, "title", pattern="^a"),
+    f'{PUT}: body.lang no longer takes "en"': lambda n: draft(n, "lang", enum=["ko"]),
+}
 HARMLESS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a route": lambda n: n["paths"].update({"/new": {"get": {"responses": {"200": {}}}}}),
     "an optional parameter": parameter,

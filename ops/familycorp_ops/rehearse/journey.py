@@ -1,8 +1,10 @@
 """People at their browsers, who use what was deployed: what a smoke test can't, because it writes."""
 
 import hashlib
+import secrets
 import time
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,11 +16,18 @@ from familycorp_ops.login import browser, log_in
 from familycorp_ops.rehearse.promise import expect
 
 CSRF: Final = {"X-CSRF-Protection": "1"}
-PNG: Final = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fccf50cf00000501"
-    "0181fb9a8b4b0000000049454e44ae426082"
-)
-"""A picture of one pixel."""
+
+
+def picture() -> bytes:
+    """Return a PNG of one pixel, of another colour each time."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        length, checksum = len(content).to_bytes(4, "big"), zlib.crc32(kind + content).to_bytes(4, "big")
+        return length + kind + content + checksum
+
+    header = (1).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    pixels = zlib.compress(b"\0" + secrets.token_bytes(3))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 class ByName(httpx.BaseTransport):
@@ -99,6 +108,11 @@ class Staff:
         """Send JSON."""
         return self.client.post(path, json=body, headers=CSRF | headers)
 
+    def make_category(self, slug: str) -> None:
+        """Make a category."""
+        answer = self.post("/v1/editor/categories", {"slug": slug, "name": {"ko": slug, "en": slug}})
+        expect(answer.status_code == 201, f"no category: {answer.status_code} {answer.text}")
+
     def publish(self, **content: Any) -> dict[str, Any]:
         """Write and publish a post; return it as the editor sees it."""
         unique = uuid.uuid4().hex[:8]
@@ -114,11 +128,12 @@ class Staff:
 
     def upload(self, trust: Any) -> str:
         """Send a picture straight to S3 and have it checked; return its id."""
-        digest = hashlib.sha256(PNG).hexdigest()
+        content = picture()
+        digest = hashlib.sha256(content).hexdigest()
         told = {
             "name": "점.png",
             "contentType": "image/png",
-            "size": len(PNG),
+            "size": len(content),
             "sha256": digest,
             "purpose": "image",
         }
@@ -128,11 +143,11 @@ class Staff:
         form = upload["form"]
         with httpx.Client(verify=trust, trust_env=False, timeout=30) as s3:
             tampered = form["fields"] | {"key": "quarantine/elsewhere"}
-            refused = s3.post(form["url"], data=tampered, files={"file": ("f", PNG)})
+            refused = s3.post(form["url"], data=tampered, files={"file": ("f", content)})
             expect(
                 refused.status_code == 403, f"a form that was changed is answered with {refused.status_code}"
             )
-            sent = s3.post(form["url"], data=form["fields"], files={"file": ("f", PNG)})
+            sent = s3.post(form["url"], data=form["fields"], files={"file": ("f", content)})
         expect(sent.status_code == 204, f"S3 answers {sent.status_code} {sent.text[:300]}")
         completed = self.post(f"/v1/uploads/{upload['id']}/complete")
         expect(

@@ -1,4 +1,4 @@
-"""Starts MiniStack in its own environment, with three changes; see `cloud.IsolatedMiniStack`.
+"""Starts MiniStack in its own environment, with its gaps closed; see `cloud.IsolatedMiniStack`.
 
 The first argument is the program that functions of Python are started with.
 """
@@ -18,20 +18,32 @@ def _close_gaps() -> None:
 
     known = iam_evaluator._resolve_condition_key  # noqa: SLF001
 
-    def resolve(key: str, context: Any) -> Any:
+    def resolve(condition: str, context: Any) -> Any:
         """Answer two conditions that our policies use as AWS does, without which it would refuse what AWS allows."""
-        name = key.lower()
+        name = condition.lower()
         if name == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
             # A session's principal is its role, not the session.
             account, role = context.principal_arn.split(":")[4], context.principal_arn.split("/")[1]
             return f"arn:aws:iam::{account}:role/{role}"
         if name == "kms:resourcealiases":
-            record = kms._resolve_key(context.resource_arn)  # noqa: SLF001
-            aliases = kms._aliases.items() if record else ()  # noqa: SLF001
-            return [arn.rpartition(":")[2] for arn, key_id in aliases if key_id == record["KeyId"]] or None
-        return known(key, context)
+            key = kms._resolve_key(context.resource_arn) or {}  # noqa: SLF001
+            aliases = kms._aliases.items()  # noqa: SLF001
+            return [arn.rpartition(":")[2] for arn, key_id in aliases if key_id == key.get("KeyId")] or None
+        return known(condition, context)
 
     iam_evaluator._resolve_condition_key = resolve  # noqa: SLF001
+
+    enforces = iam_evaluator.enforce
+
+    def enforce(
+        access_key_id: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any
+    ) -> Any:
+        """Ask of a key by its own ARN, as AWS does, where the caller named its alias."""
+        if service == "kms" and ":alias/" in resource_arn:
+            resource_arn = (kms._resolve_key(resource_arn) or {"Arn": resource_arn})["Arn"]  # noqa: SLF001
+        return enforces(access_key_id, action, service, region, resource_arn, **more)
+
+    iam_evaluator.enforce = enforce
 
 
 if __name__ == "__main__":

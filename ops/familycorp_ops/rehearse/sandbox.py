@@ -71,9 +71,10 @@ for variable in $(env | sed -n 's/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p'); do
   esac
 done
 PATH=/usr/local/bin:/usr/bin:/bin LANG=en_US.UTF-8 TZ=:UTC HOME=/tmp
-LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime
+LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime _LAMBDA_LAYERS_DIRS=/opt
 AWS_CA_BUNDLE=/var/runtime/ca.pem SSL_CERT_FILE=/var/runtime/ca.pem AWS_EC2_METADATA_DISABLED=true
-export PATH LANG TZ HOME LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR AWS_CA_BUNDLE SSL_CERT_FILE AWS_EC2_METADATA_DISABLED
+export PATH LANG TZ HOME LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR _LAMBDA_LAYERS_DIRS
+export AWS_CA_BUNDLE SSL_CERT_FILE AWS_EC2_METADATA_DISABLED
 exec {python} -I -S /var/runtime/worker.py
 """
 

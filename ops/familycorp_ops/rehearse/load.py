@@ -1,0 +1,68 @@
+"""Visitors who read all the time, while something else happens."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+
+class Load:
+    """Sends reads, one after the other from each visitor, for the length of the block.
+
+    Args:
+        url: where the API is.
+        paths: what they read.
+        trust: what certificates are verified with.
+        visitors: how many read at once.
+    """
+
+    def __init__(self, url: str, paths: Sequence[str], trust: Any, visitors: int = 2) -> None:
+        self._url, self._paths, self._trust = url, paths, trust
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(visitors)]
+        self.answers: Counter[str] = Counter()
+        """How often each status came, or each kind of failure."""
+        self.versions: Counter[str] = Counter()
+        """How often each release answered `/health`."""
+        self.slowest_s = 0.0
+
+    @property
+    def failed(self) -> int:
+        """Requests that weren't answered with success."""
+        return sum(count for status, count in self.answers.items() if not status.startswith("2"))
+
+    @property
+    def total(self) -> int:
+        """Requests that were sent."""
+        return sum(self.answers.values())
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _read(self) -> None:
+        with httpx.Client(verify=self._trust, trust_env=False, timeout=30) as client:
+            while not self._stop.wait(0.02):
+                for path in ("/health", *self._paths):
+                    began = time.monotonic()
+                    try:
+                        answer = client.get(f"{self._url}{path}")
+                        status = str(answer.status_code)
+                        if path == "/health":
+                            self.versions[str(answer.json().get("version"))] += 1
+                    except (httpx.HTTPError, ValueError) as error:
+                        status = type(error).__name__
+                    self.answers[status] += 1
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - began)
