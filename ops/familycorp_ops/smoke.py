@@ -47,7 +47,7 @@ class Result:
 
 def stack(env: str) -> str:
     """Return the name of an environment's stack."""
-    return f"familycorp-{env}-app"
+    return f"familycorp-{env}-backend"
 
 
 def address(env: str, region: str = REGION) -> str:

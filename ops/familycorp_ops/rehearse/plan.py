@@ -78,7 +78,7 @@ class Rehearsal:
             self._infrastructure()
             with self._report.step("sam build, of the release and of those that follow it") as row:
                 building.result()
-                row.seen = ", ".join(sorted(path.name for path in self._directory.glob("release-*")))
+                row.seen = "three releases"
             self._first_release()
             self._meet(stack)
             self._second_release()
@@ -112,19 +112,19 @@ class Rehearsal:
             row.seen = host
 
     def _build_all(self) -> None:
-        self._build(infra.ROOT, "release-1")
-        self._build(self._source("0.1.1", migrates=True), "release-2")
-        self._build(self._source("0.1.2", breaks=True), "release-3")
+        self._build(infra.ROOT, "1.0.1")
+        self._build(self._source("1.0.2", migrates=True), "1.0.2")
+        self._build(self._source("1.0.3", breaks=True), "1.0.3")
 
     def _first_release(self) -> None:
         with self._report.step("sam deploy") as row:
-            self._deploy("release-1")
+            self._deploy("1.0.1")
             self._url = self._address()
             row.seen = self._status()
         with self._report.step("The migration function migrates") as row:
             row.seen = self._familycorp("migrate", "release", "migrate", ENV).strip()
         with self._report.step("The smoke test passes") as row:
-            row.seen = self._smoke("--release", "0.1.0")
+            row.seen = self._smoke("--release", "1.0.1")
 
     def _meet(self, stack: ExitStack) -> None:
         places = {API: self._url, f"https://{LOGIN_HOST}:{LOGIN_PORT}": f"https://{AWS_SIDE}:{LOGIN_PORT}"}
@@ -157,37 +157,37 @@ class Rehearsal:
     def _second_release(self) -> None:
         with self._report.step("An update and its migration, under load, lose no request") as row:
             with self._load() as load:
-                self._deploy("release-2")
+                self._deploy("1.0.2")
                 said = self._familycorp("migrate", "release", "migrate", ENV)
-                self._smoke("--release", "0.1.1")
+                self._smoke("--release", "1.0.2")
             expect(NEW_REVISION in said, f"the migration says: {said}")
-            row.seen = _unbroken(load, "0.1.0", "0.1.1")
+            row.seen = _unbroken(load, "1.0.1", "1.0.2")
 
     def _failing_releases(self) -> None:
         with self._report.step("A release that can't be deployed is taken back, and nobody notices") as row:
-            broken = self._directory / "release-broken"
-            shutil.copytree(self._directory / "release-2", broken)
+            broken = self._directory / "release-1.0.2-broken"
+            shutil.copytree(self._directory / "release-1.0.2", broken)
             _demand_the_impossible(broken / "template.yaml")
             with self._load() as load:
-                self._deploy("release-broken", fails=True)
+                self._deploy("1.0.2-broken", fails=True)
             status = self._status()
             expect(status == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {status}")
-            row.seen = f"{status}; {_unbroken(load, '0.1.1')}"
+            row.seen = f"{status}; {_unbroken(load, '1.0.2')}"
         with self._report.step("A release that doesn't serve fails the smoke test") as row:
-            self._deploy("release-3")
-            row.seen = f"{self._smoke('--release', '0.1.2', fails=True)} passed"
+            self._deploy("1.0.3")
+            row.seen = f"{self._smoke('--release', '1.0.3', fails=True)} passed"
 
     def _rollback(self) -> None:
         with self._report.step("Rollback: the first release serves again, on the newer schema") as row:
-            self._deploy("release-1")
-            self._smoke("--release", "0.1.0")
+            self._deploy("1.0.1")
+            self._smoke("--release", "1.0.1")
             revision = self._cloud.sql("SELECT version_num FROM familycorp.alembic_version")
             expect(revision == [(NEW_REVISION,)], f"the schema is {revision}")
             editor = self._people["editor"]
             editor.log_in()
             read = editor.client.get(f"/v1/posts/{editor.publish()['slug']}")
             expect(read.status_code == 200, f"a new post is answered with {read.status_code}")
-            row.seen = f"0.1.0 on schema {NEW_REVISION}"
+            row.seen = f"1.0.1 on schema {NEW_REVISION}"
 
     def _end(self) -> None:
         with self._report.step("terraform plan is empty after all that") as row:
@@ -210,7 +210,7 @@ class Rehearsal:
     # -- tools -----------------------------------------------------------------------------------------------------
 
     def _source(self, version: str, *, migrates: bool = False, breaks: bool = False) -> Path:
-        """Return a copy of the source with another version, and what else is asked."""
+        """Return a copy of the source with a further migration, or one that can't start."""
         source = self._directory / f"source-{version}"
         for item in SOURCES:
             here, there = infra.ROOT / item, source / item
@@ -219,9 +219,6 @@ class Rehearsal:
                 shutil.copytree(here, there, ignore=shutil.ignore_patterns("tests", "__pycache__"))
             else:
                 shutil.copy(here, there)
-        settings = source / "be-app" / "app" / "core" / "settings.py"
-        text = settings.read_text()
-        settings.write_text(re.sub(r'(version: str = Field\()"[^"]+"', rf'\1"{version}"', text))
         if migrates:
             versions = source / "be-app" / "migrations" / "versions"
             head = max(file.name.partition("_")[0] for file in versions.glob("0*.py"))
@@ -232,21 +229,17 @@ class Rehearsal:
                 main.write("\nraise RuntimeError('This release is broken on purpose.')\n")
         return source
 
-    def _build(self, source: Path, name: str) -> None:
-        to = str(self._directory / name)
-        path = os.pathsep.join([str(infra.ROOT / ".tools"), os.environ["PATH"]])
-        self._familycorp(
-            f"build-{name}",
-            *("release", "build", "--template", str(source / TEMPLATE), "--to", to),
-            PATH=path,
-            UV_PYTHON=str(sandbox.python()),
-        )
+    def _build(self, source: Path, version: str) -> None:
+        # A real Python of Lambda's version comes first: a shim of one doesn't run.
+        first = (str(sandbox.python().parent), str(infra.ROOT / ".tools"), os.environ["PATH"])
+        to = str(self._directory / f"release-{version}")
+        asked = ("release", "build", "--template", str(source / TEMPLATE), "--to", to)
+        self._familycorp(f"build-{version}", *asked, PATH=os.pathsep.join(first))
 
-    def _deploy(self, name: str, *, fails: bool = False) -> None:
-        path = str(self._directory / name)
-        self._familycorp(
-            "deploy", "release", "deploy", ENV, "--release", path, allowed=(1,) if fails else (0,)
-        )
+    def _deploy(self, version: str, *, fails: bool = False) -> None:
+        archives = str(self._directory / f"release-{version}")
+        asked = ("release", "deploy", ENV, "--archives", archives, "--version", version)
+        self._familycorp("deploy", *asked, allowed=(1,) if fails else (0,))
 
     def _smoke(self, *more: str, fails: bool = False) -> str:
         asked = ("smoke", self._url, "--env", ENV, "--origin", SITE, *more)
