@@ -12,6 +12,7 @@ import typer
 
 from familycorp_ops import code as codes
 from familycorp_ops import content, contract, db, members, policy, rehearse
+from familycorp_ops import load as visits
 from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
@@ -79,15 +80,29 @@ def smoke(  # noqa: PLR0917 - these are options of a command line.
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Ask a deployment whether it serves, by reading alone."""
-    try:
-        if url is None:
-            if env is None:
-                raise checks.SmokeError("Name an address, or an environment with --env.")
-            url = checks.address(env)
-    except checks.SmokeError as error:
-        sys.exit(str(error))
+    url = _address(url, env)
     found = checks.run(url, env=env, origin=origin, release=release, slowest_ms=slowest)
     sys.exit(checks.report(found, url, as_json=as_json))
+
+
+@main.command()
+def load(
+    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
+    env: Annotated[str | None, typer.Option(help="Environment: dev or stage.")] = None,
+    seconds: Annotated[int, typer.Option(help="How long.", min=1, max=600)] = 60,
+    visitors: Annotated[int, typer.Option(help="How many read at once.", min=1, max=20)] = 4,
+) -> None:
+    """Read a deployment for a while, and fail if a request does."""
+    sys.exit(visits.run(_address(url, env), seconds, visitors))
+
+
+def _address(url: str | None, env: str | None) -> str:
+    try:
+        if url is None and env is None:
+            raise checks.SmokeError("Name an address, or an environment with --env.")
+        return url or checks.address(env or "")
+    except checks.SmokeError as error:
+        sys.exit(str(error))
 
 
 @main.command(name="rehearse")

@@ -1,13 +1,14 @@
-"""Visitors who read all the time, while something else happens."""
+"""`familycorp load`: visitors who read all the time, for a while or while something else happens."""
 
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-import httpx
+READS: Final = ("/v1/posts?lang=ko", "/v1/categories", "/v1/search?q=a")
 
 
 class Load:
@@ -53,6 +54,8 @@ class Load:
             thread.join(60)
 
     def _read(self) -> None:
+        import httpx  # noqa: PLC0415 - `--help` needn't wait for it.
+
         with httpx.Client(verify=self._trust, trust_env=False, timeout=30) as client:
             while not self._stop.wait(0.02):
                 for path in ("/health", *self._paths):
@@ -66,3 +69,21 @@ class Load:
                         status = type(error).__name__
                     self.answers[status] += 1
                     self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+
+
+def run(url: str, seconds: int, visitors: int) -> int:
+    """Read a deployment for some seconds; return the exit status: 1 if a request failed."""
+    with Load(url.rstrip("/"), READS, trust=_trust(), visitors=visitors) as load:
+        time.sleep(seconds)
+    sys.stdout.write(
+        f"{load.total} requests in {seconds} s, {load.failed} failed, the slowest took {load.slowest_s:.1f} s.\n"
+    )
+    if load.failed:
+        sys.stderr.write(f"Answers: {dict(load.answers)}\n")
+    return 1 if load.failed or not load.total else 0
+
+
+def _trust() -> Any:
+    from ssl import create_default_context  # noqa: PLC0415
+
+    return create_default_context()
