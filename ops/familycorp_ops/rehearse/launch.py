@@ -11,6 +11,8 @@ from typing import Any
 def _close_gaps() -> None:
     from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services import kms, rds  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     # Once a cluster has an instance it would call the endpoint `localhost`. With the name that it gave first, as AWS
     # gives it, functions look up and verify a name as they do there.
@@ -44,6 +46,16 @@ def _close_gaps() -> None:
         return enforces(access_key_id, action, service, region, resource_arn, **more)
 
     iam_evaluator.enforce = enforce
+
+    translate = transform.transform
+
+    def translated(template: Any, _: Any, *more: Any) -> Any:
+        """Tell SAM's translator the stack's parameters, as AWS does: by them it knows when to publish a version."""
+        operation = sys._getframe(1).f_locals  # noqa: SLF001 - the emulator has them there, and doesn't hand them on.
+        given, before = operation.get("provided_params"), operation.get("previous_params")
+        return translate(template, engine._transform_parameters(template, given, before), *more)  # noqa: SLF001
+
+    transform.transform = translated
 
 
 if __name__ == "__main__":
