@@ -72,16 +72,16 @@ image: ## Build the image, as build/image.tar; needs Docker
 	@mkdir -p build
 	docker buildx build --platform linux/amd64 --provenance=false --output type=oci,dest=build/image.tar -f be-app/Dockerfile .
 
-push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=1.2.3`
+push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
 	@.venv/bin/python -m familycorp_ops release push "$(ENV)" --version "$(VERSION)"
 
-deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=1.2.3`
+deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
 	@.venv/bin/python -m familycorp_ops release deploy "$(ENV)" --digest "$(DIGEST)" --version "$(VERSION)"
 
 migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
 	@.venv/bin/python -m familycorp_ops release migrate "$(ENV)"
 
-smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=1.2.3`
+smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
 	@.venv/bin/python -m familycorp_ops smoke --env "$(ENV)" $(if $(VERSION),--release "$(VERSION)")
 
 load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
