@@ -36,8 +36,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi \
-	openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
