@@ -26,13 +26,6 @@ resource "aws_rds_cluster_instance" "main" {
   }
 }
 
-# Of an alarm it tells nothing but the name.
-resource "aws_cloudwatch_metric_alarm" "this" {
-  lifecycle {
-    ignore_changes = all
-  }
-}
-
 resource "aws_acm_certificate" "api" {
   lifecycle {
     ignore_changes = [key_algorithm]
