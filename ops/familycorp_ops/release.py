@@ -144,5 +144,12 @@ def alarm(env: Env, what: Annotated[str, typer.Argument(help="What happened.")])
 
 @app.command()
 def delete(env: Env) -> None:
-    """Delete an environment's stack: functions and API. Data stays; it is Terraform's."""
-    sys.exit(_sam("delete", "--stack-name", stack(env), "--region", REGION, "--no-prompts"))
+    """Delete an environment's stack, functions and API, and the layers it retains. Data stays; it is Terraform's."""
+    if status := _sam("delete", "--stack-name", stack(env), "--region", REGION, "--no-prompts"):
+        sys.exit(status)
+    functions = _client("lambda")
+    for layer in functions.list_layers()["Layers"]:
+        if layer["LayerName"].startswith(f"familycorp-{env}-"):
+            for version in functions.list_layer_versions(LayerName=layer["LayerName"])["LayerVersions"]:
+                number = version["Version"]
+                functions.delete_layer_version(LayerName=layer["LayerName"], VersionNumber=number)
