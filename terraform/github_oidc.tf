@@ -182,6 +182,22 @@ locals {
       Resource = ["*"] # See above.
     },
     {
+      Sid      = "RaiseTheAlarm"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-alarms"]
+    },
+    {
+      Sid      = "AlarmsAreEncrypted"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      Condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" }
+      }
+    },
+    {
       Sid      = "Parameters"
       Effect   = "Allow"
       Action   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
@@ -196,4 +212,66 @@ resource "aws_iam_role_policy" "deploy" {
   name   = "deploy"
   role   = aws_iam_role.deploy[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = local.deploy_statements })
+}
+
+# What a pull request may do here: look, so that a plan can be shown. No data, no secrets.
+resource "aws_iam_role" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  name                 = "${local.name}-plan"
+  description          = "The pipeline's, for plans of the GitHub environment ${var.env}-plan"
+  max_session_duration = 3600
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "GithubEnvironment"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = local.github_provider }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${var.env}-plan"
+        }
+      }
+    }]
+  })
+
+  tags = { Name = "${local.name}-plan" }
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}
+
+# AWS's own list of what describes resources and holds no data of theirs.
+resource "aws_iam_role_policy_attachment" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  role       = aws_iam_role.plan[0].name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/SecurityAudit"
+}
+
+resource "aws_iam_role_policy" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  name = "plan"
+  role = aws_iam_role.plan[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "State"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:ListBucket"]
+        Resource = ["arn:${local.partition}:s3:::${local.name}-state-${local.account}", "arn:${local.partition}:s3:::${local.name}-state-${local.account}/*"]
+      },
+      {
+        Sid      = "Parameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+        Resource = ["arn:${local.partition}:ssm:${var.region}:${local.account}:parameter/familycorp/${var.env}/*"]
+      },
+    ]
+  })
 }

@@ -5,9 +5,10 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from app.core import context, events, invocation
+from app.core import context, events, invocation, metrics
 from app.core.clock import new_id, now
 from app.core.lazy import lazy_import
 
@@ -33,6 +34,10 @@ async def run_due() -> bool:
         markers = await events.due_markers(at)
         if not markers:
             return False
+        # A marker's name begins with when it was due.
+        metrics.add(
+            "outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds()
+        )
         published = await posts.publish_due(at)
         looked_at = await uploads.work_due(at)
         drained = await outbox.drain()

@@ -53,13 +53,14 @@ def create_api(chosen: Settings) -> FastAPI:
         version=chosen.version,
         summary="News, notices and inquiries of FamilyCorp's public site.",
         description="Errors are RFC 9457 problem documents with a stable `code`. Lists are paginated by "
-        "cursor. Every answer carries `X-Request-ID`; quote it when you report a problem.",
+        "cursor. `RateLimit` says what the caller may still ask for; after a 429 wait for `Retry-After` seconds. "
+        "Every answer carries `X-Request-ID`; quote it when you report a problem.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
         redirect_slashes=False,  # A redirect would name whatever host the caller claimed to ask.
         generate_unique_id_function=_operation_id,
-        responses=errors.responses(errors.ValidationFailed, errors.Problem),
+        responses=errors.responses(errors.ValidationFailed, errors.TooManyRequests, errors.Problem),
     )
     errors.install(api)
     api.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
@@ -83,7 +84,14 @@ def at_the_edge(api: FastAPI, chosen: Settings) -> edge.RequestContext:
                 *("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
                 csrf.HEADER,
             ],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-ID",
+            ],
             max_age=600,
         )
     )

@@ -110,15 +110,16 @@ def new_stack(
     ministack: MiniStack,
     valkey: Valkey,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], Stack]]:
+) -> Iterator[Callable[..., Stack]]:
     """Return a maker of stacks on a database that one test module has to itself; the servers are shared."""
     made: list[Stack] = []
 
-    def make(database: str) -> Stack:
+    def make(database: str, **settings: str) -> Stack:
         number = next(VALKEY_DATABASES)
         server = None if database == "sqlite" else request.getfixturevalue(database)
         url = server and server.create_database(f"stack_{number}")
-        made.append(Stack(tmp_path_factory.mktemp(database), ministack, valkey, url, number).prepare())
+        directory = tmp_path_factory.mktemp(database)
+        made.append(Stack(directory, ministack, valkey, url, number, **settings).prepare())
         return made[-1]
 
     yield make

@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse
 from app import jobs
 from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject
-from app.core import aws, cache, clock, database, limits
+from app.core import aws, cache, clock, database, limits, rates
 from app.core.errors import Problem
 from app.main import api
 from app.main import app as real
@@ -83,11 +83,11 @@ def _instrument() -> None:
     redis.asyncio.Redis.execute_command = counted
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
     if "TEST_LIMITS" not in os.environ:
-        limits.spend = _nothing
+        limits.spend = rates.count = _nothing
 
 
 async def _nothing(*_: Any) -> None:
-    """Stand in for `limits.spend`: a suite sends from one address what a crowd would send from many."""
+    """Stand in for what counts requests: a suite sends from one address what a crowd would send from many."""
 
 
 async def _named_subject(request: Request) -> Subject:

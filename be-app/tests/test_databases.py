@@ -19,17 +19,17 @@ UP_AND_DOWN = """
 import sys
 import sqlalchemy
 from alembic import command
-from familycorp_ops.db import _config
+from app.core.migrations import config
 
 engine = sqlalchemy.create_engine(sys.argv[1], poolclass=sqlalchemy.NullPool)
-command.upgrade(_config(), "head")
-command.check(_config())
+command.upgrade(config(), "head")
+command.check(config())
 tables = set(sqlalchemy.inspect(engine).get_table_names())
 assert {"posts", "post_revisions", "categories", "inquiries", "outbox", "audit_entries"} < tables, tables
-command.downgrade(_config(), "base")
+command.downgrade(config(), "base")
 left = sqlalchemy.inspect(engine).get_table_names()
 assert left == ["alembic_version"], left
-command.upgrade(_config(), "head")
+command.upgrade(config(), "head")
 assert tables == set(sqlalchemy.inspect(engine).get_table_names())
 """
 AT_CONNECT = re.compile(

@@ -627,6 +627,19 @@ def test_the_pipeline_is_trusted_for_one_environment_alone(plan: dict[str, Any])
         assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}")
 
 
+def test_plans_of_a_pull_request_may_only_look(plan: dict[str, Any]) -> None:
+    (role,) = [v for a, v in of_type(plan, "aws_iam_role") if a.startswith("aws_iam_role.plan")]
+    condition = json.loads(role["assume_role_policy"])["Statement"][0]["Condition"]["StringEquals"]
+    assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}-plan")
+    (policy,) = [
+        v for a, v in of_type(plan, "aws_iam_role_policy") if a.startswith("aws_iam_role_policy.plan")
+    ]
+    actions = {a for s in json.loads(policy["policy"])["Statement"] for a in s["Action"]}
+    assert actions == {"s3:GetObject", "s3:ListBucket", "ssm:GetParameter", "ssm:GetParameters"}
+    (attached,) = [v for _, v in of_type(plan, "aws_iam_role_policy_attachment") if v["role"] == role["name"]]
+    assert attached["policy_arn"].endswith(":policy/SecurityAudit")
+
+
 # -- the promises can fail ----------------------------------------------------------------------------------------
 
 BROKEN = [

@@ -21,10 +21,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.auth import store
 from app.auth.errors import FactorExists, KeyUnavailable, LastFactor, SecondFactorRejected
 from app.auth.sessions import owner
-from app.core import aws, dynamodb
+from app.core import aws, dynamodb, metrics
 from app.core.clock import new_id, now, timestamp
-from app.core.errors import NotFound, PreconditionFailed
-from app.core.limits import TooManyRequests
+from app.core.errors import NotFound, PreconditionFailed, TooManyRequests
 from app.core.settings import settings
 
 CEREMONY_AGE_S = 300
@@ -124,6 +123,7 @@ async def prove(
             factors = await _used_passkey(member, factors, ceremony, credential or {})
         await _save(member, factors)
     except (SecondFactorRejected, PreconditionFailed):
+        metrics.add("second_factor_failed")
         logger.warning("second_factor_failed", extra={"member": member, "method": method})
         raise SecondFactorRejected from None
     await store.remove(_attempts_key(member))

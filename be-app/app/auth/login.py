@@ -18,7 +18,7 @@ from app.auth import oidc, sessions, store
 from app.auth.cookies import Tokens
 from app.auth.errors import LoginNotUnderWay, LogoutRefused
 from app.auth.sessions import Identity
-from app.core import dynamodb
+from app.core import dynamodb, metrics
 from app.core.errors import ValidationFailed
 from app.core.settings import settings
 
@@ -106,6 +106,7 @@ async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
         if await _is_disabled(verified.identity.member):
             raise oidc.LoginFailed("the member is disabled")
     except oidc.LoginFailed as failure:
+        metrics.add("login_failed")
         logger.warning("login_failed", extra={"reason": str(failure)})
         return Returned(_with(begun["returnTo"], "failed"), None)
     outcome = "second-factor" if verified.second_factor_at is None else "done"

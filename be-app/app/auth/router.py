@@ -42,6 +42,7 @@ from app.core.errors import (
     NotFound,
     PreconditionFailed,
     SnapshotsUnavailable,
+    TooManyRequests,
     Unauthenticated,
     ValidationFailed,
     responses,
@@ -61,7 +62,7 @@ else:
 
 # What a route may answer, by what it needs.
 UNAVAILABLE = (SnapshotsUnavailable, KeyUnavailable)
-LIMITED = (*UNAVAILABLE, limits.TooManyRequests)
+LIMITED = (*UNAVAILABLE, TooManyRequests)
 SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
@@ -86,7 +87,7 @@ def _device(request: Request) -> str:
     "/login",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login")],
+    dependencies=[unguarded("auth:login", cost=0)],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
 async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
@@ -105,7 +106,7 @@ async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -
     "/callback",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback")],
+    dependencies=[unguarded("auth:callback", cost=0)],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -193,7 +194,7 @@ async def _proven(holder: _Holder, request: Request, response: Response) -> None
 
 @strict.get(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", cost=0)],
     responses=responses(*UNAVAILABLE, Unauthenticated),
 )
 async def read_second_factor(request: Request) -> SecondFactorState:
@@ -209,7 +210,7 @@ async def read_second_factor(request: Request) -> SecondFactorState:
 
 @strict.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", cost=0)],
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
 )
 async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
@@ -224,7 +225,7 @@ async def prove_second_factor(request: Request, response: Response, body: Proof)
 
 @strict.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", cost=0)],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(request: Request) -> PasskeyOptions:
@@ -235,7 +236,9 @@ async def ask_for_passkey(request: Request) -> PasskeyOptions:
 
 
 @strict.post(
-    "/enrolment/totp", dependencies=[unguarded("auth:enrol-first-factor")], responses=responses(*ENROLMENT)
+    "/enrolment/totp",
+    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
+    responses=responses(*ENROLMENT),
 )
 async def begin_totp(request: Request) -> TotpSecret:
     """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
@@ -247,7 +250,7 @@ async def begin_totp(request: Request) -> TotpSecret:
 
 @strict.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
@@ -262,7 +265,7 @@ async def confirm_totp(request: Request, response: Response, body: TotpConfirmat
 
 @strict.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(request: Request) -> PasskeyOptions:
@@ -274,7 +277,7 @@ async def begin_passkey(request: Request) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
@@ -329,7 +332,7 @@ async def renew_recovery_codes(
 @strict.post(
     "/refresh",
     status_code=204,
-    dependencies=[unguarded("auth:refresh")],
+    dependencies=[unguarded("auth:refresh", cost=0)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
@@ -345,7 +348,9 @@ async def refresh_session(request: Request) -> Response:
 
 
 @strict.post(
-    "/logout", dependencies=[unguarded("auth:logout")], responses=responses(*LIMITED, CrossSiteRefused)
+    "/logout",
+    dependencies=[unguarded("auth:logout", cost=0)],
+    responses=responses(*LIMITED, CrossSiteRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut:
     """End this browser's session. Without one it answers alike."""
@@ -377,7 +382,7 @@ _LOGOUT_TOKEN = {
 
 @anyone.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout")],
+    dependencies=[unguarded("auth:backchannel-logout", cost=0)],
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from app.auth import store, tokens
 from app.auth.cookies import Tokens
 from app.auth.errors import RefreshRefused
-from app.core import dynamodb
+from app.core import dynamodb, metrics
 from app.core.clock import new_id
 from app.core.settings import settings
 
@@ -198,6 +198,7 @@ async def refresh(token: str, bound_to: str | None, *, second_factor_at: int | N
             return _tokens(access, member, session, _successor(secret, found["salt"]), found["endsAt"])
         if await store.get(_rotated_key(key, presented)):
             await store.remove(key)
+            metrics.add("refresh_reused")
             logger.warning("refresh_reused", extra={"member": member, "session": session})
         raise RefreshRefused
     raise RefreshRefused

@@ -4,6 +4,7 @@ A guarded route asks twice where a role alone doesn't decide: first whether the 
 before anything is read; then, by `authorise`, with the object at hand, inside the transaction that uses it.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,23 +13,26 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.auth.errors import CrossSiteRefused, Forbidden, StepUpRequired
 from app.auth.subject import Subject, current_subject
+from app.core import metrics
 from app.core.clock import now
-from app.core.errors import SnapshotsUnavailable, Unauthenticated, merged, responses
+from app.core.errors import Problem, SnapshotsUnavailable, TooManyRequests, Unauthenticated, merged, responses
 from app.core.lazy import lazy_import
 from app.core.routing import StrictRoute
 
 if TYPE_CHECKING:
     from app.authz import policy
+    from app.core import rates
     from app.members import service as members
 else:
     policy = lazy_import("app.authz.policy")
+    rates = lazy_import("app.core.rates")
     members = lazy_import("app.members.service")
 
 _RESOURCE, _STEP_UP = "resource_required", "step_up_required"
 SCHEME = "session"
 """What the OpenAPI document calls the way in which a caller of a guarded route is known."""
 
-_RESPONSES = responses(Unauthenticated, Forbidden, CrossSiteRefused, SnapshotsUnavailable)
+_RESPONSES = responses(Unauthenticated, Forbidden, CrossSiteRefused, TooManyRequests, SnapshotsUnavailable)
 
 # The action that was only allowed on condition that it is asked again with its object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
@@ -51,7 +55,8 @@ class GuardedRoute(StrictRoute):
     FastAPI reads the body before it solves dependencies: a stranger would be told what is wrong with it.
     """
 
-    provisions = True
+    in_vpc = True
+    """Whether its function reaches database and cache."""
 
     def __init__(self, *args: Any, responses: dict[int | str, Any] | None = None, **options: Any) -> None:
         options["openapi_extra"] = {"security": [{SCHEME: []}]}
@@ -64,9 +69,19 @@ class GuardedRoute(StrictRoute):
 
         async def guarded(request: Request) -> Response:
             identify = request.app.dependency_overrides.get(current_subject, current_subject)
-            subject: Subject = await identify(request)
-            if self.provisions and subject.state is not None and not subject.state.provisioned:
-                subject = await members.provision(subject.state)
+            cost = _READ if request.method == "GET" else _MORE
+            try:
+                with metrics.timed("auth"):
+                    subject: Subject = await identify(request)
+            except Problem:
+                if self.in_vpc:  # Whoever shows made-up tokens is counted by address.
+                    await rates.of_visitor(request.scope, cost)
+                raise
+            if self.in_vpc:
+                await rates.of_member(request.scope, subject.id, cost)
+                if subject.state is not None and not subject.state.provisioned:
+                    subject = await members.provision(subject.state)
+            metrics.note("subject", hashlib.blake2b(subject.id.encode(), digest_size=8).hexdigest())
             request.state.grant = _first_answer(subject, action)
             owed = {action} if request.state.grant is None else set[str]()
             request.state.subject = subject
@@ -83,9 +98,13 @@ class GuardedRoute(StrictRoute):
 
 
 class GuardedAuthRoute(GuardedRoute):
-    """A guarded route of the function without a database, which can't provision members."""
+    """A guarded route of the function without database and cache: it can't provision members or count requests."""
 
-    provisions = False
+    in_vpc = False
+
+
+_READ, _MORE = 1, 5
+"""What a request costs: a search and whatever changes something take several stores."""
 
 
 def _action_of(dependant: Any) -> str:
@@ -97,7 +116,10 @@ def _action_of(dependant: Any) -> str:
 
 
 def _decide(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> Any:
-    return policy.decide(subject.as_input(), action, resource, now=int(now().timestamp()))
+    with metrics.timed("policy"):
+        decision = policy.decide(subject.as_input(), action, resource, now=int(now().timestamp()))
+    metrics.note("decision", f"{action} {'allow' if decision.allow else 'deny'}")
+    return decision
 
 
 def _first_answer(subject: Subject, action: str) -> Grant | None:
@@ -157,14 +179,19 @@ def grant(action: str) -> Any:
     return _named(allowed, action)
 
 
-def unguarded(action: str) -> Any:
-    """Return a dependency that names the action of a route which anybody may use.
+def unguarded(action: str, *, cost: int = _READ) -> Any:
+    """Return a dependency that names the action of a route which anybody may use, and counts its requests.
 
-    Nothing is asked when it is used: that the policy allows it to everybody is tested with the built bundle.
+    The policy isn't asked when it is used: that it allows it to everybody is tested with the built bundle.
+
+    Args:
+        action: what is done.
+        cost: what a request costs its client's address; 0 for what has limits of its own, or needs none.
     """
 
-    async def anybody() -> None:
-        return None
+    async def anybody(request: Request) -> None:
+        if cost:
+            await rates.of_visitor(request.scope, cost)
 
     anybody.public = True  # type: ignore[attr-defined]
     return _named(anybody, action)

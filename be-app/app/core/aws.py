@@ -10,7 +10,9 @@ from typing import Any
 import botocore.session
 from anyio import to_thread
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from app.core import metrics
 from app.core.settings import settings
 
 _CONFIG = Config(
@@ -40,7 +42,18 @@ def client(service: str) -> Any:
 
 async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Call an operation of a service by its method name; raises what botocore raises."""
-    return await to_thread.run_sync(partial(_call, service, operation, parameters))
+    with metrics.timed(service):
+        try:
+            return await to_thread.run_sync(partial(_call, service, operation, parameters))
+        except (BotoCoreError, ClientError) as error:
+            if _is_outage(error):
+                metrics.add(f"{service}_errors")
+            raise
+
+
+def _is_outage(error: BotoCoreError | ClientError) -> bool:
+    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
+    return bool(answer.get("HTTPStatusCode", 500) >= 500)
 
 
 def _call(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
+from app.core import metrics
 from app.core.lazy import lazy_import
 from app.core.settings import settings
 
@@ -133,6 +134,7 @@ def _usable() -> bool:
 def _give_up_for_a_while(error: Exception) -> None:
     global _broken_until  # noqa: PLW0603 - the process's breaker is one number
     _broken_until = time.monotonic() + _BREAK_S
+    metrics.add("cache_errors")
     logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
 
 
@@ -146,7 +148,8 @@ async def lookup(key: bytes) -> Lookup:
     if not _usable():
         return Lookup(None, None)
     try:
-        packed, epoch = await client().hmget(_HASH, key, _EPOCH)
+        with metrics.timed("cache"):
+            packed, epoch = await client().hmget(_HASH, key, _EPOCH)
     except (RedisError, OSError) as error:
         _give_up_for_a_while(error)
         return Lookup(None, None)
@@ -159,12 +162,20 @@ async def lookup(key: bytes) -> Lookup:
 
 async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
     """Store an answer that was composed after a `lookup` gave `epoch`, unless something was published since."""
-    if epoch is None or not _usable():
-        return
+    if epoch is not None:
+        await script(_FILL, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+
+
+async def script(text: str, key: str, *arguments: Any) -> Any:
+    """Run a script on one key, all or nothing; None without Valkey."""
+    if not _usable():
+        return None
     try:
-        await client().eval(_FILL, 1, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+        with metrics.timed("cache"):
+            return await client().eval(text, 1, key, *arguments)
     except (RedisError, OSError) as error:
         _give_up_for_a_while(error)
+        return None
 
 
 async def invalidate() -> None:

@@ -5,6 +5,9 @@ from contextvars import ContextVar
 
 from app.core.clock import new_id
 
+RATE_HEADERS = "familycorp.rate"
+"""Where a request's scope keeps the headers that say what its caller may still ask for."""
+
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -74,6 +74,12 @@ class Unauthenticated(Problem):
     status, code, title = 401, "unauthenticated", "Log in first"
 
 
+class TooManyRequests(Problem):
+    """The caller asked too often; `Retry-After` says when the next try counts."""
+
+    status, code, title = 429, "rate_limited", "Too many requests; try again later"
+
+
 class NotFound(Problem):
     """There is no such thing, or none that this caller may see."""
 

@@ -1,8 +1,8 @@
 """Limits on how often one caller may ask for what costs or is worth guessing at.
 
-Fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and also for
-the function outside the VPC, which can't reach Valkey. Without DynamoDB nothing is let through: what is limited
-here needs it anyway.
+`spend`: fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and
+also for the function outside the VPC, which can't reach Valkey. Without DynamoDB nothing is let through: what is
+limited there needs it anyway.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from app.core.client import address
 from app.core.clock import now
-from app.core.errors import Problem
+from app.core.errors import TooManyRequests
 from app.core.lazy import lazy_import
 from app.core.settings import settings
 
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from app.core import dynamodb
 else:
     dynamodb = lazy_import("app.core.dynamodb")
-
-
-class TooManyRequests(Problem):
-    """The caller asked too often; `Retry-After` says when the next try counts."""
-
-    status, code, title = 429, "rate_limited", "Too many requests; try again later"
 
 
 class Limit(NamedTuple):

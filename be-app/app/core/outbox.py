@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Integer, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core import cache, dynamodb, events, snapshots
+from app.core import cache, dynamodb, events, metrics, snapshots
 from app.core.clock import now
 from app.core.context import request_id
 from app.core.database import Base, Key, reading, writing
@@ -181,6 +181,7 @@ async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[Out
         try:
             await _pay(row)
         except (Unavailable, dynamodb.Refused) as error:
+            metrics.add("outbox_failed")
             logger.warning(
                 "outbox_effect_failed",
                 extra={"outbox_id": row.id, "kind": row.kind, "caused_by": row.correlation_id},

@@ -96,6 +96,14 @@ class Settings(BaseModel):
     )
     clamd_address: str = Field("127.0.0.1:3310", description="Where clamd listens, if it is the scanner.")
 
+    rate_visitors: int = Field(
+        600,
+        ge=20,
+        description="Units of work a minute that one address may ask for: a read that no cache answers is one, a "
+        "search or a write five.",
+    )
+    rate_staff: int = Field(1200, ge=20, description="Units of work a minute that one member may ask for.")
+
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",

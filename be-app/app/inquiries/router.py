@@ -13,6 +13,7 @@ from app.core.errors import (
     IdempotencyKeyReused,
     NotFound,
     SnapshotsUnavailable,
+    TooManyRequests,
     ValidationFailed,
     responses,
 )
@@ -41,10 +42,10 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 
 @public.post(
     "",
-    dependencies=[unguarded("inquiry:send")],
+    dependencies=[unguarded("inquiry:send", cost=5)],
     status_code=201,
     responses=responses(
-        limits.TooManyRequests,
+        TooManyRequests,
         ValidationFailed,
         IdempotencyKeyReused,
         DatabaseUnavailable,

@@ -90,7 +90,7 @@ async def count_view(post_id: PostId) -> None:
 
 @public.get(
     "/search",
-    dependencies=[unguarded("post:search")],
+    dependencies=[unguarded("post:search", cost=5)],
     response_model=PostCards,
     responses=responses(DatabaseUnavailable),
 )

@@ -17,7 +17,7 @@ else:
 public = APIRouter(tags=["system"])
 
 
-@public.get("/health", dependencies=[unguarded("system:health")])
+@public.get("/health", dependencies=[unguarded("system:health", cost=0)])
 async def health() -> Health:
     """Tell that the process is up. Touches no store."""
     return Health(version=settings().version, environment=settings().env)
@@ -25,7 +25,7 @@ async def health() -> Health:
 
 @public.get(
     "/ready",
-    dependencies=[unguarded("system:ready")],
+    dependencies=[unguarded("system:ready", cost=0)],
     responses={503: {"model": Readiness, "description": "A store doesn't answer"}},
 )
 async def ready(response: Response) -> Readiness:

@@ -18,7 +18,7 @@ from anyio import to_thread
 from botocore.exceptions import ClientError
 
 from app.audit import service as audit
-from app.core import events, outbox
+from app.core import events, metrics, outbox
 from app.core.clock import now
 from app.core.database import reading
 from app.core.lazy import lazy_import
@@ -146,6 +146,8 @@ async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: 
             upload.due_at = None
         detail = {"reason": reason} if reason else {}
         audit.record(session, upload.owner, f"upload.{state}", f"upload:{upload.id}", **detail)
+    if state in {"clean", "rejected"}:
+        metrics.add(f"upload_{state}")
     logger.info("upload_settled", extra={"upload": str(upload.id), "state": state, "reason": reason})
     if state == REJECTED and upload.multipart:
         await storage.drop_parts(storage.quarantine_key(upload.id), upload.multipart)
@@ -207,6 +209,7 @@ async def _finish(upload_id: uuid.UUID) -> None:
     try:
         settled = await advance(upload_id, expired=True)
     except ClientError:
+        metrics.add("upload_stuck")
         logger.exception("upload_stuck", extra={"upload": str(upload_id)})
         settled = None
     if settled is None or settled.state not in _FINAL:
