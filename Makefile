@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 STATE ?= .local
+ARCH ?= x86_64
 
 # This machine's uv if it fits `required-version`, else one of the project's own.
 UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
@@ -36,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -67,9 +68,14 @@ rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment h
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap plan "$(ENV)"
 
-image: ## Build the image, as build/image.tar; needs Docker
+image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
+	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }
 	@mkdir -p build
-	docker buildx build --platform linux/amd64 --provenance=false --output type=oci,dest=build/image.tar -f be-app/Dockerfile .
+	docker buildx build --platform linux/$(ARCH:x86_64=amd64) --provenance=false --output type=oci,dest=build/image.tar \
+		$(addprefix --build-arg ,$(shell grep -hv '^\#' be-app/base-images.env 2>/dev/null)) -f be-app/Dockerfile .
+
+base-images: ## Pin the image's base images to what their registries have today; needs Docker
+	@scripts/base-images
 
 push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
 	@.venv/bin/python -m familycorp_ops release push "$(ENV)" --version "$(VERSION)"

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes what Lambda gets, for its Python and a processor: dependencies, application and policy, each into a directory.
+"""Makes what Lambda gets, for its Python and a processor: dependencies, application and policy.
 
 usage: package.py [--arch x86_64|arm64] [--server] dependencies|application|policy DIR
 
-`sam build` (be-app/Makefile) and the image's Dockerfile call it; it needs nothing but the standard library and uv. Versions
-and hashes are those of uv.lock. Bytecode is compiled here, because Lambda's file system is read-only and compiling
-at each start would triple it; it is "unchecked", so that it fits whatever times the files get in a zip. Of dependencies
-only the bytecode goes along: their sources are a fifth of the size, and only lines in tracebacks would show them.
+`sam build` (be-app/Makefile) and the image's Dockerfile call it; it needs nothing but the standard library and uv.
+Versions and hashes are those of uv.lock. Bytecode is compiled here, because Lambda's file system is read-only and
+compiling at each start would triple it; it is "unchecked", so that it fits whatever times the files get in a zip. Of
+dependencies only the bytecode goes along: their sources are a fifth of the size, and only tracebacks would show them.
 """
 
 import argparse
@@ -90,25 +90,44 @@ def strip(directory: Path, arch: str) -> None:
     subprocess.run([program, "--strip-unneeded", *found], check=True)
 
 
-def install(target: Path, arch: str, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
-    """Install be-app's locked dependencies, by hash, without the ones named; or `only` those named."""
+def install(target: Path, arch: str, *, only: tuple[str, ...] = (), server: bool = False) -> None:
+    """Install be-app's locked dependencies, by hash, with or without what the image needs; or `only` those named."""
     with tempfile.TemporaryDirectory() as work:
         locked = Path(work, "requirements.txt")
-        left_out = [f"--no-emit-package={name}" for name in without]
-        export = ["export", "-q", "--frozen", "--no-dev", "--package=familycorp-backend", "--no-emit-workspace"]
+        chosen = ["--group=image"] if server else [f"--no-emit-package={name}" for name in SERVERS]
+        export = [
+            "export",
+            "-q",
+            "--frozen",
+            "--no-dev",
+            "--package=familycorp-backend",
+            "--no-emit-workspace",
+        ]
         subprocess.run(
-            [uv(), *export, "--no-annotate", "--no-header", *left_out, "-o", str(locked)],
+            [uv(), *export, "--no-annotate", "--no-header", *chosen, "-o", str(locked)],
             cwd=ROOT,
             check=True,
             stdout=subprocess.DEVNULL,
         )
         if only:
             requirements = locked.read_text().replace("\\\n", " ").splitlines()
-            locked.write_text("\n".join(r for r in requirements if r.startswith(tuple(f"{n}==" for n in only))))
+            locked.write_text(
+                "\n".join(r for r in requirements if r.startswith(tuple(f"{n}==" for n in only)))
+            )
         source = [f"--no-binary={name}" for name in BUILT_FROM_SOURCE]
         subprocess.run(
             [
-                *(uv(), "pip", "install", "-q", "--target", str(target), "-r", str(locked), "--require-hashes"),
+                *(
+                    uv(),
+                    "pip",
+                    "install",
+                    "-q",
+                    "--target",
+                    str(target),
+                    "-r",
+                    str(locked),
+                    "--require-hashes",
+                ),
                 *("--no-deps", "--only-binary=:all:", *source, "--python", sys.executable),
                 *("--python-version=3.12", f"--python-platform={PLATFORMS[arch]}"),
             ],
@@ -119,7 +138,7 @@ def install(target: Path, arch: str, *, only: tuple[str, ...] = (), without: tup
 
 def dependencies(target: Path, arch: str, *, server: bool) -> None:
     """Install what the application imports, without what it never will."""
-    install(target, arch, without=() if server else SERVERS)
+    install(target, arch, server=server)
     for pattern in LEFT_OUT:
         remove(target.glob(pattern))
     data = target / "botocore" / "data"
@@ -148,7 +167,7 @@ def policy(target: Path, arch: str, **_: object) -> None:
         return
     with tempfile.TemporaryDirectory() as libraries:
         install(Path(libraries), arch, only=("orjson", "wasmtime"))
-        script = "import sys; from pathlib import Path; from app.authz import wasm; wasm.precompile(Path(sys.argv[1]))"
+        script = "import pathlib, sys; from app.authz import wasm; wasm.precompile(pathlib.Path(sys.argv[1]))"
         subprocess.run(
             [sys.executable, "-B", "-c", script, str(target / "policy.wasm")],
             check=True,

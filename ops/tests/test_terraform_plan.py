@@ -397,7 +397,10 @@ def _same_api(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
         assert sorted(ours[name]) == sorted(theirs[key]), name
     assert (ours["MaxAge"], ours["AllowCredentials"]) == (theirs["max_age"], theirs["allow_credentials"])
     assert ours["AllowOrigins"] == {"Ref": "CorsOrigins"}
-    of = lambda kind: [r["Properties"] for r in resources.values() if r["Type"] == f"AWS::ApiGatewayV2::{kind}"]  # noqa: E731
+
+    def of(kind: str) -> list[dict[str, Any]]:
+        return [r["Properties"] for r in resources.values() if r["Type"] == f"AWS::ApiGatewayV2::{kind}"]
+
     assert {r["RouteKey"] for r in of("Route")} == {
         v["route_key"] for _, v in of_type(plan, "aws_apigatewayv2_route")
     }
@@ -410,7 +413,9 @@ def _same_api(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
     log = resources["Stage"]["Properties"]["AccessLogSettings"]["Format"]
     assert json.loads(log) == json.loads(stage["access_log_settings"][0]["format"])
     kept = {
-        r["index"]: r["values"].get("value") for r in infra.resources(plan) if r["type"] == "aws_ssm_parameter"
+        r["index"]: r["values"].get("value")
+        for r in infra.resources(plan)
+        if r["type"] == "aws_ssm_parameter"
     }
     (settings,) = stage["default_route_settings"]
     assert float(kept["api/rate"]) == settings["throttling_rate_limit"]
@@ -433,7 +438,7 @@ def _same_events(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
     }.items():
         assert ours[name] == stream[key], name
     assert ours["DestinationConfig"]["OnFailure"]["Type"] == "SQS"
-    asynchronous = {a: v for a, v in of_type(plan, "aws_lambda_function_event_invoke_config")}
+    asynchronous = dict(of_type(plan, "aws_lambda_function_event_invoke_config"))
     assert {n for n, f in functions.items() if "EventInvokeConfig" in f} == {
         a.split('"')[1] for a in asynchronous
     }
@@ -443,12 +448,16 @@ def _same_events(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
         assert mine["MaximumRetryAttempts"] == theirs["maximum_retry_attempts"]
         assert mine["DestinationConfig"]["OnFailure"]["Type"] == "SQS"
     rules = {
-        (e["Properties"].get("RuleName") or e["Properties"]["Name"])["Fn::Sub"].rpartition("-")[2]: e["Properties"]
+        (e["Properties"].get("RuleName") or e["Properties"]["Name"])["Fn::Sub"].rpartition("-")[2]: e[
+            "Properties"
+        ]
         for f in functions.values()
         for e in f.get("Events", {}).values()
         if e["Type"] != "DynamoDB"
     }
-    theirs = {v["name"].rpartition("-")[2]: v for a, v in of_type(plan, "aws_cloudwatch_event_rule") if ".this" in a}
+    theirs = {
+        v["name"].rpartition("-")[2]: v for a, v in of_type(plan, "aws_cloudwatch_event_rule") if ".this" in a
+    }
     assert rules.keys() == theirs.keys()
     for name, rule in rules.items():
         assert rule.get("Schedule") == theirs[name].get("schedule_expression")

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, clean_environment, free_port, port_is_free
+from familycorp_ops.servers.process import (
+    LOOPBACK,
+    NotInstalledError,
+    Server,
+    clean_environment,
+    free_port,
+    port_is_free,
+)
 
 ROOT: Final = Path(__file__).parents[3]
 _SAM: Final = ROOT / "ops" / "sam" / ".venv"
@@ -35,9 +43,13 @@ class Request:
     body: bytes = b""
 
     def event(self) -> dict[str, Any]:
-        """Return what API Gateway makes of it: names in lower case, repetitions joined, cookies apart, path decoded."""
+        """Return what API Gateway makes of it: small letters, repetitions joined, cookies apart, path decoded."""
         path, query = urlsplit(self.target).path, urlsplit(self.target).query
-        headers: dict[str, str] = {"host": "api.example", "x-forwarded-proto": "https", "x-forwarded-for": SOURCE_IP}
+        headers: dict[str, str] = {
+            "host": "api.example",
+            "x-forwarded-proto": "https",
+            "x-forwarded-for": SOURCE_IP,
+        }
         cookies: list[str] = []
         for name, value in [(n.lower(), v) for n, v in self.headers]:
             if name == "cookie":
@@ -46,7 +58,13 @@ class Request:
                 headers[name] = f"{headers[name]},{value}" if name in headers else value
         if self.body or self.method in {"POST", "PUT"}:
             headers["content-length"] = str(len(self.body))
-        http = {"method": self.method, "path": unquote(path), "protocol": "HTTP/1.1", "sourceIp": SOURCE_IP, "userAgent": "test"}
+        http = {
+            "method": self.method,
+            "path": unquote(path),
+            "protocol": "HTTP/1.1",
+            "sourceIp": SOURCE_IP,
+            "userAgent": "test",
+        }
         event = {
             "version": "2.0",
             "routeKey": "$default",
@@ -124,13 +142,17 @@ class Function(Server):
 
     @property
     def url(self) -> str:
+        """Where the emulator takes invocations."""
         return f"http://{LOOPBACK}:{self.port}/2015-03-31/functions/function/invocations"
 
     def command(self) -> Sequence[str]:
+        """Return the emulator with what it runs."""
         found = sorted(_SAM.glob("lib/python3*/site-packages"))
         emulator = found and found[0] / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{_processor()}"
         if not emulator or not emulator.is_file():
-            raise NotInstalledError("SAM isn't installed: `make package-test` installs it, with Lambda's emulator.")
+            raise NotInstalledError(
+                "SAM isn't installed: `make package-test` installs it, with Lambda's emulator."
+            )
         # Of SAM's many packages only the runtime's client is Lambda's.
         client = self.directory / "runtime"
         client.mkdir(parents=True, exist_ok=True)
@@ -145,13 +167,30 @@ class Function(Server):
             return [str(emulator), *where, *python, "-m", "awslambdaric", self._handler]
         adapter = os.environ.get("LWA_BINARY")
         stand_in = [sys.executable, str(Path(__file__).with_name("web_adapter.py"))]
-        return [str(emulator), *where, *([adapter] if adapter else stand_in), *python, "-m", "uvicorn", *self._served()]
+        return [
+            str(emulator),
+            *where,
+            *([adapter] if adapter else stand_in),
+            *python,
+            "-m",
+            "uvicorn",
+            *self._served(),
+        ]
 
     def _served(self) -> Sequence[str]:
         self._http = free_port()
-        return ["app.main:app", "--host", LOOPBACK, "--port", str(self._http), "--no-access-log", "--no-proxy-headers"]
+        return [
+            "app.main:app",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(self._http),
+            "--no-access-log",
+            "--no-proxy-headers",
+        ]
 
     def environment(self) -> dict[str, str]:
+        """Return what Lambda and the template would set."""
         path = [self._task, *self._layers, self.directory / "runtime"]
         extra = {
             "PYTHONPATH": os.pathsep.join(map(str, path)),
@@ -168,6 +207,7 @@ class Function(Server):
         return clean_environment(**extra, **self._settings)
 
     def is_ready(self) -> bool:
+        """Return whether the emulator listens; the function starts with its first invocation."""
         return not port_is_free(self.port)
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
@@ -220,6 +260,24 @@ def ask_directly(port: int, request: Request) -> Answer:
         )
     finally:
         connection.close()
+
+
+def packaged(directory: Path) -> tuple[Path, Path]:
+    """Make the artefact as `sam build` does; return what becomes `/var/task` and `/opt/python`."""
+    if sys.version_info[:2] != (3, 12):
+        raise NotInstalledError("The artefact is for Python 3.12, and this is another.")
+    task, layer = directory / "task", directory / "python"
+    for what, where in (("application", task), ("dependencies", layer)):
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / "package.py"),
+            "--arch",
+            _processor(),
+            what,
+            str(where),
+        ]
+        subprocess.run(command, check=True)
+    return task, layer
 
 
 def _processor() -> str:

@@ -1,9 +1,9 @@
 """A stand-in for the AWS Lambda Web Adapter, whose binary comes from a container registry alone; for tests.
 
-usage: web_adapter.py COMMAND...    starts COMMAND, a web server on AWS_LWA_PORT, and serves Lambda's Runtime API with it
+usage: web_adapter.py COMMAND...    starts COMMAND, a web server on AWS_LWA_PORT, and serves the Runtime API with it
 
-It does what the adapter's documentation and source (awslabs/aws-lambda-web-adapter) say: asks for readiness every 10 ms,
-makes HTTP/1.1 of an event of API Gateway (payload format 2.0), joins cookies with `; `, overwrites the headers
+It does what the adapter's documentation and source (awslabs/aws-lambda-web-adapter) say: asks for readiness every
+10 ms, makes HTTP/1.1 of an event of API Gateway (payload format 2.0), joins cookies with `; `, overwrites the headers
 `x-amzn-request-context` and `x-amzn-lambda-context`, keeps the first of repeated headers, tells cookies apart, and
 encodes what is not text in base64. It needs nothing but the standard library.
 """
@@ -47,7 +47,9 @@ def wait_until_ready(port: int, child: subprocess.Popen[bytes]) -> None:
     sys.exit("The web server ended while it was starting.")
 
 
-def answer(connection: HTTPConnection, event: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+def answer(
+    connection: HTTPConnection, event: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
     """Ask the web server what an event asks, and return its answer as API Gateway wants it."""
     body = event.get("body") or ""
     sent = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
