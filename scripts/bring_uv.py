@@ -49,7 +49,7 @@ def by_pip(version: str, wheels: list[dict[str, str]]) -> bytes:
         requirement = Path(place, "requirements.txt")
         requirement.write_text(" ".join([f"uv=={version}", *(f"--hash={wheel['hash']}" for wheel in wheels)]))
         install = ["install", "-q", "--no-deps", "--target", place, "-r", str(requirement)]
-        subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True)
         return Path(place, "bin", "uv").read_bytes()
 
 

@@ -4,6 +4,7 @@ locals {
     "$default"              = "backend"
     "ANY /v1/auth/{proxy+}" = "auth"
   } : {}
+  cors_origins = length(var.cors_origins) == 0 ? [var.site_url] : var.cors_origins
 }
 
 resource "aws_apigatewayv2_api" "main" {
@@ -16,7 +17,7 @@ resource "aws_apigatewayv2_api" "main" {
 
   # API Gateway answers preflights itself and replaces what the application says of CORS, so both must say the same.
   cors_configuration {
-    allow_origins     = length(var.cors_origins) == 0 ? [var.site_url] : var.cors_origins
+    allow_origins     = local.cors_origins
     allow_credentials = true
     allow_methods     = ["DELETE", "GET", "HEAD", "POST", "PUT"]
     allow_headers     = ["content-type", "idempotency-key", "if-match", "if-none-match", "x-csrf-protection", "x-request-id"]
@@ -45,9 +46,8 @@ resource "aws_apigatewayv2_route" "this" {
   target    = "integrations/${aws_apigatewayv2_integration.function[each.value].id}"
 }
 
+# Like the functions' groups it is here whoever deploys the API, and stays when the API goes.
 resource "aws_cloudwatch_log_group" "api" {
-  count = local.terraform_deploys ? 1 : 0
-
   name              = "/aws/apigateway/${local.name}-api"
   retention_in_days = var.log_retention_days
   kms_key_id        = aws_kms_key.data.arn
@@ -69,7 +69,7 @@ resource "aws_apigatewayv2_stage" "default" {
   }
 
   access_log_settings {
-    destination_arn = aws_cloudwatch_log_group.api[0].arn
+    destination_arn = aws_cloudwatch_log_group.api.arn
     # Neither query nor cookie: a query may hold a login's code.
     format = jsonencode({
       requestId = "$context.requestId", ip = "$context.identity.sourceIp", time = "$context.requestTime"

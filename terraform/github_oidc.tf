@@ -44,6 +44,44 @@ resource "aws_iam_role" "deploy" {
   depends_on = [aws_iam_openid_connect_provider.github]
 }
 
+# With it CodeDeploy moves an alias step by step, and back when an alarm rings.
+resource "aws_iam_role" "codedeploy" {
+  name                 = "${local.name}-codedeploy"
+  description          = "CodeDeploy, which shifts traffic between versions of a function"
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "CodeDeploy"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "codedeploy.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+
+  tags = { Name = "${local.name}-codedeploy" }
+}
+
+resource "aws_iam_role_policy" "codedeploy" {
+  name = "codedeploy"
+  role = aws_iam_role.codedeploy.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ShiftAliases"
+        Effect   = "Allow"
+        Action   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
+        Resource = ["${local.arn.lambda}:${local.name}-backend:*", "${local.arn.lambda}:${local.name}-auth:*", "${local.arn.lambda}:${local.name}-backend", "${local.arn.lambda}:${local.name}-auth"]
+      },
+      { Sid = "WatchAlarms", Effect = "Allow", Action = ["cloudwatch:DescribeAlarms"], Resource = ["*"] }, # AWS names no resource for it.
+    ]
+  })
+}
+
 locals {
   deploy_statements = [
     { Sid = "RegistryLogin", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] }, # AWS names no resource for it.
@@ -119,6 +157,47 @@ locals {
       }
     },
     {
+      Sid      = "GiveCodeDeployItsRole"
+      Effect   = "Allow"
+      Action   = ["iam:GetRole", "iam:PassRole"]
+      Resource = ["arn:${local.partition}:iam::${local.account}:role/${local.name}-codedeploy"]
+      Condition = {
+        StringEqualsIfExists = { "iam:PassedToService" = "codedeploy.amazonaws.com" }
+      }
+    },
+    {
+      Sid      = "Rotation"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:CancelRotateSecret", "secretsmanager:DescribeSecret", "secretsmanager:RotateSecret"]
+      Resource = [local.secret_patterns.signing_key]
+    },
+    {
+      Sid    = "AccessLogs"
+      Effect = "Allow"
+      # API Gateway sets up the delivery of its access log in the caller's name; AWS names no resource for it.
+      Action = [
+        "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery",
+      ]
+      Resource = ["*"] # See above.
+    },
+    {
+      Sid      = "RaiseTheAlarm"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-alarms"]
+    },
+    {
+      Sid      = "AlarmsAreEncrypted"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      Condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" }
+      }
+    },
+    {
       Sid      = "Parameters"
       Effect   = "Allow"
       Action   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
@@ -133,4 +212,66 @@ resource "aws_iam_role_policy" "deploy" {
   name   = "deploy"
   role   = aws_iam_role.deploy[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = local.deploy_statements })
+}
+
+# What a pull request may do here: look, so that a plan can be shown. No data, no secrets.
+resource "aws_iam_role" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  name                 = "${local.name}-plan"
+  description          = "The pipeline's, for plans of the GitHub environment ${var.env}-plan"
+  max_session_duration = 3600
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "GithubEnvironment"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = local.github_provider }
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${var.env}-plan"
+        }
+      }
+    }]
+  })
+
+  tags = { Name = "${local.name}-plan" }
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}
+
+# AWS's own list of what describes resources and holds no data of theirs.
+resource "aws_iam_role_policy_attachment" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  role       = aws_iam_role.plan[0].name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/SecurityAudit"
+}
+
+resource "aws_iam_role_policy" "plan" {
+  count = var.github_repository == null ? 0 : 1
+
+  name = "plan"
+  role = aws_iam_role.plan[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "State"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:ListBucket"]
+        Resource = ["arn:${local.partition}:s3:::${local.name}-state-${local.account}", "arn:${local.partition}:s3:::${local.name}-state-${local.account}/*"]
+      },
+      {
+        Sid      = "Parameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+        Resource = ["arn:${local.partition}:ssm:${var.region}:${local.account}:parameter/familycorp/${var.env}/*"]
+      },
+    ]
+  })
 }

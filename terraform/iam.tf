@@ -313,10 +313,16 @@ resource "aws_iam_policy" "boundary" {
         ]
       },
       {
+        Sid      = "CodeDeployShiftsTraffic"
+        Effect   = "Allow"
+        Action   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
+        Resource = ["${local.arn.lambda}:${local.name}-*"]
+      },
+      {
         Sid    = "NamedByAws"
         Effect = "Allow"
         # Identifiers of these are made by AWS, or the action names no resource; region and account still bound them.
-        Action   = concat(local.eni_actions, ["dynamodb:ListStreams", "elasticache:Connect", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "rds-db:connect"])
+        Action   = concat(local.eni_actions, ["cloudwatch:DescribeAlarms", "dynamodb:ListStreams", "elasticache:Connect", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "rds-db:connect"])
         Resource = "*"
         Condition = {
           StringEquals = { "aws:RequestedRegion" = var.region }

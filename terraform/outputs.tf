@@ -57,6 +57,11 @@ output "deploy_role_arn" {
   value       = one(aws_iam_role.deploy[*].arn)
 }
 
+output "plan_role_arn" {
+  description = "Role that plans of pull requests assume; null without github_repository."
+  value       = one(aws_iam_role.plan[*].arn)
+}
+
 output "database_cluster" {
   description = "Cluster and master secret, for the operator who creates the database's users."
   value = {

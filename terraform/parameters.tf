@@ -2,6 +2,8 @@
 locals {
   parameters = merge(
     { for name, value in local.settings : "settings/${name}" => value },
+    # All of them at once: a template can't ask for what may be missing, and may look up sixty values at most.
+    { settings = jsonencode(local.settings) },
     { "settings/MIGRATIONS_DATABASE_URL" = local.settings_of.migrations.DATABASE_URL },
     { for name, _ in local.functions : "roles/${name}" => aws_iam_role.function[name].arn },
     {
@@ -15,9 +17,14 @@ locals {
       "events/dead-letters"               = aws_sqs_queue.dead_letters.arn
       "secrets/signing-key"               = aws_secretsmanager_secret.this["signing_key"].arn
       "keys/data"                         = aws_kms_key.data.arn
+      "secrets/rotation-days"             = tostring(var.signing_key_rotation_days)
+      "roles/codedeploy"                  = aws_iam_role.codedeploy.arn
+      "api/domain"                        = var.api_domain == null ? "none" : aws_apigatewayv2_domain_name.api[0].id
+      "api/cors-origins"                  = join(",", local.cors_origins)
+      "api/rate"                          = tostring(var.api_rate)
+      "api/burst"                         = tostring(var.api_burst)
       "deployer"                          = var.app_deployer
     },
-    var.api_domain == null ? {} : { "api/domain" = aws_apigatewayv2_domain_name.api[0].id },
   )
 }
 
@@ -26,8 +33,9 @@ resource "aws_ssm_parameter" "this" {
 
   name        = "/familycorp/${var.env}/${each.key}"
   description = "Read by the application's template"
-  type        = "String" # Names and addresses; what is secret is in Secrets Manager.
-  value       = local.parameters[each.key]
+  # Names and addresses; what is secret is in Secrets Manager. CloudFormation takes lists from lists alone.
+  type  = contains(["network/subnets", "api/cors-origins"], each.key) ? "StringList" : "String"
+  value = local.parameters[each.key]
 
   tags = { Name = "${local.name}-${replace(each.key, "/", "-")}" }
 }

@@ -142,8 +142,8 @@ app = at_the_edge(api, settings())
 def __getattr__(name: str) -> Any:
     """Make Mangum's `handler` when Lambda asks for it; other servers never import Mangum."""
     if name == "handler":
-        from mangum import Mangum  # noqa: PLC0415
+        from app.core.gateway import Gateway  # noqa: PLC0415
 
-        globals()["handler"] = handler = Mangum(app, lifespan="off")
+        globals()["handler"] = handler = Gateway(app, lifespan="off")
         return handler
     raise AttributeError(name)

@@ -3,7 +3,8 @@
 `python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows
 `--` goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there
 is one.
-Both may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
+`python -m familycorp_ops.bootstrap plan dev` plans, and writes `build/plan-dev.txt`.
+All may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any, Final
 from familycorp_ops.infra import SOURCE, executable, plugins
 
 ENVIRONMENTS: Final = ("dev", "stage", "prod")
+PLANS: Final = SOURCE.parent / "build"
 
 
 def _client(service: str, region: str) -> Any:
@@ -28,11 +30,15 @@ def _client(service: str, region: str) -> Any:
     return get_session().create_client(service, region_name=region, config=config)
 
 
+def _state_bucket(env: str, account: str) -> str:
+    # The account's number makes the name unique in the world.
+    return f"familycorp-{env}-state-{account}"
+
+
 def state_bucket(env: str, region: str) -> str:
     """Make the bucket of an environment's state, or bring it in order; return its name."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    # The account's number makes the name unique in the world.
-    name = f"familycorp-{env}-state-{account}"
+    name = _state_bucket(env, account)
     s3 = _client("s3", region)
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
@@ -73,7 +79,7 @@ def signing_key(env: str, region: str) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m familycorp_ops.bootstrap", description=__doc__)
-    parser.add_argument("what", choices=("state", "signing-key"))
+    parser.add_argument("what", choices=("state", "signing-key", "plan"))
     parser.add_argument("env", choices=ENVIRONMENTS)
     parser.add_argument("--region", default="ap-northeast-2")
     parser.add_argument("--directory", type=Path, default=SOURCE, help="where the configuration is")
@@ -84,11 +90,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = signing_key(chosen.env, chosen.region)
         print("Wrote the first signing key." if made else "There is a signing key already.")
         return 0
+    if chosen.what == "plan":
+        return plan(chosen.env, chosen.region, chosen.directory, given[cut + 1 :])
     bucket = state_bucket(chosen.env, chosen.region)
     print(f"State is kept in {bucket}.", flush=True)
+    return _init(bucket, chosen.region, chosen.directory, given[cut + 1 :])
+
+
+def plan(env: str, region: str, directory: Path, options: Sequence[str]) -> int:
+    """Plan an environment, which changes nothing, and write down what Terraform says; return the exit status."""
+    account = _client("sts", region).get_caller_identity()["Account"]
+    if status := _init(_state_bucket(env, account), region, directory, options):
+        return status
+    # Whoever may only read can't lock the state.
+    command = [
+        executable(),
+        "plan",
+        "-no-color",
+        "-input=false",
+        "-lock=false",
+        f"-var-file=envs/{env}.tfvars",
+    ]
+    ran = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
+    PLANS.mkdir(exist_ok=True)
+    (PLANS / f"plan-{env}.txt").write_text(ran.stdout, encoding="utf-8")
+    print(ran.stdout)
+    return ran.returncode
+
+
+def _init(bucket: str, region: str, directory: Path, options: Sequence[str]) -> int:
     command = [executable(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
-    where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={chosen.region}"]
-    return subprocess.run([*command, *where, *given[cut + 1 :]], cwd=chosen.directory, check=False).returncode
+    where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={region}"]
+    return subprocess.run([*command, *where, *options], cwd=directory, check=False).returncode
 
 
 if __name__ == "__main__":

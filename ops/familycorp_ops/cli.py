@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import code as codes
-from familycorp_ops import content, db, members, policy
+from familycorp_ops import content, contract, db, members, policy, rehearse
+from familycorp_ops import load as visits
+from familycorp_ops import release as releases
+from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
 
@@ -23,9 +26,11 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
 )
 main.add_typer(content.app, name="content")
+main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
+main.add_typer(releases.app, name="release")
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
@@ -61,3 +66,46 @@ def upload(
 ) -> None:
     """Send a file of up to 10 MB, have it checked, and print its id."""
     sys.exit(files.run(file, title, state))
+
+
+@main.command()
+def smoke(  # noqa: PLR0917 - these are options of a command line.
+    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
+    env: Annotated[str | None, typer.Option(help="Environment that it must be: dev, stage or prod.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Origin of pages that must be allowed to call it.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="Release that it must run.")] = None,
+    slowest: Annotated[int, typer.Option(help="Milliseconds that 95 of 100 public reads may take.")] = 1500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Ask a deployment whether it serves, by reading alone."""
+    url = _address(url, env)
+    found = checks.run(url, env=env, origin=origin, release=release, slowest_ms=slowest)
+    sys.exit(checks.report(found, url, as_json=as_json))
+
+
+@main.command()
+def load(
+    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
+    env: Annotated[str | None, typer.Option(help="Environment: dev or stage.")] = None,
+    seconds: Annotated[int, typer.Option(help="How long.", min=1, max=600)] = 60,
+    visitors: Annotated[int, typer.Option(help="How many read at once.", min=1, max=20)] = 4,
+) -> None:
+    """Read a deployment for a while, and fail if a request does."""
+    sys.exit(visits.run(_address(url, env), seconds, visitors))
+
+
+def _address(url: str | None, env: str | None) -> str:
+    try:
+        if url is None and env is None:
+            raise checks.SmokeError("Name an address, or an environment with --env.")
+        return url or checks.address(env or "")
+    except checks.SmokeError as error:
+        sys.exit(str(error))
+
+
+@main.command(name="rehearse")
+def rehearse_(state: State = local.STATE) -> None:
+    """Rehearse a whole deployment on this machine: no AWS, no Docker."""
+    sys.exit(rehearse.run(state))

@@ -24,9 +24,11 @@ class _LoopbackCookies(CookieJar):
         super().set_cookie(cookie)
 
 
-def browser(base_url: str = "") -> httpx.Client:
+def browser(base_url: str = "", transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return a client that keeps cookies as a browser does on loopback, and follows no redirects by itself."""
-    return httpx.Client(base_url=base_url, cookies=_LoopbackCookies(), timeout=30.0, trust_env=False)
+    return httpx.Client(
+        base_url=base_url, cookies=_LoopbackCookies(), timeout=30.0, trust_env=False, transport=transport
+    )
 
 
 def log_in(

@@ -12,6 +12,7 @@ from typing import Any
 import botocore.session
 import pytest
 
+from familycorp_ops import bootstrap as bootstrapping
 from familycorp_ops import infra
 from familycorp_ops.infra import executable
 from familycorp_ops.pytest_servers import missing
@@ -58,6 +59,11 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
         if infra.lacks_provider(ran.stderr):
             missing("terraform", NotInstalledError(infra.NO_PROVIDER))
         assert ran.returncode == 0, ran.stdout + ran.stderr
+    planned = bootstrap(
+        ministack, "plan", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS
+    )
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert re.search(r"Plan: \d+ to add", (bootstrapping.PLANS / "plan-dev.txt").read_text())
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
     s3 = client(ministack, "s3")

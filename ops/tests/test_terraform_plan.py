@@ -13,7 +13,7 @@ import pytest
 
 from app.auth import csrf
 from app.core.settings import Settings
-from familycorp_ops import infra, provision
+from familycorp_ops import infra, provision, templates
 from familycorp_ops.infra import Terraform
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import MiniStack
@@ -127,7 +127,7 @@ def test_no_secret_is_in_a_plan(plan: dict[str, Any]) -> None:
     for address, values in of_type(plan, "aws_rds_cluster"):
         assert values.get("master_password") is None, address
         assert values["manage_master_user_password"] is True
-    assert all(v["type"] == "String" for _, v in of_type(plan, "aws_ssm_parameter"))
+    assert all(v["type"] in {"String", "StringList"} for _, v in of_type(plan, "aws_ssm_parameter"))
     assert all(v["generate_secret"] is False for _, v in of_type(plan, "aws_cognito_user_pool_client"))
     assert not any(v.get("auth_token") for _, v in of_type(plan, "aws_elasticache_replication_group"))
     # DATABASE_URL and CACHE_URL name a user, never a password.
@@ -353,6 +353,140 @@ def test_api_gateway_says_of_cors_what_the_application_says(plan: dict[str, Any]
     assert said["max_age"] == ast.literal_eval(given["max_age"])
 
 
+def test_sams_template_asks_for_parameters_that_are_there(plan: dict[str, Any]) -> None:
+    kept = {r["index"]: r["values"] for r in infra.resources(plan) if r["type"] == "aws_ssm_parameter"}
+    looked_up = templates.parameters(templates.IMAGE) | templates.parameters(templates.ZIP)
+    assert "settings" in looked_up
+    assert looked_up <= kept.keys()
+    for name in (infra.ROOT / "ops" / "sam" / "parameters").glob(f"{plan['env']}.yaml"):
+        for line in re.findall(r"^(\w+): /familycorp/\w+/(.+)$", name.read_text(), re.MULTILINE):
+            expected = "String" if line[0] == "ApiDomain" else "StringList"
+            assert kept[line[1]]["type"] == expected
+
+
+def test_sams_template_makes_what_terraform_would(plan: dict[str, Any]) -> None:
+    if plan["deployer"] != "terraform":
+        return
+    template = templates.load(templates.IMAGE)
+    resources = template["Resources"]
+    functions = templates.functions(template)
+    made = {v["function_name"].split("-")[2]: v for _, v in of_type(plan, "aws_lambda_function")}
+    assert functions.keys() == made.keys()
+    for name, ours in functions.items():
+        theirs = made[name]
+        assert (ours["Timeout"], ours["MemorySize"]) == (theirs["timeout"], theirs["memory_size"]), name
+        assert ours["Description"] == theirs["description"]
+        assert ("VpcConfig" in ours) is bool(theirs["vpc_config"]), name
+        command = theirs["image_config"][0]["command"] if theirs["image_config"] else None
+        assert ours.get("ImageConfig", {}).get("Command") == command
+        assert ours.get("ReservedConcurrentExecutions", -1) == theirs["reserved_concurrent_executions"]
+        assert ours["LoggingConfig"]["LogFormat"] == theirs["logging_config"][0]["log_format"]
+        assert theirs["architectures"] == [template["Parameters"]["Architecture"]["Default"]]
+        assert template["Globals"]["Function"]["Tracing"] == theirs["tracing_config"][0]["mode"]
+    _same_api(plan, resources)
+    _same_events(plan, functions)
+    _same_alarms(plan, resources)
+
+
+def _same_api(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
+    ours = resources["Api"]["Properties"]["CorsConfiguration"]
+    ((_, api),) = of_type(plan, "aws_apigatewayv2_api")
+    (theirs,) = api["cors_configuration"]
+    for name in ("AllowMethods", "AllowHeaders", "ExposeHeaders"):
+        key = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        assert sorted(ours[name]) == sorted(theirs[key]), name
+    assert (ours["MaxAge"], ours["AllowCredentials"]) == (theirs["max_age"], theirs["allow_credentials"])
+    assert ours["AllowOrigins"] == {"Ref": "CorsOrigins"}
+
+    def of(kind: str) -> list[dict[str, Any]]:
+        return [r["Properties"] for r in resources.values() if r["Type"] == f"AWS::ApiGatewayV2::{kind}"]
+
+    assert {r["RouteKey"] for r in of("Route")} == {
+        v["route_key"] for _, v in of_type(plan, "aws_apigatewayv2_route")
+    }
+    for _, integration in of_type(plan, "aws_apigatewayv2_integration"):
+        for mine in of("Integration"):
+            assert mine["IntegrationType"] == integration["integration_type"]
+            assert mine["PayloadFormatVersion"] == integration["payload_format_version"]
+            assert mine["TimeoutInMillis"] == integration["timeout_milliseconds"]
+    ((_, stage),) = of_type(plan, "aws_apigatewayv2_stage")
+    log = resources["Stage"]["Properties"]["AccessLogSettings"]["Format"]
+    assert json.loads(log) == json.loads(stage["access_log_settings"][0]["format"])
+    kept = {
+        r["index"]: r["values"].get("value")
+        for r in infra.resources(plan)
+        if r["type"] == "aws_ssm_parameter"
+    }
+    (settings,) = stage["default_route_settings"]
+    assert float(kept["api/rate"]) == settings["throttling_rate_limit"]
+    assert int(kept["api/burst"]) == settings["throttling_burst_limit"]
+    assert sorted(kept["api/cors-origins"].split(",")) == sorted(theirs["allow_origins"])
+    ((_, rotation),) = of_type(plan, "aws_secretsmanager_secret_rotation")
+    assert int(kept["secrets/rotation-days"]) == rotation["rotation_rules"][0]["automatically_after_days"]
+
+
+def _same_events(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
+    ((_, stream),) = of_type(plan, "aws_lambda_event_source_mapping")
+    ours = functions["events"]["Events"]["Stream"]["Properties"]
+    for name, key in {
+        "StartingPosition": "starting_position",
+        "BatchSize": "batch_size",
+        "MaximumBatchingWindowInSeconds": "maximum_batching_window_in_seconds",
+        "MaximumRetryAttempts": "maximum_retry_attempts",
+        "BisectBatchOnFunctionError": "bisect_batch_on_function_error",
+        "FunctionResponseTypes": "function_response_types",
+    }.items():
+        assert ours[name] == stream[key], name
+    assert ours["DestinationConfig"]["OnFailure"]["Type"] == "SQS"
+    asynchronous = dict(of_type(plan, "aws_lambda_function_event_invoke_config"))
+    assert {n for n, f in functions.items() if "EventInvokeConfig" in f} == {
+        a.split('"')[1] for a in asynchronous
+    }
+    for address, theirs in asynchronous.items():
+        mine = functions[address.split('"')[1]]["EventInvokeConfig"]
+        assert mine["MaximumEventAgeInSeconds"] == theirs["maximum_event_age_in_seconds"]
+        assert mine["MaximumRetryAttempts"] == theirs["maximum_retry_attempts"]
+        assert mine["DestinationConfig"]["OnFailure"]["Type"] == "SQS"
+    rules = {
+        (e["Properties"].get("RuleName") or e["Properties"]["Name"])["Fn::Sub"].rpartition("-")[2]: e[
+            "Properties"
+        ]
+        for f in functions.values()
+        for e in f.get("Events", {}).values()
+        if e["Type"] != "DynamoDB"
+    }
+    theirs = {
+        v["name"].rpartition("-")[2]: v for a, v in of_type(plan, "aws_cloudwatch_event_rule") if ".this" in a
+    }
+    assert rules.keys() == theirs.keys()
+    for name, rule in rules.items():
+        assert rule.get("Schedule") == theirs[name].get("schedule_expression")
+        if "Pattern" in rule:
+            said = json.dumps(rule["Pattern"]).replace("${Environment}", plan["env"])
+            said = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", said)
+            assert json.loads(said) == json.loads(theirs[name]["event_pattern"])
+    targets = {a: v for a, v in of_type(plan, "aws_cloudwatch_event_target") if v.get("input_transformer")}
+    ((transformer,),) = [v["input_transformer"] for v in targets.values()]
+    assert rules["uploads"]["InputTransformer"] == {
+        "InputPathsMap": transformer["input_paths"],
+        "InputTemplate": transformer["input_template"],
+    }
+
+
+def _same_alarms(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
+    made = {v["alarm_name"]: v for _, v in of_type(plan, "aws_cloudwatch_metric_alarm")}
+    for ours in (resources[f"Api{name}Alarm"]["Properties"] for name in ("Errors", "Latency")):
+        theirs = made[ours["AlarmName"]["Fn::Sub"].replace("${Environment}", plan["env"])]
+        assert (ours["Namespace"], ours["MetricName"]) == (theirs["namespace"], theirs["metric_name"])
+        assert (ours["Threshold"], ours["Period"]) == (theirs["threshold"], theirs["period"])
+        assert ours["EvaluationPeriods"] == theirs["evaluation_periods"]
+        assert ours["TreatMissingData"] == theirs["treat_missing_data"]
+        assert ours["ComparisonOperator"] == theirs["comparison_operator"]
+        statistic = ours.get("Statistic"), ours.get("ExtendedStatistic")
+        assert statistic == (theirs.get("statistic"), theirs.get("extended_statistic"))
+        assert ours["AlarmDescription"] == theirs["alarm_description"]
+
+
 def test_handlers_exist(plan: dict[str, Any]) -> None:
     named = set(re.findall(r'handler = "([\w.]+)"', (infra.SOURCE / "main.tf").read_text()))
     for handler in named:
@@ -500,6 +634,19 @@ def test_the_pipeline_is_trusted_for_one_environment_alone(plan: dict[str, Any])
     for trust in trusts:
         condition = trust["Statement"][0]["Condition"]["StringEquals"]
         assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}")
+
+
+def test_plans_of_a_pull_request_may_only_look(plan: dict[str, Any]) -> None:
+    (role,) = [v for a, v in of_type(plan, "aws_iam_role") if a.startswith("aws_iam_role.plan")]
+    condition = json.loads(role["assume_role_policy"])["Statement"][0]["Condition"]["StringEquals"]
+    assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}-plan")
+    (policy,) = [
+        v for a, v in of_type(plan, "aws_iam_role_policy") if a.startswith("aws_iam_role_policy.plan")
+    ]
+    actions = {a for s in json.loads(policy["policy"])["Statement"] for a in s["Action"]}
+    assert actions == {"s3:GetObject", "s3:ListBucket", "ssm:GetParameter", "ssm:GetParameters"}
+    (attached,) = [v for _, v in of_type(plan, "aws_iam_role_policy_attachment") if v["role"] == role["name"]]
+    assert attached["policy_arn"].endswith(":policy/SecurityAudit")
 
 
 # -- the promises can fail ----------------------------------------------------------------------------------------

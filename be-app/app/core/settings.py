@@ -1,5 +1,6 @@
 """One typed, immutable settings object, read from the environment (12-factor: names `FAMILYCORP_*`)."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -263,9 +264,15 @@ class Settings(BaseModel):
     def from_environment(cls) -> Self:
         """Read `FAMILYCORP_*`; raise `SettingsError` naming each variable that breaks a rule.
 
-        Unknown names are refused too: a misspelt setting must not be silently without effect.
+        `FAMILYCORP_SETTINGS` may hold several as one JSON object, which is how they come from Parameter Store; a
+        variable of its own outweighs it. Unknown names are refused too: a misspelt setting must not be silently
+        without effect.
         """
-        values = {k.removeprefix(PREFIX).lower(): v for k, v in os.environ.items() if k.startswith(PREFIX)}
+        own = {k.removeprefix(PREFIX): v for k, v in os.environ.items() if k.startswith(PREFIX)}
+        try:
+            values = {k.lower(): v for k, v in {**json.loads(own.pop("SETTINGS", "{}")), **own}.items()}
+        except (ValueError, TypeError, AttributeError):
+            raise SettingsError(f"{PREFIX}SETTINGS must be a JSON object of names and values") from None
         try:
             return cls.model_validate(values)
         except ValidationError as error:

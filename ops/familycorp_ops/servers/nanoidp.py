@@ -21,6 +21,7 @@ class NanoIDP(Server):
         client_secret: what the application shows with a code; by default it is a public client, which shows
             nothing but the PKCE verifier.
         token_minutes: how long ID and access tokens are valid.
+        issuer: what it calls itself, where something stands before it; by default its own address.
         port: where it listens; by default a free one.
         directory: where it works; by default a temporary directory.
         log: file for its output.
@@ -33,6 +34,7 @@ class NanoIDP(Server):
         people: Sequence[Person] = PEOPLE,
         client_secret: str | None = None,
         token_minutes: int = 60,
+        issuer: str | None = None,
         port: int | None = None,
         directory: Path | None = None,
         log: Path | None = None,
@@ -41,6 +43,7 @@ class NanoIDP(Server):
         self._api_urls = list(api_urls)
         self._people = {person.username: person for person in people}
         self._token_minutes = token_minutes
+        self._issuer = issuer
         # Without it every page that a browser shows could change accounts and keys.
         self._management_secret = secrets.token_urlsafe()
         super().__init__("NanoIDP", port=port, directory=directory, log=log)
@@ -48,7 +51,7 @@ class NanoIDP(Server):
     @property
     def url(self) -> str:
         """The issuer."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return self._issuer or f"http://{LOOPBACK}:{self.port}"
 
     def command(self) -> Sequence[str]:
         """Return program and arguments; raise `NotInstalledError` where there is none."""

@@ -1,0 +1,254 @@
+"""`familycorp contract`: the API as front ends know it, kept in `docs/openapi.json`, and what a change breaks.
+
+A change breaks when a client that was right before may be wrong after: a route or a success is gone, something new is
+demanded, something that was taken is refused, or something that was answered may be missing or of another kind.
+Such a change needs a new version of the API: a higher major number, or below 1.0 a higher minor one (SemVer 2.0.0).
+"""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+FILE: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
+METHODS: Final = ("get", "put", "post", "delete", "head", "patch")
+# What narrows when it rises, and what narrows when it falls.
+FLOORS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+CEILINGS: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+DEPTH: Final = 12
+"""Levels of nesting that are looked at; schemas may refer to themselves."""
+
+app = typer.Typer(
+    help="Keeps the API's contract, and finds what a change of it breaks.", no_args_is_help=True
+)
+
+Document = Mapping[str, Any]
+
+
+def current() -> dict[str, Any]:
+    """Return the contract of the application as it is here, for an environment without its interactive pages."""
+    from app.core.settings import Settings  # noqa: PLC0415 - `--help` needn't wait for the application.
+    from app.main import create_api  # noqa: PLC0415
+
+    contract: dict[str, Any] = json.loads(json.dumps(create_api(Settings()).openapi()))
+    return contract
+
+
+def text(contract: Document) -> str:
+    """Return a contract as it is kept: the same for the same API, and readable in a review."""
+    return json.dumps(contract, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def breaks(old: Document, new: Document) -> list[str]:
+    """Return what a client of `old` may stumble over in `new`, each as a sentence that begins with the route."""
+    return list(_Comparison(old, new).routes())
+
+
+def allows_breaks(old: str, new: str) -> bool:
+    """Return whether the step from one version to another says that something may break."""
+    before, after = (tuple(map(int, version.split(".")[:3])) for version in (old, new))
+    return after[0] > before[0] or (after[0] == before[0] == 0 and after[1] > before[1])
+
+
+class _Comparison:
+    def __init__(self, old: Document, new: Document) -> None:
+        self._old, self._new = old, new
+
+    def routes(self) -> Iterator[str]:
+        for path, item in self._old["paths"].items():
+            for method in METHODS:
+                if method not in item:
+                    continue
+                where = f"{method.upper()} {path}"
+                found = self._new["paths"].get(path, {}).get(method)
+                if found is None:
+                    yield f"{where} is gone"
+                else:
+                    yield from self._operation(where, item[method], found)
+
+    def _operation(self, where: str, old: Document, new: Document) -> Iterator[str]:
+        yield from self._parameters(where, old, new)
+        yield from self._body(where, old.get("requestBody"), new.get("requestBody"))
+        for status, answer in old.get("responses", {}).items():
+            if not status.startswith("2"):
+                continue  # Errors are one document everywhere, with a `code`.
+            found = new.get("responses", {}).get(status)
+            if found is None:
+                yield f"{where} no longer answers {status}"
+                continue
+            for kind, content in answer.get("content", {}).items():
+                if kind not in found.get("content", {}):
+                    yield f"{where} no longer answers {kind}"
+                elif "schema" in content:
+                    schema = found["content"][kind].get("schema", {})
+                    yield from self._given(f"{where} → {status}", content["schema"], schema, DEPTH)
+
+    def _parameters(self, where: str, old: Document, new: Document) -> Iterator[str]:
+        before, after = (
+            {
+                (p["in"], p["name"].lower() if p["in"] == "header" else p["name"]): p
+                for p in o.get("parameters", ())
+            }
+            for o in (old, new)
+        )
+        for key, parameter in after.items():
+            name = f"{where}: {key[0]} parameter {key[1]}"
+            if key not in before:
+                if parameter.get("required"):
+                    yield f"{name} is new and required"
+            else:
+                if parameter.get("required") and not before[key].get("required"):
+                    yield f"{name} has become required"
+                yield from self._taken(
+                    name, before[key].get("schema", {}), parameter.get("schema", {}), DEPTH
+                )
+        for key in before.keys() - after.keys():
+            yield f"{where}: {key[0]} parameter {key[1]} is gone"
+
+    def _body(self, where: str, old: Document | None, new: Document | None) -> Iterator[str]:
+        if new is None:
+            if old is not None:
+                yield f"{where} no longer takes a body"
+            return
+        if new.get("required") and not (old or {}).get("required"):
+            yield f"{where} has come to demand a body"
+        for kind, content in (old or {}).get("content", {}).items():
+            if kind not in new["content"]:
+                yield f"{where} no longer takes {kind}"
+            else:
+                before, after = (c.get("schema", {}) for c in (content, new["content"][kind]))
+                yield from self._taken(f"{where}: body", before, after, DEPTH)
+
+    def _taken(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
+        """Compare what is taken: everything that was must still be."""
+        old, new = self._resolved(self._old, old), self._resolved(self._new, new)
+        if depth == 0 or not new:
+            return
+        missing = self._kinds(self._old, old) - self._kinds(self._new, new)
+        if missing:
+            yield f"{where} no longer takes {_listed(missing)}"
+            return
+        yield from _narrowed(where, old, new)
+        for name in set(new.get("required", ())) - set(old.get("required", ())):
+            yield f"{where}.{name} has become required"
+        properties = new.get("properties", {})
+        for name, schema in old.get("properties", {}).items():
+            if name in properties:
+                yield from self._taken(f"{where}.{name}", schema, properties[name], depth - 1)
+            elif new.get("additionalProperties") is False:
+                yield f"{where}.{name} is no longer taken"
+        if "items" in old and "items" in new:
+            yield from self._taken(f"{where}[]", old["items"], new["items"], depth - 1)
+        yield from self._alternatives(where, old, new, depth, taken=True)
+
+    def _given(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
+        """Compare what is answered: everything must be of a kind that it could be before."""
+        old, new = self._resolved(self._old, old), self._resolved(self._new, new)
+        if depth == 0 or not old:
+            return
+        more = self._kinds(self._new, new) - self._kinds(self._old, old)
+        if more:
+            yield f"{where} may now be {_listed(more)}"
+            return
+        properties = new.get("properties", {})
+        for name, schema in old.get("properties", {}).items():
+            if name not in properties:
+                yield f"{where}.{name} is gone"
+                continue
+            if name in old.get("required", ()) and name not in new.get("required", ()):
+                yield f"{where}.{name} may now be missing"
+            yield from self._given(f"{where}.{name}", schema, properties[name], depth - 1)
+        if "items" in old and "items" in new:
+            yield from self._given(f"{where}[]", old["items"], new["items"], depth - 1)
+        yield from self._alternatives(where, old, new, depth, taken=False)
+
+    def _alternatives(
+        self, where: str, old: Document, new: Document, depth: int, *, taken: bool
+    ) -> Iterator[str]:
+        """Compare alternatives of the same kind one by one: those of `anyOf` with an object or a list in them."""
+        compare = self._taken if taken else self._given
+        for option in _options(old):
+            kinds = self._kinds(self._old, option)
+            fits = [o for o in _options(new) if self._kinds(self._new, o) == kinds]
+            found = [list(compare(where, option, candidate, depth - 1)) for candidate in fits]
+            if found and all(found):
+                yield from min(found, key=len)
+
+    def _kinds(self, document: Document, schema: Document) -> set[str]:
+        """Return the types that a value may have; values of an enumeration count as types of their own."""
+        schema = self._resolved(document, schema)
+        options = _options(schema)
+        if options:
+            return set().union(*(self._kinds(document, option) for option in options))
+        if "enum" in schema or "const" in schema:
+            return {json.dumps(v, ensure_ascii=False) for v in schema.get("enum", [schema.get("const")])}
+        kind = schema.get("type")
+        kinds = set(kind) if isinstance(kind, list) else {kind} if kind else {"anything"}
+        return kinds | {"integer"} if "number" in kinds else kinds
+
+    @staticmethod
+    def _resolved(document: Document, schema: Document) -> Document:
+        while "$ref" in schema:
+            found: Any = document
+            for part in schema["$ref"].removeprefix("#/").split("/"):
+                found = found[part]
+            schema = found
+        return schema
+
+
+def _options(schema: Document) -> list[Document]:
+    return [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+
+
+def _narrowed(where: str, old: Document, new: Document) -> Iterator[str]:
+    for name in (*FLOORS, *CEILINGS):
+        if name in new and new[name] != old.get(name):
+            before = old.get(name, -math.inf if name in FLOORS else math.inf)
+            if (new[name] > before) == (name in FLOORS):
+                yield f"{where}: {name} is now {new[name]}"
+    if "pattern" in new and new["pattern"] != old.get("pattern"):
+        yield f"{where} must now match {new['pattern']}"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+@app.command()
+def write() -> None:
+    """Write docs/openapi.json anew from the application."""
+    FILE.write_text(text(current()), encoding="utf-8")
+    sys.stdout.write(f"Wrote {FILE}.\n")
+
+
+@app.command()
+def diff(
+    base: Annotated[str, typer.Argument(help="Git revision to compare with, as origin/main.")],
+) -> None:
+    """Fail where the contract breaks since a revision and the API's version doesn't say so."""
+    name = FILE.relative_to(FILE.parents[1])
+    if base.startswith("-") or not re.fullmatch(r"[\w./@{}^~-]+", base):
+        sys.exit(f"{base} is no revision.")
+    shown = subprocess.run(
+        ["git", "show", f"{base}:{name}"], cwd=FILE.parents[1], capture_output=True, text=True, check=False
+    )
+    if shown.returncode:
+        sys.stdout.write(f"{base} has no {name} yet: there is nothing to compare with.\n")
+        return
+    old, new = json.loads(shown.stdout), json.loads(FILE.read_text(encoding="utf-8"))
+    found = breaks(old, new)
+    for sentence in found:
+        sys.stdout.write(f"{sentence}\n")
+    versions = old["info"]["version"], new["info"]["version"]
+    if not found:
+        sys.stdout.write(f"Nothing breaks between {base} and here.\n")
+    elif allows_breaks(*versions):
+        sys.stdout.write(f"Version {versions[1]} says so after {versions[0]}.\n")
+    else:
+        sys.exit(f"This breaks clients of {versions[0]}, and the version is {versions[1]}: raise it.")

@@ -1,0 +1,89 @@
+"""`familycorp load`: visitors who read all the time, for a while or while something else happens."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+READS: Final = ("/v1/posts?lang=ko", "/v1/categories", "/v1/search?q=a")
+
+
+class Load:
+    """Sends reads, one after the other from each visitor, for the length of the block.
+
+    Args:
+        url: where the API is.
+        paths: what they read.
+        trust: what certificates are verified with.
+        visitors: how many read at once.
+    """
+
+    def __init__(self, url: str, paths: Sequence[str], trust: Any, visitors: int = 2) -> None:
+        self._url, self._paths, self._trust = url, paths, trust
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(visitors)]
+        self.answers: Counter[str] = Counter()
+        """How often each status came, or each kind of failure."""
+        self.versions: Counter[str] = Counter()
+        """How often each release answered `/health`."""
+        self.slowest_s = 0.0
+
+    @property
+    def failed(self) -> int:
+        """Requests that weren't answered with success."""
+        return sum(count for status, count in self.answers.items() if not status.startswith("2"))
+
+    @property
+    def total(self) -> int:
+        """Requests that were sent."""
+        return sum(self.answers.values())
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _read(self) -> None:
+        import httpx  # noqa: PLC0415 - `--help` needn't wait for it.
+
+        with httpx.Client(verify=self._trust, trust_env=False, timeout=30) as client:
+            while not self._stop.wait(0.02):
+                for path in ("/health", *self._paths):
+                    began = time.monotonic()
+                    try:
+                        answer = client.get(f"{self._url}{path}")
+                        status = str(answer.status_code)
+                        if path == "/health":
+                            self.versions[str(answer.json().get("version"))] += 1
+                    except (httpx.HTTPError, ValueError) as error:
+                        status = type(error).__name__
+                    self.answers[status] += 1
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+
+
+def run(url: str, seconds: int, visitors: int) -> int:
+    """Read a deployment for some seconds; return the exit status: 1 if a request failed."""
+    with Load(url.rstrip("/"), READS, trust=_trust(), visitors=visitors) as load:
+        time.sleep(seconds)
+    sys.stdout.write(
+        f"{load.total} requests in {seconds} s, {load.failed} failed, the slowest took {load.slowest_s:.1f} s.\n"
+    )
+    if load.failed:
+        sys.stderr.write(f"Answers: {dict(load.answers)}\n")
+    return 1 if load.failed or not load.total else 0
+
+
+def _trust() -> Any:
+    from ssl import create_default_context  # noqa: PLC0415
+
+    return create_default_context()

@@ -1,0 +1,218 @@
+"""The stand-ins that a rehearsal deploys to: an emulator of AWS, real servers, a login provider, and their names.
+
+Everything listens on loopback: the emulator and the servers on 127.0.0.1, what functions find by a name of AWS on
+another address of the same range with the real port, so that no address in any setting is changed.
+"""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import botocore.session
+import httpx
+import trustme
+from botocore.config import Config
+
+from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse.fronts import Front, Fronts
+from familycorp_ops.servers.mariadb import MariaDB
+from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.servers.mysql import MySQL
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.process import (
+    LOOPBACK,
+    NotInstalledError,
+    ServerError,
+    clean_environment,
+    exchange,
+)
+from familycorp_ops.servers.sql import SqlServer
+from familycorp_ops.servers.valkey import Valkey
+
+AWS_SIDE: Final = "127.0.0.2"
+"""Loopback address on which the names of the outside world lead to their stand-ins."""
+LOGIN_HOST: Final = "login.familycorp.example"
+LOGIN_PORT: Final = 24_443
+CACHE_HOST: Final = "familycorp-dev-cache-rehearsal.serverless.apn2.cache.amazonaws.com"
+
+
+class IsolatedMiniStack(MiniStack):
+    """MiniStack over TLS, with IAM enforced, which starts functions by a program of ours.
+
+    Args:
+        directory: where it works.
+        log: file for its output.
+        certificate: PEM file of certificate and key.
+        function: program that starts functions.
+        cache_host: name that it gives to caches.
+    """
+
+    def __init__(
+        self, directory: Path, log: Path, certificate: Path, function: Path, cache_host: str
+    ) -> None:
+        super().__init__(directory=directory, log=log)
+        self._certificate, self._function, self._cache_host = certificate, function, cache_host
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL for AWS clients."""
+        return f"https://{LOOPBACK}:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        """Return program and arguments; raise `NotInstalledError` where there is none."""
+        python, *_ = super().command()
+        return [python, "-I", str(Path(__file__).with_name("launch.py")), str(self._function)]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of its process."""
+        secure = {
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(self._certificate),
+            "MINISTACK_SSL_KEY": str(self._certificate),
+        }
+        return super().environment() | secure | {"REDIS_HOST": self._cache_host}
+
+    def is_ready(self) -> bool:
+        """Return whether it answers."""
+        try:
+            return httpx.get(f"{self.url}/_ministack/ready", verify=False, timeout=1).status_code == 200  # noqa: S501 - only whether it is there.
+        except httpx.HTTPError:
+            return False
+
+
+class Cloud:
+    """All stand-ins, for the length of the block.
+
+    Args:
+        directory: where they work and log; what is in there stays.
+        env: environment that is deployed.
+        api_url: origin of the API, to which the login provider may send people back.
+    """
+
+    def __init__(self, directory: Path, env: str, api_url: str) -> None:
+        self.directory, self.env = directory, env
+        self.logs = directory / "logs"
+        self.logs.mkdir(parents=True)
+        self.ca = directory / "ca.pem"
+        certificate = directory / "certificate.pem"
+        self._authority = trustme.CA(organization_name="Rehearsal")
+        self._authority.cert_pem.write_to_path(str(self.ca))
+        function = sandbox.make(directory / "sandbox", self.ca)
+        self._hosts_directory = directory / "sandbox" / "hosts"
+        secrets = self._authority.issue_cert(LOOPBACK, "localhost").private_key_and_cert_chain_pem
+        secrets.write_to_path(str(certificate))
+        self.emulator = IsolatedMiniStack(
+            directory / "emulator", self.logs / "emulator.log", certificate, function, CACHE_HOST
+        )
+        self.database: SqlServer = _database(directory / "database", self.logs / "database.log")
+        self.cache = Valkey(directory=directory / "cache", log=self.logs / "cache.log")
+        self.provider = NanoIDP(
+            api_urls=[api_url],
+            issuer=f"https://{LOGIN_HOST}:{LOGIN_PORT}",
+            directory=directory / "provider",
+            log=self.logs / "provider.log",
+        )
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for server in (self.emulator, self.database, self.cache, self.provider):
+                stack.enter_context(server)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def name(self, database_host: str, cache_user: str | None, database: str) -> None:
+        """Have the names that Terraform was given lead to the real servers, and let the users in.
+
+        Args:
+            database_host: the cluster's endpoint.
+            cache_user: user of the cache, if there is one.
+            database: name of the database.
+        """
+        certificate = self._authority.issue_cert(LOGIN_HOST, CACHE_HOST, database_host)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        self.database.create_database(database)
+        self.sql(
+            # What docs/infra.md has the operator do, but that IAM's plugin is Amazon's own.
+            "CREATE USER familycorp_migrations",
+            f"GRANT ALL ON {database}.* TO familycorp_migrations",
+            "CREATE USER familycorp_app",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO familycorp_app",
+        )
+        if cache_user:
+            # Whoever shows a token as this user is let in, and nobody else.
+            for command in (f"ACL SETUSER {cache_user} on nopass ~* &* +@all", "ACL SETUSER default off"):
+                answer = exchange(self.cache.port, f"{command}\r\n".encode())
+                if not answer.startswith(b"+OK"):
+                    raise ServerError(f"Valkey refuses {command}: {answer.decode()}")
+        fronts = Fronts(
+            context,
+            Front(AWS_SIDE, 3306, self.database.port, lambda: f"{database_host}:3306"),
+            Front(AWS_SIDE, 6379, self.cache.port),
+            Front(AWS_SIDE, LOGIN_PORT, self.provider.port),
+        )
+        self.fronts = self._stack.enter_context(fronts)
+        inside = {database_host: AWS_SIDE, CACHE_HOST: AWS_SIDE}
+        # A function in the VPC reaches the stores and not the provider, one outside the provider and not the stores.
+        for function in ("backend", "drain", "uploads", "migrations"):
+            sandbox.resolve(self._hosts_directory, f"familycorp-{self.env}-{function}", inside)
+        sandbox.resolve(self._hosts_directory, f"familycorp-{self.env}-auth", {LOGIN_HOST: AWS_SIDE})
+
+    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements as the database's owner; return the last one's rows."""
+        import pymysql  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        connection = pymysql.connect(host=LOOPBACK, port=self.database.port, user="root", autocommit=True)
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Variables with which AWS clients reach the emulator, and could never reach AWS."""
+        return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.emulator.url, "AWS_CA_BUNDLE": str(self.ca)}
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a program that works on the emulator."""
+        return clean_environment(**{**self.variables, **more})
+
+    def client(self, service: str) -> Any:
+        """Return a client of a service, as the account's administrator."""
+        session = botocore.session.get_session()
+        return session.create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.emulator.url,
+            verify=str(self.ca),
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(read_timeout=330, retries={"total_max_attempts": 1}),
+        )
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What clients of the stand-ins trust."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
+
+def _database(directory: Path, log: Path) -> SqlServer:
+    """Return MySQL where it is installed, else MariaDB."""
+    server = MySQL(directory=directory, log=log)
+    try:
+        server.command()
+    except NotInstalledError:
+        return MariaDB(directory=directory, log=log)
+    return server

@@ -1,0 +1,65 @@
+"""Starts MiniStack in its own environment, with its gaps closed; see `cloud.IsolatedMiniStack`.
+
+The first argument is the program that functions of Python are started with.
+"""
+
+import runpy
+import sys
+from typing import Any
+
+
+def _close_gaps() -> None:
+    from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services import kms, rds  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+
+    # Once a cluster has an instance it would call the endpoint `localhost`. With the name that it gave first, as AWS
+    # gives it, functions look up and verify a name as they do there.
+    rds._sync_cluster_endpoints = lambda _: None  # noqa: SLF001 - a gap of the emulator, closed from outside.
+
+    known = iam_evaluator._resolve_condition_key  # noqa: SLF001
+
+    def resolve(condition: str, context: Any) -> Any:
+        """Answer two conditions that our policies use as AWS does, without which it would refuse what AWS allows."""
+        name = condition.lower()
+        if name == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
+            # A session's principal is its role, not the session.
+            account, role = context.principal_arn.split(":")[4], context.principal_arn.split("/")[1]
+            return f"arn:aws:iam::{account}:role/{role}"
+        if name == "kms:resourcealiases":
+            key = kms._resolve_key(context.resource_arn) or {}  # noqa: SLF001
+            aliases = kms._aliases.items()  # noqa: SLF001
+            return [arn.rpartition(":")[2] for arn, key_id in aliases if key_id == key.get("KeyId")] or None
+        return known(condition, context)
+
+    iam_evaluator._resolve_condition_key = resolve  # noqa: SLF001
+
+    enforces = iam_evaluator.enforce
+
+    def enforce(
+        access_key_id: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any
+    ) -> Any:
+        """Ask of a key by its own ARN, as AWS does, where the caller named its alias."""
+        if service == "kms" and ":alias/" in resource_arn:
+            resource_arn = (kms._resolve_key(resource_arn) or {"Arn": resource_arn})["Arn"]  # noqa: SLF001
+        return enforces(access_key_id, action, service, region, resource_arn, **more)
+
+    iam_evaluator.enforce = enforce
+
+    translate = transform.transform
+
+    def translated(template: Any, _: Any, *more: Any) -> Any:
+        """Tell SAM's translator the stack's parameters, as AWS does: by them it knows when to publish a version."""
+        operation = sys._getframe(1).f_locals  # noqa: SLF001 - the emulator has them there, and doesn't hand them on.
+        given, before = operation.get("provided_params"), operation.get("previous_params")
+        return translate(template, engine._transform_parameters(template, given, before), *more)  # noqa: SLF001
+
+    transform.transform = translated
+
+
+if __name__ == "__main__":
+    # MiniStack would run functions in this very interpreter, among its own packages.
+    sys.executable = sys.argv.pop(1)
+    _close_gaps()
+    runpy.run_module("ministack", run_name="__main__", alter_sys=True)

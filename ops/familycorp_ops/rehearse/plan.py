@@ -1,0 +1,392 @@
+"""The steps of a rehearsal, in their order. Each raises where what it promises doesn't hold."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from familycorp_ops import infra
+from familycorp_ops.load import Load
+from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, Cloud
+from familycorp_ops.rehearse.journey import Staff, at_browser
+from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
+from familycorp_ops.rehearse.remains import remains
+from familycorp_ops.rehearse.report import Report
+from familycorp_ops.smoke import stack as stack_name
+
+ENV: Final = "dev"
+API: Final = "https://api-dev.familycorp.example"
+SITE: Final = "https://dev.familycorp.example"
+TEMPLATE: Final = "template.zip.yaml"
+GAPS: Final = Path(__file__).with_name("gaps.tf")
+SOURCES: Final = ("be-app", "scripts", "pyproject.toml", "uv.lock", "ops/pyproject.toml", TEMPLATE)
+"""What a release is built from."""
+NEW_REVISION: Final = "rehearsal"
+_MIGRATION: Final = '''"""A column that only the rehearsal has."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{head}"
+branch_labels = depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("posts", sa.Column("rehearsed", sa.Boolean, nullable=True))
+'''
+
+
+class Rehearsal:
+    """One rehearsal.
+
+    Args:
+        directory: where everything goes; what is in there stays.
+        report: what is told.
+    """
+
+    def __init__(self, directory: Path, report: Report) -> None:
+        self._directory, self._report = directory, report
+        self._terraform = directory / "terraform"
+        self._variables = infra.options(
+            ENV, "sam", oidc_issuer=f"https://{LOGIN_HOST}:{LOGIN_PORT}", oidc_client_id="familycorp"
+        )
+        self._url = ""
+        self._read: list[str] = []
+        self._people: dict[str, Staff] = {}
+
+    def run(self) -> None:
+        """Take every step; raise at the first broken promise."""
+        with ExitStack() as stack:
+            with self._report.step(
+                "An emulator of AWS, a database, a cache and a login provider start"
+            ) as row:
+                sandbox.check()
+                self._cloud = stack.enter_context(Cloud(self._directory, ENV, API))
+                row.seen = f"{self._cloud.emulator.name}, {self._cloud.database.name}, Valkey, NanoIDP"
+            # Terraform mostly waits, so the releases are built meanwhile.
+            building = _Background(self._build_all)
+            stack.callback(building.wait)
+            self._infrastructure()
+            with self._report.step("sam build, of the release and of those that follow it") as row:
+                building.result()
+                row.seen = "three releases"
+            self._first_release()
+            self._meet(stack)
+            self._second_release()
+            self._failing_releases()
+            self._rollback()
+            self._end()
+
+    # -- steps -----------------------------------------------------------------------------------------------------
+
+    def _infrastructure(self) -> None:
+        with self._report.step("The bucket of Terraform's state is bootstrapped") as row:
+            shutil.copytree(
+                infra.SOURCE, self._terraform, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
+            )
+            provider = 'provider "aws" {\n  s3_use_path_style = true\n  max_retries       = 2\n}\n'
+            (self._terraform / "emulator_override.tf").write_text(f"{provider}\n{GAPS.read_text()}")
+            options = ("use_path_style", "skip_metadata_api_check", "skip_region_validation")
+            row.seen = self._python(
+                "bootstrap",
+                *("familycorp_ops.bootstrap", "state", ENV, "--directory", str(self._terraform), "--"),
+                *(f"-backend-config={option}=true" for option in options),
+            ).splitlines()[0]
+        with self._report.step("terraform apply") as row:
+            said = self._tf("apply", "-auto-approve", "-input=false", *self._variables)
+            row.seen = _found(r"Resources: (\d+ added)", said)
+        with self._report.step("Terraform's names lead to the stand-ins; the database has its users") as row:
+            outputs = {k: v["value"] for k, v in json.loads(self._tf("output", "-json")).items()}
+            settings: Mapping[str, str] = outputs["settings"]
+            host = _found(r"@([^:/]+):3306/", settings["DATABASE_URL"])
+            self._cloud.name(host, _found(r"//([^@]+)@", settings["CACHE_URL"]), "familycorp")
+            row.seen = host
+
+    def _build_all(self) -> None:
+        self._build(infra.ROOT, "first")
+        self._build(self._source("second", migrates=True), "second")
+        self._build(self._source("broken", breaks=True), "broken")
+
+    def _first_release(self) -> None:
+        with self._report.step("sam deploy") as row:
+            self._deploy("first")
+            self._url = self._address()
+            row.seen = self._status()
+        with self._report.step("The rotation function makes the first signing key") as row:
+            # What Secrets Manager does when the template's schedule begins: the emulator only notes that it should.
+            name, version = f"familycorp-{ENV}-signing-key", str(uuid.uuid4())
+            for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+                event = {"Step": step, "SecretId": name, "ClientRequestToken": version}
+                answer = self._cloud.client("lambda").invoke(
+                    FunctionName=f"familycorp-{ENV}-rotation", Qualifier="live", Payload=json.dumps(event)
+                )
+                expect("FunctionError" not in answer, f"{step} failed: {answer['Payload'].read()[:300]!r}")
+            found = self._cloud.client("secretsmanager").get_secret_value(SecretId=name)
+            key = json.loads(found["SecretString"])
+            expect(key.get("kty") == "EC", "the secret holds no key")
+            row.seen = f"{key['alg']} {key['kid']}"
+        with self._report.step("The migration function migrates") as row:
+            row.seen = self._familycorp("migrate", "release", "migrate", ENV).strip()
+        with self._report.step("The smoke test passes") as row:
+            row.seen = self._smoke("--release", "first")
+        with self._report.step("Ten seconds of load lose no request") as row:
+            trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
+            asked = ("load", self._url, "--seconds", "10")
+            row.seen = self._familycorp("load", *asked, allowed=(0,), **trust).strip()
+
+    def _meet(self, stack: ExitStack) -> None:
+        places = {API: self._url, f"https://{LOGIN_HOST}:{LOGIN_PORT}": f"https://{AWS_SIDE}:{LOGIN_PORT}"}
+        with self._report.step("People log in with a second factor") as row:
+            for username in ("admin", "editor", "viewer"):
+                person = stack.enter_context(at_browser(self._cloud.trust, places, API, username, SITE))
+                person.log_in()
+                self._people[username] = person
+            row.seen = ", ".join(self._people)
+        admin, editor, viewer = self._people.values()
+        with self._report.step("An editor publishes; everybody reads and finds it") as row:
+            admin.make_category("news")
+            post = editor.publish()
+            read = admin.client.get(f"/v1/posts/{post['slug']}")
+            expect(read.status_code == 200, f"the post is answered with {read.status_code}")
+            found = admin.client.get("/v1/search", params={"q": post["title"]}).json().get("items", [])
+            expect(any(item["id"] == post["id"] for item in found), "the search doesn't find it")
+            self._read = ["/v1/posts?lang=ko", f"/v1/posts/{post['slug']}"]
+            row.seen = post["slug"]
+        with self._report.step("A file goes straight to S3 and is checked; a changed form is refused") as row:
+            row.seen = editor.upload(self._cloud.trust)
+        with self._report.step("What a role may not do is denied") as row:
+            somebody = admin.client.get("/v1/auth/me").json()["id"]
+            seen = (
+                viewer.post("/v1/editor/posts", {}).status_code,
+                editor.post(f"/v1/members/{somebody}/disable").status_code,
+            )
+            expect(seen == (403, 403), f"answered with {seen}")
+            row.seen = "a viewer's draft, an editor who would disable an admin"
+
+    def _second_release(self) -> None:
+        with self._report.step("An update and its migration, under load, lose no request") as row:
+            with self._load() as load:
+                self._deploy("second")
+                said = self._familycorp("migrate", "release", "migrate", ENV)
+                self._smoke("--release", "second")
+            expect(NEW_REVISION in said, f"the migration says: {said}")
+            row.seen = _unbroken(load, "first", "second")
+
+    def _failing_releases(self) -> None:
+        with self._report.step("A release that can't be deployed is taken back, and nobody notices") as row:
+            broken = self._directory / "release-impossible"
+            shutil.copytree(self._directory / "release-second", broken)
+            _change(broken / "template.yaml", _demand_the_impossible)
+            with self._load() as load:
+                self._deploy("impossible", fails=True)
+            status = self._status()
+            expect(status == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {status}")
+            row.seen = f"{status}; {_unbroken(load, 'second')}"
+        with self._report.step("A release that doesn't serve fails the smoke test") as row:
+            self._deploy("broken")
+            row.seen = f"{self._smoke('--release', 'broken', fails=True)} passed"
+
+    def _rollback(self) -> None:
+        with self._report.step("Rollback: the first release serves again, on the newer schema") as row:
+            self._deploy("first")
+            self._smoke("--release", "first")
+            revision = self._cloud.sql("SELECT version_num FROM familycorp.alembic_version")
+            expect(revision == [(NEW_REVISION,)], f"the schema is {revision}")
+            editor = self._people["editor"]
+            editor.log_in()
+            read = editor.client.get(f"/v1/posts/{editor.publish()['slug']}")
+            expect(read.status_code == 200, f"a new post is answered with {read.status_code}")
+            row.seen = f"first on schema {NEW_REVISION}"
+
+    def _end(self) -> None:
+        with self._report.step("terraform plan is empty after all that") as row:
+            self._tf("plan", "-input=false", "-out=plan", *self._variables)
+            changes = infra.changes(json.loads(self._tf("show", "-json", "plan")))
+            # Of an alarm the emulator tells nothing but the name, so each plan would set it again.
+            planned = [
+                address for address in changes if not address.startswith("aws_cloudwatch_metric_alarm.")
+            ]
+            expect(not planned, f"it would change {', '.join(planned)}")
+            row.seen = "no changes, alarms left out"
+        with self._report.step("sam delete") as row:
+            self._familycorp("delete", "release", "delete", ENV)
+            row.seen = "functions and API"
+        with self._report.step("terraform destroy") as row:
+            said = self._tf("destroy", "-auto-approve", "-input=false", *self._variables)
+            row.seen = _found(r"Resources: (\d+ destroyed)", said)
+        with self._report.step("Nothing is left") as row:
+            state = f"s3 familycorp-{ENV}-state-"
+            left = [name for name in remains(self._cloud.client, "familycorp") if not name.startswith(state)]
+            expect(not left, f"left: {', '.join(left)}")
+            row.seen = "but the bucket of Terraform's state"
+
+    # -- tools -----------------------------------------------------------------------------------------------------
+
+    def _source(self, version: str, *, migrates: bool = False, breaks: bool = False) -> Path:
+        """Return a copy of the source with a further migration, or one that can't start."""
+        source = self._directory / f"source-{version}"
+        for item in SOURCES:
+            here, there = infra.ROOT / item, source / item
+            there.parent.mkdir(parents=True, exist_ok=True)
+            if here.is_dir():
+                shutil.copytree(here, there, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+            else:
+                shutil.copy(here, there)
+        if migrates:
+            versions = source / "be-app" / "migrations" / "versions"
+            head = max(file.name.partition("_")[0] for file in versions.glob("0*.py"))
+            text = _MIGRATION.format(revision=NEW_REVISION, head=head)
+            (versions / f"{NEW_REVISION}.py").write_text(text)
+        if breaks:
+            with (source / "be-app" / "app" / "main.py").open("a") as main:
+                main.write("\nraise RuntimeError('This release is broken on purpose.')\n")
+        return source
+
+    def _build(self, source: Path, version: str) -> None:
+        # A real Python of Lambda's version comes first: a shim of one doesn't run.
+        first = (str(sandbox.python().parent), str(infra.ROOT / ".tools"), os.environ["PATH"])
+        to = str(self._directory / f"release-{version}")
+        asked = ("release", "build", "--template", str(source / TEMPLATE), "--to", to)
+        self._familycorp(f"build-{version}", *asked, PATH=os.pathsep.join(first))
+        _change(Path(to) / "template.yaml", _leave_out_what_is_unknown)
+
+    def _deploy(self, version: str, *, fails: bool = False) -> None:
+        archives = str(self._directory / f"release-{version}")
+        asked = ("release", "deploy", ENV, "--archives", archives, "--version", version)
+        self._familycorp("deploy", *asked, allowed=(1,) if fails else (0,))
+
+    def _smoke(self, *more: str, fails: bool = False) -> str:
+        asked = ("smoke", self._url, "--env", ENV, "--origin", SITE, *more)
+        trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
+        said = self._familycorp("smoke", *asked, allowed=(1,) if fails else (0,), **trust)
+        return f"{said.count('✓')} of {said.count('✓') + said.count('✗')} checks"
+
+    def _status(self) -> str:
+        stacks = self._cloud.client("cloudformation").describe_stacks(StackName=stack_name(ENV))["Stacks"]
+        return str(stacks[0]["StackStatus"])
+
+    def _address(self) -> str:
+        """Return where the emulator serves the API, whose own name leads nowhere."""
+        apis = self._cloud.client("apigatewayv2").get_apis()["Items"]
+        expect(len(apis) == 1, f"there are {len(apis)} APIs")
+        return f"{self._cloud.emulator.url}/_aws/execute-api/{apis[0]['ApiId']}/$default"
+
+    def _load(self) -> Load:
+        return Load(self._url, self._read, self._cloud.trust)
+
+    def _familycorp(
+        self, log: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str
+    ) -> str:
+        return self._python(log, "familycorp_ops", *arguments, allowed=allowed, **environment)
+
+    def _python(
+        self, log: str, module: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str
+    ) -> str:
+        command = [sys.executable, "-m", module, *arguments]
+        return self._command(log, command, infra.ROOT, allowed, **environment)
+
+    def _tf(self, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
+        extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+        plain = [] if arguments[0] in {"output", "show"} else ["-no-color"]
+        command = [infra.executable(), arguments[0], *plain, *arguments[1:]]
+        return self._command(f"terraform-{arguments[0]}", command, self._terraform, allowed, **extra)
+
+    def _command(
+        self, log: str, command: Sequence[str], cwd: Path, allowed: Sequence[int], **environment: str
+    ) -> str:
+        """Run a program with the emulator's variables, keep what it says, and return what it says to its user."""
+        with (self._cloud.logs / f"{log}.log").open("a+", encoding="utf-8") as file:
+            before = file.tell()
+            file.write(f"$ {' '.join(command)}\n")
+            file.flush()
+            ran = subprocess.run(
+                command,
+                cwd=cwd,
+                env=self._cloud.environment(**environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                check=False,
+            )
+            file.write(ran.stdout)
+            file.flush()
+            if ran.returncode not in allowed:
+                file.seek(before)
+                lines = [line.strip() for line in file.read().splitlines() if line.strip()]
+                said = " / ".join(lines[-3:])
+                raise BrokenPromiseError(f"{log} ended with {ran.returncode}: {said} (see {file.name})")
+        return ran.stdout
+
+
+class _Background:
+    """Work that goes on while something else waits."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again by who asks for the result.
+            self._error = error
+
+    def wait(self) -> None:
+        """Wait until it is done."""
+        self._thread.join()
+
+    def result(self) -> None:
+        """Wait until it is done; raise what it raised."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+
+
+def _change(template: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the resources of a built template, which is plain YAML."""
+    content = yaml.safe_load(template.read_text())
+    change(content["Resources"])
+    template.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _leave_out_what_is_unknown(resources: dict[str, Any]) -> None:
+    """Take out what the emulator refuses to make: the schedule of rotations."""
+    resources.pop("RotationSchedule")
+
+
+def _demand_the_impossible(resources: dict[str, Any]) -> None:
+    """Ask for an alias that is there already, once the functions were updated."""
+    resources["Impossible"] = {
+        "Type": "AWS::Lambda::Alias",
+        "DependsOn": "BackendFunction",
+        "Properties": {"FunctionName": {"Ref": "BackendFunction"}, "FunctionVersion": "1", "Name": "live"},
+    }
+
+
+def _unbroken(load: Load, *versions: str) -> str:
+    """Return what visitors saw; raise if a request failed, or if others than these releases answered."""
+    expect(load.failed == 0, f"{load.failed} of {load.total} requests failed: {dict(load.answers)}")
+    expect(set(load.versions) == set(versions), f"these releases answered: {dict(load.versions)}")
+    return f"{load.total} requests, none failed, by {', '.join(sorted(load.versions))}"
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise BrokenPromiseError(f"{pattern} isn't in what was said")
+    return match.group(1)

@@ -1,0 +1,117 @@
+"""The SAM templates: valid, alike but for packaging, and asking for nothing that Terraform doesn't keep.
+
+That they make what Terraform would make is compared with a plan, in `test_terraform_plan.py`.
+"""
+
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from familycorp_ops import templates
+from familycorp_ops.infra import ROOT
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.process import NotInstalledError, clean_environment
+
+BOTH = [templates.IMAGE, templates.ZIP]
+ENVIRONMENTS = ("dev", "stage", "prod")
+SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
+PACKAGING = {"PackageType", "ImageUri", "ImageConfig", "Handler"}
+
+
+def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if not SAM.is_file():
+        missing("sam", NotInstalledError("SAM isn't installed: `make test` installs it."))
+    environment = clean_environment(SAM_CLI_TELEMETRY="0", AWS_DEFAULT_REGION="ap-northeast-2")
+    return subprocess.run(
+        [str(SAM), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("template", BOTH, ids=lambda t: t.name)
+def test_templates_are_valid_and_lint_finds_nothing(template: Path) -> None:
+    ran = sam("validate", "--lint", "-t", str(template))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("template", BOTH, ids=lambda t: t.name)
+def test_cfn_lint_finds_nothing(template: Path) -> None:
+    cfn_lint = SAM.with_name("cfn-lint")
+    if not os.access(cfn_lint, os.X_OK):
+        missing("sam", NotInstalledError("cfn-lint isn't installed: `make test` installs it."))
+    ran = subprocess.run(
+        [str(cfn_lint), "--regions", "ap-northeast-2", "--", str(template)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_templates_differ_in_packaging_alone() -> None:
+    image, zipped = map(templates.load, BOTH)
+    for template in (image, zipped):
+        del template["Description"]
+        for name in ("CodeUri", "Runtime", "Layers"):
+            template["Globals"]["Function"].pop(name, None)
+        for properties in templates.functions(template).values():
+            for name in PACKAGING:
+                properties.pop(name, None)
+    for name in ("DependenciesLayer", "PolicyLayer"):
+        del zipped["Resources"][name]
+    for resource in zipped["Resources"].values():
+        resource.pop("Metadata", None)
+    del image["Parameters"]["ImageDigest"]
+    assert image == zipped
+
+
+def test_non_http_functions_have_the_same_entry_point_in_both() -> None:
+    image, zipped = (templates.functions(templates.load(t)) for t in BOTH)
+    for name, properties in image.items():
+        if "ImageConfig" in properties:
+            assert properties["ImageConfig"]["Command"] == [zipped[name]["Handler"]]
+        else:
+            assert zipped[name]["Handler"] == "app.main.handler"
+    assert {n for n, p in image.items() if "ImageConfig" not in p} == {"backend", "auth"}
+
+
+def test_no_account_address_or_secret_is_typed() -> None:
+    for path in [*BOTH, ROOT / "samconfig.toml"]:
+        text = path.read_text()
+        for typed in ("amazonaws.com/", "arn:aws:", "subnet-", "sg-", "https://www."):
+            assert typed not in text, (path.name, typed)
+        assert not any(len(word) == 12 and word.isdigit() for word in text.replace(":", " ").split())
+
+
+def test_the_digest_of_an_image_has_no_default() -> None:
+    digest = templates.load(templates.IMAGE)["Parameters"]["ImageDigest"]
+    assert digest.keys() == {"Type", "AllowedPattern", "Description"}
+
+
+def test_a_template_looks_up_less_than_cloudformation_bears() -> None:
+    for path in BOTH:
+        looked_up = path.read_text().count("{{resolve:")
+        functions = len(templates.functions(templates.load(path)))
+        # What is in `Globals` is looked up once for each function; sixty is the limit for one template.
+        in_globals = path.read_text().partition("Resources:")[0].count("{{resolve:")
+        assert looked_up + in_globals * (functions - 1) <= 60
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_each_environment_has_its_configuration(env: str) -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())[env]
+    deploy = config["deploy"]["parameters"]
+    assert deploy["stack_name"] == f"familycorp-{env}-backend"
+    assert {c["parameters"]["stack_name"] for c in config.values()} == {deploy["stack_name"]}
+    assert {c["parameters"]["region"] for c in config.values()} == {"ap-northeast-2"}
+    file = deploy["parameter_overrides"].removeprefix("file://")
+    given: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())
+    assert given.pop("Environment") == env
+    assert all(name.startswith(f"/familycorp/{env}/") for name in given.values())
+    wanted = templates.load(templates.ZIP)["Parameters"]
+    assert given.keys() == {name for name, p in wanted.items() if p["Type"].startswith("AWS::SSM")}
+    assert {n for n, p in wanted.items() if "Default" not in p} == {"Environment", *given}

@@ -1,0 +1,87 @@
+"""The rehearsal's functions see what Lambda would show them, and nothing of this machine's own packages."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.rehearse import sandbox
+from familycorp_ops.servers.process import NotInstalledError
+
+WORKER = """
+import json, os, socket, sys
+def refused(path):
+    try:
+        open(path, "w").close()
+    except OSError as error:
+        return error.strerror
+def resolved(name):
+    try:
+        return socket.gethostbyname(name)
+    except OSError:
+        return None
+print(json.dumps({
+    "version": "%d.%d" % sys.version_info[:2],
+    "site": [p for p in sys.path if "site-packages" in p],
+    "layer": open("/opt/opa/bundle/policy.wasm").read(),
+    "read-only": [refused(p) for p in ("/var/task/x", "/opt/x", "/usr/x")],
+    "tmp": os.listdir("/tmp") and refused("/tmp/x"),
+    "names": [resolved(n) for n in ("database.example", "elsewhere.example")],
+    "leaked": sorted(k for k in os.environ if k in ("SECRET", "PYTHONPATH", "AWS_CONFIG_FILE")),
+    "kept": [os.environ["FAMILYCORP_ENV"], os.environ["LAMBDA_TASK_ROOT"]],
+    "ca": open(os.environ["AWS_CA_BUNDLE"]).read(),
+}))
+"""
+
+
+def test_a_function_sees_what_lambda_would_show(tmp_path: Path) -> None:
+    try:
+        sandbox.check()
+        sandbox.python()
+    except NotInstalledError as error:
+        missing("sandbox", error)
+    code, layer, ca = tmp_path / "code", tmp_path / "layer" / "opa" / "bundle", tmp_path / "ca.pem"
+    code.mkdir()
+    layer.mkdir(parents=True)
+    (layer / "policy.wasm").write_text("policy")
+    ca.write_text("authority")
+    (tmp_path / "worker.py").write_text(WORKER)
+    program = sandbox.make(tmp_path / "sandbox", ca)
+    sandbox.resolve(tmp_path / "sandbox" / "hosts", "fn", {"database.example": "127.0.0.2"})
+    ran = subprocess.run(
+        [str(program), str(tmp_path / "worker.py")],
+        cwd=code,
+        env={
+            "PATH": os.environ["PATH"],
+            "AWS_LAMBDA_FUNCTION_NAME": "fn",
+            "_LAMBDA_LAYERS_DIRS": str(tmp_path / "layer"),
+            "FAMILYCORP_ENV": "dev",
+            "SECRET": "s",
+            "PYTHONPATH": "/somewhere",
+            "AWS_CONFIG_FILE": "/dev/null",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {
+        "version": "3.12",
+        "site": [],
+        "layer": "policy",
+        "read-only": ["Read-only file system"] * 3,
+        "tmp": None,
+        "names": ["127.0.0.2", None],
+        "leaked": [],
+        "kept": ["dev", "/var/task"],
+        "ca": "authority",
+    }
+
+
+def test_a_machine_without_namespaces_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NotInstalledError, match="unshare"):
+        sandbox.check()

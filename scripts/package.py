@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Makes what Lambda gets, for its Python and a processor: dependencies, application and policy.
+
+usage: package.py [--arch x86_64|arm64] [--server] dependencies|application|policy DIR
+
+`sam build` (be-app/Makefile) and the image's Dockerfile call it; it needs nothing but the standard library and uv.
+Versions and hashes are those of uv.lock. Bytecode is compiled here, because Lambda's file system is read-only and
+compiling at each start would triple it; it is "unchecked", so that it fits whatever times the files get in a zip. Of
+dependencies only the bytecode goes along: their sources are a fifth of the size, and only tracebacks would show them.
+"""
+
+import argparse
+import compileall
+import os
+import platform
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VERSION = (3, 12)
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_34", "arm64": "aarch64-manylinux_2_34"}
+"""uv's names of Amazon Linux 2023, which is what Lambda's Python 3.12 runs on."""
+
+SERVERS = ("uvicorn", "uvloop", "httptools", "h11", "click")
+"""What serves HTTP in the image; behind Mangum nothing listens."""
+
+BUILT_FROM_SOURCE = ("pyvips",)
+"""What has no wheel; it is pure Python where `pyvips-binary` is."""
+
+AWS_SERVICES = ("dynamodb", "kms", "s3", "secretsmanager", "sns", "sqs", "sts")
+"""The services that the application calls. botocore describes four hundred more."""
+
+LEFT_OUT = (
+    *("bin", "docs", "examples", "include", "share", ".lock"),
+    *("**/tests", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c", "**/*.h", "**/__pycache__"),
+    *("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/WHEEL"),
+    *("botocore/data/*/*/examples-1.json", "olefile/olefile2.py", "sqlalchemy/testing"),
+)
+"""What nobody imports. Metadata stays: packages ask for versions and entry points."""
+
+
+def uv() -> str:
+    """Return this machine's uv, or the project's own; leave where there is none."""
+    found = shutil.which("uv") or shutil.which(ROOT / ".tools" / "uv")
+    return found or sys.exit("uv isn't installed: `make` brings one, or see https://docs.astral.sh/uv.")
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files and directories."""
+    for path in list(paths):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def compile_all(directory: Path, *, keep_sources: bool = True) -> None:
+    """Compile every module; leave if one can't be."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    # The path in tracebacks is relative, not this machine's: so the same input gives the same bytes.
+    compiled = compileall.compile_dir(
+        directory,
+        stripdir=str(directory),
+        quiet=1,
+        invalidation_mode=unchecked,
+        legacy=not keep_sources,  # Beside its source, where it is found without one.
+        workers=os.cpu_count() or 1,
+    )
+    if not compiled:
+        sys.exit(f"Something in {directory} can't be compiled.")
+    if not keep_sources:
+        remove(directory.rglob("*.py"))
+
+
+def strip(directory: Path, arch: str) -> None:
+    """Take symbols for debuggers out of native modules, where a tool for the processor is at hand."""
+    native = platform.machine() == {"arm64": "aarch64"}.get(arch, arch)
+    program = shutil.which("strip" if native else f"{arch.replace('arm64', 'aarch64')}-linux-gnu-strip")
+    if program is None:
+        sys.stderr.write(f"There is no `strip` for {arch}: the result is 20 MB larger (Debian: binutils).\n")
+        return
+    # `strip` damages what auditwheel mended: libraries of their own, and the modules that look for them.
+    mended = ("pyvips_binary.libs", "_libvips.")
+    found = [p for p in directory.rglob("*.so") if not str(p.relative_to(directory)).startswith(mended)]
+    subprocess.run([program, "--strip-unneeded", *found], check=True)
+
+
+def install(target: Path, arch: str, *, only: tuple[str, ...] = (), server: bool = False) -> None:
+    """Install be-app's locked dependencies, by hash, with or without what the image needs; or `only` those named."""
+    with tempfile.TemporaryDirectory() as work:
+        locked = Path(work, "requirements.txt")
+        chosen = ["--group=image"] if server else [f"--no-emit-package={name}" for name in SERVERS]
+        export = [
+            "export",
+            "-q",
+            "--frozen",
+            "--no-dev",
+            "--package=familycorp-backend",
+            "--no-emit-workspace",
+        ]
+        subprocess.run(
+            [uv(), *export, "--no-annotate", "--no-header", *chosen, "-o", str(locked)],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        if only:
+            requirements = locked.read_text().replace("\\\n", " ").splitlines()
+            locked.write_text(
+                "\n".join(r for r in requirements if r.startswith(tuple(f"{n}==" for n in only)))
+            )
+        source = [f"--no-binary={name}" for name in BUILT_FROM_SOURCE]
+        subprocess.run(
+            [
+                *(
+                    uv(),
+                    "pip",
+                    "install",
+                    "-q",
+                    "--target",
+                    str(target),
+                    "-r",
+                    str(locked),
+                    "--require-hashes",
+                ),
+                *("--no-deps", "--only-binary=:all:", *source, "--python", sys.executable),
+                *("--python-version=3.12", f"--python-platform={PLATFORMS[arch]}"),
+            ],
+            check=True,
+            env=os.environ | {"UV_LINK_MODE": "copy"},  # Else a change to a file here is one in uv's cache.
+        )
+
+
+def dependencies(target: Path, arch: str, *, server: bool) -> None:
+    """Install what the application imports, without what it never will."""
+    install(target, arch, server=server)
+    for pattern in LEFT_OUT:
+        remove(target.glob(pattern))
+    data = target / "botocore" / "data"
+    remove(d for d in data.iterdir() if d.is_dir() and d.name not in AWS_SERVICES)
+    strip(target, arch)
+    compile_all(target, keep_sources=False)
+
+
+def application(target: Path, *_: object, **__: object) -> None:
+    """Copy the application and its migrations."""
+    for name in ("app", "migrations"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed")
+        shutil.copytree(ROOT / "be-app" / name, target / name, ignore=ignore, dirs_exist_ok=True)
+    compile_all(target)
+
+
+def policy(target: Path, arch: str, **_: object) -> None:
+    """Copy the built policy, and compile it where this machine is of the kind that will run it."""
+    built = ROOT / "be-app" / "opa" / "build" / "opa" / "bundle"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("policy.wasm", "data.json", "manifest.json"):
+        shutil.copy(built / name, target)
+    here = {"amd64": "x86_64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
+    if (platform.system(), here) != ("Linux", arch):
+        sys.stderr.write(f"The policy can't be compiled for {arch} here: each process will, in 0.1 s.\n")
+        return
+    with tempfile.TemporaryDirectory() as libraries:
+        install(Path(libraries), arch, only=("orjson", "wasmtime"))
+        script = "import pathlib, sys; from app.authz import wasm; wasm.precompile(pathlib.Path(sys.argv[1]))"
+        subprocess.run(
+            [sys.executable, "-B", "-c", script, str(target / "policy.wasm")],
+            check=True,
+            env={"PYTHONPATH": os.pathsep.join([libraries, str(ROOT / "be-app")])},
+        )
+
+
+def main() -> None:
+    """Do as the module says."""
+    parser = argparse.ArgumentParser(description="Make what Lambda gets.")
+    parser.add_argument("what", choices=["dependencies", "application", "policy"])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--arch", choices=PLATFORMS, default="x86_64")
+    parser.add_argument("--server", action="store_true", help="with what serves HTTP, for the image")
+    chosen = parser.parse_args()
+    if sys.version_info[:2] != VERSION:
+        sys.exit(f"Lambda's Python is 3.12; this is {platform.python_version()}, whose bytecode is another.")
+    make = {"dependencies": dependencies, "application": application, "policy": policy}[chosen.what]
+    make(chosen.directory, chosen.arch, server=chosen.server)
+
+
+if __name__ == "__main__":
+    main()
