@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -51,6 +52,14 @@ print(json.dumps(asyncio.run(run())))
 def unread() -> str:
     """Return the address of a page that no cache holds."""
     return f"/v1/posts/{uuid.uuid4()}"
+
+
+def until_refused(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask until the answer is 429, and return that; on a slow machine units come back meanwhile."""
+    for _ in range(4 * STAFF):
+        if (answer := ask()).status_code == 429:
+            return answer
+    pytest.fail("nothing was refused")
 
 
 @pytest.fixture(scope="module")
@@ -130,27 +139,24 @@ def test_staff_are_counted_by_member_not_by_address(client: httpx.Client) -> Non
         pass
     answer = client.get("/v1/editor/posts", headers=EDITOR)
     assert answer.headers["ratelimit-policy"] == f'"staff";q={STAFF};w=60'
-    for _ in range(STAFF):
-        answer = client.get("/v1/editor/posts", headers=EDITOR)
-    problem(answer, 429, "rate_limited")
+    problem(until_refused(lambda: client.get("/v1/editor/posts", headers=EDITOR)), 429, "rate_limited")
     assert client.get("/v1/editor/posts", headers={"X-Test-Subject": "another"}).status_code == 200
 
 
 def test_made_up_tokens_are_counted_by_address(client: httpx.Client) -> None:
     cookie = {"Cookie": "__Host-access=made-up"}
-    answers = [client.get("/v1/editor/posts", headers=cookie).status_code for _ in range(VISITORS + 3)]
-    assert answers[0] == 401
-    assert answers[-1] == 429
+    assert client.get("/v1/editor/posts", headers=cookie).status_code == 401
+    until_refused(lambda: client.get("/v1/editor/posts", headers=cookie))
 
 
 def test_a_client_cant_choose_its_address(client: httpx.Client) -> None:
-    codes = [
-        client.get(
-            unread(), headers={"X-Forwarded-For": f"203.0.113.{n}", "Forwarded": f"for=203.0.113.{n}"}
-        ).status_code
-        for n in range(VISITORS + 3)
-    ]
-    assert codes[-1] == 429
+    numbers = count()
+
+    def ask() -> httpx.Response:
+        claimed = f"203.0.113.{next(numbers)}"
+        return client.get(unread(), headers={"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"})
+
+    until_refused(ask)
 
 
 def test_without_valkey_each_process_counts_for_itself(ministack: MiniStack, tmp_path: Path) -> None:
@@ -160,8 +166,7 @@ def test_without_valkey_each_process_counts_for_itself(ministack: MiniStack, tmp
         with stack.client() as client:
             assert client.get(unread()).status_code == 404
             own.kill()
-            codes = [client.get(unread()).status_code for _ in range(VISITORS + 3)]
-            assert codes[0] == 404, "a visitor is answered nevertheless"
-            assert codes[-1] == 429, "nothing is without limits"
+            assert client.get(unread()).status_code == 404, "a visitor is answered nevertheless"
+            until_refused(lambda: client.get(unread()))  # Nothing is without limits.
             assert client.get("/v1/editor/posts", headers=EDITOR).status_code == 200
         assert '"cache_unavailable"' in stack.logs()
