@@ -4,6 +4,25 @@ locals {
   github_provider = coalesce(
     var.github_oidc_provider_arn, "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
   )
+
+  # An environment's protection rules (approval, branches) hold only for who names the environment.
+  github_trust = {
+    for role, environment in { deploy = var.env, plan = "${var.env}-plan" } : role => jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Sid       = "GithubEnvironment"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Principal = { Federated = local.github_provider }
+        Condition = {
+          StringEquals = {
+            "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+            "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${environment}"
+          }
+        }
+      }]
+    }) if var.github_repository != null
+  }
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -21,23 +40,7 @@ resource "aws_iam_role" "deploy" {
   name                 = "${local.name}-deploy"
   description          = "The pipeline's, for runs of the GitHub environment ${var.env}"
   max_session_duration = 3600
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "GithubEnvironment"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Principal = { Federated = local.github_provider }
-      Condition = {
-        StringEquals = {
-          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-          # An environment's protection rules (approval, branches) hold only for who names the environment.
-          "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${var.env}"
-        }
-      }
-    }]
-  })
+  assume_role_policy   = local.github_trust["deploy"]
 
   tags = { Name = "${local.name}-deploy" }
 
@@ -221,22 +224,7 @@ resource "aws_iam_role" "plan" {
   name                 = "${local.name}-plan"
   description          = "The pipeline's, for plans of the GitHub environment ${var.env}-plan"
   max_session_duration = 3600
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "GithubEnvironment"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Principal = { Federated = local.github_provider }
-      Condition = {
-        StringEquals = {
-          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-          "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${var.env}-plan"
-        }
-      }
-    }]
-  })
+  assume_role_policy   = local.github_trust["plan"]
 
   tags = { Name = "${local.name}-plan" }
 
