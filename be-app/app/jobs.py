@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.core import context, events, invocation, metrics
-from app.core.clock import new_id, now
+from app.core.clock import now
 from app.core.lazy import lazy_import
 
 # An idle minute must import, connect to and ask nothing but DynamoDB.
@@ -28,8 +28,7 @@ async def run_due() -> bool:
 
     Markers are removed only once all work that they may stand for is done, so a failure is tried again.
     """
-    token = context.bind(str(new_id()))
-    try:
+    with context.correlated():
         at = now()
         markers = await events.due_markers(at)
         if not markers:
@@ -47,8 +46,6 @@ async def run_due() -> bool:
                 await events.clear_due(marker)
         logger.info("due_work_done", extra={"markers": len(markers), "complete": complete})
         return True
-    finally:
-        context.unbind(token)
 
 
 async def restore() -> None:

@@ -1,6 +1,7 @@
 """Routes of logging in. They need neither the database nor Valkey, and only they can sign tokens."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -36,7 +37,8 @@ from app.auth.schemas import (
     TotpSecret,
 )
 from app.auth.subject import Subject, current_subject
-from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require, unguarded
+from app.authz import guard
+from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require
 from app.core import limits
 from app.core.errors import (
     NotFound,
@@ -59,6 +61,9 @@ else:
     login = lazy_import("app.auth.login")
     oidc = lazy_import("app.auth.oidc")
     sessions = lazy_import("app.auth.sessions")
+
+# Valkey, where requests are counted, is out of reach here; what is open to anybody has stricter limits in DynamoDB.
+unguarded = partial(guard.unguarded, cost=0)
 
 # What a route may answer, by what it needs.
 UNAVAILABLE = (SnapshotsUnavailable, KeyUnavailable)
@@ -87,7 +92,7 @@ def _device(request: Request) -> str:
     "/login",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login", cost=0)],
+    dependencies=[unguarded("auth:login")],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
 async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
@@ -106,7 +111,7 @@ async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -
     "/callback",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback", cost=0)],
+    dependencies=[unguarded("auth:callback")],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -194,7 +199,7 @@ async def _proven(holder: _Holder, request: Request, response: Response) -> None
 
 @strict.get(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor", cost=0)],
+    dependencies=[unguarded("auth:second-factor")],
     responses=responses(*UNAVAILABLE, Unauthenticated),
 )
 async def read_second_factor(request: Request) -> SecondFactorState:
@@ -210,7 +215,7 @@ async def read_second_factor(request: Request) -> SecondFactorState:
 
 @strict.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor", cost=0)],
+    dependencies=[unguarded("auth:second-factor")],
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
 )
 async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
@@ -225,7 +230,7 @@ async def prove_second_factor(request: Request, response: Response, body: Proof)
 
 @strict.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor", cost=0)],
+    dependencies=[unguarded("auth:second-factor")],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(request: Request) -> PasskeyOptions:
@@ -237,7 +242,7 @@ async def ask_for_passkey(request: Request) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/totp",
-    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
+    dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT),
 )
 async def begin_totp(request: Request) -> TotpSecret:
@@ -250,7 +255,7 @@ async def begin_totp(request: Request) -> TotpSecret:
 
 @strict.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
+    dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
@@ -265,7 +270,7 @@ async def confirm_totp(request: Request, response: Response, body: TotpConfirmat
 
 @strict.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
+    dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(request: Request) -> PasskeyOptions:
@@ -277,7 +282,7 @@ async def begin_passkey(request: Request) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor", cost=0)],
+    dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
@@ -332,7 +337,7 @@ async def renew_recovery_codes(
 @strict.post(
     "/refresh",
     status_code=204,
-    dependencies=[unguarded("auth:refresh", cost=0)],
+    dependencies=[unguarded("auth:refresh")],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
@@ -349,7 +354,7 @@ async def refresh_session(request: Request) -> Response:
 
 @strict.post(
     "/logout",
-    dependencies=[unguarded("auth:logout", cost=0)],
+    dependencies=[unguarded("auth:logout")],
     responses=responses(*LIMITED, CrossSiteRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut:
@@ -382,7 +387,7 @@ _LOGOUT_TOKEN = {
 
 @anyone.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout", cost=0)],
+    dependencies=[unguarded("auth:backchannel-logout")],
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )

@@ -1,6 +1,8 @@
 """What belongs to the request in hand and must reach every log line: its correlation id."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from app.core.clock import new_id
@@ -19,6 +21,16 @@ unbind = _request_id.reset
 def request_id() -> str:
     """Return the correlation id of the request or job in hand; empty outside of any."""
     return _request_id.get()
+
+
+@contextmanager
+def correlated() -> Iterator[None]:
+    """Give the block a new correlation id, unless it runs under one already."""
+    token = bind(request_id() or str(new_id()))
+    try:
+        yield
+    finally:
+        unbind(token)
 
 
 def accept_request_id(offered: str | None) -> str:

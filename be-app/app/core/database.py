@@ -6,7 +6,6 @@ are short transactions, because switching a pooled connection to autocommit and 
 """
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -169,18 +168,16 @@ def is_outage(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def _outages_as_problems() -> AsyncIterator[None]:
-    started = time.perf_counter()
     try:
         # A server that hangs would hold a request for ever: the driver knows no deadline but the connection's.
-        async with asyncio.timeout(settings().database_deadline_s):
-            yield
+        with metrics.timed("sql"):
+            async with asyncio.timeout(settings().database_deadline_s):
+                yield
     except Exception as error:
         if is_outage(error):
             metrics.add("sql_errors")
             raise DatabaseUnavailable from error
         raise
-    finally:
-        metrics.add("sql_ms", round((time.perf_counter() - started) * 1000, 3))
 
 
 @asynccontextmanager

@@ -93,9 +93,8 @@ def _write_line(fields: metrics.Fields, scope: Scope) -> None:
     """Log a request's one line, which is its metrics, too."""
     status = fields["status"]
     fields["errors"] = int(status >= 500 or not status)
-    for code, name in _COUNTED.items():
-        if status == code:
-            fields[name] = 1
+    if name := _COUNTED.get(status):
+        fields[name] = 1
     if (traced := _header(scope, b"traceparent")) and _TRACE.fullmatch(traced):
         fields["trace_id"] = traced[3:35]
     if traced := _header(scope, b"x-amzn-trace-id") or os.environ.get("_X_AMZN_TRACE_ID"):

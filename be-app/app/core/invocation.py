@@ -8,7 +8,6 @@ from logging import getLogger
 from typing import Any, TypeVar
 
 from app.core import context, logging, metrics
-from app.core.clock import new_id
 from app.core.lazy import lazy_import
 from app.core.settings import settings
 
@@ -31,8 +30,8 @@ def serve(function: str, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _measured(work: Coroutine[Any, Any, T]) -> T:
-    token, started = context.bind(str(new_id())), time.perf_counter()
-    with metrics.measured() as fields:
+    started = time.perf_counter()
+    with context.correlated(), metrics.measured() as fields:
         fields["errors"] = 1
         try:
             result = await work
@@ -42,7 +41,6 @@ async def _measured(work: Coroutine[Any, Any, T]) -> T:
             await _close()
             fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
             logger.info("invocation", extra=metrics.embedded(fields))
-            context.unbind(token)
 
 
 async def _close() -> None:

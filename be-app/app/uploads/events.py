@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from app.core import context, invocation
-from app.core.clock import new_id
 from app.core.settings import settings
 from app.uploads import malware, processing
 from app.uploads.storage import QUARANTINE
@@ -19,14 +18,11 @@ _SCAN_RESULT = "GuardDuty Malware Protection Object Scan Result"
 
 async def received(event: Mapping[str, Any]) -> None:
     """Go on with every upload that an event is about; what isn't about quarantine is passed over."""
-    token = context.bind(str(new_id()))
-    try:
+    with context.correlated():
         if event.get("detail-type") == _SCAN_RESULT:
             await _scan_result(event["detail"])
         for upload_id in _arrivals(event):
             await processing.advance(upload_id)
-    finally:
-        context.unbind(token)
 
 
 def _arrivals(event: Mapping[str, Any]) -> Iterator[uuid.UUID]:
