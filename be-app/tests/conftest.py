@@ -125,3 +125,13 @@ def new_stack(
     yield make
     for stack in made:
         stack.close()
+
+
+@pytest.fixture(scope="module")
+def own_stack(new_stack: Callable[..., Stack]) -> Stack:
+    """A stack on SQLite that one test module has to itself, running."""
+    stack = new_stack("sqlite")
+    stack.start()
+    with stack.client() as client:
+        make_category(client, "news")
+    return stack

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from contract import ok, read
-from stack import Stack, act, draft, make_category
+from stack import Stack, act, draft
 
 TWICE = """
 import json, sys
@@ -25,18 +25,8 @@ assert not cache.client.cache_info().currsize
 
 
 @pytest.fixture(scope="module")
-def stack(new_stack: Callable[[str], Stack]) -> Stack:
-    stack = new_stack("sqlite")
-    stack.start()
-    with stack.client() as client:
-        make_category(client, "news")
-    return stack
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with stack.client() as client:
-        yield client
+def stack(own_stack: Stack) -> Stack:
+    return own_stack
 
 
 def call(stack: Stack, module: str, *events: Any) -> list[Any]:

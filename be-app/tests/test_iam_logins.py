@@ -4,8 +4,6 @@ No server here verifies IAM's signatures as AWS does: the token is compared with
 """
 
 import asyncio
-import datetime
-import ipaddress
 import json
 import ssl
 import subprocess
@@ -19,9 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import botocore.session
 import pytest
 import redis
+import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mysql_mimic import IdentityProvider, MysqlServer, Session, User
 from mysql_mimic.auth import AbstractClearPasswordAuthPlugin, AuthPlugin
@@ -76,43 +73,11 @@ class Authority:
         self.ca, self.certificate, self.key = (
             directory / name for name in ("ca.pem", "server.pem", "server.key")
         )
-        root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        root = self._sign("authority", root_key.public_key(), "authority", root_key, ca=True)
-        server = self._sign("server", key.public_key(), "authority", root_key, ca=False)
-        self.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-        self.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
-        self.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-
-    @staticmethod
-    def _sign(subject: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> x509.Certificate:
-        name, by = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (subject, issuer))
-        at = datetime.datetime.now(datetime.UTC)
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(by)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(at - datetime.timedelta(hours=1))
-            .not_valid_after(at + datetime.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(address, critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-            )
-            .add_extension(
-                x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), critical=True
-            )
-            .sign(issuer_key, hashes.SHA256())
-        )
+        authority = trustme.CA()
+        given = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(self.ca)
+        given.cert_chain_pems[0].write_to_path(self.certificate)
+        given.private_key_pem.write_to_path(self.key)
 
 
 @pytest.fixture(scope="module")

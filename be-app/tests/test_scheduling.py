@@ -1,7 +1,7 @@
 """Scheduled posts appear at their time, once, without anyone calling; and an idle minute asks nothing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from contract import ok, read
-from stack import Stack, act, draft, make_category
+from stack import Stack, act, draft
 
 FAR = "2099-01-01T00:00:00Z"
 SLACK_S = 4
@@ -35,18 +35,8 @@ assert not loaded, loaded
 
 
 @pytest.fixture(scope="module")
-def stack(new_stack: Callable[[str], Stack]) -> Stack:
-    stack = new_stack("sqlite")
-    stack.start()
-    with stack.client() as client:
-        make_category(client, "news")
-    return stack
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with stack.client() as client:
-        yield client
+def stack(own_stack: Stack) -> Stack:
+    return own_stack
 
 
 @contextmanager

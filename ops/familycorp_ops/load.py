@@ -1,5 +1,6 @@
 """`familycorp load`: visitors who read all the time, for a while or while something else happens."""
 
+import ssl
 import sys
 import threading
 import time
@@ -73,7 +74,7 @@ class Load:
 
 def run(url: str, seconds: int, visitors: int) -> int:
     """Read a deployment for some seconds; return the exit status: 1 if a request failed."""
-    with Load(url.rstrip("/"), READS, trust=_trust(), visitors=visitors) as load:
+    with Load(url.rstrip("/"), READS, trust=ssl.create_default_context(), visitors=visitors) as load:
         time.sleep(seconds)
     sys.stdout.write(
         f"{load.total} requests in {seconds} s, {load.failed} failed, the slowest took {load.slowest_s:.1f} s.\n"
@@ -81,9 +82,3 @@ def run(url: str, seconds: int, visitors: int) -> int:
     if load.failed:
         sys.stderr.write(f"Answers: {dict(load.answers)}\n")
     return 1 if load.failed or not load.total else 0
-
-
-def _trust() -> Any:
-    from ssl import create_default_context  # noqa: PLC0415
-
-    return create_default_context()

@@ -131,15 +131,16 @@ def _checks(
         ]
         return _expect(not missing, f"without {', '.join(missing)}" if missing else f"{len(HEADERS)} there")
 
-    def cors_for_pages_of_the_company() -> str:
-        answer = client.get("v1/categories", headers={"Origin": origin or FOREIGN})
+    def cors(asked: str, expected: str | None) -> str:
+        answer = client.get("v1/categories", headers={"Origin": asked})
         allowed = answer.headers.get("access-control-allow-origin")
-        return _expect(allowed == origin, f"{origin} is answered with {allowed}")
+        return _expect(allowed == expected, f"{asked} is answered with {allowed}")
+
+    def cors_for_pages_of_the_company() -> str:
+        return cors(origin or FOREIGN, origin)
 
     def cors_for_others() -> str:
-        answer = client.get("v1/categories", headers={"Origin": FOREIGN})
-        allowed = answer.headers.get("access-control-allow-origin")
-        return _expect(allowed is None, f"{FOREIGN} is answered with {allowed}")
+        return cors(FOREIGN, None)
 
     def public_read() -> str:
         answer = client.get("v1/posts", params={"lang": "ko", "limit": 1})
@@ -148,10 +149,13 @@ def _checks(
             answer.status_code == 200 and isinstance(body.get("items"), list), f"{answer.status_code}"
         )
 
-    def anonymous_refusal() -> str:
-        answer = client.get("v1/editor/posts")
+    def refusal(path: str) -> str:
+        answer = client.get(path)
         seen = f"{answer.status_code} {_json(answer).get('code')}"
         return _expect(answer.status_code == 401 and "json" in answer.headers.get("content-type", ""), seen)
+
+    def anonymous_refusal() -> str:
+        return refusal("v1/editor/posts")
 
     def unknown_route() -> str:
         answer = client.get("no-such-route")
@@ -160,9 +164,7 @@ def _checks(
         return _expect(bool(holds), f"{answer.status_code} {body.get('code')}")
 
     def login_page() -> str:
-        answer = client.get("v1/auth/me")
-        seen = f"{answer.status_code} {_json(answer).get('code')}"
-        return _expect(answer.status_code == 401 and "json" in answer.headers.get("content-type", ""), seen)
+        return refusal("v1/auth/me")
 
     def latency() -> str:
         took = []
