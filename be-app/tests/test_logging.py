@@ -109,6 +109,15 @@ def test_a_line_survives_whatever_it_is_given(odd: Any) -> None:
     assert set(found) == FIELDS | {"odd"}
 
 
+def test_a_line_is_not_lost_for_what_is_nested_too_deeply() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    line = JsonFormatter("service").format(logging.makeLogRecord({"msg": "it happened", "odd": deep}))
+    assert json.loads(line)["message"] == "it happened"
+    assert json.loads(line)["odd"] == "a list nested too deeply"
+
+
 def test_an_exception_is_part_of_its_line() -> None:
     try:
         raise ValueError("half \ud800 a pair\nand a second line")

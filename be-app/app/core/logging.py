@@ -38,7 +38,14 @@ class JsonFormatter(logging.Formatter):
         try:
             return orjson.dumps(fields, default=str).decode()
         except TypeError:  # What JSON can't carry, such as half a surrogate pair; the line must not be lost.
-            return json.dumps({k: str(v) for k, v in fields.items()})
+            return json.dumps({k: _text(v) for k, v in fields.items()})
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deeply"
 
 
 def configure(service: str, level: str) -> None:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 LOOPBACK = "127.0.0.1"
 
@@ -58,9 +58,11 @@ def take_port(port: int) -> bool:
 
 
 @cache
-def _ports() -> BinaryIO:
-    """Return the file of the taken ports; it stays open, for POSIX drops a process's locks when it is closed."""
-    return (Path(tempfile.gettempdir()) / f"familycorp-ports-{os.getuid()}").open("ab")
+def _ports() -> int:
+    """Return the open file of the taken ports; it is never closed, for POSIX drops a process's locks with that."""
+    return os.open(
+        Path(tempfile.gettempdir()) / f"familycorp-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600
+    )
 
 
 def port_is_free(port: int) -> bool:
