@@ -3,31 +3,32 @@
 No server here verifies IAM's signatures as AWS does: the token is compared with one that the AWS SDK makes.
 """
 
-import asyncio
 import json
 import ssl
 import subprocess
 import sys
-import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
+import pymysql  # type: ignore[import-untyped]
 import pytest
 import redis
 import trustme
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from mysql_mimic import IdentityProvider, MysqlServer, Session, User
-from mysql_mimic.auth import AbstractClearPasswordAuthPlugin, AuthPlugin
 
+from familycorp_ops.rehearse import fronts
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION
-from familycorp_ops.servers.process import clean_environment
+from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey
 from stack import BE_APP
+
+DATABASE = "iam_logins"
 
 AWS = {
     "FAMILYCORP_ENV": "dev",
@@ -35,6 +36,8 @@ AWS = {
     "FAMILYCORP_WEBAUTHN_RP_ID": "familycorp.example",
     **CREDENTIALS,
 }
+# A function's credentials are those of a role's session.
+OF_A_ROLE = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SESSION_TOKEN": "a-session"}
 PING = """
 import asyncio, json
 from app.core import database
@@ -85,57 +88,50 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls") / "ours")
 
 
-class Aurora(IdentityProvider):  # type: ignore[misc]
-    """A server of MySQL's protocol that asks for the token in the clear, as Aurora and RDS Proxy do."""
+class Aurora:
+    """MariaDB behind what asks for a token in the clear, as Aurora and RDS Proxy do, at a port of its own."""
 
-    def __init__(self, authority: Authority | None) -> None:
+    def __init__(self, authority: Authority, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shown: list[tuple[str, str]] = []
-        context = None
-        if authority:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(authority.certificate, authority.key)
-        self._server = MysqlServer(session_factory=Session, identity_provider=self, ssl=context)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self.port = free_port()
+        self.url = f"mysql+aiomysql://familycorp_app@{LOOPBACK}:{self.port}/{DATABASE}"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority.certificate, authority.key)
+        endpoint = f"{LOOPBACK}:{self.port}"
+        self._fronts = fronts.Fronts(
+            context, fronts.Front(LOOPBACK, self.port, mariadb.port, lambda: endpoint)
+        )
+        problem = fronts._problem
 
-    def get_plugins(self) -> list[AuthPlugin]:
-        shown = self.shown
+        def note(token: str, endpoint: str, user: str) -> str | None:
+            self.shown.append((user, token))
+            return problem(token, endpoint, user)
 
-        class Clear(AbstractClearPasswordAuthPlugin):  # type: ignore[misc]
-            name = "AWSAuthenticationPlugin"
-
-            async def check(self, username: str, password: str) -> str | None:
-                shown.append((username, password))
-                return username
-
-        return [Clear()]
-
-    async def get_user(self, username: str) -> User | None:
-        return User(name=username, auth_plugin="AWSAuthenticationPlugin")
+        monkeypatch.setattr(fronts, "_problem", note)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(
-            self._server.start_server(host="127.0.0.1", port=0), self._loop
-        )
-        server.result(10)
-        self.port = self._server._server.sockets[0].getsockname()[1]
+        self._fronts.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    @property
-    def url(self) -> str:
-        return f"mysql+aiomysql://familycorp_app@127.0.0.1:{self.port}/familycorp"
+        self._fronts.__exit__(None, None, None)
+        assert self._fronts.refused == []
 
 
-def test_the_database_is_shown_a_token_over_verified_tls(authority: Authority) -> None:
-    with Aurora(authority) as aurora:
-        told = run(PING, FAMILYCORP_DATABASE_URL=aurora.url, FAMILYCORP_DATABASE_CA=str(authority.ca))
+@pytest.fixture
+def aurora(authority: Authority, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aurora]:
+    mariadb.create_database(DATABASE)
+    with closing(pymysql.connect(host=LOOPBACK, port=mariadb.port, user="root")) as connection:
+        connection.cursor().execute("CREATE USER IF NOT EXISTS familycorp_app")
+        connection.cursor().execute(f"GRANT ALL ON {DATABASE}.* TO familycorp_app")
+    with Aurora(authority, mariadb, monkeypatch) as made:
+        yield made
+
+
+def test_the_database_is_shown_a_token_over_verified_tls(authority: Authority, aurora: Aurora) -> None:
+    told = run(
+        PING, **OF_A_ROLE, FAMILYCORP_DATABASE_URL=aurora.url, FAMILYCORP_DATABASE_CA=str(authority.ca)
+    )
     assert told == "connected"
     ((user, token),) = set(aurora.shown)
     assert user == "familycorp_app"
@@ -147,18 +143,21 @@ def test_the_database_is_shown_a_token_over_verified_tls(authority: Authority) -
 
 @pytest.mark.parametrize("trusted", ["Amazon's authorities", "another authority"])
 def test_a_server_that_cant_prove_who_it_is_sees_no_token(
-    authority: Authority, tmp_path: Path, trusted: str
+    aurora: Aurora, tmp_path: Path, trusted: str
 ) -> None:
     other = {} if "Amazon" in trusted else {"FAMILYCORP_DATABASE_CA": str(Authority(tmp_path / "other").ca)}
-    with Aurora(authority) as aurora:
-        told = run(PING, FAMILYCORP_DATABASE_URL=aurora.url, **other)
-    assert told != "connected"
+    told = run(PING, **OF_A_ROLE, FAMILYCORP_DATABASE_URL=aurora.url, **other)
+    assert "certificate verify failed" in told
     assert aurora.shown == []
 
 
-def test_a_server_without_tls_sees_no_token(authority: Authority) -> None:
-    with Aurora(None) as aurora:
-        told = run(PING, FAMILYCORP_DATABASE_URL=aurora.url, FAMILYCORP_DATABASE_CA=str(authority.ca))
+def test_a_server_without_tls_sees_no_token(
+    authority: Authority, aurora: Aurora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fronts, "_SERVER", fronts._SERVER & ~fronts._SSL)
+    told = run(
+        PING, **OF_A_ROLE, FAMILYCORP_DATABASE_URL=aurora.url, FAMILYCORP_DATABASE_CA=str(authority.ca)
+    )
     assert "offers no TLS" in told
     assert aurora.shown == []
 

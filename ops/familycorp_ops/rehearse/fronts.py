@@ -131,7 +131,8 @@ class Fronts:
 
         On the bare socket, because a stream would have read the beginning of the TLS handshake already.
         """
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.ExitStack() as opened:
+            opened.callback(connection.close)
             salt = b"a" * 8 + b"\0"
             greeting = b"\x0a8.0.0-front\0" + b"\1\0\0\0" + salt + (_SERVER & 0xFFFF).to_bytes(2, "little")
             greeting += b"\x2d\2\0" + (_SERVER >> 16).to_bytes(2, "little") + b"\x15" + b"\0" * 10
@@ -141,9 +142,9 @@ class Fronts:
             if length != _SSL_REQUEST:
                 self.refused.append("a connection without TLS")  # Aurora's users are made with REQUIRE SSL.
                 await self._loop.sock_sendall(connection, _framed(2, _DENIED))
-                connection.close()
                 return
             await self._exactly(connection, length)
+            opened.pop_all()  # From here on it is the transport's.
             reader = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(reader)
             transport, _ = await self._loop.connect_accepted_socket(
