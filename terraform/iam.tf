@@ -298,7 +298,7 @@ resource "aws_iam_policy" "boundary" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid    = "OwnResources"
         Effect = "Allow"
@@ -328,7 +328,14 @@ resource "aws_iam_policy" "boundary" {
           StringEquals = { "aws:RequestedRegion" = var.region }
         }
       },
-    ]
+      ], local.scans ? [
+      {
+        Sid      = "RulesOfTheScanner"
+        Effect   = "Allow"
+        Action   = ["events:DeleteRule", "events:DescribeRule", "events:ListTargetsByRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"]
+        Resource = [local.scanner_rules]
+      },
+    ] : [])
   })
 
   tags = { Name = "${local.name}-boundary" }

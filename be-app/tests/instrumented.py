@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
+import recording
 import redis.asyncio
 from sqlalchemy import event
 from starlette.requests import Request
@@ -70,6 +71,7 @@ def _on_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> No
 
 
 def _instrument() -> None:
+    recording.start()
     engine = database.engine().sync_engine
     event.listen(engine, "before_cursor_execute", _on_statement)
     event.listen(engine, "commit", lambda _: _step("commit"))
@@ -118,6 +120,7 @@ async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await real(scope, receive, send)
         return
+    recording.acts_as(scope["path"])
     request = Request(scope, receive)
     way = Way(request.headers.get("x-test-signal"))
     _way.set(way)
