@@ -20,12 +20,12 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
-import recording
 import redis.asyncio
 from sqlalchemy import event
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+import recording
 from app import jobs
 from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject

@@ -1,7 +1,7 @@
 """Notes what the application asks of AWS, in IAM's terms: which function asks, for which action, on what.
 
-`actions.json` is what the whole suite performs. A stack that is closed fails when one of its processes did more, and
-`ops/tests/test_terraform_iam.py` compares the file with the policies that Terraform gives. `make actions` writes it anew.
+`actions.json` is what the whole suite performs; `make actions` writes it anew. A stack that is closed fails when one of
+its processes did more, and `ops/tests/test_terraform_iam.py` compares the file with the policies that Terraform gives.
 """
 
 import json
@@ -20,7 +20,12 @@ KNOWN = Path(__file__).with_name("actions.json")
 Action = tuple[str, str, str]
 """Function, IAM action, resource: `sessions`, `posts/index/by-slug`, `uploads/files/*`, `uploads?files/`, …"""
 
-_TRANSACTION = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 _S3 = {
     "HeadObject": "GetObject",
     "CopyObject": "PutObject",
@@ -50,7 +55,9 @@ def start(function: str = "") -> None:
     made = botocore.session.Session.create_client
 
     def note(service: str, operation: str, parameters: dict[str, Any]) -> None:
-        name = function or _function.get() or "backend"  # What no request began is what a container does at its start.
+        name = (
+            function or _function.get() or "backend"
+        )  # What no request began is what a container does at its start.
         new = {(name, *permission) for permission in _permissions(service, operation, parameters)} - seen
         seen.update(new)
         with file.open("a") as lines:
@@ -90,7 +97,7 @@ def _permissions(service: str, operation: str, given: dict[str, Any]) -> Iterato
             if operation == "CopyObject":
                 yield "s3:GetObject", _below("uploads/", given["CopySource"]["Key"]) + "*"
         case "s3" if operation == "CreateBucket":
-            return  # Under this name botocore works out the address that a form is sent to; `note_form` notes the form.
+            return  # So botocore works out the address that a form is sent to; `note_form` notes the form.
         case "s3":
             yield f"s3:{_S3.get(operation, operation)}", _below("uploads?", given["Prefix"])
         case "secretsmanager":

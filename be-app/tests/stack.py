@@ -15,6 +15,7 @@ import botocore.session
 import httpx
 import sqlalchemy
 
+import recording
 from app.core import dynamodb
 from app.core.settings import Settings
 from familycorp_ops.provision import provision
@@ -28,8 +29,6 @@ from familycorp_ops.servers.process import (
     http_ok,
 )
 from familycorp_ops.servers.valkey import Valkey
-
-import recording
 
 BE_APP = Path(__file__).parents[1]
 EDITOR = {"X-Test-Subject": "editor-1", "X-CSRF-Protection": "1"}

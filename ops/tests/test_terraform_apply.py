@@ -40,7 +40,9 @@ class Gaps(NamedTuple):
         for change in plan.get("resource_changes", ()):
             before, after = (change["change"][when] or {} for when in ("before", "after"))
             touched = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-            if found.get(change["address"]) == ["update"] and touched <= self.untold.get(change["type"], set()):
+            if found.get(change["address"]) == ["update"] and touched <= self.untold.get(
+                change["type"], set()
+            ):
                 del found[change["address"]]
         return found
 

@@ -1,7 +1,7 @@
 """Each function may do what it does, and nothing else: its policy against what the application was seen to do.
 
 `be-app/tests/actions.json` holds every AWS action that the application's tests perform, by function; a run of them
-fails when there is one more. Here it is compared with the plan's policies, and asked of an emulator that enforces them.
+fails when there is one more. Here it is compared with the plan's policies, and an emulator enforces those.
 """
 
 import json
@@ -28,7 +28,9 @@ NAME = f"familycorp-{ENV}"
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
     (infra.ROOT / "be-app" / "tests" / "actions.json").read_text()
 )
-PERFORMED = {(f, a, r) for f, resources in RECORDED.items() for r, actions in resources.items() for a in actions}
+PERFORMED = {
+    (f, a, r) for f, resources in RECORDED.items() for r, actions in resources.items() for a in actions
+}
 
 Statement = Mapping[str, Any]
 
@@ -55,8 +57,13 @@ def plan(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> dict
     except NotInstalledError as error:
         missing("terraform", error)
     # With every optional permission.
-    issuer = {"oidc_issuer": "https://login.example", "oidc_client_id": "x", "oidc_client_has_secret": True}
-    return terraform.plan(*infra.options(ENV, "terraform", **issuer))
+    every = {
+        "oidc_issuer": "https://login.example",
+        "oidc_client_id": "x",
+        "oidc_client_has_secret": True,
+        "waf": False,
+    }
+    return terraform.plan(*infra.options(ENV, "terraform", **every))
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +157,11 @@ FORBIDDEN = [
     ("kms", "decrypt", {"KeyId": f"alias/{NAME}-data", "CiphertextBlob": b"x"}),
     ("iam", "create_user", {"UserName": "somebody"}),
     ("iam", "put_role_policy", {"RoleName": f"{NAME}-backend", "PolicyName": "x", "PolicyDocument": "{}"}),
-    ("sts", "assume_role", {"RoleArn": f"arn:aws:iam::000000000000:role/{NAME}-auth", "RoleSessionName": "x"}),
+    (
+        "sts",
+        "assume_role",
+        {"RoleArn": f"arn:aws:iam::000000000000:role/{NAME}-auth", "RoleSessionName": "test"},
+    ),
 ]
 """What no function may do, whichever it is."""
 
@@ -218,7 +229,11 @@ class Enforcing:
         try:
             getattr(self.client(service, function), operation)(**parameters)
         except ClientError as error:
-            return error.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
+            return error.response["Error"]["Code"] in {
+                "AccessDenied",
+                "AccessDeniedException",
+                "AuthorizationError",
+            }
         return False
 
     def request(self, action: str, resource: str) -> tuple[str, str, dict[str, Any]]:
@@ -302,7 +317,9 @@ def test_an_emulator_lets_each_function_do_its_own_and_no_others_work(
     assert wrong == []
 
 
-@pytest.mark.parametrize(("service", "operation", "parameters"), FORBIDDEN, ids=[f"{s}-{o}" for s, o, _ in FORBIDDEN])
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"), FORBIDDEN, ids=[f"{s}-{o}" for s, o, _ in FORBIDDEN]
+)
 def test_an_emulator_denies_every_function_what_none_may_do(
     enforcing: Enforcing, service: str, operation: str, parameters: dict[str, Any]
 ) -> None:
