@@ -149,3 +149,31 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
         missing("terraform", error)
     assert re.search(r'^uploads_bucket += "familycorp-dev-uploads"$', ran.stdout, re.MULTILINE)
     assert not (tmp_path / "terraform" / "terraform.tfstate").exists(), "the state is in the bucket"
+
+
+def test_each_row_of_what_the_paper_lists_has_resources_and_tests_that_exist() -> None:
+    text = (
+        (infra.ROOT / "docs" / "infra.md").read_text().split("## What the paper lists\n")[1].split("\n## ")[0]
+    )
+    declared = {
+        f"{kind}.{name}"
+        for file in infra.SOURCE.glob("*.tf")
+        for kind, name in re.findall(r'^resource "(\w+)" "(\w+)"', file.read_text(), re.MULTILINE)
+    }
+    runs = re.findall(
+        r'^run "(\w+)"', (infra.SOURCE / "tests" / "invariants.tftest.hcl").read_text(), re.MULTILINE
+    )
+    tests = {
+        name
+        for file in Path(__file__).parent.glob("test_terraform_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    } | set(runs)
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 12
+    for name, resources, proof in rows:
+        kind = ""
+        for address in re.findall(r"`(\w*\.\w+)`", resources):
+            kind = address.partition(".")[0] or kind
+            assert f"{kind}.{address.partition('.')[2]}" in declared, (name, address)
+        assert kind, name
+        assert set(re.findall(r"`(\w+)`", proof)) <= tests, name
