@@ -49,6 +49,15 @@ NOT_RECORDED = {
 }
 """Statements for what no client of the application calls, so that no recording can hold it."""
 
+SHARED = {
+    "PostsWrite": "Each drains the whole outbox, whoever filled it.",
+    "EventsWrite": "Each drains the whole outbox, whoever filled it.",
+    "SessionsProfiles": "Each drains the whole outbox, whoever filled it.",
+    "UploadsCheck": "Each finishes an upload from wherever another function left it.",
+    "UploadsList": "Each finishes an upload from wherever another function left it.",
+}
+"""Statements for work that backend, drain and uploads share: which of them does it is a matter of time."""
+
 
 @pytest.fixture(scope="module")
 def plan(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -104,8 +113,10 @@ def holds(statement: Statement, action: str, resource: str) -> bool:
     if not any(fnmatchcase(arn(resource), pattern) for pattern in statement["Resource"]):
         return False
     seen = values(resource)
-    for comparison in statement.get("Condition", {}).values():
+    for operator, comparison in statement.get("Condition", {}).items():
         for key, wanted in comparison.items():
+            if key not in seen and operator.endswith("IfExists"):
+                continue
             patterns = wanted if isinstance(wanted, list) else [wanted]
             if not any(fnmatchcase(seen.get(key, ""), pattern) for pattern in patterns):
                 return False
@@ -131,11 +142,15 @@ def test_nothing_is_allowed_that_nobody_was_seen_to_do(policies: dict[str, list[
         for statement in statements
         if statement["Effect"] == "Allow" and statement["Sid"] not in NOT_RECORDED
         for action in statement["Action"]
-        if not any(holds(statement, action, r) for f, a, r in PERFORMED if (f, a) == (function, action))
+        if not any(
+            holds(statement, action, r)
+            for f, a, r in PERFORMED
+            if a == action and (f == function or (statement["Sid"] in SHARED and f in {"backend", "drain", "uploads"}))
+        )
     }
     assert unused == set()
     sids = {s["Sid"] for statements in policies.values() for s in statements}
-    assert NOT_RECORDED.keys() - sids == set()
+    assert (NOT_RECORDED | SHARED).keys() - sids == set()
 
 
 # -- an emulator that enforces ------------------------------------------------------------------------------------
