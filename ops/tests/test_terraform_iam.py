@@ -145,7 +145,8 @@ def test_nothing_is_allowed_that_nobody_was_seen_to_do(policies: dict[str, list[
         if not any(
             holds(statement, action, r)
             for f, a, r in PERFORMED
-            if a == action and (f == function or (statement["Sid"] in SHARED and f in {"backend", "drain", "uploads"}))
+            if a == action
+            and (f == function or (statement["Sid"] in SHARED and f in {"backend", "drain", "uploads"}))
         )
     }
     assert unused == set()
