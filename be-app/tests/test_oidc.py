@@ -68,7 +68,7 @@ def begin(person: Person, **query: str) -> httpx.URL:
 
 def reason(stack: Stack) -> str:
     """Return why the last login failed, which only the log tells."""
-    lines = [json.loads(line) for line in stack.logs().splitlines() if '"login_failed"' in line]
+    lines = [json.loads(line) for line in stack.logs().splitlines() if '"message":"login_failed"' in line]
     found: str = lines[-1]["reason"]
     return found
 

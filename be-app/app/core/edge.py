@@ -84,7 +84,8 @@ class RequestContext:
                 fields["method"], fields["status"], fields["bytes"] = method, status, size
                 fields["route"] = scope.get(_ROUTE) or getattr(scope.get("route"), "path", "-")
                 fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
-                _write_line(fields, scope)
+                if logger.isEnabledFor(logging.INFO):
+                    _write_line(fields, scope)
                 context.unbind(token)
 
 
