@@ -37,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -58,6 +58,11 @@ infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: ev
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
+
+actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks of AWS, as its tests see it
+	@rm -rf build/actions && mkdir -p build/actions
+	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" .venv/bin/python -m pytest be-app/tests $(ARGS)
+	@.venv/bin/python be-app/tests/recording.py build/actions
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"

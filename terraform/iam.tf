@@ -28,7 +28,7 @@ locals {
     }
     posts_write = {
       reason    = "Draining the outbox replaces snapshots."
-      actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      actions   = ["dynamodb:UpdateItem"]
       resources = [local.table_arns.posts]
     }
     events_write = {
@@ -78,19 +78,30 @@ locals {
       resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
     }
     uploads_list = {
-      reason     = "Looks for a file's versions and thumbnails; without it S3 answers 403 for what is absent."
-      actions    = ["s3:ListBucket", "s3:ListBucketVersions"]
-      resources  = [local.bucket_arn]
-      conditions = { StringLike = { "s3:prefix" = ["quarantine/*", "files/*"] } }
+      reason    = "Looks for a file's versions and thumbnails; without it S3 answers 403 for what is absent."
+      actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
+      resources = [local.bucket_arn]
+      # Who asks for an object names no prefix, and must be told that there is none.
+      conditions = { StringLikeIfExists = { "s3:prefix" = ["quarantine/*", "files/*"] } }
     }
     uploads_check = {
       reason    = "Forms and links are signed with the role; what arrived is read, joined, and removed with every version."
-      actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      actions   = ["s3:AbortMultipartUpload", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
     }
     uploads_keep = {
-      reason    = "Stores checked files and their thumbnails, links to them, hides those that were deleted."
-      actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      reason    = "Stores checked files and their thumbnails."
+      actions   = ["s3:PutObject"]
+      resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
+    }
+    uploads_hide = {
+      reason    = "Hides files that were deleted, or that nothing names any more."
+      actions   = ["s3:DeleteObject"]
+      resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
+    }
+    uploads_link = {
+      reason    = "Links to checked files are signed with the role."
+      actions   = ["s3:GetObject"]
       resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
     }
     uploads_key = {
@@ -196,7 +207,8 @@ locals {
   grants = {
     backend = concat(
       ["posts_read", "posts_indexes", "events_write", "sessions_check", "no_public_keys", "tables_key"],
-      ["uploads_check", "uploads_keep", "uploads_restore", "uploads_list", "uploads_key"], local.cached, local.in_vpc
+      ["uploads_check", "uploads_keep", "uploads_hide", "uploads_link", "uploads_restore", "uploads_list", "uploads_key"],
+      local.cached, local.in_vpc
     )
     auth = concat(
       ["sessions_own", "tables_key", "signing_key_read", "secrets_key", "factors_key"],
@@ -205,7 +217,7 @@ locals {
     events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
     drain = concat(
       ["posts_write", "events_write", "events_due", "sessions_profiles", "no_public_keys", "tables_key"],
-      ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
+      ["uploads_check", "uploads_keep", "uploads_hide", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
     )
     migrations = local.in_vpc
     uploads = concat(
@@ -298,7 +310,7 @@ resource "aws_iam_policy" "boundary" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid    = "OwnResources"
         Effect = "Allow"
@@ -328,7 +340,14 @@ resource "aws_iam_policy" "boundary" {
           StringEquals = { "aws:RequestedRegion" = var.region }
         }
       },
-    ]
+      ], local.scans ? [
+      {
+        Sid      = "RulesOfTheScanner"
+        Effect   = "Allow"
+        Action   = ["events:DeleteRule", "events:DescribeRule", "events:ListTargetsByRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"]
+        Resource = [local.scanner_rules]
+      },
+    ] : [])
   })
 
   tags = { Name = "${local.name}-boundary" }

@@ -92,6 +92,7 @@ locals {
       OIDC_CLIENT_ID    = local.oidc_client_id
       OIDC_SCOPES       = join(",", var.oidc_scopes)
       OIDC_GROUPS_CLAIM = local.cognito ? "cognito:groups" : var.oidc_groups_claim
+      MALWARE_SCANNER   = var.malware_scanner
       ROLE_GROUPS       = join(",", [for group, role in var.role_groups : "${group}=${role}"])
     },
     var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },

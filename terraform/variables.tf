@@ -486,3 +486,14 @@ variable "monthly_budget_usd" {
     error_message = "monthly_budget_usd must be at least 1."
   }
 }
+
+variable "malware_scanner" {
+  description = "What scans uploads before anybody can have them: guardduty (it bills by object and GB) or none."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["guardduty", "none"], var.malware_scanner)
+    error_message = "malware_scanner must be guardduty or none."
+  }
+}

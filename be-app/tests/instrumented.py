@@ -25,6 +25,7 @@ from sqlalchemy import event
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+import recording
 from app import jobs
 from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject
@@ -70,6 +71,7 @@ def _on_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> No
 
 
 def _instrument() -> None:
+    recording.start()
     engine = database.engine().sync_engine
     event.listen(engine, "before_cursor_execute", _on_statement)
     event.listen(engine, "commit", lambda _: _step("commit"))
@@ -118,6 +120,7 @@ async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await real(scope, receive, send)
         return
+    recording.acts_as(scope["path"])
     request = Request(scope, receive)
     way = Way(request.headers.get("x-test-signal"))
     _way.set(way)

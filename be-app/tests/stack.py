@@ -1,5 +1,6 @@
 """The application on real stores, as processes on loopback, and a client of it."""
 
+import os
 import re
 import sys
 import uuid
@@ -14,6 +15,7 @@ import botocore.session
 import httpx
 import sqlalchemy
 
+import recording
 from app.core import dynamodb
 from app.core.settings import Settings
 from familycorp_ops.provision import provision
@@ -107,6 +109,7 @@ class Stack:
         # The environment's name makes the tables' names, so each stack takes a region of its own instead:
         # the emulator keeps regions apart as AWS does. Names of buckets are global.
         self.region = f"test-{uuid.uuid4().hex[:8]}-1"
+        self.actions = Path(os.environ.get("TEST_ACTIONS_DIRECTORY", directory)) / f"actions-{self.region}"
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -166,7 +169,9 @@ class Stack:
         return Process(
             "python",
             [sys.executable, *arguments],
-            environment=clean_environment(**CREDENTIALS, **self.environment | environment),
+            environment=clean_environment(
+                **CREDENTIALS, **self.environment | environment, TEST_ACTIONS=str(self.actions)
+            ),
             cwd=BE_APP,
             log=self.directory / "run.log",
         )
@@ -178,14 +183,19 @@ class Stack:
         if process.wait(60):
             raise AssertionError(process.tail(40))
 
+    def run_as(self, function: str, script: str, *arguments: str) -> None:
+        """Run a script that does what a function does, noting what it asks of AWS."""
+        noting = f"import recording; recording.start({function!r})\n"
+        self.run("-c", noting + script, *arguments, PYTHONPATH=str(Path(__file__).parent))
+
     def run_due(self) -> None:
         """Do what the minute's function does."""
-        self.run("-c", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
+        self.run_as("drain", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
 
     def start(self, *, respawns: bool = False, deployed: bool = False, **environment: str) -> Application:
         """Start one more process of the application, instrumented or exactly as it is deployed."""
         port = None if self.processes else self._port
-        chosen = self.environment | environment
+        chosen = self.environment | {"TEST_ACTIONS": str(self.actions)} | environment
         application = Application(chosen, self.directory, port=port, respawns=respawns, deployed=deployed)
         application.start()
         self.processes.append(application)
@@ -269,6 +279,9 @@ class Stack:
     def close(self) -> None:
         for process in self.processes:
             process.kill()
+        if "TEST_ACTIONS_DIRECTORY" not in os.environ:
+            new = recording.noted(self.actions) - recording.known()
+            assert not new, f"not among the actions that policies are compared with (`make actions`): {new}"
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import pytest
 from contract import ok, read
 from stack import Stack, act, draft
 
+FUNCTIONS = {"app.jobs": "drain", "app.notices": "events"}
 TWICE = """
 import json, sys
 from {module} import handler
@@ -33,7 +34,7 @@ def call(stack: Stack, module: str, *events: Any) -> list[Any]:
     """Call a function with events, one after the other in one process; return its answers."""
     script = TWICE.format(module=module, events=events)
     answers = stack.directory / f"{uuid.uuid4()}.txt"
-    stack.run("-c", f"import sys\nsys.stdout = open({str(answers)!r}, 'w')\n{script}")
+    stack.run_as(FUNCTIONS[module], f"import sys\nsys.stdout = open({str(answers)!r}, 'w')\n{script}")
     return [
         found
         for line in answers.read_text().splitlines()

@@ -493,7 +493,9 @@ def test_a_new_signing_key_logs_nobody_out(
     for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
         assert current() == old
         event = {"Step": step, "SecretId": name, "ClientRequestToken": version}
-        staff_stack.run("-c", f"from app.auth.rotation import handler\nfor _ in '12': handler({event}, None)")
+        staff_stack.run_as(
+            "rotation", f"from app.auth.rotation import handler\nfor _ in '12': handler({event}, None)"
+        )
     new = current()
     assert (new["kid"], new["d"]) != (old["kid"], old["d"])
     assert secrets.get_secret_value(SecretId=name)["VersionId"] == version

@@ -426,7 +426,7 @@ def hear(stack: Stack, told: dict[str, Any]) -> None:
     script = (
         "import json, sys; from app.uploads.events import handler; handler(json.loads(sys.argv[1]), None)"
     )
-    stack.run("-c", script, json.dumps(told))
+    stack.run_as("uploads", script, json.dumps(told))
 
 
 def test_a_client_that_never_says_it_is_done_gets_the_same_result(client: httpx.Client, stack: Stack) -> None:

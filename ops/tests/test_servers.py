@@ -177,6 +177,21 @@ def test_sigterm_that_is_ignored_is_followed_by_sigkill_of_the_whole_group(tmp_p
     _wait_until(lambda: not _alive(int(stubborn.tail())), 10)
 
 
+def test_a_process_that_was_waited_for_is_never_signalled_again(tmp_path, monkeypatch):
+    """Its number may by then be another program's."""
+    told, signalled = [], []
+    monkeypatch.setattr(process._guardian, "tell", lambda *said: told.append(said))
+    kill = os.killpg
+    ended = Process("sh", ["sh", "-c", "exit 3"], log=tmp_path / "log")
+    ended.spawn()
+    assert ended.wait(10) == 3
+    monkeypatch.setattr(os, "killpg", lambda *asked: signalled.append(asked) or kill(*asked))
+    ended.kill()
+    ended.stop()
+    assert signalled == []
+    assert [sign for sign, _ in told] == ["+", "-"]
+
+
 def test_children_see_no_aws_profile_and_no_proxy_for_loopback(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("NO_PROXY", "intranet")

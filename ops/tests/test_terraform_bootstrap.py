@@ -14,8 +14,10 @@ import pytest
 
 from familycorp_ops import bootstrap as bootstrapping
 from familycorp_ops import infra
-from familycorp_ops.infra import executable
+from familycorp_ops.infra import Timer, executable
 from familycorp_ops.pytest_servers import missing
+from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
+from familycorp_ops.rehearse.plan import GAPS
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -92,11 +94,86 @@ def test_the_first_signing_key_is_written_once() -> None:
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", "ES256")
 
 
-def test_every_step_of_the_document_is_one_that_was_tried() -> None:
-    text = (infra.ROOT / "docs" / "infra.md").read_text()
-    for command in (
-        "familycorp_ops.bootstrap state",
-        "familycorp_ops.bootstrap signing-key",
-        "terraform -chdir=terraform apply",
-    ):
-        assert command in text
+FROM_EMPTY = "From an empty account to outputs"
+
+
+def steps(section: str) -> list[str]:
+    """Return the commands that a section of docs/infra.md shows."""
+    text = (infra.ROOT / "docs" / "infra.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    shown = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^\$ (.+)$", "\n".join(shown), re.MULTILINE)
+
+
+@pytest.mark.infra
+@pytest.mark.timeout(900)
+def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Path) -> None:
+    """Every command exactly as the page shows it, in a copy of the repository, with an emulator for AWS."""
+    ignore = shutil.ignore_patterns(".terraform", "*.tfstate*", "__pycache__", "node_modules", ".venv")
+    for folder in ("terraform", "ops", "scripts"):
+        shutil.copytree(infra.ROOT / folder, tmp_path / folder, ignore=ignore)
+    for file in ("Makefile", "pyproject.toml", "uv.lock", "be-app/pyproject.toml"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy2(infra.ROOT / file, tmp_path / file)
+    for installed in (".venv", ".tools"):
+        if (infra.ROOT / installed).exists():
+            (tmp_path / installed).symlink_to(infra.ROOT / installed)
+    provider = 'provider "aws" {\n  s3_use_path_style = true\n  max_retries       = 2\n}\n'
+    (tmp_path / "terraform" / "emulator_override.tf").write_text(f"{provider}\n{GAPS.read_text()}")
+    try:
+        with MiniStackWithoutGaps() as emulator:
+            environment = clean_environment(
+                **CREDENTIALS,
+                AWS_ENDPOINT_URL=emulator.url,
+                CHECKPOINT_DISABLE="1",
+                TF_CLI_CONFIG_FILE=os.devnull,
+                TF_CLI_ARGS_init=" ".join(FOR_EMULATORS),
+                TF_CLI_ARGS_apply="-auto-approve -no-color",  # A person reads the plan and says yes.
+                PYTHONPATH=str(tmp_path / "ops"),
+            )
+            for command in steps(FROM_EMPTY):
+                with Timer() as timer:
+                    ran = subprocess.run(
+                        ["bash", "-c", command],
+                        cwd=tmp_path,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                    )
+                if infra.lacks_provider(ran.stderr):
+                    missing("terraform", NotInstalledError(infra.NO_PROVIDER))
+                assert ran.returncode == 0, f"{command}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
+                print(f"\n{command}: {timer.seconds:.0f} s")
+    except NotInstalledError as error:
+        missing("terraform", error)
+    assert re.search(r'^uploads_bucket += "familycorp-dev-uploads"$', ran.stdout, re.MULTILINE)
+    assert not (tmp_path / "terraform" / "terraform.tfstate").exists(), "the state is in the bucket"
+
+
+def test_each_row_of_what_the_paper_lists_has_resources_and_tests_that_exist() -> None:
+    text = (
+        (infra.ROOT / "docs" / "infra.md").read_text().split("## What the paper lists\n")[1].split("\n## ")[0]
+    )
+    declared = {
+        f"{kind}.{name}"
+        for file in infra.SOURCE.glob("*.tf")
+        for kind, name in re.findall(r'^resource "(\w+)" "(\w+)"', file.read_text(), re.MULTILINE)
+    }
+    runs = re.findall(
+        r'^run "(\w+)"', (infra.SOURCE / "tests" / "invariants.tftest.hcl").read_text(), re.MULTILINE
+    )
+    tests = {
+        name
+        for file in Path(__file__).parent.glob("test_terraform_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    } | set(runs)
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 12
+    for name, resources, proof in rows:
+        kind = ""
+        for address in re.findall(r"`(\w*\.\w+)`", resources):
+            kind = address.partition(".")[0] or kind
+            assert f"{kind}.{address.partition('.')[2]}" in declared, (name, address)
+        assert kind, name
+        assert set(re.findall(r"`(\w+)`", proof)) <= tests, name

@@ -547,69 +547,6 @@ def test_only_auth_gets_at_keys_and_secrets(plan: dict[str, Any]) -> None:
             assert denied[0]["Effect"] == "Deny"
 
 
-ACTIONS = {
-    "transact_write_items": {"PutItem", "UpdateItem"},
-    "get_item": {"GetItem"},
-    "batch_get_item": {"BatchGetItem"},
-    "query": {"Query"},
-    "put_item": {"PutItem"},
-    "update_item": {"UpdateItem"},
-    "delete_item": {"DeleteItem"},
-    "describe_table": {"DescribeTable"},
-    "get_secret_value": {"GetSecretValue"},
-    "encrypt": {"Encrypt"},
-    "decrypt": {"Decrypt"},
-    "create_multipart_upload": {"PutObject"},
-    "complete_multipart_upload": {"PutObject"},
-    "abort_multipart_upload": {"AbortMultipartUpload"},
-    "list_parts": {"ListMultipartUploadParts"},
-    "head_object": {"GetObject"},
-    "get_object": {"GetObject"},
-    "copy_object": {"GetObject", "PutObject"},
-    "put_object": {"PutObject"},
-    "delete_object": {"DeleteObject", "DeleteObjectVersion"},
-    "list_objects_v2": {"ListBucket"},
-    "list_object_versions": {"ListBucketVersions"},
-}
-"""Operation of AWS's client → IAM actions."""
-
-
-def operations(paths: Iterator[Path]) -> set[str]:
-    """Return the operations of AWS that modules perform, by their calls' first or second argument."""
-    found = set()
-    for path in paths:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-                if name in {"call", "_call", "_kms"}:
-                    found |= {a.value for a in node.args if isinstance(a, ast.Constant)} & ACTIONS.keys()
-                elif name in ACTIONS:
-                    found.add(name)
-    return found
-
-
-def test_every_action_of_the_application_is_allowed_and_none_is_unused(plan: dict[str, Any]) -> None:
-    granted = policies(plan)
-    performed = {a for o in operations(APP.rglob("*.py")) for a in ACTIONS[o]}
-    given = {
-        action.partition(":")[2]
-        for name in ("backend", "auth", "drain")
-        for service in ("dynamodb", "kms", "s3", "secretsmanager")
-        for action in allowed(granted[name], service)
-    }
-    assert performed - given == set(), "the application does what no policy allows"
-    # S3 and Secrets Manager use the data key in the caller's name.
-    assert given - performed == {"GenerateDataKey"}, "a policy allows what nobody does"
-    auth = {a for o in operations((APP / "auth").rglob("*.py")) for a in ACTIONS[o]}
-    own = {
-        a.partition(":")[2]
-        for s in ("dynamodb", "kms", "secretsmanager")
-        for a in allowed(granted["auth"], s)
-    }
-    assert auth - own == set()
-    assert own - auth == {"GenerateDataKey"}
-
-
 def test_gateway_endpoints_let_pass_what_functions_may_do(plan: dict[str, Any]) -> None:
     endpoints = {
         a: json.loads(v["policy"])
@@ -647,6 +584,40 @@ def test_plans_of_a_pull_request_may_only_look(plan: dict[str, Any]) -> None:
     assert actions == {"s3:GetObject", "s3:ListBucket", "ssm:GetParameter", "ssm:GetParameters"}
     (attached,) = [v for _, v in of_type(plan, "aws_iam_role_policy_attachment") if v["role"] == role["name"]]
     assert attached["policy_arn"].endswith(":policy/SecurityAudit")
+
+
+def test_the_application_awaits_a_scan_exactly_where_there_is_a_scanner(plan: dict[str, Any]) -> None:
+    scanners = [v for _, v in of_type(plan, "aws_guardduty_malware_protection_plan")]
+    assert (chosen(plan).malware_scanner == "guardduty") is bool(scanners)
+    assert bool(scanners) is (plan["env"] == "prod")
+    for scanner in scanners:
+        (bucket,) = scanner["protected_resource"][0]["s3_bucket"]
+        assert bucket["object_prefixes"] == ["quarantine/"]
+        ((_, policy),) = [
+            (a, json.loads(v["policy"]))
+            for a, v in of_type(plan, "aws_iam_role_policy")
+            if a == "aws_iam_role_policy.scanner[0]"
+        ]
+        reads = [s for s in policy["Statement"] if "s3:GetObject" in s["Action"]]
+        assert [r.rpartition(":")[2] for s in reads for r in s["Resource"]] == [
+            f"familycorp-{plan['env']}-uploads/quarantine/*"
+        ]
+    if plan["deployer"] == "terraform":
+        ((_, rule),) = [(a, v) for a, v in of_type(plan, "aws_cloudwatch_event_rule") if '"scans"' in a]
+        assert chosen(plan).uploads_bucket in rule["event_pattern"]
+
+
+def test_every_role_is_below_the_boundary(plan: dict[str, Any]) -> None:
+    bounded = {
+        r["address"]: "permissions_boundary" in r["expressions"]
+        for r in plan["configuration"]["root_module"]["resources"]
+        if r["type"] == "aws_iam_role"
+    }
+    # The pipeline's two are bounded by what they may do to names of this environment.
+    assert {a for a, is_bounded in bounded.items() if not is_bounded} == {
+        "aws_iam_role.deploy",
+        "aws_iam_role.plan",
+    }
 
 
 # -- the promises can fail ----------------------------------------------------------------------------------------
@@ -695,10 +666,40 @@ BROKEN = [
         test_the_application_accepts_its_settings_and_finds_every_name,
     ),
     (
-        "iam.tf",
-        '["sessions_own", "tables_key",',
-        '["sessions_check", "tables_key",',
-        test_every_action_of_the_application_is_allowed_and_none_is_unused,
+        "guardduty.tf",
+        'object_prefixes = ["quarantine/"]',
+        'object_prefixes = ["files/"]',
+        test_the_application_awaits_a_scan_exactly_where_there_is_a_scanner,
+    ),
+    (
+        "main.tf",
+        "MALWARE_SCANNER   = var.malware_scanner",
+        "",
+        test_the_application_awaits_a_scan_exactly_where_there_is_a_scanner,
+    ),
+    (
+        "guardduty.tf",
+        "permissions_boundary = aws_iam_policy.boundary.arn",
+        "",
+        test_every_role_is_below_the_boundary,
+    ),
+    (
+        "rds.tf",
+        "max_capacity             = var.database_max_acu",
+        "max_capacity = 64",
+        test_what_grows_has_bounds,
+    ),
+    (
+        "security_groups.tf",
+        "referenced_security_group_id = aws_security_group.this[each.value.from].id",
+        'cidr_ipv4 = "0.0.0.0/0"',
+        test_nothing_is_reachable_from_or_leads_to_the_internet,
+    ),
+    (
+        "vpc.tf",
+        'resource "aws_route_table" "private" {',
+        'resource "aws_internet_gateway" "out" {}\n\nresource "aws_route_table" "private" {',
+        test_nothing_is_reachable_from_or_leads_to_the_internet,
     ),
     (
         "iam.tf",

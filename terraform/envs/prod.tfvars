@@ -19,3 +19,4 @@ database_instances   = 2
 database_backup_days = 35
 database_proxy       = true
 cache_mode           = "replication_group"
+malware_scanner      = "guardduty"

@@ -284,6 +284,12 @@ run "everything_optional" {
     oidc_client_id         = "backend"
     oidc_client_has_secret = true
     route53_zone_id        = null
+    malware_scanner        = "guardduty"
+  }
+
+  assert {
+    condition     = length(aws_guardduty_malware_protection_plan.uploads) == 1 && output.settings["MALWARE_SCANNER"] == "guardduty"
+    error_message = "The application waits for the scanner that is there."
   }
 
   assert {

@@ -39,7 +39,26 @@ LOGIN_PORT: Final = 24_443
 CACHE_HOST: Final = "familycorp-dev-cache-rehearsal.serverless.apn2.cache.amazonaws.com"
 
 
-class IsolatedMiniStack(MiniStack):
+class MiniStackWithoutGaps(MiniStack):
+    """MiniStack as `launch.py` starts it: some of its gaps closed, functions started by a program of ours."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path | None = None,
+        log: Path | None = None,
+        function: Path = Path("/bin/false"),
+    ) -> None:
+        super().__init__(directory=directory, log=log)
+        self._function = function
+
+    def command(self) -> Sequence[str]:
+        """Return program and arguments; raise `NotInstalledError` where there is none."""
+        python, *_ = super().command()
+        return [python, "-I", str(Path(__file__).with_name("launch.py")), str(self._function)]
+
+
+class IsolatedMiniStack(MiniStackWithoutGaps):
     """MiniStack over TLS, with IAM enforced, which starts functions by a program of ours.
 
     Args:
@@ -53,18 +72,13 @@ class IsolatedMiniStack(MiniStack):
     def __init__(
         self, directory: Path, log: Path, certificate: Path, function: Path, cache_host: str
     ) -> None:
-        super().__init__(directory=directory, log=log)
-        self._certificate, self._function, self._cache_host = certificate, function, cache_host
+        super().__init__(directory=directory, log=log, function=function)
+        self._certificate, self._cache_host = certificate, cache_host
 
     @property
     def url(self) -> str:
         """The endpoint URL for AWS clients."""
         return f"https://{LOOPBACK}:{self.port}"
-
-    def command(self) -> Sequence[str]:
-        """Return program and arguments; raise `NotInstalledError` where there is none."""
-        python, *_ = super().command()
-        return [python, "-I", str(Path(__file__).with_name("launch.py")), str(self._function)]
 
     def environment(self) -> dict[str, str]:
         """Return the environment of its process."""

@@ -30,7 +30,8 @@ class Moto(Server):
 
     def environment(self) -> dict[str, str]:
         """Return the environment of its process."""
-        return clean_environment(**CREDENTIALS)
+        # The plan's role has a policy of AWS's own.
+        return clean_environment(**CREDENTIALS, MOTO_IAM_LOAD_MANAGED_POLICIES="true")
 
     def is_ready(self) -> bool:
         """Return whether it answers."""

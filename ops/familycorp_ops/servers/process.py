@@ -164,6 +164,7 @@ class Process:
         self._ready_within_s = ready_within_s
         self._grace_s = grace_s
         self._child: subprocess.Popen[bytes] | None = None
+        self._group: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -202,7 +203,8 @@ class Process:
                 )
             except OSError as error:
                 raise ServerError(f"{self.name} can't be executed ({error.strerror}).") from error
-        _guardian.tell("+", self._child.pid)
+        self._group = self._child.pid
+        _guardian.tell("+", self._group)
 
     def wait_ready(self) -> None:
         """Wait until it serves; stop it and raise `ServerError` if it ends or isn't ready in time."""
@@ -228,9 +230,11 @@ class Process:
         if self._child is None:
             raise ServerError(f"{self.name} was never started")
         try:
-            return self._child.wait(timeout_s)
+            status = self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ServerError(f"{self.name} still ran after {timeout_s:g} s") from None
+        self.kill()  # What it started ends with it, and nobody signals its group later, when the number is another's.
+        return status
 
     def terminate(self) -> None:
         """Ask it to end, without waiting."""
@@ -248,10 +252,11 @@ class Process:
 
     def kill(self) -> None:
         """End it and whatever it started as a crash would: by SIGKILL."""
-        if self._child is not None:
+        if self._child is not None and self._group is not None:
             self._signal(signal.SIGKILL)
             self._child.wait()
-            _guardian.tell("-", self._child.pid)
+            _guardian.tell("-", self._group)
+            self._group = None
 
     def suspend(self) -> None:
         """Stop it in its tracks (SIGSTOP): connections stay open and nothing answers."""
@@ -270,10 +275,10 @@ class Process:
         return "\n".join(text.rstrip().splitlines()[-lines:])
 
     def _signal(self, number: int) -> None:
-        if self._child is not None:
+        if self._group is not None:
             # macOS reports a group of which only a zombie is left as PermissionError.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, number)
+                os.killpg(self._group, number)
 
     def __enter__(self) -> Self:
         self.start()
