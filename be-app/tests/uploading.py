@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import httpx
-from PIL import Image
+from PIL import Image, ImageCms
 
 from stack import Stack
 
@@ -117,6 +117,12 @@ def photo(width: int = 300, height: int = 200, **options: Any) -> bytes:
     return saved(image, "JPEG", **({"exif": exif} | options))
 
 
+def colour_profile(size: int) -> bytes:
+    """Make an ICC profile of so many bytes: those for printing have half a million, this one is filled up."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return struct.pack(">I", size) + profile[4:].ljust(size - 4, b"\0")
+
+
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     """Return an image as a file of a kind."""
     out = io.BytesIO()
@@ -146,7 +152,10 @@ def png_bomb() -> bytes:
 
 
 def pdf(pages: int = 1, **options: Any) -> bytes:
-    """Make a PDF: `script` to run when it is opened, `password`, `padding` in bytes."""
+    """Make a PDF: `script` to run when it is opened, `password`, `padding` in bytes, in so many `pieces`.
+
+    By `hidden` the script follows a harmless step (`next`) or is the first page's (`page`).
+    """
     from pypdf import PdfWriter
     from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
@@ -158,11 +167,19 @@ def pdf(pages: int = 1, **options: Any) -> bytes:
             NameObject("/S"): NameObject("/JavaScript"),
             NameObject("/JS"): TextStringObject(options["script"]),
         }
-        writer.root_object[NameObject("/OpenAction")] = DictionaryObject(action)
+        harmless = {NameObject("/S"): NameObject("/GoTo"), NameObject("/Next"): DictionaryObject(action)}
+        if options.get("hidden") == "page":
+            opened = DictionaryObject({NameObject("/O"): DictionaryObject(action)})
+            writer.pages[0][NameObject("/AA")] = opened
+        else:
+            opening = harmless if options.get("hidden") == "next" else action
+            writer.root_object[NameObject("/OpenAction")] = DictionaryObject(opening)
     if "password" in options:
         writer.encrypt(options["password"], algorithm="AES-256")
     if "padding" in options:
-        writer.add_attachment("bytes.bin", b"\x00\x01" * (options["padding"] // 2))
+        pieces = options.get("pieces", 1)
+        for number in range(pieces):
+            writer.add_attachment(f"{number}.bin", b"\x00\x01" * (options["padding"] // 2 // pieces))
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()

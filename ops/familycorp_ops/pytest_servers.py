@@ -23,6 +23,7 @@ from familycorp_ops.servers.mysql import MySQL
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.process import NotInstalledError, Server
+from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.seaweedfs import SeaweedFS
 from familycorp_ops.servers.valkey import Valkey
 
@@ -75,6 +76,12 @@ def ministack() -> Iterator[MiniStack]:
 def seaweedfs() -> Iterator[SeaweedFS]:
     """SeaweedFS without buckets, for what an S3 server must enforce."""
     yield from _running(SeaweedFS(), "seaweedfs")
+
+
+@pytest.fixture(scope="session")
+def radosgw() -> Iterator[RadosGW]:
+    """Ceph's S3 gateway without buckets, for the same."""
+    yield from _running(RadosGW(), "radosgw")
 
 
 @pytest.fixture(scope="session")

@@ -14,16 +14,18 @@ from botocore.session import get_session
 
 from app.core.settings import Settings
 from familycorp_ops.provision import provision
+from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers import process
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.mysql import MySQL
 from familycorp_ops.servers.process import NotInstalledError, Process, ServerError
+from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.sql import SqlServer
 from familycorp_ops.servers.valkey import Valkey
 
-SERVERS = [Valkey, MiniStack, MariaDB, MySQL, DynamoDBLocal]
+SERVERS = [Valkey, MiniStack, MariaDB, MySQL, DynamoDBLocal, RadosGW]
 
 
 # One of each for the whole module, because MySQL takes seconds to make its data directory.
@@ -133,6 +135,35 @@ def test_a_process_ends_with_the_one_that_started_it_even_by_sigkill():
         subprocess.run(["rm", "-rf", directory], check=True)
 
 
+def test_a_cluster_listens_on_loopback_only_and_ends_with_the_process_that_started_it():
+    program = (
+        "import os, signal\n"
+        "from familycorp_ops.servers.radosgw import RadosGW\n"
+        "gateway = RadosGW(); gateway.start()\n"
+        "print(gateway.directory, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        directory = parent.stdout.readline().strip()
+        if not directory:
+            assert "NotInstalledError" in (failure := parent.communicate()[1]), failure
+            missing("radosgw", NotInstalledError("radosgw isn't installed"))
+        members = [p for p in psutil.process_iter() if any(directory in word for word in _command(p))]
+        assert {p.name() for p in members} == {"ceph-mon", "ceph-osd", "radosgw"}
+        sockets = [c for p in members for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}
+    finally:
+        parent.kill()
+        parent.communicate()
+    try:
+        _wait_until(lambda: not any(_alive(p.pid) for p in members), 10)
+    finally:
+        subprocess.run(["rm", "-rf", directory], check=True)
+
+
 def test_a_process_that_forgets_its_servers_ends_them_when_it_ends():
     program = (
         "from familycorp_ops.servers.process import Process\n"
@@ -217,6 +248,13 @@ def _kms(emulator):
 def _run(program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # It ended meanwhile, or is another's.
+        return []
 
 
 def _never() -> bool:

@@ -22,7 +22,11 @@ _BOUNDS = {
     "maximum_declared_stream_length": 8_000_000,
     "stream_decoding_work_maximum_length": 16_000_000,
 }
-_ACTIONS = {"/JavaScript", "/Launch", "/ImportData"}
+_HARMLESS = {"/GoTo", "/Named"}
+"""What a document may do when it is opened: show a place in itself, or do what a menu does (ISO 32000-1, 12.6.4)."""
+
+_DEEPEST = 50
+"""Levels of the tree of pages that are gone down to the first one."""
 
 
 def check_pdf(file: IO[bytes], size: int) -> None:
@@ -34,20 +38,29 @@ def check_pdf(file: IO[bytes], size: int) -> None:
         raise Rejection("malformed")
     if rest.strip(b"\r\n\t \x00"):
         raise Rejection("polyglot")
-    file.seek(0)
-    try:
-        with pypdf.apply_configuration(None, **_BOUNDS):
-            active = _catalogue_acts(pypdf.PdfReader(file, strict=False))
-    except Rejection:
-        raise
-    except Exception:  # noqa: BLE001 - whatever a damaged document makes of the parser
-        raise Rejection("malformed") from None
+    # Strictly first: small faults are common, but to mend them means to look at every object of the file.
+    for strict in (True, False):
+        try:
+            active = _acts_when_opened(file, strict=strict)
+            break
+        except Rejection:
+            raise
+        except Exception:  # noqa: BLE001, S112 - whatever a damaged document makes of the parser
+            continue
+    else:
+        raise Rejection("malformed")
     if active:
         raise Rejection("active_content")
 
 
-def _catalogue_acts(document: pypdf.PdfReader) -> bool:
+def _acts_when_opened(file: IO[bytes], *, strict: bool) -> bool:
     """Return whether opening the document would run something."""
+    file.seek(0)
+    with pypdf.apply_configuration(None, **_BOUNDS):
+        return _catalogue_acts(pypdf.PdfReader(file, strict=strict))
+
+
+def _catalogue_acts(document: pypdf.PdfReader) -> bool:
     if "/Encrypt" in document.trailer:
         raise Rejection("encrypted")
     catalogue = _resolved(document.trailer["/Root"])
@@ -59,8 +72,22 @@ def _catalogue_acts(document: pypdf.PdfReader) -> bool:
     return (
         (isinstance(names, DictionaryObject) and "/JavaScript" in names)
         or "/AA" in catalogue
-        or (isinstance(opening, DictionaryObject) and str(opening.get("/S")) in _ACTIONS)
+        or "/AA" in _first_page(pages)
+        or (isinstance(opening, DictionaryObject) and not _is_harmless(opening))
     )
+
+
+def _is_harmless(action: DictionaryObject) -> bool:
+    return str(_resolved(action.get("/S"))) in _HARMLESS and "/Next" not in action
+
+
+def _first_page(node: DictionaryObject) -> DictionaryObject:
+    for _ in range(_DEEPEST):
+        kids = _resolved(node.get("/Kids"))
+        if not kids:
+            return node
+        node = _resolved(kids[0])
+    raise Rejection("too_complex")
 
 
 def _resolved(value: Any) -> Any:
