@@ -21,7 +21,7 @@ resource "aws_apigatewayv2_api" "main" {
     allow_credentials = true
     allow_methods     = ["DELETE", "GET", "HEAD", "POST", "PUT"]
     allow_headers     = ["content-type", "idempotency-key", "if-match", "if-none-match", "x-csrf-protection", "x-request-id"]
-    expose_headers    = ["etag", "location", "retry-after", "x-request-id"]
+    expose_headers    = ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"]
     max_age           = 600
   }
 

@@ -52,8 +52,7 @@ async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any
 
 
 def _is_outage(error: BotoCoreError | ClientError) -> bool:
-    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
-    return bool(answer.get("HTTPStatusCode", 500) >= 500)
+    return not isinstance(error, ClientError) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
 
 
 def _call(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
