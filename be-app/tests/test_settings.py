@@ -211,6 +211,6 @@ asyncio.run(ask())
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=BE_APP, capture_output=True, text=True, check=True
         )
-        found[env] = json.loads(done.stdout)
+        found[env] = json.loads(done.stdout.splitlines()[-1])  # After the lines of the access log.
     assert [status for status, _ in found["stage"]] == [200, 404, 200, 404, 200]
     assert found["prod"] == [*[[404, "application/problem+json"]] * 4, [200, "application/json"]]
