@@ -11,6 +11,7 @@ dependencies only the bytecode goes along: their sources are a fifth of the size
 
 import argparse
 import compileall
+import json
 import os
 import platform
 import py_compile
@@ -143,8 +144,17 @@ def dependencies(target: Path, arch: str, *, server: bool) -> None:
         remove(target.glob(pattern))
     data = target / "botocore" / "data"
     remove(d for d in data.iterdir() if d.is_dir() and d.name not in AWS_SERVICES)
+    trim_endpoints(data / "endpoints.json")
     strip(target, arch)
     compile_all(target, keep_sources=False)
+
+
+def trim_endpoints(file: Path) -> None:
+    """Leave out the addresses of services that aren't called: botocore reads all before its first call, in 15 ms."""
+    known = json.loads(file.read_text())
+    for partition in known["partitions"]:
+        partition["services"] = {n: s for n, s in partition["services"].items() if n in AWS_SERVICES}
+    file.write_text(json.dumps(known, separators=(",", ":")))
 
 
 def application(target: Path, *_: object, **__: object) -> None:

@@ -61,6 +61,15 @@ def test_variables_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.uploads_bucket == "familycorp-stage-uploads"
 
 
+def test_several_come_as_one_and_a_variable_of_its_own_outweighs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = json.dumps({"LOG_LEVEL": "ERROR", "SITE_URL": "https://a.example"})
+    settings = made(monkeypatch, SETTINGS=several, SITE_URL="https://b.example")
+    assert (settings.log_level, settings.site_url) == ("ERROR", "https://b.example")
+    assert "NO_SUCH" in refusal(monkeypatch, SETTINGS='{"NO_SUCH":"x"}')
+    for broken in ("{", "[1]", '"text"'):
+        assert "must be a JSON object" in refusal(monkeypatch, SETTINGS=broken)
+
+
 def test_settings_never_change(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = made(monkeypatch)
     with pytest.raises(ValueError, match="frozen"):
@@ -202,6 +211,6 @@ asyncio.run(ask())
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=BE_APP, capture_output=True, text=True, check=True
         )
-        found[env] = json.loads(done.stdout)
+        found[env] = json.loads(done.stdout.splitlines()[-1])  # After the lines of the access log.
     assert [status for status, _ in found["stage"]] == [200, 404, 200, 404, 200]
     assert found["prod"] == [*[[404, "application/problem+json"]] * 4, [200, "application/json"]]

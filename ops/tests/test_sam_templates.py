@@ -4,6 +4,7 @@ That they make what Terraform would make is compared with a plan, in `test_terra
 """
 
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -115,3 +116,28 @@ def test_each_environment_has_its_configuration(env: str) -> None:
     wanted = templates.load(templates.ZIP)["Parameters"]
     assert given.keys() == {name for name, p in wanted.items() if p["Type"].startswith("AWS::SSM")}
     assert {n for n, p in wanted.items() if "Default" not in p} == {"Environment", *given}
+
+
+def test_the_image_takes_its_bases_by_digest_and_doesnt_run_as_root() -> None:
+    lines = (ROOT / "be-app" / "Dockerfile").read_text().splitlines()
+    arguments = [line.removeprefix("ARG ") for line in lines if line.startswith("ARG ")]
+    assert all("=" not in a for a in arguments)  # No default: without a digest nothing is built.
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert len(bases) == 4
+    assert all(re.fullmatch(r"[a-z0-9./-]+@\$\{[A-Z]+_DIGEST\}", base) for base in bases)
+    assert {b.partition("${")[2].rstrip("}") for b in bases} <= set(arguments)
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert not users[-1].startswith(("0", "root"))
+    text = "\n".join(lines)
+    assert "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS=200-299" in text
+    assert "/opt/opa/bundle" in text
+
+
+def test_without_pinned_bases_make_refuses_to_build_an_image() -> None:
+    if (ROOT / "be-app" / "base-images.env").exists():
+        return
+    ran = subprocess.run(["make", "image"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode != 0
+    assert "make base-images" in ran.stdout
+    assert "docker" not in ran.stdout
