@@ -140,6 +140,10 @@ class Rehearsal:
             row.seen = self._pipeline("migrate", "release", "migrate", ENV).strip()
         with self._report.step("The smoke test passes") as row:
             row.seen = self._smoke("--release", "first")
+        with self._report.step("sam logs shows the functions' lines") as row:
+            shown = self._shell(f"{SAM} logs --config-env {ENV}")
+            expect('"correlation_id"' in shown, f"sam logs shows {shown[:300]!r}")
+            row.seen = f"{len(shown.splitlines())} lines"
         with self._report.step("Ten seconds of load lose no request") as row:
             trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
             asked = ("load", self._url, "--seconds", "10")
