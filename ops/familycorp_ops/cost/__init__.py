@@ -33,7 +33,10 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     ] = False,
     difference: Annotated[bool, typer.Option("--difference", help="Show what the plan changes.")] = False,
     fail_over: Annotated[
-        float | None, typer.Option(help="Exit with 1 when the total is higher.", metavar="USD")
+        str | None,
+        typer.Option(
+            help="Exit with 1 when the total is higher; `budget` takes monthly_budget_usd.", metavar="USD"
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw cost against requests into this SVG.", metavar="FILE")
@@ -60,6 +63,7 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
         else:
             with resources.planner() as planner:
                 read = planner.plan(env, deployer=deployer, lean=lean, **_chosen(variables or []))
+        limit = _limit(fail_over, read)
     except (OSError, ValueError, TerraformError, ServerError) as error:
         sys.exit(str(error))
     if requests is not None:
@@ -85,10 +89,16 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     if plot:
         plot.write_text(drawing.svg(found, month, f"{env}: US dollars a month"), "utf-8")
     problems = [f"No price and no reason for none: {kind}." for kind in missing]
-    if fail_over is not None and after.total > fail_over:
-        problems.append(f"{after.total:,.2f} USD a month is over {fail_over:,.2f}.")
+    if limit is not None and after.total > limit:
+        problems.append(f"{after.total:,.2f} USD a month is over {limit:,.2f}.")
     if problems:
         sys.exit("\n".join(problems))
+
+
+def _limit(wanted: str | None, plan: dict[str, Any]) -> float | None:
+    if wanted == "budget":
+        return float(plan["variables"]["monthly_budget_usd"]["value"])
+    return None if wanted is None else float(wanted)
 
 
 def _before(plan: dict[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from familycorp_ops.cost.resources import Resource
 from familycorp_ops.cost.rules import Plan, lines
 
 MILLION: Final = 1_000_000
+FIRST: Final = 1
+"""A month's requests at which costs count as fixed: series of metrics are there from the first request on."""
 
 
 class Charge(NamedTuple):
@@ -70,7 +72,7 @@ def with_requests(usage: Usage, requests: float) -> Usage:
 
 
 class Curve(NamedTuple):
-    """What a component costs when nobody comes, for each further million requests, and where the two are equal."""
+    """What a component costs when hardly anybody comes, for each further million requests, and where the two are equal."""
 
     fixed: float
     per_million: float
@@ -85,7 +87,7 @@ class Curve(NamedTuple):
 
 def curves(resources: Sequence[Resource], usage: Usage) -> dict[str, Curve]:
     """Return the curve of each component and of the total, beginning at the requests of the usage."""
-    idle = bill(resources, with_requests(usage, 0))
+    idle = bill(resources, with_requests(usage, FIRST))
     here = bill(resources, usage)
     more = bill(resources, with_requests(usage, usage.requests + MILLION))
     found = {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from familycorp_ops.cost.bill import Bill, bill, curves, marginal
+from familycorp_ops.cost.bill import FIRST, Bill, bill, curves, marginal, with_requests
 from familycorp_ops.cost.prices import Usage, prices
 from familycorp_ops.cost.resources import Resource
 from familycorp_ops.cost.rules import RULES, UNPRICED
@@ -94,9 +94,9 @@ def lines(found: Bill) -> str:
 
 
 def components(resources: Sequence[Resource], usage: Usage, *, free_tier: bool = False) -> str:
-    """Return what each component costs, and how much of that it costs when nobody comes."""
+    """Return what each component costs, and how much of that it costs when hardly anybody comes."""
     here = bill(resources, usage, free_tier=free_tier)
-    idle = bill(resources, usage.model_copy(update={"requests": 0}), free_tier=free_tier).components()
+    idle = bill(resources, with_requests(usage, FIRST), free_tier=free_tier).components()
     rows = [
         (name, usd(idle.get(name, 0)), usd(total - idle.get(name, 0)), usd(total))
         for name, total in here.components().items()
@@ -202,8 +202,8 @@ def price_table() -> str:
         asked = f"{price.first:.10f}".rstrip("0").rstrip(".")
         more = " (less beyond)" if price.tiers else ""
         seen = "verified" if price.verified else price.source
-        rows.append((f"[{name}]({price.page})", f"{price.unit}", f"{seen}, {price.read}", f"{asked}{more}"))
-    return table(("price", "unit", "from", "USD"), rows)
+        rows.append((f"`{name}`", price.unit, f"{seen}, {price.read}", price.page, f"{asked}{more}"))
+    return table(("price", "unit", "from", "AWS's page", "USD"), rows)
 
 
 def kinds() -> str:

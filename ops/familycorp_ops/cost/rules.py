@@ -258,6 +258,8 @@ def _queue(_: Resource, plan: Plan) -> Iterator[Line]:
 
 
 def _application_metrics(plan: Plan) -> Iterator[Line]:
+    if not plan.count("aws_lambda_function"):
+        return
     quantity = plan.usage.metrics_always + plan.usage.metrics_staff * plan.staff_share
     yield Line("CloudWatch", "metrics of the application", "metric", quantity)
 
