@@ -72,7 +72,7 @@ def with_requests(usage: Usage, requests: float) -> Usage:
 
 
 class Curve(NamedTuple):
-    """What a component costs when hardly anybody comes, for each further million requests, and where the two are equal."""
+    """What a component costs when hardly anybody comes, and what for each further million requests."""
 
     fixed: float
     per_million: float
