@@ -31,15 +31,15 @@ def _client(service: str, region: str) -> Any:
     return get_session().create_client(service, region_name=region, config=config)
 
 
-def _state_bucket(env: str, account: str) -> str:
-    # The account's number makes the name unique in the world.
+def state_bucket_name(env: str, account: str) -> str:
+    """Return the name of the bucket of an environment's state; the account's number makes it unique in the world."""
     return f"familycorp-{env}-state-{account}"
 
 
 def state_bucket(env: str, region: str) -> str:
     """Make the bucket of an environment's state, or bring it in order; return its name."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    name = _state_bucket(env, account)
+    name = state_bucket_name(env, account)
     s3 = _client("s3", region)
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(env: str, region: str, directory: Path, options: Sequence[str]) -> int:
     """Plan an environment, which changes nothing, and write down what Terraform says; return the exit status."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    if status := _init(_state_bucket(env, account), region, directory, options):
+    if status := _init(state_bucket_name(env, account), region, directory, options):
         return status
     PLANS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as kept:

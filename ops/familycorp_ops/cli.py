@@ -13,6 +13,7 @@ import typer
 from familycorp_ops import code as codes
 from familycorp_ops import content, contract, db, members, policy, rehearse
 from familycorp_ops import cost as costs
+from familycorp_ops import doctor as doctors
 from familycorp_ops import load as visits
 from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
@@ -33,6 +34,7 @@ main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
 main.command()(costs.cost)
+main.command()(doctors.doctor)
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
