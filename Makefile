@@ -37,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -78,6 +78,9 @@ cost: $(RUN) $(EMULATOR) ## Work out what an environment costs a month; `make co
 
 cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bill to build/cost-ENV.md; fail beyond the budget
 	@.venv/bin/python -m familycorp_ops cost "$(ENV)" --plan "build/plan-$(ENV).json" --difference --fail-over budget >"build/cost-$(ENV).md"
+
+doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
+	@.venv/bin/python -m familycorp_ops doctor $(ENV)
 
 cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
 	@.venv/bin/python -m familycorp_ops.cost.documents

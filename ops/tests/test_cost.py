@@ -14,7 +14,7 @@ import pytest
 
 from familycorp_ops import infra, templates
 from familycorp_ops.cost import documents, report, resources
-from familycorp_ops.cost.bill import Bill, bill, curves, with_requests
+from familycorp_ops.cost.bill import Bill, bill, curves, marginal, with_requests
 from familycorp_ops.cost.documents import idle, site
 from familycorp_ops.cost.prices import prices
 from familycorp_ops.cost.resources import Planner, Resource
@@ -165,6 +165,12 @@ def test_bounds_on_bills(plans: documents.Plans) -> None:
         "CloudWatch, logs of backend",
         "Data transfer, answers",
     ]
+
+
+def test_what_would_bring_a_million_requests_within_its_bound(plans: documents.Plans) -> None:
+    """As the page says: compressed answers, views in an item of their own, no lines of Lambda's."""
+    better = site().model_copy(update={"response_kb": 2, "post_kb": 1, "platform_log_bytes": 0})
+    assert marginal(plans["prod"], better).total <= 3
 
 
 # -- the page -----------------------------------------------------------------------------------------------------

@@ -454,7 +454,7 @@ def test_a_full_disk_an_old_python_and_missing_parts_are_found(
 ) -> None:
     assert "make clean" in local.disk(tmp_path, 10**18).findings[0].mend
     assert "3.9 isn't supported" in local.python((3, 9)).findings[0].what
-    monkeypatch.setattr(local, "PARTS", {"the AWS emulator": tmp_path / "nothing"})
+    monkeypatch.setattr(local, "PARTS", {"The AWS emulator": tmp_path / "nothing"})
     assert local.parts().findings[0].mend == "`make up` installs it."
 
 

@@ -40,8 +40,8 @@ TOOLS: Final = (
 )
 """None of them is needed to run the application here."""
 PARTS: Final = {
-    "the AWS emulator": ROOT / "ops" / "emulator" / ".venv" / "bin" / "ministack",
-    "the login provider": ROOT / "ops" / "provider" / ".venv" / "bin" / "nanoidp",
+    "The AWS emulator": ROOT / "ops" / "emulator" / ".venv" / "bin" / "ministack",
+    "The login provider": ROOT / "ops" / "provider" / ".venv" / "bin" / "nanoidp",
 }
 
 
@@ -99,7 +99,7 @@ def parts() -> Check:
     """Return whether what `make up` starts is installed."""
     missing = [name for name, program in PARTS.items() if not program.is_file()]
     findings = tuple(Finding(f"{name} isn't installed.", "`make up` installs it.") for name in missing)
-    return Check("parts", ", ".join(n for n in PARTS if n not in missing) or "none", findings)
+    return Check("parts", f"{len(PARTS) - len(missing)} of {len(PARTS)} that `make up` starts", findings)
 
 
 def listening(state: Path, port: int) -> Check:
