@@ -54,7 +54,7 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py $(ARGS)
+		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_cost.py ops/tests/test_doctor.py $(ARGS)
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)

@@ -187,6 +187,7 @@ def test_the_page_is_in_date(plans: documents.Plans) -> None:
 
 
 @pytest.mark.infra
+@pytest.mark.timeout(600)
 def test_what_the_page_says_of_switches_is_in_date(planner: Planner) -> None:
     wanted = with_part(documents.DOCUMENT, "switches", documents.switches(planner))
     assert wanted == documents.DOCUMENT.read_text()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from typing import Any
 import botocore.session
 import httpx
 import pytest
+import trustme
 
 from familycorp_ops.doctor import deployed, local
+from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
-from familycorp_ops.servers.process import LOOPBACK, free_port
+from familycorp_ops.servers.moto import Moto
+from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
 
 ENV = "stage"
 NAME = f"familycorp-{ENV}"
@@ -369,6 +373,31 @@ def test_a_certificate_that_ends_soon_is_found(cloud: Cloud) -> None:
     assert set(found) == {"certificates"}
     assert f"The certificate of {DOMAIN} ends in 36" in found["certificates"][0]["what"]
     assert "DNS" in found["certificates"][0]["mend"]
+
+
+@pytest.mark.infra
+def test_a_certificate_with_an_end_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the other emulator, which reads what is imported."""
+    soon = trustme.CA().issue_cert(DOMAIN, not_after=datetime.now(UTC) + timedelta(days=10, hours=1))
+    try:
+        with Moto() as moto:
+            arn = client("acm", moto.url).import_certificate(
+                Certificate=soon.cert_chain_pems[0].bytes(), PrivateKey=soon.private_key_pem.bytes()
+            )["CertificateArn"]
+            monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
+            it = deployed.Environment(ENV, REGION)
+            made = {
+                "mode": "managed",
+                "type": "aws_acm_certificate",
+                "instances": [{"attributes": {"arn": arn}}],
+            }
+            it.state = {"resources": [made]}
+            found = deployed.certificates(it, 30).findings
+            it.state = {"resources": [made], "outputs": {}}
+            assert deployed.certificates(it, 9).findings == ()
+    except NotInstalledError as error:
+        missing("terraform", error)
+    assert [f.what for f in found] == [f"The certificate of {DOMAIN} ends in 10 days."]
 
 
 def test_nothing_applied_yet(cloud: Cloud) -> None:
