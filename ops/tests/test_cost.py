@@ -98,6 +98,16 @@ def test_the_large_lines_are_what_a_hand_would_work_out(plans: documents.Plans) 
     assert dev["ElastiCache", "serverless, at least 100 MB"] == pytest.approx(0.1 * 730 * 0.101)
 
 
+def test_an_interface_endpoint_is_billed_in_each_zone() -> None:
+    service = {"service_name": "com.amazonaws.ap-northeast-2.sqs"}
+    found = [
+        *(Resource("aws_subnet", f"aws_subnet.private[{n}]", {}) for n in range(2)),
+        Resource("aws_vpc_endpoint", "a", {**service, "vpc_endpoint_type": "Interface"}),
+        Resource("aws_vpc_endpoint", "b", {**service, "vpc_endpoint_type": "Gateway"}),
+    ]
+    assert bill(found, idle()).total == pytest.approx(2 * 730 * 0.013)
+
+
 def test_alarms_are_billed_by_their_metrics() -> None:
     query = [
         {"metric": [{"period": 300}]},
