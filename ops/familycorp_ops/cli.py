@@ -12,13 +12,13 @@ import typer
 
 from familycorp_ops import code as codes
 from familycorp_ops import content, contract, db, members, policy, rehearse
-from familycorp_ops import cost as costs
-from familycorp_ops import doctor as doctors
 from familycorp_ops import load as visits
 from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
+from familycorp_ops.cost import cost
+from familycorp_ops.doctor import doctor
 
 main = typer.Typer(
     name="familycorp",
@@ -33,8 +33,6 @@ main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
-main.command()(costs.cost)
-main.command()(doctors.doctor)
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
@@ -113,3 +111,7 @@ def _address(url: str | None, env: str | None) -> str:
 def rehearse_(state: State = local.STATE) -> None:
     """Rehearse a whole deployment on this machine: no AWS, no Docker."""
     sys.exit(rehearse.run(state))
+
+
+main.command()(cost)
+main.command()(doctor)
