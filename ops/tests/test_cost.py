@@ -25,6 +25,9 @@ from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 
+# Plans are made before the first tests, each in seconds, or many of them on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def planner(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Planner:
@@ -61,7 +64,9 @@ def test_every_kind_of_resource_is_priced_or_has_a_reason_not_to_be() -> None:
     assert all(len(reason) > 10 for reason in UNPRICED.values())
 
 
-@pytest.mark.parametrize("env", ["dev", pytest.param("stage", marks=pytest.mark.infra), "prod"])
+@pytest.mark.parametrize(
+    "env", ["dev", *(pytest.param(e, marks=pytest.mark.infra) for e in ("stage", "prod"))]
+)
 def test_nothing_in_a_plan_is_without_a_price(env: str, planner: Planner, plans: documents.Plans) -> None:
     with_terraform = resources.of(planner.plan(env, deployer="terraform"))
     for found in (plans[env], with_terraform):
@@ -197,7 +202,6 @@ def test_the_page_is_in_date(plans: documents.Plans) -> None:
 
 
 @pytest.mark.infra
-@pytest.mark.timeout(600)
 def test_what_the_page_says_of_switches_is_in_date(planner: Planner) -> None:
     wanted = with_part(documents.DOCUMENT, "switches", documents.switches(planner))
     assert wanted == documents.DOCUMENT.read_text()
@@ -223,7 +227,7 @@ def cost(planner: Planner, tmp_path: Path) -> Callable[..., subprocess.Completed
     plan = tmp_path / "plan.json"
 
     def run(*arguments: str, change: Callable[[dict[str, Any]], None] | None = None) -> Any:
-        made = dict(_made(planner))
+        made = planner.plan("dev")
         if change:
             made = json.loads(json.dumps(made))
             change(made)
@@ -232,15 +236,6 @@ def cost(planner: Planner, tmp_path: Path) -> Callable[..., subprocess.Completed
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
-
-
-_plan: dict[str, Any] = {}
-
-
-def _made(planner: Planner) -> dict[str, Any]:
-    if not _plan:
-        _plan.update(planner.plan("dev"))
-    return _plan
 
 
 def test_a_bill_as_json(cost: Callable[..., Any], tmp_path: Path) -> None:
@@ -266,6 +261,11 @@ def test_the_budget_is_a_gate(cost: Callable[..., Any]) -> None:
         plan["variables"]["monthly_budget_usd"]["value"] = 5
 
     assert cost("--fail-over", "budget", change=poorer).returncode == 1
+
+
+def test_a_plan_of_another_environment_is_refused(cost: Callable[..., Any]) -> None:
+    ran = cost(change=lambda plan: plan["variables"]["env"].update(value="prod"))
+    assert (ran.returncode, "is a plan of prod, not of dev" in ran.stderr) == (1, True)
 
 
 def test_what_has_no_price_is_told(cost: Callable[..., Any]) -> None:

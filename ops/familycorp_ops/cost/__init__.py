@@ -64,6 +64,8 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
             with resources.planner() as planner:
                 read = planner.plan(env, deployer=deployer, lean=lean, **_chosen(variables or []))
         limit = _limit(fail_over, read)
+        if (planned := read["variables"]["env"]["value"]) != env:
+            raise ValueError(f"{plan} is a plan of {planned}, not of {env}.")
     except (OSError, ValueError, TerraformError, ServerError) as error:
         sys.exit(str(error))
     if requests is not None:

@@ -86,6 +86,7 @@ class Planner:
 
     def __init__(self, terraform: infra.Terraform) -> None:
         self._terraform = terraform
+        self._made: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def plan(
         self, env: str, *, deployer: str = "sam", lean: bool = False, **variables: Any
@@ -99,8 +100,11 @@ class Planner:
             variables: further variables of Terraform.
         """
         files = ["-var-file=envs/lean.tfvars"] if lean else []
-        chosen = infra.options(env, deployer, **variables)
-        return self._terraform.plan(chosen[0], *files, *chosen[1:])
+        first, *others = infra.options(env, deployer, **variables)
+        options = (first, *files, *others)
+        if options not in self._made:  # The same options make the same plan, and each takes seconds.
+            self._made[options] = self._terraform.plan(*options)
+        return self._made[options]
 
 
 def read(file: Path) -> dict[str, Any]:
