@@ -59,13 +59,11 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     try:
         month = prices.usage(named if named.is_file() else usage)
         if plan:
-            read = resources.read(plan)
+            read = resources.read(plan, env)
         else:
             with resources.planner() as planner:
                 read = planner.plan(env, deployer=deployer, lean=lean, **_chosen(variables or []))
         limit = _limit(fail_over, read)
-        if (planned := read["variables"]["env"]["value"]) != env:
-            raise ValueError(f"{plan} is a plan of {planned}, not of {env}.")
     except (OSError, ValueError, TerraformError, ServerError) as error:
         sys.exit(str(error))
     if requests is not None:

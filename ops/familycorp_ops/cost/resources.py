@@ -107,9 +107,11 @@ class Planner:
         return self._made[options]
 
 
-def read(file: Path) -> dict[str, Any]:
-    """Return a plan that `terraform show -json` wrote; raise `ValueError` for anything else."""
+def read(file: Path, env: str) -> dict[str, Any]:
+    """Return an environment's plan that `terraform show -json` wrote; raise `ValueError` for anything else."""
     plan = json.loads(file.read_text("utf-8"))
     if not isinstance(plan, dict) or "planned_values" not in plan:
         raise ValueError(f"{file} is no plan: terraform show -json PLAN > {file}")
+    if (planned := plan["variables"]["env"]["value"]) != env:
+        raise ValueError(f"{file} is a plan of {planned}, not of {env}.")
     return plan
