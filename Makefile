@@ -37,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -54,7 +54,7 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py $(ARGS)
+		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py $(ARGS)
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
@@ -75,6 +75,18 @@ rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment h
 
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
 	@.venv/bin/python -m familycorp_ops.bootstrap plan "$(ENV)"
+
+cost: $(RUN) $(EMULATOR) ## Work out what an environment costs a month; `make cost ENV=prod ARGS=--lean`
+	@.venv/bin/python -m familycorp_ops cost "$(ENV)" $(ARGS)
+
+cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bill to build/cost-ENV.md; fail beyond the budget
+	@.venv/bin/python -m familycorp_ops cost "$(ENV)" --plan "build/plan-$(ENV).json" --difference --fail-over budget >"build/cost-$(ENV).md"
+
+doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
+	@.venv/bin/python -m familycorp_ops doctor $(ENV)
+
+cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
+	@.venv/bin/python -m familycorp_ops.cost.documents
 
 image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
 	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }

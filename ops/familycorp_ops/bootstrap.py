@@ -3,7 +3,7 @@
 `python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows
 `--` goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there
 is one.
-`python -m familycorp_ops.bootstrap plan dev` plans, and writes `build/plan-dev.txt`.
+`python -m familycorp_ops.bootstrap plan dev` plans, and writes `build/plan-dev.txt` and, for programs, `….json`.
 All may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,15 +31,15 @@ def _client(service: str, region: str) -> Any:
     return get_session().create_client(service, region_name=region, config=config)
 
 
-def _state_bucket(env: str, account: str) -> str:
-    # The account's number makes the name unique in the world.
+def state_bucket_name(env: str, account: str) -> str:
+    """Return the name of the bucket of an environment's state; the account's number makes it unique in the world."""
     return f"familycorp-{env}-state-{account}"
 
 
 def state_bucket(env: str, region: str) -> str:
     """Make the bucket of an environment's state, or bring it in order; return its name."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    name = _state_bucket(env, account)
+    name = state_bucket_name(env, account)
     s3 = _client("s3", region)
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
@@ -100,22 +101,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(env: str, region: str, directory: Path, options: Sequence[str]) -> int:
     """Plan an environment, which changes nothing, and write down what Terraform says; return the exit status."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    if status := _init(_state_bucket(env, account), region, directory, options):
+    if status := _init(state_bucket_name(env, account), region, directory, options):
         return status
-    # Whoever may only read can't lock the state.
-    command = [
-        executable(),
-        "plan",
-        "-no-color",
-        "-input=false",
-        "-lock=false",
-        f"-var-file=envs/{env}.tfvars",
-    ]
-    ran = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
     PLANS.mkdir(exist_ok=True)
-    (PLANS / f"plan-{env}.txt").write_text(ran.stdout, encoding="utf-8")
-    print(ran.stdout)
+    with tempfile.TemporaryDirectory() as kept:
+        file = f"{kept}/plan"
+        # Whoever may only read can't lock the state.
+        options = ["-no-color", "-input=false", "-lock=false", f"-var-file=envs/{env}.tfvars", f"-out={file}"]
+        ran = _said(["plan", *options], directory)
+        (PLANS / f"plan-{env}.txt").write_text(ran.stdout, encoding="utf-8")
+        print(ran.stdout)
+        if not ran.returncode:
+            ran = _said(["show", "-json", file], directory)
+            (PLANS / f"plan-{env}.json").write_text(ran.stdout, encoding="utf-8")
     return ran.returncode
+
+
+def _said(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [executable(), *arguments]
+    return subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
 
 
 def _init(bucket: str, region: str, directory: Path, options: Sequence[str]) -> int:

@@ -17,6 +17,8 @@ from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
+from familycorp_ops.cost import cost
+from familycorp_ops.doctor import doctor
 from familycorp_ops.env import env
 
 main = typer.Typer(
@@ -112,3 +114,5 @@ def rehearse_(state: State = local.STATE) -> None:
 
 
 main.command()(env)
+main.command()(cost)
+main.command()(doctor)

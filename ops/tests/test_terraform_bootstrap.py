@@ -67,6 +67,10 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     )
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert re.search(r"Plan: \d+ to add", (bootstrapping.PLANS / "plan-dev.txt").read_text())
+    bill = [sys.executable, "-m", "familycorp_ops", "cost", "dev", "--fail-over", "budget", "--difference"]
+    written = bootstrapping.PLANS / "plan-dev.json"
+    told = subprocess.run([*bill, "--plan", str(written)], capture_output=True, text=True, check=False)
+    assert (told.returncode, "| **Total** | 0.00 |" in told.stdout) == (0, True), told.stderr
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
     s3 = client(ministack, "s3")
@@ -136,10 +140,22 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
                     missing("terraform", NotInstalledError(infra.NO_PROVIDER))
                 assert ran.returncode == 0, f"{command}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
                 print(f"\n{command}: {timer.seconds:.0f} s")
+            looked = subprocess.run(
+                [sys.executable, "-m", "familycorp_ops", "doctor", "dev", "--json"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
     except NotInstalledError as error:
         missing("terraform", error)
     assert re.search(r'^uploads_bucket += "familycorp-dev-uploads"$', ran.stdout, re.MULTILINE)
     assert not (tmp_path / "terraform" / "terraform.tfstate").exists(), "the state is in the bucket"
+    amiss = [f["what"] for c in json.loads(looked.stdout)["checks"] for f in c["findings"]]
+    assert amiss == [
+        "These are credentials of the account's root.",
+        "SAM deploys this environment, and there is no stack familycorp-dev-backend.",
+    ]
 
 
 def test_each_row_of_what_the_paper_lists_has_resources_and_tests_that_exist() -> None:

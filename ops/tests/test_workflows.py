@@ -102,6 +102,28 @@ def test_prod_comes_last_and_one_deployment_at_a_time() -> None:
     assert back["concurrency"] == deploy["concurrency"]
 
 
+def test_a_plans_comment_says_what_it_does_to_the_bill(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "build").mkdir()
+    shutil.copy2(ROOT / "scripts" / "comment-plan", tmp_path / "scripts")
+    (tmp_path / "build" / "plan-dev.txt").write_text("Plan: 1 to add, 0 to change, 0 to destroy.\n")
+    (tmp_path / "build" / "cost-dev.md").write_text("| **Total** | 14.64 | 15.64 | **+1.00** |\n")
+    gh = tmp_path / "gh"
+    gh.write_text(
+        f'#!/bin/sh\nfor a; do case $a in body=@*) cp "${{a#body=@}}" {tmp_path}/said;; esac; done\n'
+    )
+    gh.chmod(0o755)
+    given = {"ENV": "dev", "PULL_REQUEST": "1", "GITHUB_REPOSITORY": "a/b"}
+    subprocess.run(
+        [str(tmp_path / "scripts" / "comment-plan")],
+        env={**given, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+    )
+    said = (tmp_path / "said").read_text()
+    assert said.startswith("<!-- plan-dev -->\n### dev: Plan: 1 to add")
+    assert "**+1.00**" in said.partition("<details>")[0]
+
+
 def test_zizmor_finds_nothing() -> None:
     ran = subprocess.run(
         [str(ROOT / ".venv" / "bin" / "zizmor"), "--offline", "--no-progress", ".github"],

@@ -1,0 +1,76 @@
+"""`familycorp doctor`: what is amiss on this machine, or in an environment, each with its mend. It only reads."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from familycorp_ops import up
+from familycorp_ops.smoke import REGION
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something amiss."""
+
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, and what is amiss there."""
+
+    check: str
+    seen: str
+    findings: tuple[Finding, ...] = ()
+
+
+def doctor(
+    env: Annotated[
+        str | None, typer.Argument(help="dev, stage or prod; without one, this machine.", metavar="ENV")
+    ] = None,
+    state: Annotated[
+        Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")
+    ] = up.STATE,
+    port: Annotated[int, typer.Option(help="Where `make up` would listen.", min=1, max=65535)] = 8000,
+    certificate_days: Annotated[
+        int, typer.Option(help="Days that a certificate must still be valid.", min=1)
+    ] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look for what is amiss on this machine or in an environment, and say how to mend it.
+
+    Reads alone, with the credentials of the usual AWS_* variables. Exits with 1 when it finds something.
+    """
+    if env is None:
+        from familycorp_ops.doctor.local import checks  # noqa: PLC0415 - `--help` needn't wait for it.
+
+        found = list(checks(state, port))
+    elif env in {"dev", "stage", "prod"}:
+        from familycorp_ops.doctor import deployed  # noqa: PLC0415
+
+        found = list(deployed.checks(deployed.Environment(env, REGION), certificate_days))
+    else:
+        raise typer.BadParameter(f"{env} is none of dev, stage and prod.")
+    sys.exit(report(found, env, as_json=as_json))
+
+
+def report(found: Iterable[Check], env: str | None, *, as_json: bool) -> int:
+    """Print checks for people, or one JSON document for programs; return the exit status."""
+    found = list(found)
+    amiss = sum(len(check.findings) for check in found)
+    if as_json:
+        document = {"environment": env, "healthy": not amiss, "checks": [asdict(check) for check in found]}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        return 1 if amiss else 0
+    for check in found:
+        sys.stdout.write(f"{'✗' if check.findings else '✓'} {check.check}: {check.seen}\n")
+        for finding in check.findings:
+            sys.stdout.write(f"    {finding.what}\n      → {finding.mend}\n")
+    sys.stderr.write(f"{amiss} amiss {f'in {env}' if env else 'on this machine'}\n")
+    return 1 if amiss else 0

@@ -1,0 +1,496 @@
+"""Every fault that is planted, here or in an environment on an emulator, is found, alone, and with its mend."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import httpx
+import pytest
+import trustme
+
+from familycorp_ops.doctor import deployed, local
+from familycorp_ops.pytest_servers import missing
+from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.servers.moto import Moto
+from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
+
+ENV = "stage"
+NAME = f"familycorp-{ENV}"
+STATE = f"{NAME}-state-000000000000"
+SETTINGS = {"ENV": ENV, "API_URL": "https://api-stage.familycorp.example", "LOG_LEVEL": "INFO"}
+DOMAIN = "api-stage.familycorp.example"
+SESSION = botocore.session.get_session()
+
+
+def doctor(*arguments: str, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    """Run the command; return its status, and what it found by check."""
+    command = [sys.executable, "-m", "familycorp_ops", "doctor", *arguments, "--json"]
+    ran = subprocess.run(
+        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.stdout, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["healthy"] is (ran.returncode == 0)
+    return ran.returncode, {c["check"]: c["findings"] for c in document["checks"] if c["findings"]}
+
+
+# -- an environment -----------------------------------------------------------------------------------------------
+
+
+@cache
+def client(service: str, url: str) -> Any:
+    return SESSION.create_client(service, region_name=REGION, endpoint_url=url)
+
+
+class Cloud:
+    """A healthy environment on an emulator, and the means to break it."""
+
+    def __init__(self, emulator: MiniStack) -> None:
+        self.url = emulator.url
+        self.state: dict[str, Any] = {"resources": [], "outputs": {"settings": {"value": SETTINGS}}}
+        self.operator = {"AWS_ENDPOINT_URL": self.url}
+        self.arns: dict[str, str] = {}
+
+    def client(self, service: str) -> Any:
+        return client(service, self.url)
+
+    def made(self, kind: str, **attributes: str) -> None:
+        """Let Terraform's state say that it made something."""
+        self.state["resources"].append(
+            {"mode": "managed", "type": kind, "instances": [{"attributes": attributes}]}
+        )
+
+    def forget(self, kind: str) -> None:
+        self.state["resources"] = [r for r in self.state["resources"] if r["type"] != kind]
+        self.keep_state()
+
+    def keep_state(self) -> None:
+        self.client("s3").put_object(
+            Bucket=STATE, Key=deployed.STATE_KEY, Body=json.dumps(self.state).encode()
+        )
+
+    def parameter(self, name: str, value: str) -> None:
+        self.client("ssm").put_parameter(
+            Name=f"/familycorp/{ENV}/{name}", Value=value, Type="String", Overwrite=True
+        )
+
+    def credentials(self, *, allow: str = "*", deny: str = "none:None") -> None:
+        """Become a user who may do so much."""
+        iam = self.client("iam")
+        statements = [
+            {"Effect": "Allow", "Action": allow, "Resource": "*"},
+            {"Effect": "Deny", "Action": deny, "Resource": "*"},
+        ]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        user = f"operator-{len(iam.list_users()['Users'])}"
+        iam.create_user(UserName=user)
+        iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=document)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        self.operator |= {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+
+    def build(self) -> None:
+        self.credentials()
+        self._data()
+        self._parameters()
+        self._application()
+        arn = self.client("acm").request_certificate(DomainName=DOMAIN, ValidationMethod="DNS")
+        self.made("aws_acm_certificate", arn=arn["CertificateArn"])
+        self.keep_state()
+
+    def _data(self) -> None:
+        s3, dynamodb = self.client("s3"), self.client("dynamodb")
+        for bucket in (STATE, f"{NAME}-uploads", f"{NAME}-logs"):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            self.made("aws_s3_bucket", bucket=bucket)
+        for key in ("posts", "sessions", "events"):
+            table = f"{NAME}-{key}"
+            dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            )
+            self.restorable(table, True)
+            self.made("aws_dynamodb_table", name=table)
+        self.client("rds").create_db_cluster(
+            DBClusterIdentifier=f"{NAME}-database",
+            Engine="aurora-mysql",
+            BackupRetentionPeriod=7,
+            MasterUsername="master",
+            ManageMasterUserPassword=True,
+        )
+        self.made("aws_rds_cluster", cluster_identifier=f"{NAME}-database")
+        self.client("secretsmanager").create_secret(Name=f"{NAME}-signing-key", SecretString="x")
+        self.made("aws_secretsmanager_secret", name=f"{NAME}-signing-key")
+        self.client("ecr").create_repository(repositoryName=f"{NAME}-backend")
+        self.made("aws_ecr_repository", name=f"{NAME}-backend")
+
+    def restorable(self, table: str, enabled: bool) -> None:
+        self.client("dynamodb").update_continuous_backups(
+            TableName=table,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled},
+        )
+
+    def _parameters(self) -> None:
+        sns = self.client("sns")
+        for key in ("alarms", "notices"):
+            self.arns[key] = sns.create_topic(Name=f"{NAME}-{key}")["TopicArn"]
+            self.parameter(f"events/{key}-topic", self.arns[key])
+        told = sns.subscribe(
+            TopicArn=self.arns["alarms"], Protocol="email", Endpoint="ops@familycorp.example"
+        )
+        self.arns["subscription"] = told["SubscriptionArn"]
+        self.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"{NAME}-errors",
+            Namespace="AWS/Lambda",
+            MetricName="Errors",
+            Period=300,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+            Statistic="Sum",
+            AlarmActions=[self.arns["alarms"]],
+        )
+        for name, value in SETTINGS.items():
+            self.parameter(f"settings/{name}", value)
+        for name, value in {
+            "settings": json.dumps(SETTINGS),
+            "deployer": "sam",
+            "api/domain": DOMAIN,
+            "api/burst": "100",
+            "api/cors-origins": "https://stage.familycorp.example",
+            "network/subnets": "subnet-1,subnet-2",
+        }.items():
+            self.parameter(name, value)
+
+    def _application(self) -> None:
+        looked_up = {"Subnets": "network/subnets", "ApiDomain": "api/domain"}
+        template = {
+            "Parameters": {
+                name: {"Type": "AWS::SSM::Parameter::Value<String>", "Default": f"/familycorp/{ENV}/{path}"}
+                for name, path in looked_up.items()
+            },
+            "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+        }
+        self.client("cloudformation").create_stack(
+            StackName=f"{NAME}-backend", TemplateBody=json.dumps(template)
+        )
+        role = self.client("iam").create_role(RoleName=f"{NAME}-backend", AssumeRolePolicyDocument="{}")
+        self.made("aws_iam_role", name=f"{NAME}-backend")
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("a.py", "")
+        functions = self.client("lambda")
+        made = functions.create_function(
+            FunctionName=f"{NAME}-backend",
+            Runtime="python3.12",
+            Role=role["Role"]["Arn"],
+            Handler="a.handler",
+            Code={"ZipFile": archive.getvalue()},
+            Environment={"Variables": {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS)}},
+            Publish=True,
+        )
+        functions.create_alias(FunctionName=f"{NAME}-backend", Name="live", FunctionVersion=made["Version"])
+
+    def findings(self, *arguments: str) -> dict[str, list[dict[str, str]]]:
+        return doctor(ENV, *arguments, **self.operator)[1]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[MiniStack]:
+    with MiniStack() as server:
+        yield server
+
+
+@pytest.fixture
+def cloud(emulator: MiniStack) -> Cloud:
+    httpx.post(f"{emulator.url}/_ministack/reset").raise_for_status()
+    made = Cloud(emulator)
+    made.build()
+    return made
+
+
+def test_a_healthy_environment_has_no_findings(cloud: Cloud) -> None:
+    assert doctor(ENV, **cloud.operator) == (0, {})
+
+
+def _delete_bucket(cloud: Cloud) -> None:
+    s3 = cloud.client("s3")
+    there = s3.list_object_versions(Bucket=STATE)
+    for version in [*there.get("Versions", ()), *there.get("DeleteMarkers", ())]:
+        s3.delete_object(Bucket=STATE, Key=version["Key"], VersionId=version["VersionId"])
+    s3.delete_bucket(Bucket=STATE)
+
+
+def _suspend(cloud: Cloud) -> None:
+    cloud.client("s3").put_bucket_versioning(
+        Bucket=f"{NAME}-uploads", VersioningConfiguration={"Status": "Suspended"}
+    )
+
+
+def _keep_fewer_backups(cloud: Cloud) -> None:
+    cloud.client("rds").modify_db_cluster(
+        DBClusterIdentifier=f"{NAME}-database", BackupRetentionPeriod=3, ApplyImmediately=True
+    )
+
+
+def _delete_secret(cloud: Cloud) -> None:
+    cloud.client("secretsmanager").delete_secret(SecretId=f"{NAME}-signing-key")
+
+
+def _remove_certificate(cloud: Cloud) -> None:
+    acm = cloud.client("acm")
+    for certificate in acm.list_certificates()["CertificateSummaryList"]:
+        acm.delete_certificate(CertificateArn=certificate["CertificateArn"])
+
+
+FAULTS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
+    "a release isn't allowed": (
+        lambda c: c.credentials(deny="lambda:InvokeFunction"),
+        "permissions",
+        "lambda:InvokeFunction isn't allowed",
+        "allow it to",
+    ),
+    "reading isn't allowed": (
+        lambda c: c.credentials(deny="sns:ListSubscriptionsByTopic"),
+        "alarms",
+        "may not ListSubscriptionsByTopic",
+        "let them",
+    ),
+    "a table of that name is there": (
+        lambda c: c.forget("aws_dynamodb_table"),
+        "names",
+        f"{NAME}-posts is there, and Terraform didn't make it",
+        "import 'aws_dynamodb_table.posts'",
+    ),
+    "a secret is being deleted": (
+        _delete_secret,
+        "names",
+        f"The secret {NAME}-signing-key is being deleted",
+        "restore-secret",
+    ),
+    "a setting was changed by hand": (
+        lambda c: c.parameter("settings/LOG_LEVEL", "DEBUG"),
+        "drift",
+        "LOG_LEVEL is DEBUG, and Terraform made it INFO",
+        "terraform -chdir=terraform apply",
+    ),
+    "functions run with older settings": (
+        lambda c: c.client("lambda").update_alias(
+            FunctionName=f"{NAME}-backend",
+            Name="live",
+            FunctionVersion=_published(c, {"LOG_LEVEL": "DEBUG"}),
+        ),
+        "drift",
+        f"{NAME}-backend runs with other settings",
+        "make deploy ENV=stage",
+    ),
+    "the stack was deployed before a change": (
+        lambda c: c.parameter("network/subnets", "subnet-3"),
+        "drift",
+        "another network/subnets than Parameter Store has",
+        "make deploy ENV=stage",
+    ),
+    "there is no stack": (
+        lambda c: c.client("cloudformation").delete_stack(StackName=f"{NAME}-backend"),
+        "drift",
+        "there is no stack",
+        "make deploy ENV=stage",
+    ),
+    "few backups": (
+        _keep_fewer_backups,
+        "backups",
+        "restored to 3 days, not 7",
+        "database_backup_days",
+    ),
+    "a table without backups": (
+        lambda c: c.restorable(f"{NAME}-sessions", False),
+        "backups",
+        f"{NAME}-sessions can't be restored",
+        "point-in-time recovery",
+    ),
+    "a bucket without versions": (_suspend, "backups", f"deleted from {NAME}-uploads is gone", "apply"),
+    "nobody hears alarms": (
+        lambda c: c.client("sns").unsubscribe(SubscriptionArn=c.arns["subscription"]),
+        "alarms",
+        "has no subscriber",
+        "alarm_emails",
+    ),
+    "an alarm is switched off": (
+        lambda c: c.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{NAME}-errors"]),
+        "alarms",
+        f"{NAME}-errors is switched off",
+        "enable-alarm-actions",
+    ),
+    "a certificate is gone": (_remove_certificate, "certificates", "is gone", "terraform"),
+    "too few functions at once": (
+        lambda c: c.parameter("api/burst", "4000"),
+        "quotas",
+        "lets 4000 requests through at once",
+        "Service Quotas",
+    ),
+}
+
+
+def _published(cloud: Cloud, changed: Mapping[str, str]) -> str:
+    functions = cloud.client("lambda")
+    variables = {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS | changed)}
+    functions.update_function_configuration(
+        FunctionName=f"{NAME}-backend", Environment={"Variables": variables}
+    )
+    return str(functions.publish_version(FunctionName=f"{NAME}-backend")["Version"])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_alone_with_its_mend(cloud: Cloud, fault: str) -> None:
+    plant, check, what, mend = FAULTS[fault]
+    plant(cloud)
+    found = cloud.findings()
+    assert set(found) == {check}
+    assert what in found[check][0]["what"]
+    assert mend in found[check][0]["mend"]
+    assert all(f["what"].endswith(".") for f in found[check])
+
+
+def test_a_certificate_that_ends_soon_is_found(cloud: Cloud) -> None:
+    """The emulator's certificates are valid for a year, whenever one asks; so the bound is what moves here."""
+    assert cloud.findings("--certificate-days", "300") == {}
+    found = cloud.findings("--certificate-days", "400")
+    assert set(found) == {"certificates"}
+    assert f"The certificate of {DOMAIN} ends in 36" in found["certificates"][0]["what"]
+    assert "DNS" in found["certificates"][0]["mend"]
+
+
+@pytest.mark.infra
+def test_a_certificate_with_an_end_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the other emulator, which reads what is imported."""
+    soon = trustme.CA().issue_cert(DOMAIN, not_after=datetime.now(UTC) + timedelta(days=10, hours=1))
+    try:
+        with Moto() as moto:
+            arn = client("acm", moto.url).import_certificate(
+                Certificate=soon.cert_chain_pems[0].bytes(), PrivateKey=soon.private_key_pem.bytes()
+            )["CertificateArn"]
+            monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
+            it = deployed.Environment(ENV, REGION)
+            made = {
+                "mode": "managed",
+                "type": "aws_acm_certificate",
+                "instances": [{"attributes": {"arn": arn}}],
+            }
+            it.state = {"resources": [made]}
+            found = deployed.certificates(it, 30).findings
+            it.state = {"resources": [made], "outputs": {}}
+            assert deployed.certificates(it, 9).findings == ()
+    except NotInstalledError as error:
+        missing("terraform", error)
+    assert [f.what for f in found] == [f"The certificate of {DOMAIN} ends in 10 days."]
+
+
+def test_nothing_applied_yet(cloud: Cloud) -> None:
+    cloud.client("s3").delete_object(Bucket=STATE, Key=deployed.STATE_KEY)
+    found = cloud.findings()
+    assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
+    assert len(found["names"]) == 9, "what is there now stands in the way of a first apply"
+    _delete_bucket(cloud)
+    assert cloud.findings()["state"][0]["mend"] == "`make infra-bootstrap ENV=stage`"
+
+
+def test_an_unconfirmed_subscription_is_found() -> None:
+    """The emulator confirms every subscription at once, so this asks a stand-in."""
+
+    class Sns:
+        def get_paginator(self, _: str) -> "Sns":
+            return self
+
+        def paginate(self, **_: str) -> Any:
+            pending = {"SubscriptionArn": "PendingConfirmation", "Endpoint": "ops@familycorp.example"}
+            return [{"Subscriptions": [pending], "MetricAlarms": []}]
+
+    it = deployed.Environment(ENV, REGION)
+    it.parameters = {"events/alarms-topic": "arn:aws:sns:::x"}
+    it._clients = {"sns": Sns(), "cloudwatch": Sns()}
+    assert [f.what for f in deployed.alarms(it).findings] == [
+        "ops@familycorp.example hasn't confirmed the subscription of alarms."
+    ]
+
+
+def test_without_credentials_nothing_else_is_asked() -> None:
+    without = {name: "" for name in CREDENTIALS if "KEY" in name}
+    status, found = doctor(ENV, AWS_ENDPOINT_URL=f"http://{LOOPBACK}:{free_port()}", **without)
+    assert (status, set(found)) == (1, {"credentials"})
+
+
+def test_root_is_a_finding(cloud: Cloud) -> None:
+    found = doctor(ENV, AWS_ENDPOINT_URL=cloud.url)[1]
+    assert set(found) == {"credentials"}
+    assert "root" in found["credentials"][0]["what"]
+
+
+# -- this machine -------------------------------------------------------------------------------------------------
+
+
+def here(tmp_path: Path, *arguments: str, **variables: str) -> set[str]:
+    given = [] if "--port" in arguments else ["--port", str(free_port())]
+    found = doctor("--state", str(tmp_path / "state"), *given, *arguments, **variables)[1]
+    return set(found) - {"parts"}  # What isn't installed depends on which target was made.
+
+
+def test_this_machine_has_what_it_needs(tmp_path: Path) -> None:
+    assert here(tmp_path) == set()
+
+
+def test_an_old_terraform_is_found(tmp_path: Path) -> None:
+    old = tmp_path / "bin" / "terraform"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho Terraform v1.5.7\n")
+    old.chmod(0o755)
+    assert here(tmp_path, PATH=f"{old.parent}:{os.environ['PATH']}") == {"tools"}
+
+
+def test_a_taken_port_is_found(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        assert here(tmp_path, "--port", str(taken.getsockname()[1])) == {"port"}
+
+
+def test_a_state_directory_that_cant_be_is_found(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    assert here(tmp_path) == {"state"}
+
+
+def test_settings_that_break_a_rule_are_found(tmp_path: Path) -> None:
+    assert here(tmp_path, FAMILYCORP_LOG_LEVEL="LOUD") == {"settings"}
+    assert here(tmp_path, FAMILYCORP_LOG_LEVEL="INFO") == set()
+
+
+def test_a_full_disk_an_old_python_and_missing_parts_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "make clean" in local.disk(tmp_path, 10**18).findings[0].mend
+    assert "3.9 isn't supported" in local.python((3, 9)).findings[0].what
+    monkeypatch.setattr(local, "PARTS", {"The AWS emulator": tmp_path / "nothing"})
+    assert local.parts().findings[0].mend == "`make up` installs it."
+
+
+def test_for_people_each_finding_stands_with_its_mend(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    command = [sys.executable, "-m", "familycorp_ops", "doctor", "--state", str(tmp_path / "state")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "✗ state" in ran.stdout
+    assert "→ `make up STATE=DIR` with another one." in ran.stdout
