@@ -456,6 +456,17 @@ variable "github_oidc_provider_arn" {
   }
 }
 
+variable "alarms" {
+  description = "Which alarms there are: `few`, that the application is wrong, or `all`. AWS bills 0.10 USD a month for each series."
+  type        = string
+  default     = "all"
+
+  validation {
+    condition     = contains(["few", "all"], var.alarms) && (var.alarms == "all" || var.env != "prod")
+    error_message = "alarms must be few or all, and all in Prod."
+  }
+}
+
 variable "alarm_emails" {
   description = "Who hears of alarms; each confirms by a mail of AWS."
   type        = list(string)

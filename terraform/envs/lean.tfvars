@@ -7,4 +7,5 @@ cache_mode          = "none"
 interface_endpoints = []
 flow_logs           = false
 waf                 = false
+alarms              = "few"
 monthly_budget_usd  = 20

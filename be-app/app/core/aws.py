@@ -48,11 +48,21 @@ async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any
         except (BotoCoreError, ClientError) as error:
             if _is_outage(error):
                 metrics.add(f"{service}_errors")
+            elif _is_refusal(error):
+                metrics.add("access_denied")
             raise
 
 
 def _is_outage(error: BotoCoreError | ClientError) -> bool:
     return not isinstance(error, ClientError) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+
+
+def _is_refusal(error: Any) -> bool:
+    """Tell whether a policy is missing a line, or somebody tries what they may not; most services answer 400."""
+    return (
+        error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        or "AccessDenied" in error.response["Error"]["Code"]
+    )
 
 
 def _call(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
