@@ -1,5 +1,6 @@
 """Alarms and dashboards watch what is there: each tells somebody, says what to do, and names metrics that exist."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -199,3 +200,37 @@ def test_dev_has_few_alarms_and_prod_all(plan: dict[str, Any]) -> None:
         assert set(found) > marked
         assert len(parts(plan)) == 2
         assert billed <= 60
+
+
+def dashboard(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    (found,) = of_type(plan, "aws_cloudwatch_dashboard")
+    assert found["dashboard_name"] == f"familycorp-{plan['env']}"
+    widgets: list[dict[str, Any]] = json.loads(found["dashboard_body"])["widgets"]
+    return widgets
+
+
+def test_the_dashboard_shows_what_is_really_kept(plan: dict[str, Any]) -> None:
+    alarming, *widgets = dashboard(plan)
+    shown = {arn.partition(f"familycorp-{plan['env']}-")[2] for arn in alarming["properties"]["alarms"]}
+    assert shown - {"site-down"} == alarms(plan).keys()
+    seen = set()
+    for widget in widgets:
+        for row in widget["properties"]["metrics"]:
+            *told, options = row if isinstance(row[-1], dict) else [*row, {}]
+            if told:
+                namespace, metric, *pairs = told
+                series = Series(namespace, metric, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+                assert exists(series), (widget, series)
+                seen.add(metric)
+            elif searched := re.fullmatch(
+                r"SEARCH\('\{FamilyCorp,env,service,route\} MetricName=\"(\w+)\" env=\"(\w+)\"', '\w+'\)",
+                options["expression"],
+            ):
+                assert searched[1] in metrics.BY_ROUTE
+                assert searched[2] == plan["env"]
+            else:
+                assert options["expression"] == "h / (h + m)"
+    # Authorisation is a part of each request's time that nobody looks at alone.
+    assert {*metrics.BY_SERVICE, *metrics.BY_ROUTE} - seen == {"auth_ms", "policy_ms"}
+    spots = [(w["x"], w["y"]) for w in widgets]
+    assert len(spots) == len(set(spots))
