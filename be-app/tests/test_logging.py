@@ -17,7 +17,7 @@ from stack import EDITOR, Stack, published
 FIELDS = {"timestamp", "level", "message", "location", "service"}
 ACCESS = FIELDS | {"correlation_id", "env", "method", "route", "status", "bytes", "latency", "errors", "_aws"}
 """What every request's line has; what it did adds fields."""
-MORE = {*metrics.BY_SERVICE, "subject", "decision", "rate", "trace_id", "xray_trace_id"}
+MORE = {*metrics.BY_SERVICE, "cause", "subject", "decision", "rate", "trace_id", "xray_trace_id"}
 
 
 def test_every_line_is_json_with_the_common_fields(client: httpx.Client, stack: Stack) -> None:

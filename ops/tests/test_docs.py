@@ -66,7 +66,7 @@ def test_make_targets_exist(document: Path) -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("name", ["document_settings.py", "document_policy.py"])
+@pytest.mark.parametrize("name", ["document_settings.py", "document_policy.py", "document_queries.py"])
 def test_tables_that_a_script_writes_are_in_date(name: str) -> None:
     script = [sys.executable, str(ROOT / "scripts" / name), "--check"]
     ran = subprocess.run(script, capture_output=True, text=True, check=False)

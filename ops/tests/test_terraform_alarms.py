@@ -234,3 +234,19 @@ def test_the_dashboard_shows_what_is_really_kept(plan: dict[str, Any]) -> None:
     assert {*metrics.BY_SERVICE, *metrics.BY_ROUTE} - seen == {"auth_ms", "policy_ms"}
     spots = [(w["x"], w["y"]) for w in widgets]
     assert len(spots) == len(set(spots))
+
+
+def test_the_saved_queries_ask_every_function(plan: dict[str, Any]) -> None:
+    found = {v["name"]: v for v in of_type(plan, "aws_cloudwatch_query_definition")}
+    files = {f"familycorp-{plan['env']}/{f.stem}": f.read_text() for f in infra.SOURCE.glob("queries/*.txt")}
+    assert {name: query["query_string"] for name, query in found.items()} == files
+    groups = {
+        v["name"] for v in of_type(plan, "aws_cloudwatch_log_group") if v["name"].startswith("/aws/lambda/")
+    }
+    assert all(set(query["log_group_names"]) == groups for query in found.values())
+
+
+def test_the_runbook_asks_questions_that_are_saved() -> None:
+    asked = {name.lower() for name in re.findall(r"(?<!\*)\*([A-Za-z][a-z ]+)\*(?!\*)", RUNBOOK.read_text())}
+    saved = {file.stem.replace("-", " ") for file in infra.SOURCE.glob("queries/*.txt")}
+    assert asked == saved

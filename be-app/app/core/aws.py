@@ -47,10 +47,16 @@ async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any
             return await to_thread.run_sync(partial(_call, service, operation, parameters))
         except (BotoCoreError, ClientError) as error:
             if _is_outage(error):
-                metrics.add(f"{service}_errors")
+                _tell(f"{service}_errors", error)
             elif _is_refusal(error):
-                metrics.add("access_denied")
+                _tell("access_denied", error)
             raise
+
+
+def _tell(metric: str, error: BotoCoreError | ClientError) -> None:
+    metrics.add(metric)
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    metrics.note("cause", code)
 
 
 def _is_outage(error: BotoCoreError | ClientError) -> bool:

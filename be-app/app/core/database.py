@@ -182,10 +182,13 @@ async def _outages_as_problems() -> AsyncIterator[None]:
             async with asyncio.timeout(settings().database_deadline_s):
                 yield
     except Exception as error:
-        if _number(error) in _REFUSALS:
+        number = _number(error)
+        if number in _REFUSALS:
             metrics.add("access_denied")
         if is_outage(error):
             metrics.add("sql_errors")
+            # The number alone: a server's message may repeat what somebody entered.
+            metrics.note("cause", f"{type(error).__name__}{f' {number}' if isinstance(number, int) else ''}")
             raise DatabaseUnavailable from error
         raise
 
