@@ -107,6 +107,17 @@ variable "log_level" {
   }
 }
 
+variable "log_sample_rate" {
+  description = "Share of requests that are logged from DEBUG on, whatever log_level is."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.log_sample_rate >= 0 && var.log_sample_rate <= 1
+    error_message = "log_sample_rate must be 0 to 1."
+  }
+}
+
 # -- addresses ----------------------------------------------------------------------------------------------------
 
 variable "site_url" {

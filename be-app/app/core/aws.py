@@ -42,7 +42,7 @@ def client(service: str) -> Any:
 
 async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Call an operation of a service by its method name; raises what botocore raises."""
-    with metrics.timed(service):
+    with metrics.timed(service, operation):
         try:
             return await to_thread.run_sync(partial(_call, service, operation, parameters))
         except (BotoCoreError, ClientError) as error:
