@@ -37,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -52,9 +52,9 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
 
-infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
+infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py $(ARGS)
+		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py $(ARGS)
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
@@ -90,6 +90,9 @@ deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=
 
 migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
 	@.venv/bin/python -m familycorp_ops release migrate "$(ENV)"
+
+restore: $(RUN) ## Write anew what DynamoDB has from the database; `make restore ENV=dev`
+	@.venv/bin/python -m familycorp_ops release restore "$(ENV)"
 
 smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
 	@.venv/bin/python -m familycorp_ops smoke --env "$(ENV)" $(if $(VERSION),--release "$(VERSION)")

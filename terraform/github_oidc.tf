@@ -53,16 +53,7 @@ resource "aws_iam_role" "codedeploy" {
   description          = "CodeDeploy, which shifts traffic between versions of a function"
   permissions_boundary = aws_iam_policy.boundary.arn
 
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "CodeDeploy"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "codedeploy.amazonaws.com" }
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    }]
-  })
+  assume_role_policy = local.service_trust["CodeDeploy"]
 
   tags = { Name = "${local.name}-codedeploy" }
 }

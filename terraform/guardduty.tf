@@ -12,16 +12,7 @@ resource "aws_iam_role" "scanner" {
   description          = "GuardDuty, which reads what arrives in quarantine"
   permissions_boundary = aws_iam_policy.boundary.arn
 
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "GuardDuty"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "malware-protection-plan.guardduty.amazonaws.com" }
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    }]
-  })
+  assume_role_policy = local.service_trust["GuardDuty"]
 
   tags = { Name = "${local.name}-scanner" }
 }

@@ -14,6 +14,25 @@ locals {
   queue_arn   = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-dead-letters"
   eni_actions = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
 
+  # A service that takes a role on its own initiative is believed for this account's resources alone.
+  service_trust = {
+    for name, service in {
+      CodeDeploy = "codedeploy.amazonaws.com"
+      FlowLogs   = "vpc-flow-logs.amazonaws.com"
+      GuardDuty  = "malware-protection-plan.guardduty.amazonaws.com"
+      RdsProxy   = "rds.amazonaws.com"
+      } : name => jsonencode({
+        Version = "2012-10-17"
+        Statement = [{
+          Sid       = name
+          Effect    = "Allow"
+          Action    = "sts:AssumeRole"
+          Principal = { Service = service }
+          Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+        }]
+    })
+  }
+
   # Each statement has its reason; those that belong together have one name. `grants` says who has which.
   statements = {
     posts_read = {
@@ -360,16 +379,7 @@ resource "aws_iam_role" "proxy" {
   description          = "RDS Proxy, which reads the password of the application's user"
   permissions_boundary = aws_iam_policy.boundary.arn
 
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "RdsProxy"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "rds.amazonaws.com" }
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    }]
-  })
+  assume_role_policy = local.service_trust["RdsProxy"]
 
   tags = { Name = "${local.name}-proxy" }
 }
@@ -405,16 +415,7 @@ resource "aws_iam_role" "flow" {
   description          = "VPC flow logs"
   permissions_boundary = aws_iam_policy.boundary.arn
 
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "FlowLogs"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "vpc-flow-logs.amazonaws.com" }
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    }]
-  })
+  assume_role_policy = local.service_trust["FlowLogs"]
 
   tags = { Name = "${local.name}-flow" }
 }

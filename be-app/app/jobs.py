@@ -61,6 +61,9 @@ async def restore() -> None:
     await cache.invalidate()
 
 
-def handler(_: Mapping[str, Any], __: object) -> None:
-    """Serve Lambda: do what is due this minute. A failure is raised, and the markers stay for the next minute."""
-    invocation.serve("drain", run_due())
+def handler(event: Mapping[str, Any], _: object) -> None:
+    """Serve Lambda: do what is due this minute, or `restore` when an operator sends `{"restore": true}`.
+
+    A failure is raised, and the markers stay for the next minute.
+    """
+    invocation.serve("drain", restore() if event.get("restore") is True else run_due())

@@ -1,5 +1,6 @@
 """The application: `app` for ASGI servers (uvicorn, also behind the Web Adapter), `handler` for Mangum."""
 
+import os
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from app.auth import cookies, csrf
 from app.auth import router as auth
 from app.authz import guard
 from app.categories import router as categories
-from app.core import edge, errors, logging
+from app.core import edge, errors, lazy, logging
 from app.core.body_limit import BodyLimit
 from app.core.cors import Cors
 from app.core.settings import Settings, settings
@@ -140,6 +141,9 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
 logging.configure("familycorp-backend", settings().log_level)
 api = create_api(settings())
 app = at_the_edge(api, settings())
+# These starts take place before anybody asks (Lambda developer guide, "Defined runtime environment variables").
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provisioned-concurrency"}:
+    lazy.load_all()
 
 
 def __getattr__(name: str) -> Any:

@@ -67,9 +67,22 @@ def test_importing_the_application_imports_no_store_and_no_renderer() -> None:
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
 
 
+def test_a_start_that_nobody_waits_for_imports_everything() -> None:
+    script = """
+import os
+os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"
+import app.main, sys, json
+lazy = [n for n, m in sys.modules.items() if type(m).__name__ == "_LazyModule"]
+print(json.dumps([lazy, sorted(sys.modules)]))
+"""
+    lazy, loaded = run(script)
+    assert lazy == []
+    assert {"sqlalchemy", "aiomysql", "botocore", "redis", "jwt", "wasmtime"} <= set(loaded)
+
+
 def test_importing_the_application_opens_nothing() -> None:
     script = """
-import json, sys
+import json, os, sys
 opened = []
 watched = {"socket.connect", "socket.bind", "subprocess.Popen", "os.mkdir"}
 sys.addaudithook(lambda event, args: opened.append(event) if event in watched else None)
@@ -78,6 +91,10 @@ import threading
 print(json.dumps([opened, threading.active_count()]))
 """
     assert run(script) == [[], 1]
+    # Nor for a snapshot, which a connection wouldn't outlive; urllib3 binds a socket to see what IPv6 is.
+    eager = 'os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"\nimport app.main'
+    opened, threads = run(script.replace("import app.main", eager))
+    assert (set(opened) <= {"socket.bind"}, threads) == (True, 1)
 
 
 def test_an_idle_minute_imports_no_database() -> None:

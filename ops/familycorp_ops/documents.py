@@ -1,5 +1,6 @@
-"""Documents that hold a part which a program writes."""
+"""Documents that hold a part which a program writes, or commands that a program runs."""
 
+import re
 from pathlib import Path
 
 
@@ -14,3 +15,13 @@ def with_part(document: Path, name: str, part: str) -> str:
     if not mark or not closed:
         raise ValueError(f"{document} has no part {begin.strip()} … {end}")
     return f"{before}{begin}\n{part}\n\n{end}{after}"
+
+
+def commands(document: Path, section: str) -> list[str]:
+    """Return the commands that a section shows, in their order; raise `ValueError` where there is no such section."""
+    _, found, rest = document.read_text("utf-8").partition(f"# {section}\n")
+    if not found:
+        raise ValueError(f"{document} has no section {section!r}")
+    text = re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    shown = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^\$ (.+)$", "\n".join(shown), re.MULTILINE)

@@ -127,6 +127,18 @@ def migrate(env: Env) -> None:
 
 
 @app.command()
+def restore(env: Env) -> None:
+    """Write anew what DynamoDB has from the database: after its tables were lost, or restored from a backup."""
+    answer = _client("lambda").invoke(
+        FunctionName=f"familycorp-{env}-drain", Qualifier="live", Payload=b'{"restore": true}'
+    )
+    if "FunctionError" in answer:
+        said = json.loads(answer["Payload"].read())
+        sys.exit(f"It ended early, and may be repeated: {said.get('errorMessage', said)}")
+    sys.stdout.write(f"What {env} publishes is in DynamoDB.\n")
+
+
+@app.command()
 def alarm(env: Env, what: Annotated[str, typer.Argument(help="What happened.")]) -> None:
     """Tell those who hear of an environment's alarms that a deployment failed."""
     topic = _client("ssm").get_parameter(Name=f"/familycorp/{env}/events/alarms-topic")["Parameter"]["Value"]

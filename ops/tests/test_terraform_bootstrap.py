@@ -14,6 +14,7 @@ import pytest
 
 from familycorp_ops import bootstrap as bootstrapping
 from familycorp_ops import infra
+from familycorp_ops.documents import commands
 from familycorp_ops.infra import Timer, executable
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
@@ -94,16 +95,6 @@ def test_the_first_signing_key_is_written_once() -> None:
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", "ES256")
 
 
-FROM_EMPTY = "From an empty account to outputs"
-
-
-def steps(section: str) -> list[str]:
-    """Return the commands that a section of docs/infra.md shows."""
-    text = (infra.ROOT / "docs" / "infra.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
-    shown = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^\$ (.+)$", "\n".join(shown), re.MULTILINE)
-
-
 @pytest.mark.infra
 @pytest.mark.timeout(900)
 def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Path) -> None:
@@ -130,7 +121,7 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
                 TF_CLI_ARGS_apply="-auto-approve -no-color",  # A person reads the plan and says yes.
                 PYTHONPATH=str(tmp_path / "ops"),
             )
-            for command in steps(FROM_EMPTY):
+            for command in commands(infra.ROOT / "docs" / "infra.md", "From an empty account to outputs"):
                 with Timer() as timer:
                     ran = subprocess.run(
                         ["bash", "-c", command],

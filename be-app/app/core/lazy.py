@@ -8,6 +8,8 @@ import importlib.util
 import sys
 from types import ModuleType
 
+_waiting: list[ModuleType] = []
+
 
 def lazy_import(name: str) -> ModuleType:
     """Return module `name`, which is executed when its first attribute is read.
@@ -23,4 +25,11 @@ def lazy_import(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     loader.exec_module(module)
+    _waiting.append(module)
     return module
+
+
+def load_all() -> None:
+    """Execute every module that still waits: for a start that nobody waits for."""
+    while _waiting:
+        vars(_waiting.pop())  # Asked anything, a lazy module is executed.

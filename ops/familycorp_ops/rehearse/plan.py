@@ -17,12 +17,13 @@ import yaml
 
 from familycorp_ops import infra
 from familycorp_ops.load import Load
-from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse import incidents, sandbox
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, Cloud
 from familycorp_ops.rehearse.journey import Staff, at_browser
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.remains import remains
 from familycorp_ops.rehearse.report import Report
+from familycorp_ops.release import SAM
 from familycorp_ops.smoke import stack as stack_name
 
 ENV: Final = "dev"
@@ -33,7 +34,7 @@ GAPS: Final = Path(__file__).with_name("gaps.tf")
 SOURCES: Final = ("be-app", "scripts", "pyproject.toml", "uv.lock", "ops/pyproject.toml", TEMPLATE)
 """What a release is built from."""
 NEW_REVISION: Final = "rehearsal"
-_MIGRATION: Final = '''"""A column that only the rehearsal has."""
+_MIGRATION: Final = '''"""A change that only the rehearsal makes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,7 +45,7 @@ branch_labels = depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("posts", sa.Column("rehearsed", sa.Boolean, nullable=True))
+    op.add_column("{table}", sa.Column("rehearsed", sa.Boolean, nullable=True))
 '''
 
 
@@ -87,6 +88,7 @@ class Rehearsal:
             self._second_release()
             self._failing_releases()
             self._rollback()
+            self._incidents()
             self._end()
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -116,8 +118,11 @@ class Rehearsal:
 
     def _build_all(self) -> None:
         self._build(infra.ROOT, "first")
-        self._build(self._source("second", migrates=True), "second")
-        self._build(self._source("broken", breaks=True), "broken")
+        self._build(self._source("second", {NEW_REVISION: "posts"}), "second")
+        # Each migration follows those before it.
+        self._build(
+            self._source("broken", {NEW_REVISION: "posts", "failing": "nowhere"}, breaks=True), "broken"
+        )
 
     def _first_release(self) -> None:
         with self._report.step("sam deploy") as row:
@@ -125,17 +130,7 @@ class Rehearsal:
             self._url = self._address()
             row.seen = self._status()
         with self._report.step("The rotation function makes the first signing key") as row:
-            # What Secrets Manager does when the template's schedule begins: the emulator only notes that it should.
-            name, version = f"familycorp-{ENV}-signing-key", str(uuid.uuid4())
-            for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
-                event = {"Step": step, "SecretId": name, "ClientRequestToken": version}
-                answer = self._cloud.client("lambda").invoke(
-                    FunctionName=f"familycorp-{ENV}-rotation", Qualifier="live", Payload=json.dumps(event)
-                )
-                expect("FunctionError" not in answer, f"{step} failed: {answer['Payload'].read()[:300]!r}")
-            found = self._cloud.client("secretsmanager").get_secret_value(SecretId=name)
-            key = json.loads(found["SecretString"])
-            expect(key.get("kty") == "EC", "the secret holds no key")
+            key = self._rotated()
             row.seen = f"{key['alg']} {key['kid']}"
         with self._report.step("The migration function migrates") as row:
             row.seen = self._familycorp("migrate", "release", "migrate", ENV).strip()
@@ -197,6 +192,15 @@ class Rehearsal:
         with self._report.step("A release that doesn't serve fails the smoke test") as row:
             self._deploy("broken")
             row.seen = f"{self._smoke('--release', 'broken', fails=True)} passed"
+        with self._report.step("Its migration, which fails, says why; those who hear alarms are told") as row:
+            said = self._shell(f"make migrate ENV={ENV} 2>&1 || echo ended with $?")
+            failed = re.search(r"The migration failed: .*nowhere.*", said)
+            expect(failed is not None and "ended with" in said, f"the migration says: {said}")
+            told = self._told(
+                lambda: self._familycorp("alarm", "release", "alarm", ENV, "A deployment failed.")
+            )
+            expect("A deployment failed." in told, f"the alarm says: {told}")
+            row.seen = "no table to change; an alarm by mail or queue"
 
     def _rollback(self) -> None:
         with self._report.step("Rollback: the first release serves again, on the newer schema") as row:
@@ -209,6 +213,40 @@ class Rehearsal:
             read = editor.client.get(f"/v1/posts/{editor.publish()['slug']}")
             expect(read.status_code == 200, f"a new post is answered with {read.status_code}")
             row.seen = f"first on schema {NEW_REVISION}"
+
+    def _incidents(self) -> None:
+        editor = self._people["editor"]
+        with self._report.step(
+            "A leaked signing key is replaced: its tokens are refused, sessions stay"
+        ) as row:
+            leaked = self._signing_key()
+            token = incidents.forged(editor, leaked)
+            seen = incidents.asked_with(token, editor).status_code
+            expect(seen == 200, f"the thief's token is answered with {seen}, so this shows nothing")
+            part = "The key that signs access tokens"
+            look, rotate, revoke = incidents.shown(part, ENV, KID=leaked["kid"])
+            trusted = self._shell(look).split()
+            expect(leaked["kid"] in trusted, f"the document's first command shows {trusted}")
+            self._shell(rotate)
+            self._rotated()
+            self._shell(revoke)
+            self._deploy("first", "rotated")
+            seen = incidents.asked_with(token, editor).status_code
+            expect(seen == 401, f"afterwards the thief's token is answered with {seen}")
+            refreshed = editor.post("/v1/auth/refresh")
+            expect(refreshed.status_code in {200, 204}, f"the session ended: {refreshed.text}")
+            seen = editor.client.get("/v1/auth/me").status_code
+            expect(seen == 200, f"the new token is answered with {seen}")
+            row.seen = f"{leaked['kid'][:8]}… to {incidents.kid(editor)[:8]}…"
+        with self._report.step("What was lost comes back: what visitors read, a table, a file") as row:
+            lost = incidents.lose(self._cloud.client("dynamodb"), f"familycorp-{ENV}-posts")
+            for command in incidents.shown("DynamoDB", ENV):
+                self._shell(command)
+            for path in self._read:
+                answer = editor.client.get(path)
+                expect(answer.status_code == 200, f"{path} is answered with {answer.status_code}")
+            file = incidents.take_files_back(self._shell, self._cloud.client("s3"), ENV)
+            row.seen = f"{lost} items, {file}"
 
     def _end(self) -> None:
         with self._report.step("terraform plan is empty after all that") as row:
@@ -234,8 +272,51 @@ class Rehearsal:
 
     # -- tools -----------------------------------------------------------------------------------------------------
 
-    def _source(self, version: str, *, migrates: bool = False, breaks: bool = False) -> Path:
-        """Return a copy of the source with a further migration, or one that can't start."""
+    def _rotated(self) -> dict[str, str]:
+        """Rotate as Secrets Manager does, which the emulator only notes; return the new key."""
+        name, version = f"familycorp-{ENV}-signing-key", str(uuid.uuid4())
+        for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+            event = {"Step": step, "SecretId": name, "ClientRequestToken": version}
+            answer = self._cloud.client("lambda").invoke(
+                FunctionName=f"familycorp-{ENV}-rotation", Qualifier="live", Payload=json.dumps(event)
+            )
+            expect("FunctionError" not in answer, f"{step} failed: {answer['Payload'].read()[:300]!r}")
+        return self._signing_key()
+
+    def _signing_key(self) -> dict[str, str]:
+        secrets = self._cloud.client("secretsmanager")
+        found = secrets.get_secret_value(SecretId=f"familycorp-{ENV}-signing-key")
+        key: dict[str, str] = json.loads(found["SecretString"])
+        expect(key.get("kty") == "EC", "the secret holds no key")
+        return key
+
+    def _told(self, act: Callable[[], object]) -> str:
+        """Return the message that who hears of alarms gets while something is done."""
+        sqs, sns = self._cloud.client("sqs"), self._cloud.client("sns")
+        where = f"/familycorp/{ENV}/events/alarms-topic"
+        topic = self._cloud.client("ssm").get_parameter(Name=where)["Parameter"]["Value"]
+        queue = sqs.create_queue(QueueName="rehearsal")["QueueUrl"]
+        asked = {"QueueUrl": queue, "AttributeNames": ["QueueArn"]}
+        arn = sqs.get_queue_attributes(**asked)["Attributes"]["QueueArn"]
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        ended = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+        try:
+            act()
+            messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10).get("Messages", [])
+            return str(json.loads(messages[0]["Body"])["Message"]) if messages else ""
+        finally:
+            sns.unsubscribe(SubscriptionArn=ended)
+            sqs.delete_queue(QueueUrl=queue)
+
+    def _shell(self, line: str) -> str:
+        """Run a command line of a document, with AWS's own command-line client."""
+        path = os.pathsep.join((str(SAM.parent), os.environ["PATH"]))
+        return self._command("documents", ["bash", "-c", line], infra.ROOT, (0,), PATH=path)
+
+    def _source(self, version: str, migrations: Mapping[str, str], *, breaks: bool = False) -> Path:
+        """Return a copy of the source with further migrations, each of a table, or one that can't start."""
         source = self._directory / f"source-{version}"
         for item in SOURCES:
             here, there = infra.ROOT / item, source / item
@@ -244,11 +325,12 @@ class Rehearsal:
                 shutil.copytree(here, there, ignore=shutil.ignore_patterns("tests", "__pycache__"))
             else:
                 shutil.copy(here, there)
-        if migrates:
-            versions = source / "be-app" / "migrations" / "versions"
-            head = max(file.name.partition("_")[0] for file in versions.glob("0*.py"))
-            text = _MIGRATION.format(revision=NEW_REVISION, head=head)
-            (versions / f"{NEW_REVISION}.py").write_text(text)
+        versions = source / "be-app" / "migrations" / "versions"
+        head = max(file.name.partition("_")[0] for file in versions.glob("0*.py"))
+        for revision, table in migrations.items():
+            text = _MIGRATION.format(revision=revision, head=head, table=table)
+            (versions / f"{revision}.py").write_text(text)
+            head = revision
         if breaks:
             with (source / "be-app" / "app" / "main.py").open("a") as main:
                 main.write("\nraise RuntimeError('This release is broken on purpose.')\n")
@@ -262,9 +344,9 @@ class Rehearsal:
         self._familycorp(f"build-{version}", *asked, PATH=os.pathsep.join(first))
         _change(Path(to) / "template.yaml", _leave_out_what_is_unknown)
 
-    def _deploy(self, version: str, *, fails: bool = False) -> None:
-        archives = str(self._directory / f"release-{version}")
-        asked = ("release", "deploy", ENV, "--archives", archives, "--version", version)
+    def _deploy(self, release: str, version: str | None = None, *, fails: bool = False) -> None:
+        archives = str(self._directory / f"release-{release}")
+        asked = ("release", "deploy", ENV, "--archives", archives, "--version", version or release)
         self._familycorp("deploy", *asked, allowed=(1,) if fails else (0,))
 
     def _smoke(self, *more: str, fails: bool = False) -> str:
