@@ -14,7 +14,7 @@ from typing import Any
 
 from app.auth.cookies import REFRESH
 from app.core import dynamodb
-from contract import unique
+from contract import at_once, unique
 from familycorp_ops.alarms import Line
 from stack import EDITOR, Application, Stack, draft
 from staff import Person
@@ -86,13 +86,13 @@ def a_caller_who_may_not(stack: Stack, threshold: float) -> list[Line]:
     return lines
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """DynamoDB, to somebody whose policy misses a line."""
+class _Refusing(BaseHTTPRequestHandler):
+    """DynamoDB, which refuses whatever it is asked."""
+
+    error = ""
 
     def do_POST(self) -> None:
-        body = json.dumps(
-            {"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "not yours"}
-        )
+        body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{self.error}", "message": "no"})
         self.send_response(400)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(body)))
@@ -103,16 +103,28 @@ class Refusing(BaseHTTPRequestHandler):
         """Be quiet."""
 
 
-def a_policy_without_a_line(stack: Stack, _: float) -> list[Line]:
-    """DynamoDB refuses what the application asks."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+def _refused(stack: Stack, error: str, times: int) -> list[Line]:
+    """Have DynamoDB answer an error, ask several times at once, and return what was told."""
+    handler = type("Handler", (_Refusing,), {"error": error})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         lines: list[Line] = []
         refused = stack.start(FAMILYCORP_AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}")
-        with stack.client(refused) as client, asked(refused, 1, lines):
-            assert client.get(f"/v1/posts/{unique()}").status_code >= 500
+        with stack.client(refused) as client, asked(refused, times, lines):
+            answers = at_once(times, lambda _: client.get(f"/v1/posts/{unique()}").status_code)
+            assert all(status >= 500 for status in answers)
         server.shutdown()
     return lines
+
+
+def a_policy_without_a_line(stack: Stack, _: float) -> list[Line]:
+    """DynamoDB says that the function may not."""
+    return _refused(stack, "AccessDeniedException", 1)
+
+
+def a_table_that_is_throttled(stack: Stack, threshold: float) -> list[Line]:
+    """DynamoDB says that it is asked too often, to retries, too."""
+    return _refused(stack, "ThrottlingException", int(threshold) + 1)
 
 
 def drained(stack: Stack) -> list[Line]:

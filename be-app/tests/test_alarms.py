@@ -115,6 +115,13 @@ def test_a_refresh_token_that_comes_again_rings(
     assert_rings(alarms["refresh-reuse"], lines, healthy)
 
 
+def test_a_table_that_is_throttled_counts_as_a_store_that_fails(
+    alarms: dict[str, Alarm], stack: Stack, healthy: list[Line]
+) -> None:
+    alarm = alarms["stores-fail"]
+    assert_rings(alarm, faults.a_table_that_is_throttled(stack, alarm.threshold), healthy)
+
+
 def test_nobody_can_make_an_alarm_ring_by_what_they_send(
     alarms: dict[str, Alarm], stack: Stack, healthy: list[Line]
 ) -> None:

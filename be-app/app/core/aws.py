@@ -23,6 +23,15 @@ _CONFIG = Config(
     parameter_validation=False,  # Our calls are typed and tested; validating each costs as much as signing.
 )
 
+# What is answered with 400 although trying again helps (DynamoDB developer guide, "Error handling").
+_TRANSIENT = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionInProgressException",
+    "LimitExceededException",
+}
+
 
 @cache
 def client(service: str) -> Any:
@@ -46,7 +55,7 @@ async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any
         try:
             return await to_thread.run_sync(partial(_call, service, operation, parameters))
         except (BotoCoreError, ClientError) as error:
-            if _is_outage(error):
+            if is_outage(error):
                 _tell(f"{service}_errors", error)
             elif _is_refusal(error):
                 _tell("access_denied", error)
@@ -59,8 +68,12 @@ def _tell(metric: str, error: BotoCoreError | ClientError) -> None:
     metrics.note("cause", code)
 
 
-def _is_outage(error: BotoCoreError | ClientError) -> bool:
-    return not isinstance(error, ClientError) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+def is_outage(error: BotoCoreError | ClientError) -> bool:
+    """Tell whether `error` says that a service is away, failing or busy, so that trying again may help."""
+    if not isinstance(error, ClientError):
+        return True
+    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status >= 500 or code in _TRANSIENT
 
 
 def _is_refusal(error: Any) -> bool:
