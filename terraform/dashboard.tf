@@ -8,8 +8,12 @@ locals {
     "dynamodb_ms", "errors", "latency", "login_failed", "outbox_failed", "rate_limited", "rates_without_valkey",
     "refresh_reused", "s3_errors", "s3_ms", "second_factor_failed", "sql_errors", "sql_ms",
   ] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-backend"] }
-  uploads = { for m in ["upload_clean", "upload_rejected", "upload_stuck"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-uploads"] }
-  drain   = { for m in ["outbox_failed", "outbox_lag_s"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-drain"] }
+  drain = { for m in ["outbox_failed", "outbox_lag_s"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-drain"] }
+  # An upload is settled by whoever hears of it first, and given up by the minute's function.
+  uploads = [
+    for pair in concat(setproduct(["upload_clean", "upload_rejected"], ["backend", "uploads"]), [["upload_rejected", "drain"], ["upload_stuck", "drain"]]) :
+    ["FamilyCorp", pair[0], "env", var.env, "service", "familycorp-${pair[1]}"]
+  ]
   cache_series = {
     none = []
     replication_group = flatten([for d in local.nodes : [
@@ -42,7 +46,7 @@ locals {
     { title = "Cold starts", stat = "Sum", metrics = [local.own.cold_start] },
     { title = "Refused", stat = "Sum", metrics = [local.own.denied, local.own.rate_limited, local.own.access_denied] },
     { title = "Logging in", stat = "Sum", metrics = [local.own.login_failed, local.own.second_factor_failed, local.own.refresh_reused] },
-    { title = "Uploads", stat = "Sum", metrics = values(local.uploads) },
+    { title = "Uploads", stat = "Sum", metrics = local.uploads },
     { title = "Outbox: seconds behind", stat = "Maximum", metrics = [local.drain.outbox_lag_s] },
     { title = "Outbox: not delivered", stat = "Sum", metrics = [local.own.outbox_failed, local.drain.outbox_failed] },
     { title = "Dead letters", stat = "Maximum", metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${local.name}-dead-letters"]] },

@@ -22,6 +22,14 @@ from staff import Person
 NOBODYS = "mysql+aiomysql://nobody@127.0.0.1:1/content"
 """A database that isn't there."""
 
+FUNCTIONS = {
+    "app.jobs": "drain",
+    "app.notices": "events",
+    "app.uploads.events": "uploads",
+    "app.auth.rotation": "rotation",
+}
+"""Functions that events start, by the module of their entry point."""
+
 
 def told(log: Path, since: int = 0) -> list[Line]:
     """Return the metrics' lines of a log as Prod would write them; the environment's name alone is put right."""
@@ -87,14 +95,24 @@ def a_caller_who_may_not(stack: Stack, threshold: float) -> list[Line]:
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """DynamoDB, which refuses whatever it is asked."""
+    """AWS, which refuses whatever it is asked; S3 in its own way."""
 
     error = ""
 
+    def do_HEAD(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
     def do_POST(self) -> None:
-        body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{self.error}", "message": "no"})
+        if self.headers["Content-Type"].startswith("application/x-www-form-urlencoded"):  # SNS
+            body = f"<ErrorResponse><Error><Code>{self.error}</Code></Error></ErrorResponse>"
+        else:
+            body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{self.error}", "message": "no"})
         self.send_response(400)
-        self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -103,17 +121,24 @@ class _Refusing(BaseHTTPRequestHandler):
         """Be quiet."""
 
 
-def _refused(stack: Stack, error: str, times: int) -> list[Line]:
-    """Have DynamoDB answer an error, ask several times at once, and return what was told."""
+@contextmanager
+def refusing(error: str) -> Iterator[str]:
+    """Serve as an AWS that answers this error to everything; yield its address."""
     handler = type("Handler", (_Refusing,), {"error": error})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        lines: list[Line] = []
-        refused = stack.start(FAMILYCORP_AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _refused(stack: Stack, error: str, times: int) -> list[Line]:
+    """Have DynamoDB answer an error, ask several times at once, and return what was told."""
+    lines: list[Line] = []
+    with refusing(error) as url:
+        refused = stack.start(FAMILYCORP_AWS_ENDPOINT_URL=url)
         with stack.client(refused) as client, asked(refused, times, lines):
             answers = at_once(times, lambda _: client.get(f"/v1/posts/{unique()}").status_code)
             assert all(status >= 500 for status in answers)
-        server.shutdown()
     return lines
 
 
@@ -127,31 +152,52 @@ def a_table_that_is_throttled(stack: Stack, threshold: float) -> list[Line]:
     return _refused(stack, "ThrottlingException", int(threshold) + 1)
 
 
-def drained(stack: Stack) -> list[Line]:
-    """Have the minute's function run, and return what it told."""
-    log = stack.directory / f"drain-{unique()}.jsonl"
-    stack.run_as(
-        "drain",
-        f"import sys; sys.stdout = open({str(log)!r}, 'w')\nfrom app.jobs import handler; handler({{}}, None)",
-    )
+def invoked(stack: Stack, module: str, event: Any = None, **environment: str) -> list[Line]:
+    """Have Lambda's entry point of a module take an event, well or not, and return what it told."""
+    log = stack.directory / f"{FUNCTIONS[module]}-{unique()}.jsonl"
+    script = f"""
+import contextlib, sys
+sys.stdout = open({str(log)!r}, "w")
+from {module} import handler
+with contextlib.suppress(Exception):
+    handler({event or {}!r}, None)
+"""
+    stack.run_as(FUNCTIONS[module], script, **environment)
     return told(log)
 
 
-def a_change_that_is_refused(stack: Stack, threshold: float) -> list[Line]:
-    """A row of the outbox that DynamoDB won't take (above 400 KB), a while after its commit."""
+def drained(stack: Stack, **environment: str) -> list[Line]:
+    """Have the minute's function run, and return what it told."""
+    return invoked(stack, "app.jobs", **environment)
+
+
+@contextmanager
+def due(stack: Stack, seconds: float) -> Iterator[None]:
+    """Have something been due for so long while the block runs."""
+    at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+    marker = dynamodb.encode({"aggregate": "due", "sequence": f"{at.removesuffix('+00:00')}Z#fault"})
+    stack.dynamodb.put_item(TableName=stack.settings.events_table, Item=marker)
+    yield
+    stack.dynamodb.delete_item(TableName=stack.settings.events_table, Key=marker)
+
+
+@contextmanager
+def stuck(stack: Stack) -> Iterator[None]:
+    """Have the outbox hold a row that DynamoDB won't take (above 400 KB) while the block runs."""
     snapshot = {"key": "stuck", "attributes": {"page": "x" * 410_000}, "absent": []}
     stack.sql(
         "INSERT INTO outbox (aggregate, version, kind, data, snapshot, correlation_id) "
         "VALUES ('test:stuck', 1, 'test.owed', '{}', :snapshot, 'test')",
         snapshot=json.dumps(snapshot),
     )
-    due = (datetime.now(UTC) - timedelta(seconds=threshold + 60)).isoformat(timespec="microseconds")
-    marker = {"aggregate": "due", "sequence": f"{due.removesuffix('+00:00')}Z#stuck"}
-    stack.dynamodb.put_item(TableName=stack.settings.events_table, Item=dynamodb.encode(marker))
-    lines = drained(stack)
-    stack.dynamodb.delete_item(TableName=stack.settings.events_table, Key=dynamodb.encode(marker))
+    yield
     stack.sql("DELETE FROM outbox")
-    return lines
+
+
+def a_change_that_is_refused(stack: Stack, threshold: float) -> list[Line]:
+    """A change that can't be delivered, a while after its commit."""
+    with stuck(stack), due(stack, threshold + 60):
+        return drained(stack)
 
 
 def a_refresh_token_that_comes_again(stack: Stack, person: Person) -> list[Line]:

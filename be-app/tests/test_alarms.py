@@ -4,13 +4,21 @@ Each test breaks one thing and asks. The lines of that minute or so stand for on
 wants: a fault that lasts. What the application can't tell of (AWS's own metrics) is listed, each with who tells.
 """
 
-from collections.abc import Callable
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 
 import faults
+import uploading
+from app.core import metrics
+from contract import ok
 from familycorp_ops import infra
-from familycorp_ops.alarms import Alarm, Line
+from familycorp_ops.alarms import Alarm, Line, on_dashboard
 from familycorp_ops.infra import Terraform
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import MiniStack
@@ -40,18 +48,19 @@ Break = Callable[[Stack, float], list[Line]]
 
 
 @pytest.fixture(scope="module")
-def alarms(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Alarm]:
+def plan(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """All that Prod would have."""
     try:
         terraform = Terraform(tmp_path_factory.mktemp("alarms"), ministack.url)
     except NotInstalledError as error:
         missing("terraform", error)
-    plan = terraform.plan(*infra.options("prod", "terraform"))
-    found = (
-        Alarm.of_plan(r["values"])
-        for r in infra.resources(plan)
-        if r["type"] == "aws_cloudwatch_metric_alarm"
-    )
-    return {alarm.name: alarm for alarm in found}
+    return list(infra.resources(terraform.plan(*infra.options("prod", "terraform"))))
+
+
+@pytest.fixture(scope="module")
+def alarms(plan: list[dict[str, Any]]) -> dict[str, Alarm]:
+    metric_alarms = (r["values"] for r in plan if r["type"] == "aws_cloudwatch_metric_alarm")
+    return {alarm.name: alarm for alarm in map(Alarm.of_plan, metric_alarms)}
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +140,102 @@ def test_nobody_can_make_an_alarm_ring_by_what_they_send(
         client.get("/v1/posts", headers={"X-Request-ID": "AccessDeniedException"})
         client.get("/AccessDenied?access_denied=1", headers={"access_denied": "1"})
     assert not alarms["permission-errors"].crossed(lines)
+
+
+@pytest.mark.timeout(400)  # It starts a dozen processes.
+def test_whatever_is_watched_is_really_told(
+    plan: list[dict[str, Any]],
+    alarms: dict[str, Alarm],
+    stack: Stack,
+    staff_stack: Stack,
+    somebody: Callable[..., Person],
+) -> None:
+    """Each metric of the application on an alarm or the dashboard comes from that service, by these dimensions."""
+    (body,) = [r["values"]["dashboard_body"] for r in plan if r["type"] == "aws_cloudwatch_dashboard"]
+    watched = [s for alarm in alarms.values() for s in alarm.series] + list(on_dashboard(json.loads(body)))
+    lines = [*everything(stack), *failed_logins(staff_stack, somebody("editors"))]
+    untold = {
+        (s.metric, s.dimensions["service"])
+        for s in watched
+        if s.namespace == metrics.NAMESPACE and not s.values(lines)
+    }
+    assert untold == set()
+
+
+def everything(stack: Stack) -> Iterator[Line]:
+    """Have every function do well, be refused, and fail; yield what they told."""
+    with stack.client() as client:
+        published(client)
+        deadline = time.monotonic() + 10  # For a second after a publication nothing is kept.
+        while client.get("/v1/categories").headers["X-Count-DynamoDB"] != "0":
+            assert time.monotonic() < deadline
+        file = uploading.photo()
+        ok(uploading.uploaded(client, file, "a.jpg", "image/jpeg"))
+        uploading.uploaded(client, b"no picture", "b.jpg", "image/jpeg")
+        arrived = [uploading.sent(client, f, "c.jpg", "image/jpeg") for f in (file, b"neither")]
+        for upload in arrived:
+            yield from faults.invoked(stack, "app.uploads.events", uploading.event(stack, upload))
+        yield from settled_late(stack, client)
+    faults.a_caller_who_may_not(stack, 1)
+    faults.a_policy_without_a_line(stack, 1)
+    faults.a_database_that_is_away(stack, 1)
+    faults.a_table_that_is_throttled(stack, 1)
+    with faults.stuck(stack), stack.client() as client:
+        published(client)
+    yield from faults.a_change_that_is_refused(stack, 0)
+    nowhere = {
+        "FAMILYCORP_CACHE_URL": "redis://127.0.0.1:1",
+        "FAMILYCORP_S3_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    away = stack.start(TEST_LIMITS="1", FAMILYCORP_RATE_VISITORS="20", **nowhere)
+    with stack.client(away) as client:
+        uploading.complete(client, ok(uploading.announce(client, file, "d.jpg", "image/jpeg"), 201))
+        for _ in range(25):
+            client.get("/v1/posts")
+    yield from refused_functions(stack, arrived[0])
+    for process in stack.processes:
+        yield from faults.told(process.log)
+
+
+def settled_late(stack: Stack, client: httpx.Client) -> Iterator[Line]:
+    """Announce a file that never arrives, and have the minute's function look, first without access to S3."""
+    ok(uploading.announce(client, b"never", "e.jpg", "image/jpeg"), 201)
+    stack.sql("UPDATE uploads SET due_at = '2026-01-01 00:00:00.000000' WHERE state = 'pending'")
+    with faults.refusing("AccessDenied") as url, faults.due(stack, 60):
+        yield from faults.drained(stack, FAMILYCORP_S3_ENDPOINT_URL=url)
+    stack.sql("UPDATE uploads SET due_at = '2026-01-01 00:00:00.000000' WHERE state = 'pending'")
+    with faults.due(stack, 60):
+        yield from faults.drained(stack)
+
+
+def refused_functions(stack: Stack, upload: dict[str, Any]) -> Iterator[Line]:
+    """Start each function that events start with a role that may do nothing."""
+    image = {"kind": {"S": "post.published"}, "at": {"S": "now"}, "data": {"S": "{}"}}
+    record = {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "1", "NewImage": image}}
+    record["eventSourceARN"] = "arn:aws:dynamodb:ap-northeast-2:000000000000:table/familycorp-test-events"
+    stack.sql("UPDATE uploads SET state = 'pending'")
+    events: dict[str, Any] = {
+        "app.jobs": {},
+        "app.notices": {"Records": [record]},
+        "app.uploads.events": uploading.event(stack, upload),
+        "app.auth.rotation": {
+            "Step": "createSecret",
+            "SecretId": stack.settings.signing_key_secret,
+            "ClientRequestToken": str(uuid.uuid4()),
+        },
+    }
+    with faults.refusing("AccessDeniedException") as url:
+        for module, event in events.items():
+            yield from faults.invoked(stack, module, event, FAMILYCORP_AWS_ENDPOINT_URL=url)
+
+
+def failed_logins(stack: Stack, person: Person) -> Iterator[Line]:
+    """Fail to log in with either factor, and have a refresh token stolen."""
+    back = httpx.URL(person.visit_provider().headers["location"])
+    person.client.get(back.copy_merge_params({"code": "made-up"}))
+    assert person.first_factor() == "second-factor"
+    person.enrol()
+    assert person.first_factor() == "second-factor"
+    assert person.prove("000000").status_code >= 400
+    faults.a_refresh_token_that_comes_again(stack, person)
+    yield from faults.told(stack.processes[0].log)

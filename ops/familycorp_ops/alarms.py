@@ -7,7 +7,7 @@ model for tests, not CloudWatch: percentiles are exact here, no period is late, 
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 Line = Mapping[str, Any]
@@ -91,6 +91,16 @@ class Alarm(NamedTuple):
     def rings(self, periods: Sequence[Sequence[Line]]) -> bool:
         """Tell whether it rings after periods of lines, the last of them last."""
         return sum(map(self.crossed, periods[-self.of :])) >= self.times
+
+
+def on_dashboard(body: Mapping[str, Any]) -> Iterator[Series]:
+    """Yield what the widgets of a dashboard show, but what they compute."""
+    for widget in body["widgets"]:
+        for row in widget["properties"].get("metrics", ()):
+            words = [word for word in row if isinstance(word, str)]
+            if words:
+                namespace, metric, *pairs = words
+                yield Series(namespace, metric, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
 
 def _statistic(name: str, values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from app.core import metrics
 from familycorp_ops import infra, templates
-from familycorp_ops.alarms import Alarm, Series
+from familycorp_ops.alarms import Alarm, Series, on_dashboard
 from familycorp_ops.infra import Terraform
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import MiniStack
@@ -202,36 +202,25 @@ def test_dev_has_few_alarms_and_prod_all(plan: dict[str, Any]) -> None:
         assert billed <= 60
 
 
-def dashboard(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+def test_the_dashboard_shows_what_is_really_kept(plan: dict[str, Any]) -> None:
     (found,) = of_type(plan, "aws_cloudwatch_dashboard")
     assert found["dashboard_name"] == f"familycorp-{plan['env']}"
-    widgets: list[dict[str, Any]] = json.loads(found["dashboard_body"])["widgets"]
-    return widgets
-
-
-def test_the_dashboard_shows_what_is_really_kept(plan: dict[str, Any]) -> None:
-    alarming, *widgets = dashboard(plan)
+    body = json.loads(found["dashboard_body"])
+    alarming, *widgets = body["widgets"]
     shown = {arn.partition(f"familycorp-{plan['env']}-")[2] for arn in alarming["properties"]["alarms"]}
     assert shown - {"site-down"} == alarms(plan).keys()
-    seen = set()
-    for widget in widgets:
-        for row in widget["properties"]["metrics"]:
-            *told, options = row if isinstance(row[-1], dict) else [*row, {}]
-            if told:
-                namespace, metric, *pairs = told
-                series = Series(namespace, metric, dict(zip(pairs[::2], pairs[1::2], strict=True)))
-                assert exists(series), (widget, series)
-                seen.add(metric)
-            elif searched := re.fullmatch(
-                r"SEARCH\('\{FamilyCorp,env,service,route\} MetricName=\"(\w+)\" env=\"(\w+)\"', '\w+'\)",
-                options["expression"],
-            ):
-                assert searched[1] in metrics.BY_ROUTE
-                assert searched[2] == plan["env"]
-            else:
-                assert options["expression"] == "h / (h + m)"
+    seen = list(on_dashboard(body))
+    assert [series for series in seen if not exists(series)] == []
     # Authorisation is a part of each request's time that nobody looks at alone.
-    assert {*metrics.BY_SERVICE, *metrics.BY_ROUTE} - seen == {"auth_ms", "policy_ms"}
+    told = {*metrics.BY_SERVICE, *metrics.BY_ROUTE}
+    assert told - {series.metric for series in seen} == {"auth_ms", "policy_ms"}
+    searched = re.findall(
+        r"SEARCH\('\{FamilyCorp,env,service,route\} MetricName=\"(\w+)\" env=\"(\w+)\"', '\w+'\)",
+        " ".join(
+            str(r[-1]["expression"]) for w in widgets for r in w["properties"]["metrics"] if len(r) == 1
+        ),
+    )
+    assert dict(searched) == dict.fromkeys(metrics.BY_ROUTE, plan["env"])
     spots = [(w["x"], w["y"]) for w in widgets]
     assert len(spots) == len(set(spots))
 

@@ -51,15 +51,21 @@ def client(service: str) -> Any:
 
 async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Call an operation of a service by its method name; raises what botocore raises."""
-    with metrics.timed(service, operation):
-        try:
-            return await to_thread.run_sync(partial(_call, service, operation, parameters))
-        except (BotoCoreError, ClientError) as error:
-            if is_outage(error):
-                _tell(f"{service}_errors", error)
-            elif _is_refusal(error):
-                _tell("access_denied", error)
-            raise
+    return await to_thread.run_sync(partial(call_here, service, operation, **parameters))
+
+
+def call_here(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    """Do what `call` does, for code that is in a worker thread already."""
+    try:
+        with metrics.timed(service, operation):
+            result: dict[str, Any] = getattr(client(service), operation)(**parameters)
+    except (BotoCoreError, ClientError) as error:
+        if is_outage(error):
+            _tell(f"{service}_errors", error)
+        elif _is_refusal(error):
+            _tell("access_denied", error)
+        raise
+    return result
 
 
 def _tell(metric: str, error: BotoCoreError | ClientError) -> None:
@@ -82,8 +88,3 @@ def _is_refusal(error: Any) -> bool:
         error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         or "AccessDenied" in error.response["Error"]["Code"]
     )
-
-
-def _call(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = getattr(client(service), operation)(**parameters)
-    return result
