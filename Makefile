@@ -37,7 +37,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -58,6 +58,9 @@ infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in f
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
+
+docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
+	@.venv/bin/python -m pytest ops/tests/test_docs.py $(ARGS)
 
 actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks of AWS, as its tests see it
 	@rm -rf build/actions && mkdir -p build/actions
@@ -119,8 +122,9 @@ format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-openapi: $(RUN) ## Write the API's contract, docs/openapi.json, anew
+openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/api.md
 	@.venv/bin/python -m familycorp_ops contract write
+	@.venv/bin/python scripts/document_api.py
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
 	@.venv/bin/python -m familycorp_ops contract diff "$(BASE)"

@@ -103,10 +103,10 @@ locals {
       ]
     },
     {
-      Sid      = "TemplatesOfSam"
+      Sid      = "Releases"
       Effect   = "Allow"
       Action   = ["s3:GetObject", "s3:PutObject"]
-      Resource = ["arn:${local.partition}:s3:::${local.name}-sam-*/*"] # SAM's own bucket ends in the account's number.
+      Resource = ["arn:${local.partition}:s3:::${aws_s3_bucket.releases.bucket}/*"]
     },
     {
       Sid    = "Functions"

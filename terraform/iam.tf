@@ -37,7 +37,7 @@ locals {
   statements = {
     posts_read = {
       reason    = "Visitors are served from snapshots; a publication replaces them and counts views."
-      actions   = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:UpdateItem"]
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:UpdateItem"]
       resources = [local.table_arns.posts]
     }
     posts_indexes = {

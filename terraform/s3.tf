@@ -1,6 +1,6 @@
 locals {
   bucket_arn = "arn:${local.partition}:s3:::${local.name}-uploads"
-  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs }
+  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases }
 }
 
 # Browsers send files here with presigned forms: `quarantine/` first, `files/` once they are checked.
@@ -17,6 +17,15 @@ resource "aws_s3_bucket" "logs" {
   force_destroy = !var.deletion_protection
 
   tags = { Name = "${local.name}-logs" }
+}
+
+# Templates and archives that SAM deploys (`s3_bucket` in samconfig.toml).
+resource "aws_s3_bucket" "releases" {
+  #checkov:skip=CKV_AWS_18:Nobody but the pipeline uses it, and the account's trail has what the pipeline does.
+  bucket        = "${local.name}-releases"
+  force_destroy = !var.deletion_protection
+
+  tags = { Name = "${local.name}-releases" }
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {
@@ -62,12 +71,15 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "uploads" {
   }
 }
 
-resource "aws_s3_bucket_server_side_encryption_configuration" "logs" {
-  bucket = aws_s3_bucket.logs.id
+# S3 delivers its access logs to no other kind of bucket, and releases hold no data.
+resource "aws_s3_bucket_server_side_encryption_configuration" "plain" {
+  for_each = { for name in ["logs", "releases"] : name => local.buckets[name] }
+
+  bucket = each.value.id
 
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256" # S3 delivers its access logs to no other kind of bucket.
+      sse_algorithm = "AES256"
     }
   }
 }
@@ -200,8 +212,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
   depends_on = [aws_s3_bucket_versioning.this]
 }
 
-resource "aws_s3_bucket_lifecycle_configuration" "logs" {
-  bucket = aws_s3_bucket.logs.id
+# Releases are kept for as long as anybody might roll back to one.
+resource "aws_s3_bucket_lifecycle_configuration" "expiring" {
+  for_each = { logs = 365, releases = 180 }
+
+  bucket = local.buckets[each.key].id
 
   rule {
     id     = "expire"
@@ -210,7 +225,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "logs" {
     filter {}
 
     expiration {
-      days = 365
+      days = each.value
     }
 
     noncurrent_version_expiration {

@@ -17,12 +17,12 @@ from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
 from familycorp_ops import up as local
 from familycorp_ops import upload as files
+from familycorp_ops.env import env
 
 main = typer.Typer(
     name="familycorp",
     help="Runs FamilyCorp's backend on this machine and looks after its data.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 main.add_typer(content.app, name="content")
@@ -111,3 +111,6 @@ def _address(url: str | None, env: str | None) -> str:
 def rehearse_(state: State = local.STATE) -> None:
     """Rehearse a whole deployment on this machine: no AWS, no Docker."""
     sys.exit(rehearse.run(state))
+
+
+main.command()(env)

@@ -1,5 +1,6 @@
 """`familycorp db`: the relational schema."""
 
+import json
 import os
 import re
 import sqlite3
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from app.core.settings import Settings
 
 app = typer.Typer(
-    help="Bring the relational schema up to date, and check its migrations.", no_args_is_help=True
+    help="Look at the relational schema, bring it up to date, take it back, check its migrations.",
+    no_args_is_help=True,
 )
 
 
@@ -54,22 +56,65 @@ def upgrade(_: "Settings") -> None:
     schema.upgrade()
 
 
-@app.command("upgrade")
-def upgrade_command() -> None:
-    """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """End the program with one sentence where the database or its settings can't be used."""
     from alembic.util.exc import CommandError  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    from app.core.settings import SettingsError, settings  # noqa: PLC0415
+    from app.core.settings import SettingsError  # noqa: PLC0415
 
     # What a driver's thread says when its loop is gone adds nothing to the error that is reported below.
     threading.excepthook = lambda _: None
     try:
-        upgrade(settings())
+        yield
     except (CommandError, SQLAlchemyError, SettingsError) as error:
         # The first line says it; what follows is SQL and links.
-        sys.exit(f"The schema couldn't be brought up to date: {str(error).splitlines()[0]}")
+        sys.exit(f"{what}: {str(error).splitlines()[0]}")
+
+
+@app.command("upgrade")
+def upgrade_command() -> None:
+    """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
+    from app.core.settings import settings  # noqa: PLC0415
+
+    with _reported("The schema couldn't be brought up to date"):
+        upgrade(settings())
     sys.stdout.write("The schema is up to date.\n")
+
+
+@app.command("status")
+def status_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Tell the revision of the database of FAMILYCORP_DATABASE_URL; the status is 1 where it isn't the newest."""
+    from app.core.migrations import states  # noqa: PLC0415
+
+    with _reported("The schema can't be read"):
+        revision, lacking = states()
+    if as_json:
+        sys.stdout.write(json.dumps({"revision": revision, "lacking": lacking}) + "\n")
+    else:
+        behind = f"; it lacks {', '.join(lacking)}: `familycorp db upgrade`" if lacking else ", the newest"
+        sys.stdout.write(f"The schema is {revision or 'empty'}{behind}.\n")
+    sys.exit(1 if lacking else 0)
+
+
+@app.command("downgrade")
+def downgrade_command(
+    revision: Annotated[str, typer.Argument(help="Where to, as 0002; `base` is before the first.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="What later revisions added, with its data, may go.")
+    ] = False,
+) -> None:
+    """Take the database of FAMILYCORP_DATABASE_URL back to an earlier revision."""
+    from app.core.migrations import downgrade  # noqa: PLC0415
+
+    if not yes:
+        sys.exit("What later revisions added goes, with its data: say --yes once there is a backup.")
+    with _reported("The schema couldn't be taken back"):
+        downgrade(revision)
+    sys.stdout.write(f"The schema is {revision}.\n")
 
 
 @app.command("check")

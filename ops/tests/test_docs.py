@@ -4,15 +4,19 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from app.core.settings import PREFIX, Settings
 from familycorp_ops import pytest_checklist
 from familycorp_ops.servers.process import Process, free_port, http_ok
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 TOUR = re.compile(r"<!-- tour -->\n```console\n(.*?)```\n<!-- /tour -->", re.DOTALL)
 
 
@@ -24,29 +28,59 @@ def tour(name: str) -> list[tuple[str, str]]:
     return [(command, answer.rstrip("\n")) for command, _, answer in (step.partition("\n") for step in steps)]
 
 
-def test_the_tour_gives_exactly_the_shown_answers(tmp_path: Path) -> None:
+def blocks() -> Iterator[tuple[str, str, list[str]]]:
+    """Return every block of commands: its document, what the comment before it says, the commands."""
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for found in re.finditer(
+            r"^(?:<!-- ([^\n]*) -->\n)?```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+        ):
+            commands = re.findall(r"^\$ (.+)$", found[2], re.MULTILINE)
+            yield str(document.relative_to(ROOT)), found[1] or "", commands
+
+
+def test_every_command_is_run_by_a_test_or_needs_aws() -> None:
+    """A block says `tour`, `run here`, `run by` tests, scripts or targets that exist, or `AWS only`."""
+    tests = [*ROOT.glob("be-app/tests/test_*.py"), *ROOT.glob("ops/tests/test_*.py")]
+    names = {
+        name for path in tests for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    names |= {f"make {target}" for target in TARGETS} | {".ci/run", ".ci/rehearse"}
+    for document, mark, commands in blocks():
+        told = mark in {"tour", "run here", "AWS only"}
+        told |= mark.startswith("run by ") and set(mark.removeprefix("run by ").split(", ")) <= names
+        assert told, f"{document}: nobody is known to run {commands} ({mark!r})"
+
+
+def test_the_shown_commands_run_and_the_tour_gives_exactly_the_shown_answers(tmp_path: Path) -> None:
     port = free_port()
     command = [
-        sys.executable,
-        "-m",
-        "familycorp_ops",
-        "up",
-        "--state",
-        str(tmp_path / "state"),
-        "--port",
-        str(port),
-    ]
+        sys.executable, "-m", "familycorp_ops", "up", "--state", str(tmp_path / ".local"), "--port", str(port)
+    ]  # fmt: skip
     ready = lambda: http_ok(port, "/v1/posts")  # noqa: E731
     running = Process(
         "up", command, log=tmp_path / "up.log", ready=ready, ready_within_s=120, grace_s=20, cwd=ROOT
     )
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    Image.new("RGB", (40, 30), "green").save(tmp_path / "창립 40주년.jpg")
+    (tmp_path / "my-site").mkdir()
+    (tmp_path / "my-site" / "hello.md").write_text(
+        "---\nslug: moved-in\ntitle: 옮겨 온 글\nlang: ko\ncategory: news\nstate: draft\n---\n\n본문입니다.\n"
+    )
+
+    def run(line: str) -> subprocess.CompletedProcess[str]:
+        line = line.replace(":8000", f":{port}")
+        return subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
     with running:
         for shown, expected in tour("README.md"):
-            line = shown.replace(":8000", f":{port}")
-            ran = subprocess.run(
-                ["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False
-            )
-            assert ran.stdout.rstrip("\n") == expected, shown
+            assert run(shown).stdout.rstrip("\n") == expected, shown
+        for document, mark, commands in blocks():
+            for shown in commands if mark == "run here" else []:
+                ran = run(shown)
+                assert ran.returncode == 0, f"{document}: {shown}\n{ran.stdout}{ran.stderr}"
 
 
 def test_both_languages_show_the_same_tour() -> None:
@@ -61,12 +95,44 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_make_targets_exist(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", document.read_text()))
-    assert named <= targets
+    assert named <= TARGETS
 
 
-@pytest.mark.parametrize("name", ["document_settings.py", "document_policy.py", "document_queries.py"])
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_named_settings_exist(document: Path) -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{PREFIX}SETTINGS"}
+    assert set(re.findall(r"\bFAMILYCORP_[A-Z_]*[A-Z]\b", document.read_text())) <= known
+
+
+@pytest.mark.parametrize(
+    "document",
+    [d for d in DOCUMENTS if d.parent.name != "decisions"],  # They also name what was decided against.
+    ids=lambda d: str(d.relative_to(ROOT)),
+)
+def test_named_files_exist(document: Path) -> None:
+    """What stands in backticks with a slash and a suffix is a file, from the root or from a usual folder."""
+    named = set(
+        re.findall(
+            r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|tf|md|json|yaml|yml|toml|rego|sh|tfvars|hcl))`",
+            document.read_text(),
+        )
+    )
+    roots = [ROOT, ROOT / "be-app" / "app", ROOT / "ops" / "familycorp_ops", ROOT / "docs", ROOT / "be-app"]
+    assert [n for n in named if not n.startswith("build/") and not any((r / n).exists() for r in roots)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "document_api.py",
+        "document_map.py",
+        "document_policy.py",
+        "document_queries.py",
+        "document_scale.py",
+        "document_settings.py",
+    ],
+)
 def test_tables_that_a_script_writes_are_in_date(name: str) -> None:
     script = [sys.executable, str(ROOT / "scripts" / name), "--check"]
     ran = subprocess.run(script, capture_output=True, text=True, check=False)

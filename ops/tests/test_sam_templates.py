@@ -21,6 +21,7 @@ from familycorp_ops.servers.process import NotInstalledError, clean_environment
 BOTH = [templates.IMAGE, templates.ZIP]
 ENVIRONMENTS = ("dev", "stage", "prod")
 SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
+S3 = (ROOT / "terraform" / "s3.tf").read_text()
 PACKAGING = {"PackageType", "ImageUri", "ImageConfig", "Handler"}
 
 
@@ -107,6 +108,13 @@ def test_each_environment_has_its_configuration(env: str) -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())[env]
     deploy = config["deploy"]["parameters"]
     assert deploy["stack_name"] == f"familycorp-{env}-backend"
+    bucket = re.search(
+        r'^resource "aws_s3_bucket" "releases" \{.*?bucket += "\$\{local.name\}-(\w+)"',
+        S3,
+        re.DOTALL | re.MULTILINE,
+    )
+    assert bucket
+    assert deploy["s3_bucket"] == f"familycorp-{env}-{bucket[1]}"
     assert {c["parameters"]["stack_name"] for c in config.values()} == {deploy["stack_name"]}
     assert {c["parameters"]["region"] for c in config.values()} == {"ap-northeast-2"}
     file = deploy["parameter_overrides"].removeprefix("file://")

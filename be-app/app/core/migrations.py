@@ -10,6 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 from app.core.logging import configure
@@ -35,6 +36,26 @@ def upgrade() -> str:
     head = ScriptDirectory.from_config(config()).get_current_head()
     assert head is not None  # noqa: S101 - there are migrations.
     return head
+
+
+def states() -> tuple[str | None, list[str]]:
+    """Return the revision of the database that the settings name, and those that it lacks, oldest first."""
+    found: list[str | None] = [None]
+
+    def note(revision: tuple[str, ...], _: object) -> list[Any]:
+        found[0] = revision[0] if revision else None
+        return []
+
+    script = ScriptDirectory.from_config(config())
+    with EnvironmentContext(config(), script, fn=note, dont_mutate=True):
+        script.run_env()
+    lacking = [step.revision for step in script.iterate_revisions("head", found[0] or "base")]
+    return found[0], lacking[::-1]
+
+
+def downgrade(revision: str) -> None:
+    """Take the database back to an earlier revision, with what later ones added; `base` is before the first."""
+    command.downgrade(config(), revision)
 
 
 def handler(_: Mapping[str, Any], __: object) -> dict[str, str]:

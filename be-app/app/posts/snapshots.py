@@ -86,11 +86,11 @@ async def page(id_or_slug: str) -> bytes:
         if not found:
             raise NotFound
         post_id = found[0][snapshots.KEY]
-    item = await snapshots.get(post_id)
+    item, counters = await snapshots.with_counters(post_id)
     if item is None or "page" not in item:
         raise NotFound
     document: dict[str, Any] = orjson.loads(item["page"])
-    document["viewCount"] = item.get("views", 0)
+    document["viewCount"] = counters["views"]
     document["translations"] = await _translations(item)
     return orjson.dumps(document)
 
@@ -106,5 +106,6 @@ async def _translations(item: dict[str, Any]) -> list[dict[str, str]]:
 
 async def count_view(post_id: uuid.UUID) -> None:
     """Add one view; raise `NotFound` for anything that is not public now."""
-    if not await snapshots.increment(str(post_id), "views"):
+    if not await snapshots.is_public(str(post_id)):
         raise NotFound
+    await snapshots.increment(str(post_id), "views")

@@ -26,14 +26,13 @@ async def public(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str) -> 
 async def count(post_id: uuid.UUID, attachment_id: uuid.UUID) -> None:
     """Count one download of a file of a published post; raise `NotFound` for anything that is not public now."""
     await _public_file(post_id, attachment_id)
-    if not await snapshots.increment(str(post_id), f"{_COUNTER}{attachment_id}"):
-        raise NotFound
+    await snapshots.increment(str(post_id), f"{_COUNTER}{attachment_id}")
 
 
 async def counts(post_id: uuid.UUID) -> dict[str, int]:
     """Return how often each file of a post was downloaded while it was public."""
-    item = await snapshots.get(str(post_id)) or {}
-    return {name.removeprefix(_COUNTER): n for name, n in item.items() if name.startswith(_COUNTER)}
+    _, counters = await snapshots.with_counters(str(post_id))
+    return {name.removeprefix(_COUNTER): n for name, n in counters.items() if name.startswith(_COUNTER)}
 
 
 async def _public_file(post_id: uuid.UUID, attachment_id: uuid.UUID) -> Mapping[str, Any]:

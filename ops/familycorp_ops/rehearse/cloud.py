@@ -15,6 +15,7 @@ import botocore.session
 import httpx
 import trustme
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from familycorp_ops.rehearse import sandbox
 from familycorp_ops.rehearse.fronts import Front, Fronts
@@ -202,6 +203,33 @@ class Cloud:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a program that works on the emulator."""
         return clean_environment(**{**self.variables, **more})
+
+    def pipeline(self, role: str, environment: str) -> dict[str, str]:
+        """Return variables with what a run of the pipeline in a GitHub environment gets of a role; none if refused.
+
+        The token says what GitHub's would; the emulator compares it with the role's trust, but checks no signature.
+        """
+        import jwt  # noqa: PLC0415 - only a rehearsal needs it.
+
+        says = {
+            "iss": "https://token.actions.githubusercontent.com",
+            "aud": "sts.amazonaws.com",
+            "sub": f"repo:familycorp/backend:environment:{environment}",
+        }
+        sts = self.client("sts")
+        try:
+            given = sts.assume_role_with_web_identity(
+                RoleArn=f"arn:aws:iam::{sts.get_caller_identity()['Account']}:role/{role}",
+                RoleSessionName="rehearsal",
+                WebIdentityToken=jwt.encode(says, "github".ljust(32), algorithm="HS256"),
+            )["Credentials"]
+        except ClientError:
+            return {}
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
 
     def client(self, service: str) -> Any:
         """Return a client of a service, as the account's administrator."""

@@ -125,6 +125,10 @@ class Rehearsal:
         )
 
     def _first_release(self) -> None:
+        with self._report.step("The pipeline's role trusts its own environment alone") as row:
+            refused = self._cloud.pipeline(f"familycorp-{ENV}-deploy", f"{ENV}-plan")
+            expect(not refused, "a plan's run gets the role of deployments")
+            row.seen = f"a run of {ENV}-plan is refused"
         with self._report.step("sam deploy") as row:
             self._deploy("first")
             self._url = self._address()
@@ -133,9 +137,13 @@ class Rehearsal:
             key = self._rotated()
             row.seen = f"{key['alg']} {key['kid']}"
         with self._report.step("The migration function migrates") as row:
-            row.seen = self._familycorp("migrate", "release", "migrate", ENV).strip()
+            row.seen = self._pipeline("migrate", "release", "migrate", ENV).strip()
         with self._report.step("The smoke test passes") as row:
             row.seen = self._smoke("--release", "first")
+        with self._report.step("sam logs shows the functions' lines") as row:
+            shown = self._shell(f"{SAM} logs --config-env {ENV}")
+            expect('"correlation_id"' in shown, f"sam logs shows {shown[:300]!r}")
+            row.seen = f"{len(shown.splitlines())} lines"
         with self._report.step("Ten seconds of load lose no request") as row:
             trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
             asked = ("load", self._url, "--seconds", "10")
@@ -174,7 +182,7 @@ class Rehearsal:
         with self._report.step("An update and its migration, under load, lose no request") as row:
             with self._load() as load:
                 self._deploy("second")
-                said = self._familycorp("migrate", "release", "migrate", ENV)
+                said = self._pipeline("migrate", "release", "migrate", ENV)
                 self._smoke("--release", "second")
             expect(NEW_REVISION in said, f"the migration says: {said}")
             row.seen = _unbroken(load, "first", "second")
@@ -197,7 +205,7 @@ class Rehearsal:
             failed = re.search(r"The migration failed: .*nowhere.*", said)
             expect(failed is not None and "ended with" in said, f"the migration says: {said}")
             told = self._told(
-                lambda: self._familycorp("alarm", "release", "alarm", ENV, "A deployment failed.")
+                lambda: self._pipeline("alarm", "release", "alarm", ENV, "A deployment failed.")
             )
             expect("A deployment failed." in told, f"the alarm says: {told}")
             row.seen = "no table to change; an alarm by mail or queue"
@@ -347,7 +355,7 @@ class Rehearsal:
     def _deploy(self, release: str, version: str | None = None, *, fails: bool = False) -> None:
         archives = str(self._directory / f"release-{release}")
         asked = ("release", "deploy", ENV, "--archives", archives, "--version", version or release)
-        self._familycorp("deploy", *asked, allowed=(1,) if fails else (0,))
+        self._pipeline("deploy", *asked, allowed=(1,) if fails else (0,))
 
     def _smoke(self, *more: str, fails: bool = False) -> str:
         asked = ("smoke", self._url, "--env", ENV, "--origin", SITE, *more)
@@ -372,6 +380,12 @@ class Rehearsal:
         self, log: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str
     ) -> str:
         return self._python(log, "familycorp_ops", *arguments, allowed=allowed, **environment)
+
+    def _pipeline(self, log: str, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
+        """Run `familycorp` as a run of the pipeline would: with the role that trusts GitHub's word for it."""
+        session = self._cloud.pipeline(f"familycorp-{ENV}-deploy", ENV)
+        expect(bool(session), f"a run of {ENV} doesn't get its role")
+        return self._familycorp(log, *arguments, allowed=allowed, **session)
 
     def _python(
         self, log: str, module: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str

@@ -1,0 +1,71 @@
+"""`familycorp env`: the settings that are in effect here, or those of a deployed environment."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from familycorp_ops import environment
+from familycorp_ops import up as local
+from familycorp_ops.smoke import REGION
+
+
+def env(
+    name: Annotated[
+        str | None, typer.Argument(help="dev, stage or prod; without one, what runs here.", metavar="ENV")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    state: Annotated[
+        Path, typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.")
+    ] = local.STATE,
+) -> None:
+    """Show the settings in effect: of what runs here, or of an environment in AWS."""
+    try:
+        found = _deployed(name) if name else _here(state)
+    except environment.CommandError as error:
+        sys.exit(str(error))
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+        return
+    width = max(map(len, found))
+    sys.stdout.write("".join(f"{key:{width}}  {value}\n" for key, value in sorted(found.items())))
+
+
+def _here(state: Path) -> dict[str, Any]:
+    from app.core.settings import settings  # noqa: PLC0415 - `--help` needn't wait for it.
+
+    environment.choose(state, writes=False)
+    shown = settings().model_dump(mode="json")
+    return {f"{environment.PREFIX}{key.upper()}": _masked(value) for key, value in shown.items()}
+
+
+def _deployed(name: str) -> dict[str, Any]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.session import get_session  # noqa: PLC0415
+
+    prefix = f"/familycorp/{name}/settings/"
+    try:
+        pages = (
+            get_session()
+            .create_client("ssm", region_name=REGION)
+            .get_paginator("get_parameters_by_path")
+            .paginate(Path=prefix)
+        )
+        found = {
+            environment.PREFIX + p["Name"].removeprefix(prefix): _masked(p["Value"])
+            for page in pages
+            for p in page["Parameters"]
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise environment.CommandError(f"The parameters of {name} can't be read: {error}") from None
+    if not found:
+        raise environment.CommandError(f"There are no parameters below {prefix}: was Terraform applied?")
+    return found
+
+
+def _masked(value: Any) -> Any:
+    """Return a value without the password of an address."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", value) if isinstance(value, str) else value

@@ -1,0 +1,91 @@
+"""Writes the diagrams of docs/where.md: who calls what, from the templates and from what tests saw functions ask of
+AWS, and how Terraform's files hang together, from its own graph. `--check` only compares; without Terraform or its
+provider, its graph stays as it is.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from familycorp_ops import infra, templates
+from familycorp_ops.documents import with_part
+from familycorp_ops.servers.process import NotInstalledError
+
+DOCUMENT: Final = infra.ROOT / "docs" / "where.md"
+ACTIONS: Final = infra.ROOT / "be-app" / "tests" / "actions.json"
+
+
+def main() -> int:
+    """Write the diagrams, or tell whether they are in date."""
+    parts = {"calls": calls()}
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            parts["files"] = files(infra.Terraform(Path(directory)).run("graph").stdout)
+    except (NotInstalledError, infra.TerraformError) as error:
+        print(f"Terraform's graph isn't looked at: {str(error).splitlines()[0]}")
+    for name, part in parts.items():
+        wanted = with_part(DOCUMENT, name, f"```mermaid\n{part}\n```")
+        if "--check" not in sys.argv:
+            DOCUMENT.write_text(wanted)
+        elif DOCUMENT.read_text() != wanted:
+            print(f"A diagram in {DOCUMENT.name} is out of date: python scripts/document_map.py")
+            return 1
+    return 0
+
+
+def calls() -> str:
+    """Return who calls which function, and which stores each uses, as a Mermaid flow chart."""
+    template = templates.load(templates.IMAGE)
+    functions = templates.functions(template)
+    actions: Mapping[str, Mapping[str, Any]] = json.loads(ACTIONS.read_text())
+    lines = ["flowchart LR", '  browser(["browsers"]) --> gateway["API Gateway"]']
+    routes = {n: r["Properties"] for n, r in template["Resources"].items() if r["Type"].endswith("V2::Route")}
+    for name, route in routes.items():
+        lines.append(f'  gateway -- "{route["RouteKey"]}" --> {name.removesuffix("Route").lower()}')
+    # The default route's is what answers everything else.
+    lines = [line.replace("--> default", "--> backend") for line in lines]
+    for name, function in functions.items():
+        lines.append(f'  {name}[["{name}"]]')
+        for event, value in function.get("Events", {}).items():
+            lines.append(f'  {event}(["{value["Type"]}: {event.lower()}"]) --> {name}')
+        used = {re.split(r"[#/?]", resource)[0] for resource in actions.get(name, {})}
+        lines += [f"  {name} --> {_node(resource)}" for resource in sorted(used)]
+        if "VpcConfig" in function:
+            lines.append(f"  {name} --> aurora[(Aurora)]")
+    cached = [n for n, f in functions.items() if "VpcConfig" in f and n in actions]
+    lines += [f"  {name} --> valkey[(Valkey)]" for name in cached]
+    return "\n".join(lines)
+
+
+def _node(resource: str) -> str:
+    kinds = {"posts": "DynamoDB", "sessions": "DynamoDB", "events": "DynamoDB", "uploads": "S3"}
+    if resource in kinds:
+        return f'store_{resource}[("{kinds[resource]}: {resource}")]'
+    return f'{resource.replace("-", "_")}["{resource}"]'
+
+
+def files(graph: str) -> str:
+    """Return which of Terraform's files use which others' resources, as a Mermaid flow chart."""
+    where = {
+        f"{kind}.{name}": file.stem
+        for file in sorted(infra.SOURCE.glob("*.tf"))
+        for kind, name in re.findall(r'^resource "(\w+)" "(\w+)"', file.read_text(), re.MULTILINE)
+    }
+    edges = {
+        (where[one], where[other])
+        for one, other in _edges(graph)
+        if one in where and other in where and where[one] != where[other]
+    }
+    return "\n".join(["flowchart LR", *(f"  {one} --> {other}" for one, other in sorted(edges))])
+
+
+def _edges(graph: str) -> Iterator[tuple[str, str]]:
+    yield from re.findall(r'^\s*"([\w.]+)" -> "([\w.]+)";?$', graph, re.MULTILINE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
