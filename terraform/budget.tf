@@ -1,3 +1,4 @@
+# What to do when it tells: docs/runbook.md#budget.
 resource "aws_budgets_budget" "monthly" {
   name         = "${local.name}-monthly"
   budget_type  = "COST"

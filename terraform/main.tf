@@ -82,6 +82,7 @@ locals {
     {
       ENV               = var.env
       LOG_LEVEL         = var.log_level
+      LOG_SAMPLE_RATE   = tostring(var.log_sample_rate)
       AWS_REGION        = var.region
       SITE_URL          = var.site_url
       CORS_ORIGINS      = join(",", var.cors_origins)

@@ -107,6 +107,17 @@ variable "log_level" {
   }
 }
 
+variable "log_sample_rate" {
+  description = "Share of requests that are logged from DEBUG on, whatever log_level is."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.log_sample_rate >= 0 && var.log_sample_rate <= 1
+    error_message = "log_sample_rate must be 0 to 1."
+  }
+}
+
 # -- addresses ----------------------------------------------------------------------------------------------------
 
 variable "site_url" {
@@ -453,6 +464,17 @@ variable "github_oidc_provider_arn" {
   validation {
     condition     = var.github_oidc_provider_arn == null ? true : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.github_oidc_provider_arn))
     error_message = "github_oidc_provider_arn must be the ARN of token.actions.githubusercontent.com in this account."
+  }
+}
+
+variable "alarms" {
+  description = "Which alarms there are: `few`, that the application is wrong, or `all`. AWS bills 0.10 USD a month for each series."
+  type        = string
+  default     = "all"
+
+  validation {
+    condition     = contains(["few", "all"], var.alarms) && (var.alarms == "all" || var.env != "prod")
+    error_message = "alarms must be few or all, and all in Prod."
   }
 }
 

@@ -183,10 +183,11 @@ class Stack:
         if process.wait(60):
             raise AssertionError(process.tail(40))
 
-    def run_as(self, function: str, script: str, *arguments: str) -> None:
+    def run_as(self, function: str, script: str, *arguments: str, **environment: str) -> None:
         """Run a script that does what a function does, noting what it asks of AWS."""
         noting = f"import recording; recording.start({function!r})\n"
-        self.run("-c", noting + script, *arguments, PYTHONPATH=str(Path(__file__).parent))
+        path = str(Path(__file__).parent)
+        self.run("-c", noting + script, *arguments, PYTHONPATH=path, **environment)
 
     def run_due(self) -> None:
         """Do what the minute's function does."""

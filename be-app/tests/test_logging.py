@@ -17,7 +17,7 @@ from stack import EDITOR, Stack, published
 FIELDS = {"timestamp", "level", "message", "location", "service"}
 ACCESS = FIELDS | {"correlation_id", "env", "method", "route", "status", "bytes", "latency", "errors", "_aws"}
 """What every request's line has; what it did adds fields."""
-MORE = {*metrics.BY_SERVICE, "subject", "decision", "rate", "trace_id", "xray_trace_id"}
+MORE = {*metrics.BY_SERVICE, "cause", "subject", "decision", "rate", "trace_id", "xray_trace_id"}
 
 
 def test_every_line_is_json_with_the_common_fields(client: httpx.Client, stack: Stack) -> None:
@@ -116,6 +116,39 @@ def test_a_line_is_not_lost_for_what_is_nested_too_deeply() -> None:
     line = JsonFormatter("service").format(logging.makeLogRecord({"msg": "it happened", "odd": deep}))
     assert json.loads(line)["message"] == "it happened"
     assert json.loads(line)["odd"] == "a list nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("level", "rate", "least", "most"), [("INFO", "1", 60, 60), ("WARNING", "0.5", 8, 52)]
+)
+def test_a_share_of_requests_is_logged_in_full(
+    stack: Stack, level: str, rate: str, least: int, most: int
+) -> None:
+    """Of a request either all lines are there or, of those below the level, none."""
+    process = stack.start(FAMILYCORP_LOG_LEVEL=level, FAMILYCORP_LOG_SAMPLE_RATE=rate)
+    ids = [unique("asked-") for _ in range(60)]
+    with stack.client(process) as client:
+        for request_id in ids:
+            client.get(f"/v1/posts/{unique()}", headers={"X-Request-ID": request_id})
+        client.get("/health")
+    process.stop()
+    stack.processes.remove(process)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in map(json.loads, process.log.read_text().splitlines()):
+        found.setdefault(line.get("correlation_id", ""), []).append(line)
+    full = [found[request_id] for request_id in ids if request_id in found]
+    assert least <= len(full) <= most
+    for lines in full:
+        steps = [line for line in lines if line["level"] == "DEBUG"]
+        assert {"dynamodb", "cache"} <= {step["part"] for step in steps}
+        assert "query" in {step["operation"] for step in steps}
+        assert lines[-1]["message"] == "request"
+    assert not [line for line in found.get("", ()) if line["level"] == "DEBUG"]
+
+
+def test_without_a_rate_nothing_is_logged_below_the_level(client: httpx.Client, stack: Stack) -> None:
+    client.get("/v1/posts")
+    assert {line["level"] for line in log_lines(stack)} <= {"INFO", "WARNING", "ERROR"}
 
 
 def test_an_exception_is_part_of_its_line() -> None:

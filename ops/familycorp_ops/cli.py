@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import code as codes
-from familycorp_ops import content, contract, db, members, policy, rehearse
+from familycorp_ops import content, contract, db, logs, members, policy, rehearse, top
 from familycorp_ops import load as visits
 from familycorp_ops import release as releases
 from familycorp_ops import smoke as checks
@@ -33,6 +33,8 @@ main.add_typer(db.app, name="db")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
+main.command()(logs.logs)
+main.command()(top.top)
 
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import rmtree
+from shutil import copyfile, rmtree
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
@@ -59,6 +59,9 @@ SETTINGS = "settings.json"
 
 ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
 """What the groups of the people at the local login provider make them."""
+
+LOG_BYTES = 16 * 1024 * 1024
+"""Size beyond which a process's log is begun anew."""
 
 READY_WITHIN_S = 60.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
@@ -483,7 +486,7 @@ def _welcome(console: Console, state: Path, port: int, staff_url: str, seconds: 
   curl '{url}/v1/categories'
 
   Data      {escape(str(state))}
-  Logs      {escape(str(state / "logs"))}
+  Logs      {escape(str(state / "logs"))}; `familycorp logs -f` and `familycorp top` show them
 
 [dim]Ctrl-C stops everything; the data stays.[/]""",
         soft_wrap=True,
@@ -500,5 +503,16 @@ def _watch(services: _Services, errors: Console, stopped: Callable[[], bool]) ->
                 errors.print(f"[red]✗[/] {ended}, so the rest is stopped as well; {where}:", soft_wrap=True)
                 errors.print(escape(process.tail()), soft_wrap=True, style="dim")
                 return 1
+            _rotate(process.log)
         time.sleep(0.1)
     return 0
+
+
+def _rotate(log: Path) -> None:
+    """Begin a log anew when it is large, keeping what was in it beside it; processes append, so they needn't know.
+
+    What is written between the copy and the cut is lost, which is a line or two of 16 MB.
+    """
+    if log.stat().st_size > LOG_BYTES:
+        copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)

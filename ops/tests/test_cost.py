@@ -124,14 +124,12 @@ def test_alarms_are_billed_by_their_metrics() -> None:
         Resource("aws_cloudwatch_metric_alarm", "b", {"metric_query": query}),
         Resource("aws_cloudwatch_metric_alarm", "c", {"period": 10}),
         Resource("aws_cloudwatch_composite_alarm", "d", {}),
-        Resource("aws_cloudwatch_dashboard", "e", {}),
     ]
     assert [(line.price, line.quantity) for line in lines(Plan(alarms, idle()))] == [
         ("alarm", 1),
         ("alarm", 2),
         ("alarm-fast", 1),
         ("alarm-composite", 1),
-        ("dashboard", 1),
     ]
 
 
@@ -183,8 +181,8 @@ def test_bounds_on_bills(plans: documents.Plans) -> None:
 
 
 def test_what_would_bring_a_million_requests_within_its_bound(plans: documents.Plans) -> None:
-    """As the page says: compressed answers, views in an item of their own, no lines of Lambda's."""
-    better = site().model_copy(update={"response_kb": 2, "post_kb": 1, "platform_log_bytes": 0})
+    """As the page says: compressed answers, no lines of Lambda's."""
+    better = site().model_copy(update={"response_kb": 2, "platform_log_bytes": 0})
     assert marginal(plans["prod"], better).total <= 3
 
 

@@ -124,7 +124,14 @@ def test_named_files_exist(document: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["document_api.py", "document_map.py", "document_policy.py", "document_scale.py", "document_settings.py"],
+    [
+        "document_api.py",
+        "document_map.py",
+        "document_policy.py",
+        "document_queries.py",
+        "document_scale.py",
+        "document_settings.py",
+    ],
 )
 def test_tables_that_a_script_writes_are_in_date(name: str) -> None:
     script = [sys.executable, str(ROOT / "scripts" / name), "--check"]

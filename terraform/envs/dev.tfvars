@@ -6,6 +6,7 @@ webauthn_rp_id = "familycorp.example"
 
 github_repository = "familycorp/backend"
 alarm_emails      = ["ops@familycorp.example"]
+alarms            = "few"
 
 deletion_protection = false
 log_level           = "DEBUG"

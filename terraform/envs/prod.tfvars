@@ -9,6 +9,7 @@ alarm_emails      = ["ops@familycorp.example"]
 
 deletion_protection = true
 log_retention_days  = 365
+log_sample_rate     = 0.01
 monthly_budget_usd  = 700
 flow_logs           = true
 waf                 = true

@@ -171,7 +171,7 @@ def _client_secret() -> str | None:
     if name is None:
         return None
     try:
-        return str(aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+        return str(aws.call_here("secretsmanager", "get_secret_value", SecretId=name)["SecretString"])
     except (BotoCoreError, ClientError) as error:
         raise KeyUnavailable from error
 

@@ -23,6 +23,15 @@ _CONFIG = Config(
     parameter_validation=False,  # Our calls are typed and tested; validating each costs as much as signing.
 )
 
+# What is answered with 400 although trying again helps (DynamoDB developer guide, "Error handling").
+_TRANSIENT = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionInProgressException",
+    "LimitExceededException",
+}
+
 
 @cache
 def client(service: str) -> Any:
@@ -42,19 +51,40 @@ def client(service: str) -> Any:
 
 async def call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Call an operation of a service by its method name; raises what botocore raises."""
-    with metrics.timed(service):
-        try:
-            return await to_thread.run_sync(partial(_call, service, operation, parameters))
-        except (BotoCoreError, ClientError) as error:
-            if _is_outage(error):
-                metrics.add(f"{service}_errors")
-            raise
+    return await to_thread.run_sync(partial(call_here, service, operation, **parameters))
 
 
-def _is_outage(error: BotoCoreError | ClientError) -> bool:
-    return not isinstance(error, ClientError) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
-
-
-def _call(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = getattr(client(service), operation)(**parameters)
+def call_here(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    """Do what `call` does, for code that is in a worker thread already."""
+    try:
+        with metrics.timed(service, operation):
+            result: dict[str, Any] = getattr(client(service), operation)(**parameters)
+    except (BotoCoreError, ClientError) as error:
+        if is_outage(error):
+            _tell(f"{service}_errors", error)
+        elif _is_refusal(error):
+            _tell("access_denied", error)
+        raise
     return result
+
+
+def _tell(metric: str, error: BotoCoreError | ClientError) -> None:
+    metrics.add(metric)
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    metrics.note("cause", code)
+
+
+def is_outage(error: BotoCoreError | ClientError) -> bool:
+    """Tell whether `error` says that a service is away, failing or busy, so that trying again may help."""
+    if not isinstance(error, ClientError):
+        return True
+    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status >= 500 or code in _TRANSIENT
+
+
+def _is_refusal(error: Any) -> bool:
+    """Tell whether a policy is missing a line, or somebody tries what they may not; most services answer 400."""
+    return (
+        error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        or "AccessDenied" in error.response["Error"]["Code"]
+    )

@@ -19,7 +19,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from app.core import metrics
 from app.core.lazy import lazy_import
@@ -135,6 +135,8 @@ def _give_up_for_a_while(error: Exception) -> None:
     global _broken_until  # noqa: PLW0603 - the process's breaker is one number
     _broken_until = time.monotonic() + _BREAK_S
     metrics.add("cache_errors")
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        metrics.add("access_denied")
     logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
 
 

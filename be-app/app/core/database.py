@@ -39,6 +39,9 @@ _READS = "familycorp_reads"
 # ours, and answering "try again later" would hide them.
 _NOT_AN_OUTAGE = {1054, 1064, 1146, 1366, 1406, 3819, 4025}
 
+# Access denied to a user or a database, a statement, a column, a privilege (MySQL, "Server error message reference").
+_REFUSALS = {1044, 1045, 1142, 1143, 1227}
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware instant, stored in UTC with microseconds; a naive one is refused."""
@@ -160,10 +163,15 @@ def is_outage(error: BaseException) -> bool:
         return True
     if not isinstance(error, OperationalError | InterfaceError):
         return False
-    number = error.orig.args[0] if error.orig and error.orig.args else None
+    number = _number(error)
     if isinstance(number, str):  # SQLite has messages instead of numbers.
         return not number.startswith(("no such", "near"))
     return number not in _NOT_AN_OUTAGE
+
+
+def _number(error: BaseException) -> Any:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return cause.args[0] if cause and cause.args else None
 
 
 @asynccontextmanager
@@ -174,8 +182,13 @@ async def _outages_as_problems() -> AsyncIterator[None]:
             async with asyncio.timeout(settings().database_deadline_s):
                 yield
     except Exception as error:
+        number = _number(error)
+        if number in _REFUSALS:
+            metrics.add("access_denied")
         if is_outage(error):
             metrics.add("sql_errors")
+            # The number alone: a server's message may repeat what somebody entered.
+            metrics.note("cause", f"{type(error).__name__}{f' {number}' if isinstance(number, int) else ''}")
             raise DatabaseUnavailable from error
         raise
 

@@ -10,15 +10,6 @@ from app.core.errors import SnapshotsUnavailable
 
 Item = Mapping[str, Mapping[str, Any]]
 
-# What DynamoDB answers with 400 although trying again helps (DynamoDB developer guide, "Error handling").
-_TRANSIENT = {
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-    "TransactionInProgressException",
-    "LimitExceededException",
-}
-
 
 class ConditionFailed(Exception):
     """A conditional write, or one of a transaction's, found that its condition doesn't hold."""
@@ -40,7 +31,7 @@ async def call(operation: str, **parameters: Any) -> dict[str, Any]:
         code = error.response["Error"]["Code"]
         if code == "ConditionalCheckFailedException" or _lost_race(error):
             raise ConditionFailed from None
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _TRANSIENT:
+        if aws.is_outage(error):
             raise SnapshotsUnavailable from error
         raise Refused(code) from error
     except BotoCoreError as error:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import context, metrics
 from app.core.errors import Problem
 from app.core.lazy import lazy_import
+from app.core.logging import sampled
 
 # Valkey's client is imported by the first request that may be cached.
 cache: Any = lazy_import("app.core.cache")
@@ -77,7 +78,7 @@ class RequestContext:
                 size += len(message.get("body", b""))
             await send(message)
 
-        with metrics.measured() as fields:
+        with sampled(), metrics.measured() as fields:
             try:
                 await self._app(scope, receive, send_dressed)
             finally:

@@ -31,7 +31,7 @@ def serve(function: str, work: Coroutine[Any, Any, T]) -> T:
 
 async def _measured(work: Coroutine[Any, Any, T]) -> T:
     started = time.perf_counter()
-    with context.correlated(), metrics.measured() as fields:
+    with context.correlated(), logging.sampled(), metrics.measured() as fields:
         fields["errors"] = 1
         try:
             result = await work

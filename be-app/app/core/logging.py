@@ -2,15 +2,32 @@
 
 import json
 import logging
+import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
 
 from app.core.clock import now, timestamp
 from app.core.context import request_id
+from app.core.settings import settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+_chosen: ContextVar[bool] = ContextVar("chosen", default=False)
+
+
+@contextmanager
+def sampled() -> Iterator[None]:
+    """Log the block from DEBUG on if chance says so (`log_sample_rate`): all of its lines, or none."""
+    token = _chosen.set(random.random() < settings().log_sample_rate)  # noqa: S311 - nothing hangs on it.
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -54,9 +71,12 @@ def configure(service: str, level: str) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service))
+    if settings().log_sample_rate:
+        least = logging.getLevelNamesMapping()[level]
+        handler.addFilter(lambda record: record.levelno >= least or _chosen.get())
     # What libraries say at DEBUG holds what people entered: statements' parameters, whole requests.
     logging.basicConfig(level="INFO" if level == "DEBUG" else level, handlers=[handler], force=True)
-    logging.getLogger("app").setLevel(level)
+    logging.getLogger("app").setLevel("DEBUG" if settings().log_sample_rate else level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -40,6 +40,12 @@ class Settings(BaseModel):
     )
     version: str = Field("0.1.0", description="What `/health` reports: the release that is running.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_sample_rate: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of requests and events that are logged from `DEBUG` on, whatever the least level is.",
+    )
 
     database_url: str = Field(
         "sqlite+aiosqlite:///.local/familycorp.db",

@@ -77,16 +77,13 @@ def _base64(sha256: str) -> str:
 def _call(operation: str, **parameters: Any) -> dict[str, Any]:
     """Call S3, in a worker thread; raise `StorageUnavailable` unless it answers, and its own error if it refuses."""
     try:
-        result: dict[str, Any] = getattr(aws.client("s3"), operation)(
-            Bucket=settings().uploads_bucket, **parameters
-        )
+        return aws.call_here("s3", operation, Bucket=settings().uploads_bucket, **parameters)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or _code(error) == "SlowDown":
             raise StorageUnavailable from error
         raise
     except BotoCoreError as error:
         raise StorageUnavailable from error
-    return result
 
 
 def _code(error: ClientError) -> str:

@@ -117,10 +117,6 @@ def _composite(_: Resource, __: Plan) -> Iterator[Line]:
     yield Line("CloudWatch", "alarms of alarms", "alarm-composite", 1)
 
 
-def _dashboard(_: Resource, __: Plan) -> Iterator[Line]:
-    yield Line("CloudWatch", "dashboards", "dashboard", 1)
-
-
 def _api(_: Resource, plan: Plan) -> Iterator[Line]:
     usage = plan.usage
     requests = usage.requests + usage.staff_requests + plan.invocations("auth")
@@ -182,12 +178,13 @@ def _table(it: Resource, plan: Plan) -> Iterator[Line]:
     usage, name = plan.usage, it.named()
     held = {"posts": 0.6, "sessions": 0.1, "events": 0.3}.get(name, 0) * usage.tables_gb
     reads = {
-        "posts": plan.composed * usage.reads,
+        # Before a view counts, its post's item is read, eventually consistent: half a unit for each 4 KB.
+        "posts": plan.composed * usage.reads + usage.requests * usage.views * usage.post_kb / 8,
         "sessions": usage.staff_requests,
         "events": plan.invocations("drain"),
     }
     writes = {
-        "posts": usage.requests * usage.views * usage.post_kb + usage.events * usage.post_kb,
+        "posts": usage.requests * usage.views + usage.events * usage.post_kb,
         "sessions": usage.logins * 12 + usage.staff_requests / 10,
         "events": usage.events * 3,
     }
@@ -268,7 +265,6 @@ RULES: Final[Mapping[str, Rule]] = {
     "aws_apigatewayv2_api": _api,
     "aws_apigatewayv2_stage": _stage,
     "aws_cloudwatch_composite_alarm": _composite,
-    "aws_cloudwatch_dashboard": _dashboard,
     "aws_cloudwatch_log_group": _logs,
     "aws_cloudwatch_metric_alarm": _alarm,
     "aws_cognito_user_pool": _pool,
@@ -300,6 +296,7 @@ UNPRICED: Final[Mapping[str, str]] = {
     "aws_apigatewayv2_integration": _PART,
     "aws_apigatewayv2_route": _PART,
     "aws_budgets_budget": "budgets without actions are free",
+    "aws_cloudwatch_dashboard": "an account's first three are free for good, and an environment has one",
     "aws_cloudwatch_event_rule": "events of AWS and schedules are free; S3's are counted with the bucket",
     "aws_cloudwatch_event_target": _PART,
     "aws_cloudwatch_log_metric_filter": "free; its metric exists only in hours in which something is refused",

@@ -1,6 +1,11 @@
 # What MiniStack forgets or can't be asked for, so that each plan would change it again. None of it is a promise of the
 # rehearsal: the plans of `make test` look at all of it.
 
+# PutQueryDefinition isn't there.
+resource "aws_cloudwatch_query_definition" "this" {
+  for_each = toset([])
+}
+
 # A second plan of a rule that names a prefix list ends in an error of the provider.
 resource "aws_vpc_security_group_egress_rule" "gateway" {
   lifecycle {
