@@ -1,7 +1,7 @@
 """Every regular expression of application and operators' tools takes time in proportion to its text (no ReDoS).
 
 They are found in the source, also those that `pattern=` gives to Pydantic, and used as they are there, on texts made
-to be slow for them: what matches the beginning of the expression, then one or two of its own characters over and over.
+to be slow for them: what matches the beginning of the expression, then one or two of its characters over and over.
 """
 
 import ast
