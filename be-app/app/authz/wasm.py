@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
+from weakref import WeakMethod
 
 import orjson
 import wasmtime
@@ -72,10 +73,19 @@ class _Instance:
     def _link(self, engine: wasmtime.Engine, module: wasmtime.Module) -> wasmtime.Linker:
         linker = wasmtime.Linker(engine)
         linker.define(self._store, "env", "memory", self._memory)
+        # wasmtime keeps a function's callback until its store goes, and the store would never go if the callback held
+        # this instance: each that trapped would stay in memory.
+        refused = WeakMethod(self._refuse)
+
+        def refuse(name: str, *arguments: int) -> None:
+            if method := refused():
+                method(name, *arguments)
+            raise PolicyError(f"the policy called {name}")
+
         for needed in module.imports:
             if isinstance(needed.type, wasmtime.FuncType):
-                refuse = wasmtime.Func(self._store, needed.type, partial(self._refuse, needed.name or ""))
-                linker.define(self._store, needed.module, needed.name or "", refuse)
+                function = wasmtime.Func(self._store, needed.type, partial(refuse, needed.name or ""))
+                linker.define(self._store, needed.module, needed.name or "", function)
         return linker
 
     def _refuse(self, name: str, *arguments: int) -> None:

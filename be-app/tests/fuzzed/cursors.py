@@ -1,0 +1,52 @@
+"""A cursor is understood or refused as `cursor_invalid`; what was understood can be written again."""
+
+import uuid
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.errors import ValidationFailed
+from app.core.pagination import Cursor, decode_id, decode_timed, encode, timed_key
+
+WITHIN_S = 0.2
+LONGEST = 300
+WORDS = (
+    b"#",
+    b"T",
+    b"Z",
+    b"-",
+    b"2026-11-24T00:00:00.000000Z",
+    b"0001-01-01",
+    b"9999-12-31",
+    b"24:00:00",
+    b":60.",
+)
+_cursor: TypeAdapter[str | None] = TypeAdapter(Cursor)
+
+
+def seeds() -> list[bytes]:
+    item = uuid.UUID("01900000-0000-7000-8000-000000000000")
+    timed = timed_key(datetime(2026, 11, 24, tzinfo=UTC), item)
+    # By its first byte an input is a cursor, or what a cursor stands for.
+    return [b"=" + str(encode(key)).encode() for key in (timed, str(item))] + [
+        b"<" + timed.encode(),
+        b"<" + str(item).encode(),
+    ]
+
+
+def check(data: bytes) -> None:
+    text = data[1:].decode("utf-8", "replace")
+    try:
+        cursor = _cursor.validate_python(text if data[:1] == b"=" else encode(text))
+    except ValidationError:
+        return
+    for decode, write in ((decode_id, str), (decode_timed, lambda found: timed_key(*found))):
+        try:
+            found = decode(cursor)
+        except ValidationFailed as refused:
+            if [error.rule for error in refused.errors] != ["cursor_invalid"]:
+                raise
+            continue
+        if found is not None:
+            assert decode(encode(write(found))) == found
+            assert decode_id(encode(str(found if decode is decode_id else found[1])))

@@ -1,0 +1,147 @@
+"""Every regular expression of application and operators' tools takes time in proportion to its text (no ReDoS).
+
+They are found in the source, also those that `pattern=` gives to Pydantic, and used as they are there, on texts made
+to be slow for them: what matches the beginning of the expression, then one or two of its characters over and over.
+"""
+
+import ast
+import re
+import time
+from collections.abc import Iterator
+from itertools import chain, product
+from pathlib import Path
+from re import _constants as kind  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+import pytest
+
+import app
+import app.core.schema
+import familycorp_ops
+
+SOURCES = [
+    path for package in (app, familycorp_ops) for path in Path(str(package.__file__)).parent.rglob("*.py")
+]
+FUNCTIONS = {"compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn"}
+LENGTHS = (*range(16, 40, 2), *(40 * 2**i for i in range(1, 10)))
+"""Small steps first: an expression that takes exponential time must be caught before it takes a lifetime."""
+
+SLOW_S = 0.25
+"""CPU time that one search may take; of 20,000 characters a linear one takes less than a millisecond."""
+
+COMPUTED = {(app.core.schema._LINE_CONTROLS.pattern, "search"), (app.core.schema.CONTROLS.pattern, "search")}
+"""Those that are put together where they are made, or used elsewhere."""
+
+
+def expressions() -> Iterator[tuple[str, str, str]]:
+    """Yield where each is, what it is, and how it is used: by `fullmatch`, `match` or `search`."""
+    for source in SOURCES:
+        text = source.read_text()
+        tree = ast.parse(text)
+        names = {id(a.value): ast.unparse(a.targets[0]) for a in ast.walk(tree) if isinstance(a, ast.Assign)}
+        names |= {id(a.value): ast.unparse(a.target) for a in ast.walk(tree) if isinstance(a, ast.AnnAssign)}
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            place = f"{source.parent.name}/{source.name}:{call.lineno}"
+            for keyword in call.keywords:
+                if keyword.arg == "pattern":
+                    yield place, ast.unparse(keyword.value), "search"
+            if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "re":
+                function = call.func.attr
+                used = {function}
+                if function == "compile":
+                    used = set(re.findall(rf"\b{re.escape(names.get(id(call), '?'))}\.(\w+)\(", text))
+                if function in FUNCTIONS:
+                    anchored = used and used <= {"fullmatch", "match"}
+                    yield place, ast.unparse(call.args[0]), min(used) if anchored else "search"
+
+
+def literal(written: str) -> str | None:
+    """Return the expression that source code writes, where it writes it out; braces of an f-string become letters."""
+    node = ast.parse(written, mode="eval").body
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "abc" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+FOUND = list(expressions())
+WRITTEN_OUT = sorted({(found, how) for _, written, how in FOUND if (found := literal(written))} | COMPUTED)
+
+
+def characters(parsed: Any) -> Iterator[str]:
+    """Yield characters that each part of an expression takes."""
+    for what, value in parsed:
+        if what in {kind.LITERAL, kind.NOT_LITERAL}:
+            yield chr(value) if what is kind.LITERAL else "a"
+        elif what is kind.ANY:
+            yield "a"
+        elif what is kind.RANGE:
+            yield chr(value[0])
+        elif what is kind.CATEGORY:
+            yield {kind.CATEGORY_DIGIT: "0", kind.CATEGORY_SPACE: " "}.get(value, "a")
+        elif what is kind.BRANCH:
+            yield from chain.from_iterable(characters(branch) for branch in value[1])
+        elif what in {kind.MAX_REPEAT, kind.MIN_REPEAT, kind.POSSESSIVE_REPEAT}:
+            yield from characters(value[2])
+        elif what is kind.SUBPATTERN:
+            yield from characters(value[3])
+        elif what is kind.IN:
+            yield from characters(value)
+        elif what in {kind.ASSERT, kind.ASSERT_NOT}:
+            yield from characters(value[1])
+
+
+def shortest(parsed: Any) -> str:
+    """Return a short text that an expression's parts match, as far as such a simple way finds one."""
+    text = ""
+    for what, value in parsed:
+        if what in {kind.MAX_REPEAT, kind.MIN_REPEAT, kind.POSSESSIVE_REPEAT}:
+            text += shortest(value[2]) * max(value[0], 1)
+        elif what is kind.SUBPATTERN:
+            text += shortest(value[3])
+        elif what is kind.BRANCH:
+            text += shortest(value[1][0])
+        elif what not in {kind.ASSERT, kind.ASSERT_NOT}:
+            text += next(characters([(what, value)]), "")
+    return text
+
+
+def attacks(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield how texts may begin, and what is repeated then."""
+    parsed = parser.parse(pattern)
+    beginnings = {shortest(parsed[:end]) for end in range(len(parsed) + 1)}
+    own = sorted({*characters(parsed), "\n"})[:8]
+    return product(sorted(beginnings), [*own, *map("".join, product(own, own)), shortest(parsed)])
+
+
+def slowest(pattern: str, how: str = "search") -> tuple[float, str]:
+    """Return the longest time that it took, and of what; nothing is begun after what was slow."""
+    use, worst = getattr(re.compile(pattern), how), (0.0, "")
+    for beginning, repeated in attacks(pattern):
+        for length in LENGTHS:
+            text = beginning + repeated * (length // max(len(repeated), 1)) + "\x00"
+            began = time.process_time()
+            use(text)
+            took = time.process_time() - began
+            worst = max(worst, (took, f"{beginning!r} + {repeated!r} * {length}"))
+            if took > SLOW_S:
+                return worst
+    return worst
+
+
+@pytest.mark.parametrize(("pattern", "how"), WRITTEN_OUT)
+def test_an_expression_takes_time_in_proportion_to_the_text(pattern: str, how: str) -> None:
+    took, text = slowest(pattern, how)
+    assert took < SLOW_S, text
+
+
+def test_every_expression_is_looked_at() -> None:
+    assert len(WRITTEN_OUT) > 30
+    unread = {(place.partition(":")[0], written) for place, written, _ in FOUND if not literal(written)}
+    # The first is in COMPUTED; the second is written out where it is given as `pattern=`.
+    assert {place for place, _ in unread} == {"core/schema.py", "rehearse/plan.py"}, unread
+
+
+@pytest.mark.parametrize("pattern", ["(a|aa)*b", "x[a-c]*[b-d]*y"])
+def test_an_expression_that_is_slow_is_found_out(pattern: str) -> None:
+    assert slowest(pattern)[0] > SLOW_S
