@@ -104,6 +104,13 @@ class Settings(BaseModel):
     )
     rate_staff: int = Field(1200, ge=20, description="Units of work a minute that one member may ask for.")
 
+    max_concurrency: int = Field(
+        64,
+        ge=1,
+        description="Requests that one process works on at once; further ones get 503. Answers from the cache aren't "
+        "counted.",
+    )
+
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",
