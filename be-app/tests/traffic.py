@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -56,9 +56,11 @@ class Traffic:
         rate: requests a second; else `clients` ask one after the other.
         clients: how many those are.
         pause_s: how long a client waits after it was refused.
-        mix: how many of a hundred requests are of which kind: `read`, `staff`, `write`, `upload`.
+        mix: how many of a hundred requests are of which kind: `read`, `staff`, `write`, `upload`,
+            `closed`, `login`.
         paths: what visitors read.
         staff: headers of somebody of the staff.
+        closed: headers of callers who may read nothing of the editors'.
         image: a file for uploads.
         seed: of everything that is random.
     """
@@ -74,6 +76,7 @@ class Traffic:
         mix: Mapping[str, float] | None = None,
         paths: list[str],
         staff: Mapping[str, str] | None = None,
+        closed: Sequence[Mapping[str, str]] = (),
         image: bytes = b"",
         seed: int = 1,
     ) -> None:
@@ -86,6 +89,7 @@ class Traffic:
             "mix": dict(mix or {"read": 100}),
             "paths": paths,
             "staff": dict(staff or {}),
+            "closed": [dict(headers) for headers in closed],
             "seed": seed,
             "image": base64.b64encode(image).decode(),
         }
@@ -202,6 +206,13 @@ class _Crowd:
         if self._ids:
             paths.append(f"/v1/editor/posts/{self._random.choice(self._ids)}")
         return await self._ask("staff", due, "GET", self._random.choice(paths), headers=self._plan["staff"])
+
+    async def closed(self, due: float) -> _Reply:
+        headers = self._random.choice(self._plan["closed"])
+        return await self._ask("closed", due, "GET", "/v1/editor/posts", headers=headers)
+
+    async def login(self, due: float) -> _Reply:
+        return await self._ask("login", due, "GET", "/v1/auth/login")
 
     async def write(self, due: float) -> _Reply:
         """Write a post and publish it; where no answer comes, ask again with the same key, as front ends do."""
