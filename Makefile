@@ -55,6 +55,9 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then look for its knee
 	@HOLDS_SECONDS=$(or $(SECONDS),600) .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_soak.py $(ARGS)
 
+chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
+	@HOLDS_SECONDS=1 .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py $(ARGS)
+
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
 		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py $(ARGS)

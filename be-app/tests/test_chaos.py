@@ -23,7 +23,7 @@ from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.valkey import Valkey
 from faults import FAILED, OFTEN_THROTTLED, THROTTLED, Answered, Fault, Front, Hung, Refused, Slow
-from holding import SECONDS, record, table
+from holding import record, table
 from stack import Application, Stack, make_category, published
 from staff import ACCESS, CSRF, Person, at_browser
 from traffic import LOST, Traffic, Write
@@ -31,10 +31,10 @@ from uploading import photo
 
 RATE = 10
 MIX = {"read": 60, "staff": 15, "write": 12, "closed": 10, "login": 3}
-BEFORE_S, DURING_S, AFTER_S = (3, 10, 10) if SECONDS else (2, 5, 7)
+BEFORE_S, DURING_S, AFTER_S = 2, 5, 7
 RECOVERY_S = 5
 """After this everything must be as before."""
-DATABASE_DEADLINE_S = 20 if SECONDS else 5
+DATABASE_DEADLINE_S = 8
 AWS_S = 6
 """What one call of AWS may take: two attempts, each of a second to connect and two to be answered."""
 
@@ -59,8 +59,8 @@ class Site:
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
             "CACHE_URL": f"redis://127.0.0.1:{self.cache.port}/0",
             "DATABASE_DEADLINE_S": str(DATABASE_DEADLINE_S),
-            "RATE_VISITORS": "1000000000",
-            "RATE_STAFF": "1000000000",
+            "RATE_VISITORS": "1000000",
+            "RATE_STAFF": "1000000",
         }
         url = f"mysql+aiomysql://app@127.0.0.1:{self.sql.port}/chaos"
         self.stack = opened.enter_context(

@@ -99,10 +99,13 @@ class Settings(BaseModel):
     rate_visitors: int = Field(
         600,
         ge=20,
+        le=1_000_000,
         description="Units of work a minute that one address may ask for: a read that no cache answers is one, a "
         "search or a write five.",
     )
-    rate_staff: int = Field(1200, ge=20, description="Units of work a minute that one member may ask for.")
+    rate_staff: int = Field(
+        1200, ge=20, le=1_000_000, description="Units of work a minute that one member may ask for."
+    )
 
     max_concurrency: int = Field(
         64,
