@@ -6,7 +6,6 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8000
 STATE ?= .local
 ARCH ?= x86_64
-SECONDS ?= 60
 
 # This machine's uv if it fits `required-version`, else one of the project's own.
 UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
@@ -39,7 +38,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv ops/fuzz/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -55,7 +54,13 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 	@.venv/bin/python -m pytest $(ARGS)
 
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
-	@.venv/bin/python ops/fuzz/run.py --seconds $(SECONDS) $(if $(REPRODUCE),--reproduce "$(REPRODUCE)") $(TARGET)
+	@.venv/bin/python ops/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(REPRODUCE),--reproduce "$(REPRODUCE)") $(TARGET)
+
+soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then look for its knee
+	@HOLDS_SECONDS=$(or $(SECONDS),600) .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_soak.py $(ARGS)
+
+chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
+	@HOLDS_SECONDS=1 .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py $(ARGS)
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \

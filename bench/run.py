@@ -140,7 +140,7 @@ def _measure(rounds: int, seconds: float, directory: Path) -> dict[str, list[Sam
         database = f"sqlite+aiosqlite:///{directory}/bench.db"
         ours = {
             "FAMILYCORP_ENV": "test",
-            "FAMILYCORP_RATE_VISITORS": "1000000000",  # One address asks what a crowd would.
+            "FAMILYCORP_RATE_VISITORS": "1000000",  # One address asks what a crowd would.
             "FAMILYCORP_DATABASE_URL": database,
             "FAMILYCORP_AWS_ENDPOINT_URL": ministack.url,
         }

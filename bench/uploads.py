@@ -186,7 +186,7 @@ def measure() -> dict[str, float]:
             **CREDENTIALS,
             FAMILYCORP_ENV="test",
             FAMILYCORP_LOG_LEVEL="WARNING",
-            FAMILYCORP_RATE_STAFF="1000000000",  # One member announces what a crowd would.
+            FAMILYCORP_RATE_STAFF="1000000",  # One member announces what a crowd would.
             FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{place}/bench.db",
             FAMILYCORP_AWS_ENDPOINT_URL=ministack.url,
             FAMILYCORP_S3_ENDPOINT_URL=seaweedfs.url,

@@ -17,6 +17,7 @@ from app.core import edge, errors, lazy, logging
 from app.core.body_limit import BodyLimit
 from app.core.cors import Cors
 from app.core.settings import Settings, settings
+from app.core.shedding import Shedding
 from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.members import router as members
@@ -27,6 +28,8 @@ from app.uploads import router as uploads
 
 MAX_BODY_BYTES = 1024 * 1024
 PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
+SPARED = frozenset({"/health"})
+"""What is answered however busy the process is."""
 
 ROUTERS = (
     system.public,
@@ -78,9 +81,10 @@ def create_api(chosen: Settings) -> FastAPI:
 
 def at_the_edge(api: FastAPI, chosen: Settings) -> edge.RequestContext:
     """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
+    bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
     return edge.RequestContext(
         Cors(
-            edge.UnhandledErrors(edge.PublicCache(api, prefixes=PUBLIC_CACHED)),
+            edge.UnhandledErrors(edge.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
             allow_origins=chosen.cors_origins,
             allow_credentials=True,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
@@ -118,7 +122,10 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
             [(errors.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
         )
         unreadable = {str(s): r for s, r in errors.responses(*errors.OF_BODIES).items()}
-        for operation in (o for path in schema["paths"].values() for o in path.values()):
+        busy = {str(s): r for s, r in errors.responses(errors.Overloaded).items()}
+        for path, operation in ((p, o) for p, of in schema["paths"].items() for o in of.values()):
+            if path not in SPARED:
+                operation["responses"] = errors.merged(operation["responses"], busy)
             if "requestBody" in operation:
                 operation["responses"] = errors.merged(operation["responses"], unreadable)
         schema["components"]["securitySchemes"] = {

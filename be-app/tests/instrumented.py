@@ -7,17 +7,21 @@
 - `X-Test-Signal: 5 KILL` makes the process die by SIGKILL just before the fifth of those points, `5 STOP`
   suspends it there, and `5 STOP 4711` suspends another process.
 - `POST /test/run-due?ahead=61` does what the minute's function does, with a clock that many seconds ahead.
+- `POST /test/clock?ahead=3600` sets the process's clock that many seconds ahead of the machine's.
+- Names take as long to resolve as the file exists that `TEST_DNS_HANGS` names: for a process with asyncio's own loop.
 - The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication, and limits on clients hold only
   where `TEST_LIMITS` is set.
 """
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import redis.asyncio
@@ -106,6 +110,32 @@ api.dependency_overrides[current_subject] = _named_subject
 _instrument()
 
 
+def _hanging(resolve: Any, marker: Path) -> Any:
+    def resolved(*args: Any, **options: Any) -> Any:
+        while marker.exists():
+            time.sleep(0.1)
+        return resolve(*args, **options)
+
+    return resolved
+
+
+if "TEST_DNS_HANGS" in os.environ:
+    socket.getaddrinfo = _hanging(socket.getaddrinfo, Path(os.environ["TEST_DNS_HANGS"]))
+
+_travel: Any = None
+
+
+def _set_clock(request: Request) -> JSONResponse:
+    import time_machine
+
+    global _travel  # noqa: PLW0603 - the process has one clock
+    if _travel is not None:
+        _travel.stop()
+    _travel = time_machine.travel(clock.now() + timedelta(seconds=float(request.query_params["ahead"])))
+    _travel.start()
+    return JSONResponse({"now": clock.now().isoformat()})
+
+
 async def _run_due(request: Request) -> JSONResponse:
     ahead = timedelta(seconds=float(request.query_params["ahead"]))
     jobs.now = lambda: clock.now() + ahead
@@ -136,7 +166,9 @@ async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             ]
         await send(message)
 
-    if scope["path"] == "/test/run-due":
+    if scope["path"] == "/test/clock":
+        await _set_clock(request)(scope, receive, send)
+    elif scope["path"] == "/test/run-due":
         await (await _run_due(request))(scope, receive, with_counts)
     else:
         await real(scope, receive, with_counts)

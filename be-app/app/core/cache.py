@@ -59,6 +59,7 @@ logger = logging.getLogger(__name__)
 
 _local: dict[bytes, tuple[float, "Entry"]] = {}
 _broken_until = 0.0
+_forgotten = 0
 
 
 class Entry(NamedTuple):
@@ -149,6 +150,7 @@ async def lookup(key: bytes) -> Lookup:
         return Lookup(kept[1], None)
     if not _usable():
         return Lookup(None, None)
+    before = _forgotten
     try:
         with metrics.timed("cache"):
             packed, epoch = await client().hmget(_HASH, key, _EPOCH)
@@ -158,7 +160,8 @@ async def lookup(key: bytes) -> Lookup:
     if packed is None:
         return Lookup(None, epoch or b"")
     entry = Entry.unpack(packed)
-    _keep(key, entry)
+    if before == _forgotten:
+        _keep(key, entry)
     return Lookup(entry, None)
 
 
@@ -182,13 +185,15 @@ async def script(text: str, key: str, *arguments: Any) -> Any:
 
 async def invalidate() -> None:
     """Forget every answer."""
-    _local.clear()
-    if settings().cache_url is None:
-        return
+    global _forgotten  # noqa: PLW0603 - as the breaker's
     try:
-        await client().eval(_INVALIDATE, 1, _HASH, settings().cache_ttl_s)
+        if settings().cache_url is not None:
+            await client().eval(_INVALIDATE, 1, _HASH, settings().cache_ttl_s)
     except (RedisError, OSError) as error:
         _give_up_for_a_while(error)
+    finally:  # Not before: what another request has just read in Valkey would be kept after that.
+        _local.clear()
+        _forgotten += 1
 
 
 def _keep(key: bytes, entry: Entry) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, Dialect, MetaData, String, Text, event
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -41,6 +41,10 @@ _NOT_AN_OUTAGE = {1054, 1064, 1146, 1366, 1406, 3819, 4025}
 
 # Access denied to a user or a database, a statement, a column, a privilege (MySQL, "Server error message reference").
 _REFUSALS = {1044, 1045, 1142, 1143, 1227}
+
+
+# ER_OPTION_PREVENTS_STATEMENT (--read-only), ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE.
+_READ_ONLY = {1290, 1792, 1836}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -123,7 +127,7 @@ def engine() -> AsyncEngine:
         event.listen(made.sync_engine, "connect", _prepare_sqlite)
         event.listen(made.sync_engine, "begin", _begin_sqlite)
         return made
-    return create_async_engine(
+    made = create_async_engine(
         chosen.database_url,
         hide_parameters=True,  # Parameters are people's data; errors and logs must not repeat them.
         pool_size=chosen.database_pool_size,
@@ -134,9 +138,20 @@ def engine() -> AsyncEngine:
         connect_args={
             "connect_timeout": 5,
             "charset": "utf8mb4",
-            **({"async_creator_fn": mysql.connect} if chosen.in_aws else {}),
+            "async_creator_fn": mysql.connect,
         },
     )
+    event.listen(made.sync_engine, "handle_error", _leave_reader)
+    return made
+
+
+def _leave_reader(context: ExceptionContext) -> None:
+    """Take "I am read-only" for a lost connection, and every pooled one with it.
+
+    After a failover a connection may lead to what was the writer; it answers pings, and would stay in the pool.
+    """
+    if context.original_exception.args[:1] and context.original_exception.args[0] in _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

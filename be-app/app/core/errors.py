@@ -154,6 +154,12 @@ class SnapshotsUnavailable(Unavailable):
     code = "snapshots_unavailable"
 
 
+class Overloaded(Unavailable):
+    """This process has more to do than it can do in time; nothing was begun."""
+
+    code, title = "overloaded", "Too much is asked of this service at the moment; try again"
+
+
 OF_BODIES = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
 """What every route that reads a body may answer."""
 

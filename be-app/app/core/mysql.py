@@ -1,4 +1,4 @@
-"""Connections to Aurora and RDS Proxy: over verified TLS or not at all, and with an IAM token for a password."""
+"""Connections to MySQL. To Aurora and RDS Proxy over verified TLS or not at all, with an IAM token for a password."""
 
 import ssl
 from functools import cache
@@ -15,9 +15,16 @@ _AMAZONS_CA = Path(__file__).with_name("rds_ca.pem")
 
 
 class _Connection(aiomysql.Connection):  # type: ignore[misc]
+    def _write_bytes(self, data: bytes) -> None:
+        try:
+            super()._write_bytes(data)
+        except RuntimeError as error:
+            # So says uvloop where the connection was reset; nobody would take that for one to be replaced.
+            raise aiomysql.OperationalError(CR.CR_SERVER_GONE_ERROR, "The connection was reset") from error
+
     async def _request_authentication(self) -> None:
         # aiomysql would go on in the clear with whoever says that they know no TLS, and the token is no riddle.
-        if not self.server_capabilities & CLIENT.SSL:
+        if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             raise aiomysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "The server offers no TLS")
         await super()._request_authentication()
 
@@ -29,8 +36,9 @@ def _tls() -> ssl.SSLContext:
 
 async def connect(**arguments: Any) -> Any:
     """Connect as `aiomysql.connect` does; raises what that raises, and for a server that can't be trusted."""
-    arguments["ssl"] = _tls()
-    if not arguments.get("password"):
+    if settings().in_aws:
+        arguments["ssl"] = _tls()
+    if settings().in_aws and not arguments.get("password"):
         arguments["password"] = iam.database_token(
             arguments["host"], arguments.get("port", 3306), arguments["user"]
         )

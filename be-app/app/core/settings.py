@@ -105,10 +105,20 @@ class Settings(BaseModel):
     rate_visitors: int = Field(
         600,
         ge=20,
+        le=1_000_000,
         description="Units of work a minute that one address may ask for: a read that no cache answers is one, a "
         "search or a write five.",
     )
-    rate_staff: int = Field(1200, ge=20, description="Units of work a minute that one member may ask for.")
+    rate_staff: int = Field(
+        1200, ge=20, le=1_000_000, description="Units of work a minute that one member may ask for."
+    )
+
+    max_concurrency: int = Field(
+        64,
+        ge=1,
+        description="Requests that one process works on at once; further ones get 503. Answers from the cache aren't "
+        "counted.",
+    )
 
     site_url: str = Field(
         "https://www.familycorp.example",

@@ -1,0 +1,148 @@
+"""One process under the traffic of a busy day: no error, no growth; and what happens beyond its knee.
+
+`make soak` runs this for ten minutes and writes down what it found; the suite runs the first test for seconds.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import psutil
+import pytest
+from rich.progress import track
+
+from familycorp_ops.servers.mariadb import MariaDB
+from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.people import Person as Account
+from familycorp_ops.servers.valkey import Valkey
+from holding import DOCUMENT, SECONDS, percentile, plot, record, slope, table
+from stack import Stack
+from staff import CSRF, at_browser
+from traffic import Answer, Traffic
+from uploading import photo
+
+RATE = 25 if SECONDS else 12
+MIX = {"read": 90, "staff": 8, **({"write": 0.6, "upload": 0.4} if SECONDS else {"write": 4, "upload": 2})}
+"""A write is two requests, an upload two and one to S3: of a hundred requests two write; more in a short run."""
+POSTS = 40 if SECONDS else 8
+STEPS = (10, 20, 40, 60, 80, 120, 180, 270, 400)
+KINDS = {
+    "reads": ("read",),
+    "authenticated": ("staff",),
+    "writes": ("write",),
+    "uploads": ("upload", "completion"),
+    "all": ("read", "staff", "write", "upload", "completion"),
+}
+MIB = 1024 * 1024
+DRAWING = DOCUMENT.with_suffix(".svg")
+
+
+@pytest.fixture(scope="module")
+def stack(
+    mariadb: MariaDB,
+    ministack: MiniStack,
+    nanoidp: NanoIDP,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """A stack whose one process is what is deployed."""
+    url = mariadb.create_database("soak")
+    with Valkey() as valkey:
+        limits = {"RATE_VISITORS": "1000000", "RATE_STAFF": "1000000"}
+        directory = tmp_path_factory.mktemp("soak")
+        with Stack(directory, ministack, valkey, url, provider=nanoidp, **limits) as made:
+            made.prepare().start(deployed=True)
+            yield made
+
+
+@pytest.fixture(scope="module")
+def staff(stack: Stack, nanoidp: NanoIDP) -> Iterator[dict[str, str]]:
+    """Headers of an admin who logged in."""
+    nanoidp.admit(Account("soak", "soak", "soak", "soak@familycorp.example", ("admins",)))
+    with at_browser(stack, "soak") as person:
+        person.log_in()
+        cookies = "; ".join(f"{c.name}={c.value}" for c in person.client.cookies.jar)
+        yield {"Cookie": cookies, **CSRF}
+
+
+@pytest.fixture(scope="module")
+def paths(stack: Stack, staff: dict[str, str]) -> list[str]:
+    """What visitors read: posts that were published, and lists of them."""
+    with stack.client(headers=staff) as client:
+        name = {"ko": "소식", "en": "News"}
+        assert client.post("/v1/editor/categories", json={"slug": "news", "name": name}).status_code == 201
+        for number in range(POSTS):
+            body = {"lang": "ko", "category": "news", "title": f"{number}번째 소식", "slug": f"n-{number}"}
+            post = client.post("/v1/editor/posts", json={**body, "body": "본문입니다. " * 200}).json()
+            public = client.post(f"/v1/editor/posts/{post['id']}/publish", headers={"If-Match": '"1"'})
+            assert public.status_code == 200
+    lists = ["/v1/posts?lang=ko&limit=20", "/v1/posts?category=news", "/v1/categories", "/v1/feed.rss"]
+    search = "/v1/search?" + urlencode({"q": "소식"})
+    return [*lists * (POSTS // 4), search, *(f"/v1/posts/n-{n}" for n in range(POSTS))]
+
+
+def spread(answers: list[Answer], *kinds: str) -> list[str]:
+    """Return how many answers there were, and their times' p50, p99 and the ratio of both, as a table's cells."""
+    times = [a.ms for a in answers if a.kind in kinds]
+    p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
+    return [str(len(times)), f"{p50:.1f}", f"{p99:.1f}", f"{p99 / p50:.1f}" if p50 else "-"]
+
+
+@pytest.mark.timeout(SECONDS + 180)
+def test_mixed_traffic_meets_no_error_and_no_growth(
+    stack: Stack, staff: dict[str, str], paths: list[str]
+) -> None:
+    seconds = SECONDS or 10
+    warm_up = min(120, seconds // 3)
+    process = psutil.Process(stack.processes[0].pid)
+    memory = []
+    with Traffic(
+        stack.processes[0].port, seconds, rate=RATE, mix=MIX, paths=paths, staff=staff, image=photo()
+    ) as crowd:
+        for second in track(range(seconds), description="Soaking", disable=not SECONDS):
+            memory.append((second / 60, process.memory_info().rss / MIB))
+            time.sleep(1)
+    answers = [a for a in crowd.answers if a.kind != "s3"]
+    warm = [a for a in answers if a.at > answers[0].at + warm_up]
+    rows = [[title, *spread(warm, *kinds)] for title, kinds in KINDS.items()]
+    assert {a.kind for a in answers} >= {"read", "write", "upload", "completion"}
+    grown, failed = slope(memory[warm_up:]), sum(a.status >= 500 or not a.status for a in answers)
+    told = table(["requests", "number", "p50 ms", "p99 ms", "p99 / p50"], rows)
+    told += (
+        f"\n\n{RATE} requests/s for {seconds} s, the first {warm_up} s not counted: {failed} answered 5xx or lost.\n"
+        f"Then the process had {memory[warm_up][1]:.0f} MB, at the end {memory[-1][1]:.0f} MB:"
+        f" {grown:+.2f} MB a minute."
+    )
+    record("soak", told, "soak")
+    assert failed == 0
+    assert {a.status for a in answers} <= {200, 201}, {(a.kind, a.status) for a in answers}
+    if SECONDS >= 300:  # In less a process doesn't come to rest.
+        assert grown < 1
+        assert all(float(row[-1]) <= 10 for row in rows), rows
+
+
+@pytest.mark.holds
+@pytest.mark.timeout(SECONDS + 180)
+def test_beyond_the_knee_requests_are_shed(stack: Stack, staff: dict[str, str], paths: list[str]) -> None:
+    rows = []
+    lines: dict[str, list[tuple[float, float]]] = {"p50, ms": [], "p99, ms": [], "shed, %": []}
+    for rate in track(STEPS, description="Looking for the knee"):
+        asked: Any = {"rate": rate, "mix": MIX, "paths": paths, "staff": staff, "image": photo()}
+        with Traffic(stack.processes[0].port, max(5, SECONDS / 30), **asked) as crowd:
+            pass
+        answers = [a for a in crowd.answers if a.kind != "s3"]
+        served = [a for a in answers if 200 <= a.status < 300]
+        shed = [a for a in answers if a.status == 503]
+        assert len(served) + len(shed) == len(answers), {(a.kind, a.status) for a in answers}
+        assert all(a.retry_after for a in shed)
+        number, p50, p99, _ = spread(served, *KINDS["all"])
+        share = len(shed) / len(answers)
+        last = max(a.at + a.ms / 1000 for a in served) - answers[0].at
+        rows.append([rate, f"{int(number) / last:.0f}", p50, p99, f"{share:.1%}"])
+        for line, figure in zip(lines.values(), (float(p50), float(p99), max(0.1, share * 100)), strict=True):
+            line.append((rate, figure))
+        time.sleep(2)
+    head = ["requests/s offered", "served/s", "p50 ms", "p99 ms", "shed"]
+    DRAWING.write_text(plot(lines, "requests a second that were offered", "ms, and % that were shed"))
+    record("knee", f"{table(head, rows)}\n\n![the same as a drawing]({DRAWING.name})", "soak")
