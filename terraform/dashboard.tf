@@ -6,7 +6,7 @@ locals {
   own = { for m in [
     "access_denied", "cache_errors", "cache_hit", "cache_miss", "cache_ms", "cold_start", "denied", "dynamodb_errors",
     "dynamodb_ms", "errors", "latency", "login_failed", "outbox_failed", "rate_limited", "rates_without_valkey",
-    "refresh_reused", "s3_errors", "s3_ms", "second_factor_failed", "sql_errors", "sql_ms",
+    "refresh_reused", "s3_errors", "s3_ms", "second_factor_failed", "shed", "sql_errors", "sql_ms",
   ] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-backend"] }
   drain = { for m in ["outbox_failed", "outbox_lag_s"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-drain"] }
   # An upload is settled by whoever hears of it first, and given up by the minute's function.
@@ -44,7 +44,7 @@ locals {
       metrics = [local.own.cache_errors, local.own.dynamodb_errors, local.own.sql_errors, local.own.s3_errors, local.own.rates_without_valkey]
     },
     { title = "Cold starts", stat = "Sum", metrics = [local.own.cold_start] },
-    { title = "Refused", stat = "Sum", metrics = [local.own.denied, local.own.rate_limited, local.own.access_denied] },
+    { title = "Refused", stat = "Sum", metrics = [local.own.denied, local.own.rate_limited, local.own.access_denied, local.own.shed] },
     { title = "Logging in", stat = "Sum", metrics = [local.own.login_failed, local.own.second_factor_failed, local.own.refresh_reused] },
     { title = "Uploads", stat = "Sum", metrics = local.uploads },
     { title = "Outbox: seconds behind", stat = "Maximum", metrics = [local.drain.outbox_lag_s] },
