@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from familycorp_ops.servers.process import LOOPBACK, free_port
 
+_REQUEST = re.compile(rb"[A-Z]+ /")
 _RESET = struct.pack("ii", 1, 0)
 """Closing such a socket resets its connection (SO_LINGER of socket(7))."""
 
@@ -141,7 +143,9 @@ class Front:
             fault = self._fault
             if isinstance(fault, Hung):
                 continue
-            if isinstance(fault, Answered) and self._random.random() < fault.share:
+            # A body may come apart from its head, and belongs to whoever got that.
+            begins = isinstance(fault, Answered) and _REQUEST.match(chunk)
+            if isinstance(fault, Answered) and begins and self._random.random() < fault.share:
                 head, _, body = chunk.partition(b"\r\n\r\n")
                 lengths = [h for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")]
                 missing = (int(lengths[0].partition(b":")[2]) if lengths else 0) - len(body)
