@@ -18,6 +18,7 @@ import sqlalchemy
 import recording
 from app.core import dynamodb
 from app.core.settings import Settings
+from app.core.snapshots import SHARDS
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import (
@@ -276,6 +277,11 @@ class Stack:
             TableName=self.settings.posts_table, Key={"postId": {"S": key}}, ConsistentRead=True
         )
         return dynamodb.decode(found["Item"]) if "Item" in found else None
+
+    def counted(self, key: str, counter: str) -> int:
+        """Return a counter of a published item."""
+        shards = [self.snapshot(f"{key}#{n}") or {} for n in range(SHARDS)]
+        return sum(shard.get(counter, 0) for shard in shards)
 
     def close(self) -> None:
         for process in self.processes:

@@ -91,7 +91,9 @@ def one_request(night: Night) -> None:
 
 
 def what_is_slow(night: Night) -> None:
-    rows = night.ask("what-is-slow")
+    rows = night.ask(
+        "what-is-slow", **{"limit 20": "limit 100"}
+    )  # Other tests asked the same server for more routes.
     assert rows == sorted(rows, key=lambda row: row["p95"], reverse=True)
     publishing = only(rows, route="/v1/editor/posts/{post_id}/publish")
     assert 0 < publishing["sql"] < publishing["p99"] >= publishing["p50"]

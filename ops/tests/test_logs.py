@@ -61,6 +61,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def terminal() -> Iterator["Terminal"]:
+    # Who was started with Ctrl-C ignored, as by `nohup … &`, hands that on to its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     opened = Terminal()
     yield opened
     opened.close()

@@ -261,6 +261,10 @@ class Process:
     def suspend(self) -> None:
         """Stop it in its tracks (SIGSTOP): connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
+        # The signal is on its way: threads on other cores go on for a moment.
+        deadline = time.monotonic() + 1
+        while self.pid and not _stopped(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let it go on after `suspend` (SIGCONT)."""
@@ -366,6 +370,18 @@ class Server(Process, ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _stopped(pid: int) -> bool:
+    """Return whether every thread of a process is stopped; true where nobody can tell (proc_pid_stat(5))."""
+    try:
+        states = [
+            task.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        ]
+    except OSError:
+        return True
+    return set(states) <= {"T", "t"}
 
 
 def stop_all(processes: Iterable[Process]) -> None:
