@@ -159,7 +159,8 @@ def test_whatever_is_watched_is_really_told(
         for s in watched
         if s.namespace == metrics.NAMESPACE and not s.values(lines)
     }
-    assert untold == set()
+    # It takes more clients at once than a process bears: test_shedding.py.
+    assert untold <= {("shed", "familycorp-backend")}
 
 
 def everything(stack: Stack) -> Iterator[Line]:

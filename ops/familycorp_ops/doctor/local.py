@@ -91,7 +91,7 @@ def _version(command: list[str]) -> str:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "0.0"
-    found = re.search(r"\b\d{1,4}\.\d{1,4}(?:\.\d{1,6})?", ran.stdout + ran.stderr)
+    found = re.search(r"(?<!\d)\d{1,4}\.\d{1,4}(?:\.\d{1,6})?", ran.stdout + ran.stderr)
     return found[0] if found else "0.0"
 
 
