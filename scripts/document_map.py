@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops import infra, templates
-from familycorp_ops.documents import with_part
+from familycorp_ops.documents import keep
 from familycorp_ops.servers.process import NotInstalledError
 
 DOCUMENT: Final = infra.ROOT / "docs" / "where.md"
@@ -27,14 +27,7 @@ def main() -> int:
             parts["files"] = files(infra.Terraform(Path(directory)).run("graph").stdout)
     except (NotInstalledError, infra.TerraformError) as error:
         print(f"Terraform's graph isn't looked at: {str(error).splitlines()[0]}")
-    for name, part in parts.items():
-        wanted = with_part(DOCUMENT, name, f"```mermaid\n{part}\n```")
-        if "--check" not in sys.argv:
-            DOCUMENT.write_text(wanted)
-        elif DOCUMENT.read_text() != wanted:
-            print(f"A diagram in {DOCUMENT.name} is out of date: python scripts/document_map.py")
-            return 1
-    return 0
+    return keep(DOCUMENT, **{name: f"```mermaid\n{part}\n```" for name, part in parts.items()})
 
 
 def calls() -> str:

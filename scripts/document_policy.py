@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.documents import keep
 from familycorp_ops.policy import home
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "opa.md"
@@ -36,13 +36,7 @@ def table() -> str:
 
 def main() -> int:
     """Write the table, or tell whether it is in date."""
-    wanted = with_part(DOCUMENT, "roles", table())
-    if "--check" not in sys.argv:
-        DOCUMENT.write_text(wanted)
-    elif DOCUMENT.read_text() != wanted:
-        print(f"The table of roles in {DOCUMENT.name} is out of date: python scripts/document_policy.py")
-        return 1
-    return 0
+    return keep(DOCUMENT, roles=table())
 
 
 if __name__ == "__main__":

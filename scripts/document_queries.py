@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.documents import keep
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "logs.md"
@@ -22,13 +22,7 @@ def sections() -> str:
 
 def main() -> int:
     """Write the queries, or tell whether they are in date."""
-    wanted = with_part(DOCUMENT, "queries", sections())
-    if "--check" not in sys.argv:
-        DOCUMENT.write_text(wanted)
-    elif DOCUMENT.read_text() != wanted:
-        print(f"The queries in {DOCUMENT.name} are out of date: python scripts/document_queries.py")
-        return 1
-    return 0
+    return keep(DOCUMENT, queries=sections())
 
 
 if __name__ == "__main__":

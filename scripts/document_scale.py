@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from app.core.snapshots import SHARDS
-from familycorp_ops.documents import with_part
+from familycorp_ops.documents import keep
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 DOCUMENT: Final = DOCS / "scale.md"
@@ -178,14 +178,7 @@ def assumed() -> str:
 
 def main() -> int:
     """Write the tables, or tell whether they are in date."""
-    for name, part in (("assumed", assumed()), ("scale", tables())):
-        wanted = with_part(DOCUMENT, name, part)
-        if "--check" not in sys.argv:
-            DOCUMENT.write_text(wanted)
-        elif DOCUMENT.read_text() != wanted:
-            print(f"{DOCUMENT.name} is out of date: python scripts/document_scale.py")
-            return 1
-    return 0
+    return keep(DOCUMENT, assumed=assumed(), scale=tables())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from app.core.settings import PREFIX, Settings
-from familycorp_ops.documents import with_part
+from familycorp_ops.documents import keep
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "backend.md"
 
@@ -21,13 +21,7 @@ def table() -> str:
 
 def main() -> int:
     """Write the table, or tell whether it is in date."""
-    wanted = with_part(DOCUMENT, "settings", table())
-    if "--check" not in sys.argv:
-        DOCUMENT.write_text(wanted)
-    elif DOCUMENT.read_text() != wanted:
-        print(f"The table of settings in {DOCUMENT.name} is out of date: python scripts/document_settings.py")
-        return 1
-    return 0
+    return keep(DOCUMENT, settings=table())
 
 
 if __name__ == "__main__":

@@ -19,20 +19,9 @@ SECONDS = int(os.environ.get("HOLDS_SECONDS", "0"))
 """How long a long run takes; 0 in the suite, where every run is short."""
 
 
-def percentile(times: Sequence[float], share: float) -> float:
-    """Return what `share` (0 to 1) of some times don't exceed, by the nearest rank; 0 where there are none."""
-    return sorted(times)[max(0, math.ceil(len(times) * share) - 1)] if times else 0.0
-
-
 def slope(samples: Sequence[tuple[float, float]]) -> float:
     """Return how fast the second of two figures grows with the first, by least squares."""
     return statistics.linear_regression(*zip(*samples, strict=True)).slope
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def record(part: str, told: str, target: str) -> None:

@@ -9,11 +9,12 @@ max, pct.
 A field that a line doesn't have is None: no comparison with it holds but `!=`, and statistics leave it out.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from familycorp_ops.figures import percentile
 
 Row = Mapping[str, Any]
 Expression = Callable[[Row], Any]
@@ -240,7 +241,7 @@ class _Parser:
         share = self._value()({}) if self._take(",") else None
         self._need(")")
         if name == "pct" and share is not None:
-            return _of_present(of, lambda values: sorted(values)[math.ceil(len(values) * share / 100) - 1])
+            return _of_present(of, lambda values: percentile(values, share))
         if name in _STATISTICS and share is None:
             return _of_present(of, _STATISTICS[name])
         raise ValueError(f"no such statistic: {name}")

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from failing_front import FAILED, OFTEN_THROTTLED, THROTTLED, Answered, Fault, Front, Hung, Refused, Slow
+from familycorp_ops.documents import table
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
@@ -23,7 +24,7 @@ from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.valkey import Valkey
-from holding import record, table
+from holding import record
 from stack import Application, Stack, make_category, published
 from staff import ACCESS, CSRF, Person, at_browser
 from traffic import LOST, Traffic, Write
@@ -301,7 +302,7 @@ def seen() -> Iterator[list[list[str]]]:
     rows: list[list[str]] = []
     yield rows
     head = ["fault", "visitors served", "staff's reads", "writes accepted", "slowest s", "back after s"]
-    record("chaos", table(head, rows), "chaos")
+    record("chaos", table(head, rows, numbers=0), "chaos")
 
 
 @pytest.mark.timeout(300)
@@ -333,7 +334,7 @@ def test_a_fault_breaks_no_promise(site: Site, seen: list[list[str]], row: Row) 
         return f"{sum(s in {200, 201} for s in those)} of {len(those)}"
 
     seen.append([row.name, share("read"), share("staff"), share("write"), f"{slowest:.1f}", f"{back:.1f}"])
-    print("\n" + table(["fault", "visitors", "staff", "writes", "slowest", "back"], seen[-1:]))
+    print("\n" + table(["fault", "visitors", "staff", "writes", "slowest", "back"], seen[-1:], numbers=0))
 
     allowed = {200, 201, 503, *row.also}
     surprising = {

@@ -12,12 +12,14 @@ import psutil
 import pytest
 from rich.progress import track
 
+from familycorp_ops.documents import table
+from familycorp_ops.figures import percentile
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from holding import DOCUMENT, SECONDS, percentile, plot, record, slope, table
+from holding import DOCUMENT, SECONDS, plot, record, slope
 from stack import Stack
 from staff import CSRF, at_browser
 from traffic import Answer, Traffic
@@ -85,7 +87,7 @@ def paths(stack: Stack, staff: dict[str, str]) -> list[str]:
 def spread(answers: list[Answer], *kinds: str) -> list[str]:
     """Return how many answers there were, and their times' p50, p99 and the ratio of both, as a table's cells."""
     times = [a.ms for a in answers if a.kind in kinds]
-    p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
+    p50, p99 = percentile(times, 50), percentile(times, 99)
     return [str(len(times)), f"{p50:.1f}", f"{p99:.1f}", f"{p99 / p50:.1f}" if p50 else "-"]
 
 
@@ -108,7 +110,7 @@ def test_mixed_traffic_meets_no_error_and_no_growth(
     rows = [[title, *spread(warm, *kinds)] for title, kinds in KINDS.items()]
     assert {a.kind for a in answers} >= {"read", "write", "upload", "completion"}
     grown, failed = slope(memory[warm_up:]), sum(a.status >= 500 or not a.status for a in answers)
-    told = table(["requests", "number", "p50 ms", "p99 ms", "p99 / p50"], rows)
+    told = table(["requests", "number", "p50 ms", "p99 ms", "p99 / p50"], rows, numbers=0)
     told += (
         f"\n\n{RATE} requests/s for {seconds} s, the first {warm_up} s not counted: {failed} answered 5xx or lost.\n"
         f"Then the process had {memory[warm_up][1]:.0f} MB, at the end {memory[-1][1]:.0f} MB:"
@@ -145,4 +147,4 @@ def test_beyond_the_knee_requests_are_shed(stack: Stack, staff: dict[str, str], 
         time.sleep(2)
     head = ["requests/s offered", "served/s", "p50 ms", "p99 ms", "shed"]
     DRAWING.write_text(plot(lines, "requests a second that were offered", "ms, and % that were shed"))
-    record("knee", f"{table(head, rows)}\n\n![the same as a drawing]({DRAWING.name})", "soak")
+    record("knee", f"{table(head, rows, numbers=0)}\n\n![the same as a drawing]({DRAWING.name})", "soak")

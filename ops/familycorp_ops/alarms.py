@@ -5,10 +5,11 @@ CloudWatch user guide): a statistic for each period, beyond the threshold in so 
 model for tests, not CloudWatch: percentiles are exact here, no period is late, and of metric math it knows the sum.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
+
+from familycorp_ops.figures import percentile
 
 Line = Mapping[str, Any]
 
@@ -111,5 +112,4 @@ def _statistic(name: str, values: Sequence[float]) -> float:
             return sum(values) / len(values)
         case "Maximum":
             return max(values)
-    rank = math.ceil(len(values) * float(name.removeprefix("p")) / 100)
-    return sorted(values)[rank - 1]
+    return percentile(values, float(name.removeprefix("p")))

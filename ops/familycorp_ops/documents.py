@@ -1,6 +1,8 @@
 """Documents that hold a part which a program writes, or commands that a program runs."""
 
 import re
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -15,6 +17,29 @@ def with_part(document: Path, name: str, part: str) -> str:
     if not mark or not closed:
         raise ValueError(f"{document} has no part {begin.strip()} … {end}")
     return f"{before}{begin}\n{part}\n\n{end}{after}"
+
+
+def keep(document: Path, **parts: str) -> int:
+    """Write parts into a document; a program that was asked to `--check` only tells of one that is out of date.
+
+    Return the exit status. Raises what `with_part` raises.
+    """
+    for name, part in parts.items():
+        wanted = with_part(document, name, part)
+        if "--check" not in sys.argv:
+            document.write_text(wanted)
+        elif document.read_text() != wanted:
+            print(
+                f"The part {name} of {document.name} is out of date: python scripts/{Path(sys.argv[0]).name}"
+            )
+            return 1
+    return 0
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 1) -> str:
+    """Return a table in Markdown whose last `numbers` columns are figures."""
+    rule = ["---"] * (len(header) - numbers) + ["---:"] * numbers
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, rule, *rows))
 
 
 def commands(document: Path, section: str) -> list[str]:

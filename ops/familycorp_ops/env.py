@@ -44,25 +44,22 @@ def _here(state: Path) -> dict[str, Any]:
 
 def _deployed(name: str) -> dict[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-    from botocore.session import get_session  # noqa: PLC0415
 
-    prefix = f"/familycorp/{name}/settings/"
+    from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415
+
     try:
-        pages = (
-            get_session()
-            .create_client("ssm", region_name=REGION)
-            .get_paginator("get_parameters_by_path")
-            .paginate(Path=prefix)
-        )
-        found = {
-            environment.PREFIX + p["Name"].removeprefix(prefix): _masked(p["Value"])
-            for page in pages
-            for p in page["Parameters"]
-        }
+        kept = Environment(name, REGION).parameters
     except (BotoCoreError, ClientError) as error:
         raise environment.CommandError(f"The parameters of {name} can't be read: {error}") from None
+    found = {
+        environment.PREFIX + key.removeprefix("settings/"): _masked(value)
+        for key, value in kept.items()
+        if key.startswith("settings/")
+    }
     if not found:
-        raise environment.CommandError(f"There are no parameters below {prefix}: was Terraform applied?")
+        raise environment.CommandError(
+            f"There are no parameters below /familycorp/{name}/settings/: was Terraform applied?"
+        )
     return found
 
 

@@ -114,27 +114,28 @@ def _parameters(env: str) -> list[dict[str, str]]:
     return parameters
 
 
-@app.command()
-def migrate(env: Env) -> None:
-    """Bring an environment's database to the deployed release's schema."""
+def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
+    """Return what the deployed release's function answers; end the program with its words where it fails."""
     answer = _client("lambda").invoke(
-        FunctionName=f"familycorp-{env}-migrations", Qualifier="live", Payload=b"{}"
+        FunctionName=f"familycorp-{env}-{function}", Qualifier="live", Payload=json.dumps(event)
     )
     said = json.loads(answer["Payload"].read() or b"{}")
     if "FunctionError" in answer:
-        sys.exit(f"The migration failed: {said.get('errorMessage', said)}")
+        sys.exit(f"{failed}: {said.get('errorMessage', said)}")
+    return said
+
+
+@app.command()
+def migrate(env: Env) -> None:
+    """Bring an environment's database to the deployed release's schema."""
+    said = _invoke(env, "migrations", {}, "The migration failed")
     sys.stdout.write(f"{env} has schema {said['revision']}.\n")
 
 
 @app.command()
 def restore(env: Env) -> None:
     """Write anew what DynamoDB has from the database: after its tables were lost, or restored from a backup."""
-    answer = _client("lambda").invoke(
-        FunctionName=f"familycorp-{env}-drain", Qualifier="live", Payload=b'{"restore": true}'
-    )
-    if "FunctionError" in answer:
-        said = json.loads(answer["Payload"].read())
-        sys.exit(f"It ended early, and may be repeated: {said.get('errorMessage', said)}")
+    _invoke(env, "drain", {"restore": True}, "It ended early, and may be repeated")
     sys.stdout.write(f"What {env} publishes is in DynamoDB.\n")
 
 

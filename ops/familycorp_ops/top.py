@@ -1,7 +1,6 @@
 """`familycorp top`: what the local application is doing right now, from its own log."""
 
 import json
-import math
 import sys
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from familycorp_ops.figures import percentile
 from familycorp_ops.logs import EVERY_S, State, Tail, files
 from familycorp_ops.up import STATE
 
@@ -64,8 +64,7 @@ class Traffic:
 
 def _percentile(percent: int) -> Callable[[list[Line]], str]:
     def value(lines: list[Line]) -> str:
-        latencies = sorted(line["latency"] for line in lines)
-        return f"{latencies[math.ceil(len(latencies) * percent / 100) - 1]:.1f}" if latencies else "-"
+        return f"{percentile([line['latency'] for line in lines], percent):.1f}" if lines else "-"
 
     return value
 

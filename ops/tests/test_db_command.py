@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import botocore.session
-
-from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.process import clean_environment
 
 
@@ -53,7 +51,7 @@ def test_the_settings_in_effect_are_shown_without_passwords() -> None:
 
 
 def test_a_deployed_environments_settings_are_those_of_parameter_store(ministack: MiniStack) -> None:
-    ssm = botocore.session.get_session().create_client("ssm", region_name=REGION, endpoint_url=ministack.url)
+    ssm = client(ministack.url, "ssm")
     name = f"shown{os.getpid()}"
     aws = {**CREDENTIALS, "AWS_ENDPOINT_URL": ministack.url}
     status, said = familycorp("env", name, **aws)

@@ -5,15 +5,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import botocore.session
 import pytest
 
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.rehearse.incidents import shown
 from familycorp_ops.release import SAM
-from familycorp_ops.servers.ministack import CREDENTIALS, REGION
+from familycorp_ops.servers.ministack import CREDENTIALS, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
@@ -29,10 +27,6 @@ def moto() -> Iterator[Moto]:
         missing("terraform", error)
 
 
-def client(moto: Moto, service: str) -> Any:
-    return botocore.session.get_session().create_client(service, region_name=REGION, endpoint_url=moto.url)
-
-
 def run(moto: Moto, command: str, cwd: Path) -> str:
     path = os.pathsep.join((str(SAM.parent), os.environ["PATH"]))
     environment = clean_environment(**CREDENTIALS, AWS_ENDPOINT_URL=moto.url, PATH=path)
@@ -44,7 +38,7 @@ def run(moto: Moto, command: str, cwd: Path) -> str:
 
 
 def test_secrets_get_new_values(moto: Moto, tmp_path: Path) -> None:
-    secrets = client(moto, "secretsmanager")
+    secrets = client(moto.url, "secretsmanager")
     files = {"oidc-client-secret": "secret.txt", "database": "secret.json"}
     for name, file in files.items():
         secrets.create_secret(Name=f"familycorp-stage-{name}", SecretString="leaked")
@@ -57,7 +51,7 @@ def test_secrets_get_new_values(moto: Moto, tmp_path: Path) -> None:
 
 
 def test_a_roles_credentials_are_ended(moto: Moto, tmp_path: Path) -> None:
-    iam = client(moto, "iam")
+    iam = client(moto.url, "iam")
     iam.create_role(RoleName="familycorp-stage-backend", AssumeRolePolicyDocument="{}")
     end, again = shown("Credentials of a function's role", "stage")
     run(moto, end, tmp_path)
@@ -73,7 +67,7 @@ def test_a_roles_credentials_are_ended(moto: Moto, tmp_path: Path) -> None:
 def test_the_commands_that_restore_a_cluster_are_taken_without_storage_behind_them(
     moto: Moto, tmp_path: Path
 ) -> None:
-    rds = client(moto, "rds")
+    rds = client(moto.url, "rds")
     rds.create_db_cluster(
         DBClusterIdentifier="familycorp-stage-database",
         Engine="aurora-mysql",

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import botocore.session
 import pytest
 
 from app.core.settings import Settings
@@ -17,7 +16,7 @@ from familycorp_ops.infra import Terraform, Timer
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.plan import GAPS
-from familycorp_ops.servers.ministack import REGION, MiniStack
+from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError
 
@@ -189,12 +188,6 @@ def applied(emulator: Emulator, gaps: Gaps, tmp_path_factory: pytest.TempPathFac
     return terraform
 
 
-def client(emulator: Emulator, service: str) -> Any:
-    return botocore.session.get_session().create_client(
-        service, region_name=REGION, endpoint_url=emulator.url
-    )
-
-
 def test_a_second_plan_is_empty(applied: Terraform, gaps: Gaps) -> None:
     with Timer() as timer:
         plan = applied.plan(*chosen("terraform"))
@@ -225,7 +218,7 @@ def test_no_secret_is_in_the_state(applied: Terraform) -> None:
 def test_the_emulator_has_what_was_promised(applied: Terraform, emulator: Emulator) -> None:
     outputs = {k: v["value"] for k, v in json.loads(applied.run("output", "-json").stdout).items()}
     settings = Settings.model_validate({k.lower(): v for k, v in outputs["settings"].items()})
-    dynamodb = client(emulator, "dynamodb")
+    dynamodb = client(emulator.url, "dynamodb")
     for table in (settings.posts_table, settings.sessions_table, settings.events_table):
         backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
@@ -237,13 +230,13 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, emulator: Emulat
         "StreamEnabled"
     ]
 
-    s3 = client(emulator, "s3")
+    s3 = client(emulator.url, "s3")
     block = s3.get_public_access_block(Bucket=settings.uploads_bucket)["PublicAccessBlockConfiguration"]
     assert all(block.values())
     assert s3.get_bucket_versioning(Bucket=settings.uploads_bucket)["Status"] == "Enabled"
     assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=settings.uploads_bucket)["Policy"]
 
-    parameters = client(emulator, "ssm").get_paginator("get_parameters_by_path")
+    parameters = client(emulator.url, "ssm").get_paginator("get_parameters_by_path")
     stored = {
         p["Name"].removeprefix("/familycorp/dev/settings/"): p["Value"]
         for page in parameters.paginate(Path="/familycorp/dev/settings", Recursive=True)
@@ -252,14 +245,14 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, emulator: Emulat
     assert stored.pop("MIGRATIONS_DATABASE_URL").startswith("mysql+aiomysql://familycorp_migrations@")
     assert Settings.model_validate({k.lower(): v for k, v in stored.items()}) == settings
 
-    kms = client(emulator, "kms")
+    kms = client(emulator.url, "kms")
     assert kms.describe_key(KeyId=settings.factors_key)["KeyMetadata"]["Enabled"]
-    repository = client(emulator, "ecr").describe_repositories()["repositories"][0]
+    repository = client(emulator.url, "ecr").describe_repositories()["repositories"][0]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    secret = client(emulator, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)
+    secret = client(emulator.url, "secretsmanager").describe_secret(SecretId=settings.signing_key_secret)
     assert secret["KmsKeyId"]
 
-    functions = client(emulator, "lambda").list_functions()["Functions"]
+    functions = client(emulator.url, "lambda").list_functions()["Functions"]
     assert len(functions) == 7
     for function in functions:
         environment = function["Environment"]["Variables"]

@@ -7,9 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import botocore.session
 import pytest
 
 from familycorp_ops import bootstrap as bootstrapping
@@ -19,7 +17,7 @@ from familycorp_ops.infra import Timer, executable
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.plan import GAPS
-from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
@@ -39,12 +37,6 @@ def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.Complet
         text=True,
         timeout=120,
         check=False,
-    )
-
-
-def client(emulator: MiniStack | Moto, service: str) -> Any:
-    return botocore.session.get_session().create_client(
-        service, region_name=REGION, endpoint_url=emulator.url
     )
 
 
@@ -73,7 +65,7 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     assert (told.returncode, "| **Total** | 0.00 |" in told.stdout) == (0, True), told.stderr
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
-    s3 = client(ministack, "s3")
+    s3 = client(ministack.url, "s3")
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
@@ -88,7 +80,7 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
 def test_the_first_signing_key_is_written_once() -> None:
     try:
         with Moto() as moto:
-            secrets = client(moto, "secretsmanager")
+            secrets = client(moto.url, "secretsmanager")
             secrets.create_secret(Name="familycorp-stage-signing-key")
             said = [bootstrap(moto, "signing-key", "stage").stdout.strip() for _ in range(2)]
             value = secrets.get_secret_value(SecretId="familycorp-stage-signing-key")["SecretString"]

@@ -23,10 +23,12 @@ _CONFIG = Config(
     parameter_validation=False,  # Our calls are typed and tested; validating each costs as much as signing.
 )
 
-# What is answered with 400 although trying again helps (DynamoDB developer guide, "Error handling").
+# What is answered with 400 although trying again helps (DynamoDB developer guide, "Error handling"; S3 API, "Error
+# responses").
 _TRANSIENT = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "SlowDown",
     "ThrottlingException",
     "TransactionInProgressException",
     "LimitExceededException",

@@ -78,12 +78,10 @@ def _call(operation: str, **parameters: Any) -> dict[str, Any]:
     """Call S3, in a worker thread; raise `StorageUnavailable` unless it answers, and its own error if it refuses."""
     try:
         return aws.call_here("s3", operation, Bucket=settings().uploads_bucket, **parameters)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or _code(error) == "SlowDown":
+    except (BotoCoreError, ClientError) as error:
+        if aws.is_outage(error):
             raise StorageUnavailable from error
         raise
-    except BotoCoreError as error:
-        raise StorageUnavailable from error
 
 
 def _code(error: ClientError) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from familycorp_ops.bootstrap import ENVIRONMENTS
+
 
 def cost(  # noqa: PLR0917 - these are options of a command line.
     env: Annotated[str, typer.Argument(help="dev, stage or prod", metavar="ENV")],
@@ -53,7 +55,7 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     from familycorp_ops.infra import TerraformError  # noqa: PLC0415
     from familycorp_ops.servers.process import ServerError  # noqa: PLC0415
 
-    if env not in {"dev", "stage", "prod"}:
+    if env not in ENVIRONMENTS:
         raise typer.BadParameter(f"{env} is none of dev, stage and prod.")
     named = prices.USAGES / f"{usage}.toml"
     try:

@@ -7,6 +7,7 @@ from familycorp_ops.cost.bill import FIRST, Bill, bill, curves, marginal, with_r
 from familycorp_ops.cost.prices import Usage, prices
 from familycorp_ops.cost.resources import Resource
 from familycorp_ops.cost.rules import RULES, UNPRICED
+from familycorp_ops.documents import table
 
 CENT: Final = 0.005
 """What rounds to nothing isn't shown line by line."""
@@ -63,12 +64,6 @@ PAPER: Final = (
     PaperRow("S3", "10 GB", 0.25, "10 GB", {"s3-gb": 10}),
     PaperRow("CloudWatch", "logs", 0.50, "0.66 GB of logs", {"logs-gb": 0.66}),
 )
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 1) -> str:
-    """Return a table in Markdown whose last `numbers` columns are figures."""
-    rule = ["---"] * (len(header) - numbers) + ["---:"] * numbers
-    return "\n".join(f"| {' | '.join(row)} |" for row in ([*header], rule, *rows))
 
 
 def usd(amount: float) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import up
+from familycorp_ops.bootstrap import ENVIRONMENTS
 from familycorp_ops.smoke import REGION
 
 
@@ -51,7 +52,7 @@ def doctor(
         from familycorp_ops.doctor.local import checks  # noqa: PLC0415 - `--help` needn't wait for it.
 
         found = list(checks(state, port))
-    elif env in {"dev", "stage", "prod"}:
+    elif env in ENVIRONMENTS:
         from familycorp_ops.doctor import deployed  # noqa: PLC0415
 
         found = list(deployed.checks(deployed.Environment(env, REGION), certificate_days))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, clean_environment, http_ok
 
@@ -20,6 +21,19 @@ CREDENTIALS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Environment variables with which AWS clients reach the emulator, and could never reach AWS."""
+
+
+def client(url: str, service: str) -> Any:
+    """Return a client of an emulator's service, by the address of the emulator."""
+    from botocore.session import get_session  # noqa: PLC0415 - whoever starts one alone needn't wait for it.
+
+    return get_session().create_client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
 
 
 class MiniStack(Server):
