@@ -121,7 +121,7 @@ class Front:
             _reset(writer)
             return
         self._writers.add(writer)
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             upstream = await asyncio.open_connection(LOOPBACK, self.target)
             self._writers.add(upstream[1])
             there = asyncio.ensure_future(self._there(reader, upstream[1], writer))

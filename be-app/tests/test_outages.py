@@ -1,7 +1,8 @@
 """Valkey, the database or DynamoDB crashes or hangs, and comes back: what works, and what waits."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -9,8 +10,11 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import redis
+import uvloop
 
+from app.core import cache
 from contract import edit, ok, problem, read, unique
+from failing_front import Front
 from familycorp_ops.pytest_servers import _running
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
@@ -303,6 +307,25 @@ def test_connections_that_died_meanwhile_are_replaced_unnoticed(site: Site) -> N
         assert (answer.headers["X-Count-Valkey"], answer.headers["X-Count-DynamoDB"]) == ("1", "0")
         for _ in range(5):
             assert read(client, post) == post
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_connection_that_valkey_reset_is_told_as_one(
+    valkey: Valkey, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    # Lambda's runtime has the one loop, the image the other, and each tells of it by an error of its own.
+    async def ask() -> None:
+        connection = cache._Connection(host="127.0.0.1", port=front.port)
+        await connection.connect()
+        await connection.send_command("PING")
+        assert await connection.read_response() == b"PONG"
+        front.cut()
+        await asyncio.sleep(0.1)
+        with pytest.raises(redis.ConnectionError):
+            await connection.send_command("PING")
+
+    with Front(valkey.port) as front:
+        run(ask())
 
 
 @pytest.mark.parametrize("store", ["SQL", "DynamoDB", "Valkey"])

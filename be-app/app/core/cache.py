@@ -93,6 +93,15 @@ class Lookup(NamedTuple):
     epoch: bytes | None
 
 
+class _Connection(redis.Connection):
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except (AttributeError, RuntimeError, TypeError) as error:
+            # So say asyncio's loop (CPython issue 136234) and uvloop where a connection without TLS was reset.
+            raise redis.ConnectionError("The connection was reset") from error
+
+
 @cache
 def client() -> Any:
     """Return the process's client, made on first use. It doesn't connect."""
@@ -100,6 +109,7 @@ def client() -> Any:
     return redis.Redis.from_url(
         url,
         credential_provider=login,
+        connection_class=_Connection,  # One with TLS, as `rediss:` asks for, takes its place.
         socket_timeout=0.25,
         socket_connect_timeout=0.25,
         # A connection that died while the process was frozen is replaced at once; more patience is the breaker's.
