@@ -97,6 +97,17 @@ print(json.dumps([opened, threading.active_count()]))
     assert (set(opened) <= {"socket.bind"}, threads) == (True, 1)
 
 
+def test_no_import_is_searched_for_garbage_and_what_comes_later_is() -> None:
+    script = """
+import gc, json, sys
+collected = []
+gc.callbacks.append(lambda phase, _: collected.append(phase) if "fastapi" in sys.modules else None)
+import app.main
+print(json.dumps([collected, gc.isenabled(), gc.get_freeze_count() > 0]))
+"""
+    assert run(script) == [[], True, True]
+
+
 def test_an_idle_minute_imports_no_database() -> None:
     loaded = run("import app.jobs, sys, json; print(json.dumps(sorted(sys.modules)))")
     assert [n for n in loaded if n.split(".")[0] in {"sqlalchemy", "markdown_it", "nh3", "redis"}] == []

@@ -45,7 +45,7 @@ def client(service: str) -> Any:
         # An emulator's address is one name; in AWS only the bucket's own name leads straight to its region: what
         # botocore signs for the global one is redirected, which loses a browser's POST.
         style = {"addressing_style": "path" if endpoint else "virtual"}
-        config = _CONFIG.merge(Config(signature_version="s3v4", s3=style, read_timeout=20))
+        config = _CONFIG.merge(Config(signature_version="s3v4", s3=style, read_timeout=10))
     return botocore.session.get_session().create_client(
         service, region_name=chosen.aws_region, endpoint_url=endpoint, config=config
     )
