@@ -62,6 +62,7 @@ class Traffic:
         staff: headers of somebody of the staff.
         closed: headers of callers who may read nothing of the editors'.
         image: a file for uploads.
+        files_to: the port of S3 that browsers send files to, where it isn't the application's.
         seed: of everything that is random.
     """
 
@@ -78,6 +79,7 @@ class Traffic:
         staff: Mapping[str, str] | None = None,
         closed: Sequence[Mapping[str, str]] = (),
         image: bytes = b"",
+        files_to: int | None = None,
         seed: int = 1,
     ) -> None:
         self._plan = {
@@ -91,6 +93,7 @@ class Traffic:
             "staff": dict(staff or {}),
             "closed": [dict(headers) for headers in closed],
             "seed": seed,
+            "files_to": files_to,
             "image": base64.b64encode(image).decode(),
         }
         self.answers: list[Answer] = []
@@ -252,6 +255,8 @@ class _Crowd:
             content += (self._image if value is None else str(value).encode()) + b"\r\n"
         form = {"Content-Type": "multipart/form-data; boundary=b"}
         url = upload["form"]["url"]
+        if self._plan["files_to"]:
+            url = urlsplit(url)._replace(netloc=f"127.0.0.1:{self._plan['files_to']}").geturl()
         sent = await self._ask("s3", time.time(), "POST", url, headers=form, body=content + b"--b--\r\n")
         if sent.status != 204:
             return sent
