@@ -30,9 +30,7 @@ KEPT_MB = 60
 @pytest.fixture(scope="module")
 def application(stacks: Callable[[str], Stack]) -> Iterator[Application]:
     stack = stacks("sqlite")
-    application = stack.start(
-        deployed=True, FAMILYCORP_RATE_VISITORS="100000", FAMILYCORP_MAX_CONCURRENCY="1000"
-    )
+    application = stack.start(deployed=True, FAMILYCORP_RATE_VISITORS="100000")
     yield application
     application.kill()
     stack.processes.remove(application)

@@ -5,7 +5,7 @@ gave up (Amazon Builders' Library, "Using load shedding to avoid overload"). Ans
 counted: one takes as long as a refusal.
 """
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import metrics
 from app.core.errors import Overloaded
@@ -33,8 +33,22 @@ class Shedding:
             metrics.add("shed")
             await Overloaded().response()(scope, receive, send)
             return
+        arrived = False
+
+        async def patient() -> Message:
+            nonlocal arrived
+            if arrived:
+                return await receive()
+            self._inside -= 1  # Whose body comes slowly keeps no processor busy, and nobody else out.
+            try:
+                message = await receive()
+            finally:
+                self._inside += 1
+            arrived = not message.get("more_body", False)
+            return message
+
         self._inside += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, patient, send)
         finally:
             self._inside -= 1
