@@ -57,7 +57,7 @@ class _Connection(asyncio.Protocol):
 
 async def _run(port: int, path: str, connections: int, seconds: float) -> None:
     loop = asyncio.get_running_loop()
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept-Encoding: gzip\r\n\r\n".encode()
     started = time.perf_counter()
     answers = []
     for _ in range(connections):

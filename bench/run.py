@@ -170,6 +170,7 @@ def _measure(rounds: int, seconds: float, directory: Path) -> dict[str, list[Sam
                 "BENCH_DATABASE": database,
             }
             servers["Starlette, bytes"] = _serve("bare", "peers:bare", peer, directory)
+            servers["Starlette, GZipMiddleware"] = _serve("gzip", "peers:gzipped", peer, directory)
             servers["Starlette, one Redis GET"] = _serve("redis", "peers:from_redis", peer, directory)
             servers["FastAPI + SQLAlchemy list"] = _serve("plain", "peers:plain", peer, directory)
             for process, port in servers.values():

@@ -54,8 +54,12 @@ resource "aws_lambda_function" "this" {
   }
 
   logging_config {
-    log_format = "JSON"
-    log_group  = aws_cloudwatch_log_group.function[each.key].name
+    log_format            = "JSON"
+    log_group             = aws_cloudwatch_log_group.function[each.key].name
+    application_log_level = "DEBUG" # Which lines are written the application decides; by default Lambda drops those at DEBUG.
+    # The application's line about a request says more than Lambda's two, which cost half as much again. A call that fails,
+    # runs out of time or of memory still has its report (docs/decisions/0019-lambda-lines.md).
+    system_log_level = each.value.handler == null ? "WARN" : "INFO"
   }
 
   tracing_config {

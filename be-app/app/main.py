@@ -63,6 +63,7 @@ def create_api(chosen: Settings) -> FastAPI:
         summary="News, notices and inquiries of FamilyCorp's public site.",
         description="Errors are RFC 9457 problem documents with a stable `code`. Lists are paginated by "
         "cursor. `RateLimit` says what the caller may still ask for; after a 429 wait for `Retry-After` seconds. "
+        "What visitors read is compressed for those who send `Accept-Encoding: gzip`, as browsers do. "
         "Every answer carries `X-Request-ID`; quote it when you report a problem.",
         docs_url=None,
         redoc_url=None,

@@ -353,6 +353,21 @@ def test_what_is_unchanged_is_told_alike_and_without_a_type(ways: Ways) -> None:
             assert "content-type" not in dict(unchanged.headers)
 
 
+def test_what_is_compressed_comes_whole(ways: Ways) -> None:
+    """API Gateway carries bytes as base64 alone, so each way has to see that they aren't text."""
+    for path in ("/v1/posts", "/v1/feed.rss", "/v1/sitemap.xml", f"/v1/posts/{ways.posts[1]['id']}"):
+        plain = compare(ways, Request("GET", path, [("Accept-Encoding", "identity")]))
+        packed = compare(ways, Request("GET", path, [("Accept-Encoding", "gzip")]))
+        assert (packed.status, dict(packed.headers)["content-encoding"]) == (200, "gzip")
+        assert gzip.decompress(packed.body) == plain.body
+        compare(ways, Request("HEAD", path, [("Accept-Encoding", "gzip")]))
+        tag = dict(packed.headers)["etag"]
+        unchanged = compare(ways, Request("GET", path, [("Accept-Encoding", "gzip"), ("If-None-Match", tag)]))
+        assert (unchanged.status, unchanged.body) == (304, b"")
+    refused = compare(ways, Request("GET", "/v1/posts/nothing", [("Accept-Encoding", "gzip")]))
+    assert "content-encoding" not in dict(refused.headers)
+
+
 def test_several_cookies_go_both_ways(ways: Ways) -> None:
     sent = [
         ("Cookie", "a=1; __Host-access=x; __Secure-refresh=y; __Host-login=z"),

@@ -374,7 +374,14 @@ def test_sams_template_makes_what_terraform_would(plan: dict[str, Any]) -> None:
         command = theirs["image_config"][0]["command"] if theirs["image_config"] else None
         assert ours.get("ImageConfig", {}).get("Command") == command
         assert ours.get("ReservedConcurrentExecutions", -1) == theirs["reserved_concurrent_executions"]
-        assert ours["LoggingConfig"]["LogFormat"] == theirs["logging_config"][0]["log_format"]
+        logs = (
+            {"SystemLogLevel": "INFO"}
+            | template["Globals"]["Function"]["LoggingConfig"]
+            | ours["LoggingConfig"]
+        )
+        (their_logs,) = theirs["logging_config"]
+        for setting in ("LogFormat", "ApplicationLogLevel", "SystemLogLevel"):
+            assert logs[setting] == their_logs[re.sub(r"(?<!^)(?=[A-Z])", "_", setting).lower()], name
         assert theirs["architectures"] == [template["Parameters"]["Architecture"]["Default"]]
         assert template["Globals"]["Function"]["Tracing"] == theirs["tracing_config"][0]["mode"]
     _same_api(plan, resources)

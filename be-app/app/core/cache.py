@@ -1,4 +1,4 @@
-"""Ready-made public answers in Valkey, and for a moment in the process: bytes with an ETag.
+"""Ready-made public answers in Valkey, and for a moment in the process: compressed bytes with an ETag.
 
 All of them are fields of one hash, so that a publication forgets every list, feed and page with one command and
 a read costs one round trip. The hash carries an epoch, renewed by each invalidation: an answer that was composed
@@ -11,6 +11,7 @@ and for `LOCAL_TTL_S` in the usual one (another process published).
 import hashlib
 import logging
 import time
+import zlib
 from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -37,6 +38,12 @@ _LOCAL_ENTRIES = 256
 _LONGEST_KEY = 1024  # Longer ones, which no front end of ours makes, are composed each time.
 _BREAK_S = 1.0
 _HASH = "public"
+_FORM = b"gzip "
+"""What a field's name begins with: releases that keep answers in another form share the hash, hence invalidations,
+but never read each other's."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+_LEVEL = 6
 _EPOCH = b"epoch"
 
 _FILL = """
@@ -68,13 +75,21 @@ class Entry(NamedTuple):
     etag: bytes
     content_type: bytes
     route: bytes
-    body: bytes
+    gzipped: bytes
 
     @classmethod
     def of(cls, body: bytes, *, content_type: str, route: str) -> Self:
-        """Make the entry of a body; the ETag is strong (RFC 9110 §8.8.3): equal exactly when the bytes are."""
+        """Make the entry of a body, compressed here, once for all who read it.
+
+        The ETag is weak because it stands for the body in either coding (RFC 9110 §8.8.1).
+        """
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()
-        return cls(f'"{digest}"'.encode(), content_type.encode(), route.encode(), body)
+        gzipped = zlib.compress(body, _LEVEL, _GZIP)
+        return cls(f'W/"{digest}"'.encode(), content_type.encode(), route.encode(), gzipped)
+
+    def body(self) -> bytes:
+        """Return the body as it was, for the few who don't take it compressed."""
+        return zlib.decompress(self.gzipped, _GZIP)
 
     def pack(self) -> bytes:
         """Return the stored form."""
@@ -163,7 +178,7 @@ async def lookup(key: bytes) -> Lookup:
     before = _forgotten
     try:
         with metrics.timed("cache"):
-            packed, epoch = await client().hmget(_HASH, key, _EPOCH)
+            packed, epoch = await client().hmget(_HASH, _FORM + key, _EPOCH)
     except (RedisError, OSError) as error:
         _give_up_for_a_while(error)
         return Lookup(None, None)
@@ -178,7 +193,7 @@ async def lookup(key: bytes) -> Lookup:
 async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
     """Store an answer that was composed after a `lookup` gave `epoch`, unless something was published since."""
     if epoch is not None:
-        await script(_FILL, _HASH, epoch, HOLD_S, key, entry.pack(), settings().cache_ttl_s)
+        await script(_FILL, _HASH, epoch, HOLD_S, _FORM + key, entry.pack(), settings().cache_ttl_s)
 
 
 async def script(text: str, key: str, *arguments: Any) -> Any:

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -31,6 +32,7 @@ _HEADERS: Final = (
 )
 _COUNTED: Final = {403: "denied", 429: "rate_limited"}
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context §3.2
+_CODING: Final = re.compile(r"(?:^|,)\s*([^\s,;]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?(?=,|$)")
 _COMPOSED: Final = "familycorp.composed"
 _ROUTE: Final = "familycorp.route"
 
@@ -176,22 +178,42 @@ class PublicCache:
             entry = composed[0]
             await cache.store(key, entry, found.epoch)
         scope[_ROUTE] = entry.route.decode()
-        await _send_entry(entry, _header(scope, b"if-none-match"), send)
+        await _send_entry(entry, scope, send)
 
 
-async def _send_entry(entry: Any, if_none_match: str | None, send: Send) -> None:
-    headers = [(b"etag", entry.etag), (b"cache-control", b"public, no-cache")]
+async def _send_entry(entry: Any, scope: Scope, send: Send) -> None:
+    headers = [
+        (b"etag", entry.etag),
+        (b"cache-control", b"public, no-cache"),
+        (b"vary", b"Origin, Accept-Encoding"),
+    ]
+    if_none_match = _header(scope, b"if-none-match")
     if if_none_match and _matches(if_none_match, entry.etag.decode()):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
-    headers += [(b"content-type", entry.content_type), (b"content-length", str(len(entry.body)).encode())]
+    if _takes_gzip(_header(scope, b"accept-encoding") or ""):
+        body = entry.gzipped
+        headers.append((b"content-encoding", b"gzip"))
+    else:
+        body = entry.body()
+    headers += [(b"content-type", entry.content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": entry.body})
+    await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache(64)
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
+    weights = {}
+    for coding, weight in _CODING.findall(accepted.lower()):
+        weights[coding] = float(weight or 1)
+    gzip = weights.get("gzip", weights.get("*", 0.0))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
     """Compare weakly, as If-None-Match demands (RFC 9110 §13.1.2)."""
-    return if_none_match.strip() == "*" or etag in {
+    return if_none_match.strip() == "*" or etag.removeprefix("W/") in {
         tag.strip().removeprefix("W/") for tag in if_none_match.split(",")
     }

@@ -63,6 +63,7 @@ def of_template(path: Path = templates.IMAGE) -> Iterator[Resource]:
         }
         if resource["Type"] == "AWS::Serverless::Function":
             values["function_name"] = facts["FunctionName"]["Fn::Sub"]
+            values["logging_config"] = [{"system_log_level": facts["LoggingConfig"].get("SystemLogLevel")}]
         yield Resource(SAM_TYPES.get(resource["Type"], resource["Type"]), f"template {name}", values)
 
 

@@ -40,6 +40,15 @@ class Plan(NamedTuple):
         return sum(r.type == kind for r in self.resources)
 
     @property
+    def quiet(self) -> set[str]:
+        """Functions of whose calls Lambda says nothing unless they fail."""
+        return {
+            r.named()
+            for r in self.resources
+            if _first(r.values, "logging_config").get("system_log_level") == "WARN"
+        }
+
+    @property
     def composed(self) -> float:
         """Requests that no cache answers."""
         cached = self.count("aws_elasticache_replication_group") + self.count(
@@ -93,7 +102,8 @@ def _function(it: Resource, plan: Plan) -> Iterator[Line]:
 def _logs(it: Resource, plan: Plan) -> Iterator[Line]:
     usage, name, path = plan.usage, it.named(), it.values.get("name", "")
     if path.startswith("/aws/lambda/"):
-        written = plan.invocations(name) * (usage.app_log_bytes + usage.platform_log_bytes) / GB
+        system = usage.platform_log_bytes * (name not in plan.quiet)
+        written = plan.invocations(name) * (usage.app_log_bytes + system) / GB
     elif path.startswith("/aws/apigateway/"):
         runs = usage.requests + usage.staff_requests + plan.invocations("auth")
         written = runs * usage.access_log_bytes / GB
