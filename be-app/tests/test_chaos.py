@@ -301,7 +301,8 @@ def seen() -> Iterator[list[list[str]]]:
     """What users saw, a line for each row."""
     rows: list[list[str]] = []
     yield rows
-    record("chaos", table(HEAD, rows, numbers=0), "chaos")
+    if len(rows) == len(ROWS):  # A few rows don't replace the table of all.
+        record("chaos", table(HEAD, rows, numbers=0), "chaos")
 
 
 @pytest.mark.timeout(300)
