@@ -58,9 +58,15 @@ def downgrade(revision: str) -> None:
     command.downgrade(config(), revision)
 
 
-def handler(_: Mapping[str, Any], __: object) -> dict[str, str]:
-    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer."""
+def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:
+    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer.
+
+    An event with `look` changes nothing: the answer names the database's revision, and those that it lacks.
+    """
     configure("familycorp-migrations", settings().log_level)
+    if event.get("look"):
+        found, lacking = states()
+        return {"revision": found, "lacking": lacking}
     revision = upgrade()
     logger.info("schema_is_current", extra={"revision": revision})
     return {"revision": revision}
