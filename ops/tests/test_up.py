@@ -28,9 +28,10 @@ STARTED = "Ctrl-C stops everything"
 class Up:
     """One run of the command on a state directory."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, *more: str) -> None:
         self.state, self.port = state, port
         command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
+        command += more
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -79,8 +80,8 @@ class Up:
 def start(tmp_path):
     runs = []
 
-    def starter(state=tmp_path / "state", port=None):
-        runs.append(Up(state, port or free_port()))
+    def starter(state=tmp_path / "state", port=None, *more):
+        runs.append(Up(state, port or free_port(), *more))
         return runs[-1]
 
     yield starter
@@ -281,6 +282,22 @@ def test_damaged_data_is_named_with_the_mend(used, capfd, damage, message):
     assert len(error.splitlines()) == 1
     local.reset(used)
     assert not used.exists()
+
+
+def test_programs_get_one_line_when_it_is_ready(used, start):
+    run = start(used, free_port(), "--json")
+    ready = next(line for line in run.process.stdout if line.startswith("{"))
+    told = json.loads(ready)
+    assert told["url"] == f"http://localhost:{run.port}"
+    assert run.get("/health")[0] == 200
+    assert json.loads(Path(told["settings"]).read_text())["FAMILYCORP_API_URL"] == told["url"]
+    again = start(used, run.port, "--json")
+    assert again.finish() == 0
+    assert f"process {run.process.pid}" in json.loads(again.output)["already"]
+    taken = start(used.with_name("other"), run.port, "--json")
+    assert taken.finish() == 1
+    assert "is in use by another program" in json.loads(taken.output)["error"]
+    assert run.end() == 0
 
 
 def test_a_migration_that_fails_is_one_sentence(used, capfd):
