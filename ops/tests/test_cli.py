@@ -259,7 +259,7 @@ def test_help_is_translated_as_a_whole() -> None:
         familycorp(*words, **KOREAN).stdout for words in (["--help"], ["release", "status", "--help"])
     )
     assert "FamilyCorp 백엔드를 이 컴퓨터에서 실행하고" in root
-    assert "울리는 경보" in leaf
+    assert "울리는 알람" in leaf
     for shown in (root, leaf):
         assert "이 도움말을 보여 주고 끝냅니다." in shown
         assert "─ 옵션 ─" in shown

@@ -524,7 +524,7 @@ def migrations(answer: str) -> str:
     return f"def handler(event, context):\n    assert event == {{'look': True}}\n    {answer}\n"
 
 
-CURRENT = migrations("return {'revision': '0012', 'lacking': []}")
+CURRENT = migrations("return {'revision': '0012', 'lacking': [], 'known': True}")
 
 
 @pytest.fixture
@@ -558,8 +558,16 @@ def test_what_runs_is_told(deployment: Cloud) -> None:
     assert datetime.fromisoformat(told["stack"]["deployedAt"]).tzinfo
     assert {f["name"] for f in told["functions"]} == {f"{NAME}-{name}" for name in running.ALL}
     assert all(f["version"] and f["codeSha256"] and f["deployedAt"] for f in told["functions"])
-    assert told["schema"] == {"revision": "0012", "lacking": []}
+    assert told["schema"] == {"revision": "0012", "lacking": [], "known": True}
     assert told["ringing"] == []
+
+
+def test_the_schema_of_a_later_release_is_well_after_a_rollback(deployment: Cloud) -> None:
+    deployment.function(
+        "migrations", migrations("return {'revision': '0013', 'lacking': [], 'known': False}")
+    )
+    code, told = status(deployment)
+    assert (code, told["found"], told["schema"]["known"]) == (0, {}, False)
 
 
 def _ring(cloud: Cloud) -> None:
@@ -588,7 +596,9 @@ AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
         "make deploy ENV=stage",
     ),
     "the schema is behind": (
-        lambda c: c.function("migrations", migrations("return {'revision': '0010', 'lacking': ['0011']}")),
+        lambda c: c.function(
+            "migrations", migrations("return {'revision': '0010', 'lacking': ['0011'], 'known': True}")
+        ),
         "schema",
         "The database lacks 0011",
         "make migrate ENV=stage",

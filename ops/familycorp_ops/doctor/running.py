@@ -99,7 +99,9 @@ def _schema(it: Environment, facts: Facts) -> Check:
         mend = _("look at its log group, /aws/lambda/{name}-migrations.").format(name=it.name)
         what = _("The schema can't be read: {error}.").format(error=said.get("errorMessage", said))
         return Check("schema", _("unknown"), (Finding(what, mend),))
-    facts["schema"] = {"revision": said["revision"], "lacking": said["lacking"]}
+    facts["schema"] = said
+    if not said["known"]:  # After a rollback; a release works on the schema of the next one.
+        return Check("schema", _("{revision}, of a later release").format(revision=said["revision"]))
     if not said["lacking"]:
         newest = _("{revision}, the newest that the release knows").format(revision=said["revision"])
         return Check("schema", newest)
