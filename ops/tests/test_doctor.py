@@ -609,7 +609,7 @@ AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
         "The schema can't be read: no route to it",
         "/aws/lambda/familycorp-stage-migrations",
     ),
-    "an alarm rings": (_ring, "ringing", f"The alarm {NAME}-errors rings since 20", "runbook"),
+    "an alarm rings": (_ring, "ringing", f"The alarm {NAME}-errors has been ringing since 20", "runbook"),
     "its function may not be asked": (
         lambda c: c.credentials(deny="lambda:InvokeFunction"),
         "schema",

@@ -72,7 +72,7 @@ def _release(it: Environment, facts: Facts) -> Check:
     facts["functions"] = functions
     releases = {f["release"] for f in functions}
     if len(releases) > 1:
-        told = ", ".join(f"{f['name'].removeprefix(it.name + '-')} {f['release']}" for f in functions)
+        told = ", ".join(f"{f['name'].removeprefix(it.name + '-')} {f['release'] or '?'}" for f in functions)
         found.append(
             Finding(_("The functions are of different releases: {told}.").format(told=told), deploy(it))
         )
@@ -127,7 +127,7 @@ def _ringing(it: Environment, facts: Facts) -> Check:
         }
         for a in rings
     ]
-    what = _("The alarm {name} rings since {at:%Y-%m-%d %H:%M} UTC: {reason}")
+    what = _("The alarm {name} has been ringing since {at:%Y-%m-%d %H:%M} UTC: {reason}")
     found = tuple(
         Finding(
             what.format(name=a["AlarmName"], at=a["StateUpdatedTimestamp"], reason=a.get("StateReason", "")),
