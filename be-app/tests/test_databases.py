@@ -80,16 +80,22 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 # -- the schema ----------------------------------------------------------------------------------------------
 
 
+def fresh(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> tuple[str, str]:
+    """Return the address of a new, empty database, for the application and for a synchronous driver."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
+    if database in SERVERS:
+        url = request.getfixturevalue(database).create_database("migrated")
+    return url, url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+
+
 @pytest.mark.parametrize("database", DATABASES)
 def test_migrations_go_up_and_down_and_are_what_the_models_say(
     request: pytest.FixtureRequest, stacks: Callable[[str], Stack], database: str, tmp_path: Path
 ) -> None:
-    stack, url = stacks(database), f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
+    stack, (url, synchronous) = stacks(database), fresh(request, database, tmp_path)
     if database in SERVERS:
-        url = request.getfixturevalue(database).create_database("migrated")
         # Whatever a database's own character set is, ours is explicit.
         stack.sql("ALTER DATABASE migrated CHARACTER SET latin1 COLLATE latin1_swedish_ci")
-    synchronous = url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
     stack.run("-c", UP_AND_DOWN, synchronous, FAMILYCORP_DATABASE_URL=url)
     if database in SERVERS:
         columns = stack.sql(
@@ -113,13 +119,10 @@ def test_migrations_go_up_and_down_and_are_what_the_models_say(
 def test_the_migration_function_looks_without_changing_anything(
     request: pytest.FixtureRequest, stacks: Callable[[str], Stack], database: str, tmp_path: Path
 ) -> None:
-    stack, url = stacks(database), f"sqlite+aiosqlite:///{tmp_path}/looked.db"
-    if database in SERVERS:
-        url = request.getfixturevalue(database).create_database("looked")
-    synchronous = url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+    url, synchronous = fresh(request, database, tmp_path)
     revisions = sorted(file.name.partition("_")[0] for file in VERSIONS.glob("0*.py"))
     script = LOOK.replace("REVISIONS", repr(revisions))
-    stack.run("-c", script, synchronous, FAMILYCORP_DATABASE_URL=url)
+    stacks(database).run("-c", script, synchronous, FAMILYCORP_DATABASE_URL=url)
 
 
 # -- values --------------------------------------------------------------------------------------------------

@@ -54,16 +54,14 @@ Version = Annotated[str | None, typer.Option(help="What the release calls itself
 
 
 def _sam(*arguments: str, as_json: bool) -> None:
-    """Run SAM; leave with its status where it fails. Standard output is kept for a document, if one is to come."""
+    """Run SAM; leave where it fails. Standard output is kept for a document, if one is to come."""
     if not SAM.is_file():
         sys.exit(_("SAM isn't installed: the make targets of a release install it."))
     environment = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION, **os.environ}
     said = sys.stderr if as_json else None
     ran = subprocess.run([str(SAM), *arguments], cwd=ROOT, env=environment, stdout=said, check=False)
-    if ran.returncode and as_json:
-        sys.exit(_("SAM failed."))
     if ran.returncode:
-        sys.exit(ran.returncode)
+        sys.exit(_("SAM failed."))
 
 
 def _client(service: str) -> Any:

@@ -25,7 +25,7 @@ ACTIONS: Final = (
     "sns:Publish",
     "ssm:GetParameter",
 )
-"""What `familycorp release` and `familycorp smoke` ask of AWS."""
+"""What it takes to deploy a release and to look whether it serves."""
 BACKUP_DAYS: Final = {"dev": 1, "stage": 7, "prod": 14}
 """Days to which a database must be restorable, as terraform/variables.tf has it for Prod."""
 FUNCTIONS: Final = ("backend", "auth", "drain", "events", "uploads")
