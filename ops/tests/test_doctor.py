@@ -201,8 +201,8 @@ class Cloud:
         self.arns["role"] = role["Role"]["Arn"]
         self.function("backend")
 
-    def function(self, name: str, code: str = "", release: str = "abc") -> None:
-        """Deploy a function, or another release of it."""
+    def function(self, name: str, code: str = "", release: str = "abc", image: str | None = None) -> None:
+        """Deploy a function, or another release of it, of an archive or an image."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("a.py", code)
@@ -210,12 +210,15 @@ class Cloud:
         if any(f["FunctionName"] == name for f in functions.list_functions()["Functions"]):
             functions.delete_function(FunctionName=name)
         variables = {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS), "FAMILYCORP_VERSION": release}
+        package = {
+            "Runtime": "python3.12",
+            "Handler": "a.handler",
+            "Code": {"ZipFile": archive.getvalue()},
+        }
         made = functions.create_function(
             FunctionName=name,
-            Runtime="python3.12",
             Role=self.arns["role"],
-            Handler="a.handler",
-            Code={"ZipFile": archive.getvalue()},
+            **({"PackageType": "Image", "Code": {"ImageUri": image}} if image else package),
             Environment={"Variables": variables},
             Publish=True,
         )
@@ -560,6 +563,16 @@ def test_what_runs_is_told(deployment: Cloud) -> None:
     assert all(f["version"] and f["codeSha256"] and f["deployedAt"] for f in told["functions"])
     assert told["schema"] == {"revision": "0012", "lacking": [], "known": True}
     assert told["ringing"] == []
+    assert told["digest"] is None, "archives have none"
+
+
+def test_the_digest_of_an_image_is_told(deployment: Cloud) -> None:
+    digest = f"sha256:{'a' * 64}"
+    deployment.function(
+        "backend", image=f"000000000000.dkr.ecr.{REGION}.amazonaws.com/{NAME}-backend@{digest}"
+    )
+    code, told = status(deployment)
+    assert (code, told["digest"]) == (0, digest)
 
 
 def test_the_schema_of_a_later_release_is_well_after_a_rollback(deployment: Cloud) -> None:

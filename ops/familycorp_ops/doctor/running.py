@@ -77,10 +77,12 @@ def _release(it: Environment, facts: Facts) -> Check:
             Finding(_("The functions are of different releases: {told}.").format(told=told), deploy(it))
         )
     facts["release"] = first = next((f["release"] for f in functions), None)
-    digest = next((f["digest"] for f in functions if f["digest"]), _("archives"))
+    facts["digest"] = digest = next((f["digest"] for f in functions if f["digest"]), None)
     seen = _("{release} ({digest}), {number} functions")
     return Check(
-        "release", seen.format(release=first or "?", digest=digest, number=len(functions)), tuple(found)
+        "release",
+        seen.format(release=first or "?", digest=digest or _("archives"), number=len(functions)),
+        tuple(found),
     )
 
 
