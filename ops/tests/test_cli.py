@@ -1,6 +1,7 @@
 """What holds for every command alike: `--json`, exit codes, Korean and English."""
 
 import http.server
+import io
 import json
 import os
 import re
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from rich.console import Console
 from typer import Context
 from typer.main import get_command
 
 from familycorp_ops import messages
 from familycorp_ops.cli import main
+from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
+from familycorp_ops.rehearse.report import Report
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 
@@ -26,7 +30,7 @@ ROOT: Final = Path(__file__).parents[2]
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
 ENDED_BY: Final = {
     "up": "test_up runs it",
-    "rehearse": "`make rehearse` runs it, for minutes; its report is in test_sandbox",
+    "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
     "content import": "test_content runs it",
     "content export": "test_content runs it",
     "contract write": "writes a file of the repository",
@@ -183,6 +187,21 @@ def test_programs_get_one_document_in_english_and_the_same_status(
         document = json.loads(line)
         assert set(case.keys.split()) <= (document.keys() if isinstance(document, dict) else set())
         assert not re.search("[가-힣]", line)
+
+
+def test_the_report_of_a_rehearsal_is_a_document() -> None:
+    report = Report(Console(file=io.StringIO()))
+    with report.step("it holds") as row:
+        row.seen = "something"
+    with pytest.raises(BrokenPromiseError), report.step("it breaks"):
+        expect(False, "nothing is there")
+    told = json.loads(json.dumps(report.document()))
+    assert [(s["title"], s["held"], s["seen"]) for s in told["steps"]] == [
+        ("it holds", True, "something"),
+        ("it breaks", False, "nothing is there"),
+    ]
+    assert told["seconds"] >= 0
+    assert {"what", "instead"} == told["onlyAws"][0].keys()
 
 
 # -- exit codes ---------------------------------------------------------------------------------------------------
