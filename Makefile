@@ -40,7 +40,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -99,6 +99,9 @@ doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; 
 
 cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
 	@.venv/bin/python -m familycorp_ops.cost.documents
+
+messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
+	@.venv/bin/python scripts/messages.py
 
 image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
 	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }

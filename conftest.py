@@ -1,4 +1,8 @@
-"""Loads the fixtures that every test of the repository may use."""
+"""Loads the fixtures that every test of the repository may use; commands that tests start speak English."""
+
+import os
+
+os.environ["LANGUAGE"] = "en"  # Wins over LC_ALL, LC_MESSAGES and LANG, for gettext alone.
 
 pytest_plugins = [
     "familycorp_ops.pytest_checklist",

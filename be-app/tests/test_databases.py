@@ -12,6 +12,7 @@ import pytest
 from contract import korean, ok, unique
 from stack import EDITOR, Stack, act, draft, published
 
+VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 DATABASES = ("sqlite", "mariadb", "mysql")
 SERVERS = ("mariadb", "mysql")
 
@@ -31,6 +32,22 @@ left = sqlalchemy.inspect(engine).get_table_names()
 assert left == ["alembic_version"], left
 command.upgrade(config(), "head")
 assert tables == set(sqlalchemy.inspect(engine).get_table_names())
+"""
+LOOK = """
+import sqlalchemy, sys
+from alembic import command
+from app.core.migrations import config, handler
+
+assert handler({"look": True}, None) == {"revision": None, "lacking": REVISIONS, "known": True}
+engine = sqlalchemy.create_engine(sys.argv[1], poolclass=sqlalchemy.NullPool)
+assert "posts" not in sqlalchemy.inspect(engine).get_table_names()
+command.upgrade(config(), "0002")
+assert handler({"look": True}, None) == {"revision": "0002", "lacking": REVISIONS[2:], "known": True}
+assert handler({}, None) == {"revision": REVISIONS[-1]}
+assert handler({"look": True}, None) == {"revision": REVISIONS[-1], "lacking": [], "known": True}
+with engine.begin() as connection:
+    connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
+assert handler({"look": True}, None) == {"revision": "9999", "lacking": [], "known": False}
 """
 AT_CONNECT = re.compile(
     r"SET (AUTOCOMMIT = 0|NAMES utf8mb4)|SELECT (VERSION\(\)|DATABASE\(\)|@@\w+)|ROLLBACK"
@@ -63,16 +80,22 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 # -- the schema ----------------------------------------------------------------------------------------------
 
 
+def fresh(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> tuple[str, str]:
+    """Return the address of a new, empty database, for the application and for a synchronous driver."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
+    if database in SERVERS:
+        url = request.getfixturevalue(database).create_database("migrated")
+    return url, url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+
+
 @pytest.mark.parametrize("database", DATABASES)
 def test_migrations_go_up_and_down_and_are_what_the_models_say(
     request: pytest.FixtureRequest, stacks: Callable[[str], Stack], database: str, tmp_path: Path
 ) -> None:
-    stack, url = stacks(database), f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
+    stack, (url, synchronous) = stacks(database), fresh(request, database, tmp_path)
     if database in SERVERS:
-        url = request.getfixturevalue(database).create_database("migrated")
         # Whatever a database's own character set is, ours is explicit.
         stack.sql("ALTER DATABASE migrated CHARACTER SET latin1 COLLATE latin1_swedish_ci")
-    synchronous = url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
     stack.run("-c", UP_AND_DOWN, synchronous, FAMILYCORP_DATABASE_URL=url)
     if database in SERVERS:
         columns = stack.sql(
@@ -90,6 +113,16 @@ def test_migrations_go_up_and_down_and_are_what_the_models_say(
             "WHERE table_schema = 'migrated' AND table_name <> 'alembic_version'"
         )
         assert engines == [("InnoDB",)]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_migration_function_looks_without_changing_anything(
+    request: pytest.FixtureRequest, stacks: Callable[[str], Stack], database: str, tmp_path: Path
+) -> None:
+    url, synchronous = fresh(request, database, tmp_path)
+    revisions = sorted(file.name.partition("_")[0] for file in VERSIONS.glob("0*.py"))
+    script = LOOK.replace("REVISIONS", repr(revisions))
+    stacks(database).run("-c", script, synchronous, FAMILYCORP_DATABASE_URL=url)
 
 
 # -- values --------------------------------------------------------------------------------------------------

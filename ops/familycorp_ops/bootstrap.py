@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.infra import SOURCE, executable, plugins
+from familycorp_ops.output import ENVIRONMENTS
 
-ENVIRONMENTS: Final = ("dev", "stage", "prod")
 PLANS: Final = SOURCE.parent / "build"
 
 

@@ -5,6 +5,7 @@ and the supervisor behind `familycorp up` shouldn't carry SQLAlchemy or botocore
 """
 
 import sys
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,13 @@ from familycorp_ops import upload as files
 from familycorp_ops.cost import cost
 from familycorp_ops.doctor import doctor
 from familycorp_ops.env import env
+from familycorp_ops.messages import Language
+from familycorp_ops.output import AsJson, Root
 
 main = typer.Typer(
     name="familycorp",
-    help="Runs FamilyCorp's backend on this machine and looks after its data.",
+    cls=Root,
+    help="Runs FamilyCorp's backend on this machine, deploys it, and looks after its data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -39,37 +43,51 @@ main.command()(top.top)
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
 
+@main.callback()
+def root(
+    lang: Annotated[
+        Language | None, typer.Option(help="Language of messages; else LC_ALL, LC_MESSAGES or LANG decides.")
+    ] = None,
+) -> None:
+    """Have options of its own; its help stands above."""
+
+
 @main.command()
 def up(
     state: State = local.STATE,
     port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 8000,
+    as_json: AsJson = False,
 ) -> None:
-    """Run everything on this machine until Ctrl-C."""
-    sys.exit(local.up(state, port))
+    """Run everything on this machine until Ctrl-C; with --json, print one line when it is ready."""
+    sys.exit(local.up(state, port, as_json=as_json))
 
 
 @main.command()
-def reset(state: State = local.STATE) -> None:
+def reset(as_json: AsJson = False, state: State = local.STATE) -> None:
     """Delete the local data, after saying what."""
-    sys.exit(local.reset(state))
+    local.reset(state, as_json=as_json)
 
 
 @main.command()
-def code(secret: Annotated[str, typer.Argument(help="The base32 key shown beside the QR code.")]) -> None:
+def code(
+    secret: Annotated[str, typer.Argument(help="The base32 key shown beside the QR code.")],
+    as_json: AsJson = False,
+) -> None:
     """Print the present code of an authenticator, for those without a phone."""
-    codes.show(secret)
+    codes.show(secret, as_json=as_json)
 
 
 @main.command()
 def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="The file.", exists=True, dir_okay=False, metavar="FILE")],
     title: Annotated[
         str | None, typer.Option(help="Publish a post of this title that offers the file.")
     ] = None,
+    as_json: AsJson = False,
     state: State = local.STATE,
 ) -> None:
     """Send a file of up to 10 MB, have it checked, and print its id."""
-    sys.exit(files.run(file, title, state))
+    files.run(file, title, state, as_json=as_json)
 
 
 @main.command()
@@ -81,7 +99,7 @@ def smoke(  # noqa: PLR0917 - these are options of a command line.
     ] = None,
     release: Annotated[str | None, typer.Option(help="Release that it must run.")] = None,
     slowest: Annotated[int, typer.Option(help="Milliseconds that 95 of 100 public reads may take.")] = 1500,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask a deployment whether it serves, by reading alone."""
     url = _address(url, env)
@@ -95,24 +113,25 @@ def load(
     env: Annotated[str | None, typer.Option(help="Environment: dev or stage.")] = None,
     seconds: Annotated[int, typer.Option(help="How long.", min=1, max=600)] = 60,
     visitors: Annotated[int, typer.Option(help="How many read at once.", min=1, max=20)] = 4,
+    as_json: AsJson = False,
 ) -> None:
     """Read a deployment for a while, and fail if a request does."""
-    sys.exit(visits.run(_address(url, env), seconds, visitors))
+    sys.exit(visits.run(_address(url, env), seconds, visitors, as_json=as_json))
 
 
 def _address(url: str | None, env: str | None) -> str:
+    if url is None and env is None:
+        sys.exit(_("Name an address, or an environment with --env."))
     try:
-        if url is None and env is None:
-            raise checks.SmokeError("Name an address, or an environment with --env.")
         return url or checks.address(env or "")
     except checks.SmokeError as error:
         sys.exit(str(error))
 
 
 @main.command(name="rehearse")
-def rehearse_(state: State = local.STATE) -> None:
+def rehearse_(as_json: AsJson = False, state: State = local.STATE) -> None:
     """Rehearse a whole deployment on this machine: no AWS, no Docker."""
-    sys.exit(rehearse.run(state))
+    sys.exit(rehearse.run(state, as_json=as_json))
 
 
 main.command()(env)

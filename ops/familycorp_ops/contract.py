@@ -11,10 +11,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+
+from familycorp_ops.output import AsJson, show
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
 METHODS: Final = ("get", "put", "post", "delete", "head", "patch")
@@ -68,7 +71,7 @@ class _Comparison:
                 where = f"{method.upper()} {path}"
                 found = self._new["paths"].get(path, {}).get(method)
                 if found is None:
-                    yield f"{where} is gone"
+                    yield _("{where} is gone").format(where=where)
                 else:
                     yield from self._operation(where, item[method], found)
 
@@ -80,11 +83,11 @@ class _Comparison:
                 continue  # Errors are one document everywhere, with a `code`.
             found = new.get("responses", {}).get(status)
             if found is None:
-                yield f"{where} no longer answers {status}"
+                yield _("{where} no longer answers {status}").format(where=where, status=status)
                 continue
             for kind, content in answer.get("content", {}).items():
                 if kind not in found.get("content", {}):
-                    yield f"{where} no longer answers {kind}"
+                    yield _("{where} no longer answers {kind}").format(where=where, kind=kind)
                 elif "schema" in content:
                     schema = found["content"][kind].get("schema", {})
                     yield from self._given(f"{where} → {status}", content["schema"], schema, DEPTH)
@@ -98,32 +101,32 @@ class _Comparison:
             for o in (old, new)
         )
         for key, parameter in after.items():
-            name = f"{where}: {key[0]} parameter {key[1]}"
+            name = _("{where}: {place} parameter {name}").format(where=where, place=key[0], name=key[1])
             if key not in before:
                 if parameter.get("required"):
-                    yield f"{name} is new and required"
+                    yield _("{name} is new and required").format(name=name)
             else:
                 if parameter.get("required") and not before[key].get("required"):
-                    yield f"{name} has become required"
+                    yield _("{name} has become required").format(name=name)
                 yield from self._taken(
                     name, before[key].get("schema", {}), parameter.get("schema", {}), DEPTH
                 )
-        for key in before.keys() - after.keys():
-            yield f"{where}: {key[0]} parameter {key[1]} is gone"
+        for place, name in before.keys() - after.keys():
+            yield _("{where}: {place} parameter {name} is gone").format(where=where, place=place, name=name)
 
     def _body(self, where: str, old: Document | None, new: Document | None) -> Iterator[str]:
         if new is None:
             if old is not None:
-                yield f"{where} no longer takes a body"
+                yield _("{where} no longer takes a body").format(where=where)
             return
         if new.get("required") and not (old or {}).get("required"):
-            yield f"{where} has come to demand a body"
+            yield _("{where} has come to demand a body").format(where=where)
         for kind, content in (old or {}).get("content", {}).items():
             if kind not in new["content"]:
-                yield f"{where} no longer takes {kind}"
+                yield _("{where} no longer takes {kind}").format(where=where, kind=kind)
             else:
                 before, after = (c.get("schema", {}) for c in (content, new["content"][kind]))
-                yield from self._taken(f"{where}: body", before, after, DEPTH)
+                yield from self._taken(_("{where}: body").format(where=where), before, after, DEPTH)
 
     def _taken(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
         """Compare what is taken: everything that was must still be."""
@@ -132,17 +135,17 @@ class _Comparison:
             return
         missing = self._kinds(self._old, old) - self._kinds(self._new, new)
         if missing:
-            yield f"{where} no longer takes {_listed(missing)}"
+            yield _("{where} no longer takes {kinds}").format(where=where, kinds=_listed(missing))
             return
         yield from _narrowed(where, old, new)
         for name in set(new.get("required", ())) - set(old.get("required", ())):
-            yield f"{where}.{name} has become required"
+            yield _("{where}.{name} has become required").format(where=where, name=name)
         properties = new.get("properties", {})
         for name, schema in old.get("properties", {}).items():
             if name in properties:
                 yield from self._taken(f"{where}.{name}", schema, properties[name], depth - 1)
             elif new.get("additionalProperties") is False:
-                yield f"{where}.{name} is no longer taken"
+                yield _("{where}.{name} is no longer taken").format(where=where, name=name)
         if "items" in old and "items" in new:
             yield from self._taken(f"{where}[]", old["items"], new["items"], depth - 1)
         yield from self._alternatives(where, old, new, depth, taken=True)
@@ -154,15 +157,15 @@ class _Comparison:
             return
         more = self._kinds(self._new, new) - self._kinds(self._old, old)
         if more:
-            yield f"{where} may now be {_listed(more)}"
+            yield _("{where} may now be {kinds}").format(where=where, kinds=_listed(more))
             return
         properties = new.get("properties", {})
         for name, schema in old.get("properties", {}).items():
             if name not in properties:
-                yield f"{where}.{name} is gone"
+                yield _("{where}.{name} is gone").format(where=where, name=name)
                 continue
             if name in old.get("required", ()) and name not in new.get("required", ()):
-                yield f"{where}.{name} may now be missing"
+                yield _("{where}.{name} may now be missing").format(where=where, name=name)
             yield from self._given(f"{where}.{name}", schema, properties[name], depth - 1)
         if "items" in old and "items" in new:
             yield from self._given(f"{where}[]", old["items"], new["items"], depth - 1)
@@ -211,9 +214,9 @@ def _narrowed(where: str, old: Document, new: Document) -> Iterator[str]:
         if name in new and new[name] != old.get(name):
             before = old.get(name, -math.inf if name in FLOORS else math.inf)
             if (new[name] > before) == (name in FLOORS):
-                yield f"{where}: {name} is now {new[name]}"
+                yield _("{where}: {name} is now {value}").format(where=where, name=name, value=new[name])
     if "pattern" in new and new["pattern"] != old.get("pattern"):
-        yield f"{where} must now match {new['pattern']}"
+        yield _("{where} must now match {pattern}").format(where=where, pattern=new["pattern"])
 
 
 def _listed(names: set[str]) -> str:
@@ -221,34 +224,43 @@ def _listed(names: set[str]) -> str:
 
 
 @app.command()
-def write() -> None:
+def write(as_json: AsJson = False) -> None:
     """Write docs/openapi.json anew from the application."""
     FILE.write_text(text(current()), encoding="utf-8")
-    sys.stdout.write(f"Wrote {FILE}.\n")
+    show({"file": str(FILE)}, _("Wrote {file}.").format(file=FILE), as_json=as_json)
 
 
 @app.command()
 def diff(
     base: Annotated[str, typer.Argument(help="Git revision to compare with, as origin/main.")],
+    as_json: AsJson = False,
 ) -> None:
     """Fail where the contract breaks since a revision and the API's version doesn't say so."""
     name = FILE.relative_to(FILE.parents[1])
     if base.startswith("-") or not re.fullmatch(r"[\w./@{}^~-]+", base):
-        sys.exit(f"{base} is no revision.")
+        sys.exit(_("{base} is no revision.").format(base=base))
     shown = subprocess.run(
         ["git", "show", f"{base}:{name}"], cwd=FILE.parents[1], capture_output=True, text=True, check=False
     )
     if shown.returncode:
-        sys.stdout.write(f"{base} has no {name} yet: there is nothing to compare with.\n")
+        nothing = _("{base} has no {file} yet: there is nothing to compare with.")
+        show(
+            {"base": base, "breaks": [], "allowed": True},
+            nothing.format(base=base, file=name),
+            as_json=as_json,
+        )
         return
     old, new = json.loads(shown.stdout), json.loads(FILE.read_text(encoding="utf-8"))
     found = breaks(old, new)
-    for sentence in found:
-        sys.stdout.write(f"{sentence}\n")
-    versions = old["info"]["version"], new["info"]["version"]
+    before, after = old["info"]["version"], new["info"]["version"]
+    allowed = not found or allows_breaks(before, after)
     if not found:
-        sys.stdout.write(f"Nothing breaks between {base} and here.\n")
-    elif allows_breaks(*versions):
-        sys.stdout.write(f"Version {versions[1]} says so after {versions[0]}.\n")
+        verdict = _("Nothing breaks between {base} and here.")
+    elif allowed:
+        verdict = _("Version {after} says so after {before}.")
     else:
-        sys.exit(f"This breaks clients of {versions[0]}, and the version is {versions[1]}: raise it.")
+        verdict = _("This breaks clients of {before}, and the version is {after}: raise it.")
+    lines = [*found, verdict.format(base=base, before=before, after=after)]
+    told = {"base": base, "before": before, "after": after, "breaks": found, "allowed": allowed}
+    show(told, "\n".join(lines), as_json=as_json)
+    sys.exit(0 if allowed else 1)

@@ -1,6 +1,6 @@
 """`familycorp db`: the relational schema."""
 
-import json
+import io
 import os
 import re
 import sqlite3
@@ -9,11 +9,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from gettext import gettext as _
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:
     from app.core.settings import Settings
@@ -49,7 +52,7 @@ def is_current(file: Path) -> bool:
     return {row[0] for row in rows} == revisions - parents
 
 
-def upgrade(_: "Settings") -> None:
+def upgrade(__: "Settings") -> None:
     """Bring the database that the settings name to the newest revision."""
     from app.core import migrations as schema  # noqa: PLC0415
 
@@ -65,7 +68,7 @@ def _reported(what: str) -> Iterator[None]:
     from app.core.settings import SettingsError  # noqa: PLC0415
 
     # What a driver's thread says when its loop is gone adds nothing to the error that is reported below.
-    threading.excepthook = lambda _: None
+    threading.excepthook = lambda __: None
     try:
         yield
     except (CommandError, SQLAlchemyError, SettingsError) as error:
@@ -74,29 +77,30 @@ def _reported(what: str) -> Iterator[None]:
 
 
 @app.command("upgrade")
-def upgrade_command() -> None:
+def upgrade_command(as_json: AsJson = False) -> None:
     """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
-    from app.core.settings import settings  # noqa: PLC0415
+    from app.core import migrations as schema  # noqa: PLC0415
 
-    with _reported("The schema couldn't be brought up to date"):
-        upgrade(settings())
-    sys.stdout.write("The schema is up to date.\n")
+    with _reported(_("The schema couldn't be brought up to date")):
+        revision = schema.upgrade()
+    show({"revision": revision}, _("The schema is up to date."), as_json=as_json)
 
 
 @app.command("status")
-def status_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
-) -> None:
+def status_command(as_json: AsJson = False) -> None:
     """Tell the revision of the database of FAMILYCORP_DATABASE_URL; the status is 1 where it isn't the newest."""
     from app.core.migrations import states  # noqa: PLC0415
 
-    with _reported("The schema can't be read"):
+    with _reported(_("The schema can't be read")):
         revision, lacking = states()
-    if as_json:
-        sys.stdout.write(json.dumps({"revision": revision, "lacking": lacking}) + "\n")
+    if not lacking:
+        said = _("The schema is {revision}, the newest.")
+    elif revision:
+        said = _("The schema is {revision}; it lacks {lacking}: `familycorp db upgrade`.")
     else:
-        behind = f"; it lacks {', '.join(lacking)}: `familycorp db upgrade`" if lacking else ", the newest"
-        sys.stdout.write(f"The schema is {revision or 'empty'}{behind}.\n")
+        said = _("The schema is empty; it lacks {lacking}: `familycorp db upgrade`.")
+    said = said.format(revision=revision, lacking=", ".join(lacking))
+    show({"revision": revision, "lacking": lacking}, said, as_json=as_json)
     sys.exit(1 if lacking else 0)
 
 
@@ -106,42 +110,52 @@ def downgrade_command(
     yes: Annotated[
         bool, typer.Option("--yes", help="What later revisions added, with its data, may go.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take the database of FAMILYCORP_DATABASE_URL back to an earlier revision."""
     from app.core.migrations import downgrade  # noqa: PLC0415
 
     if not yes:
-        sys.exit("What later revisions added goes, with its data: say --yes once there is a backup.")
-    with _reported("The schema couldn't be taken back"):
+        sys.exit(_("What later revisions added goes, with its data: say --yes once there is a backup."))
+    with _reported(_("The schema couldn't be taken back")):
         downgrade(revision)
-    sys.stdout.write(f"The schema is {revision}.\n")
+    show({"revision": revision}, _("The schema is {revision}.").format(revision=revision), as_json=as_json)
 
 
 @app.command("check")
-def check_command() -> None:
+def check_command(as_json: AsJson = False) -> None:
     """Check that the migrations, run on an empty SQLite file, make the schema that the models describe."""
     from alembic import command  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
     from app.core.migrations import config  # noqa: PLC0415
 
+    configuration = config()
+    configuration.stdout = io.StringIO()  # Alembic's own words, in place of which ours are printed.
     with _migrated_scratch():
         try:
-            command.check(config())
+            command.check(configuration)
         except CommandError as error:
-            sys.exit(f"Migrations and models disagree: {error}")
+            sys.exit(_("Migrations and models disagree: {error}").format(error=error))
+    show({"agree": True}, _("Migrations and models agree."), as_json=as_json)
 
 
 @app.command("revision")
-def revision_command(message: str) -> None:
+def revision_command(
+    message: Annotated[str, typer.Argument(help="What it is for.")], as_json: AsJson = False
+) -> None:
     """Write the migration from the present schema to the one that the models describe; read it before use."""
     from alembic import command  # noqa: PLC0415
 
     from app.core.migrations import config  # noqa: PLC0415
 
+    configuration = config()
+    configuration.stdout = io.StringIO()
     with _migrated_scratch():
         number = len(list((migrations() / "versions").glob("*.py"))) + 1
-        command.revision(config(), message, autogenerate=True, rev_id=f"{number:04d}")
+        made: Any = command.revision(configuration, message, autogenerate=True, rev_id=f"{number:04d}")
+    file = {"revision": made.revision, "file": made.path}
+    show(file, _("Wrote {file}.").format(file=made.path), as_json=as_json)
 
 
 @contextmanager

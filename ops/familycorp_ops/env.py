@@ -1,8 +1,8 @@
 """`familycorp env`: the settings that are in effect here, or those of a deployed environment."""
 
-import json
 import re
 import sys
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from familycorp_ops import environment
 from familycorp_ops import up as local
+from familycorp_ops.output import AsJson, show
 from familycorp_ops.smoke import REGION
 
 
@@ -17,9 +18,12 @@ def env(
     name: Annotated[
         str | None, typer.Argument(help="dev, stage or prod; without one, what runs here.", metavar="ENV")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
     state: Annotated[
-        Path, typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.")
+        Path,
+        typer.Option(
+            help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"
+        ),
     ] = local.STATE,
 ) -> None:
     """Show the settings in effect: of what runs here, or of an environment in AWS."""
@@ -27,11 +31,9 @@ def env(
         found = _deployed(name) if name else _here(state)
     except environment.CommandError as error:
         sys.exit(str(error))
-    if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-        return
     width = max(map(len, found))
-    sys.stdout.write("".join(f"{key:{width}}  {value}\n" for key, value in sorted(found.items())))
+    lines = (f"{key:{width}}  {value}" for key, value in sorted(found.items()))
+    show(found, "\n".join(lines), as_json=as_json)
 
 
 def _here(state: Path) -> dict[str, Any]:
@@ -50,7 +52,9 @@ def _deployed(name: str) -> dict[str, Any]:
     try:
         kept = Environment(name, REGION).parameters
     except (BotoCoreError, ClientError) as error:
-        raise environment.CommandError(f"The parameters of {name} can't be read: {error}") from None
+        raise environment.CommandError(
+            _("The parameters of {name} can't be read: {error}").format(name=name, error=error)
+        ) from None
     found = {
         environment.PREFIX + key.removeprefix("settings/"): _masked(value)
         for key, value in kept.items()
@@ -58,7 +62,9 @@ def _deployed(name: str) -> dict[str, Any]:
     }
     if not found:
         raise environment.CommandError(
-            f"There are no parameters below /familycorp/{name}/settings/: was Terraform applied?"
+            _("There are no parameters below /familycorp/{name}/settings/: was Terraform applied?").format(
+                name=name
+            )
         )
     return found
 

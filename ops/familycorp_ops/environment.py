@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def choose(state: Path, *, writes: bool) -> None:
     try:
         emulated = settings().aws_endpoint_url
     except SettingsError as error:
-        raise CommandError(f"The settings can't be used: {error}.") from None
+        raise CommandError(_("The settings can't be used: {error}.").format(error=error)) from None
     if emulated:
         # A developer's own AWS profile must stay out of reach.
         for name in [n for n in os.environ if n.startswith("AWS_")]:
@@ -44,7 +45,9 @@ def _local(state: Path, *, writes: bool) -> dict[str, str]:
     database = (state / up.DATABASE).resolve()
     if not writes and database.exists():
         return {f"{PREFIX}DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
-    raise CommandError(f"Nothing runs on {state}: start it with `make up` in another terminal.")
+    raise CommandError(
+        _("Nothing runs on {state}: start it with `make up` in another terminal.").format(state=state)
+    )
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -70,12 +73,18 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(bounded())
     except Unavailable as error:
-        store = "The database" if isinstance(error, DatabaseUnavailable) else "DynamoDB"
-        raise CommandError(f"{store} doesn't answer: once it does, the same command does the rest.") from None
+        store = _("The database") if isinstance(error, DatabaseUnavailable) else "DynamoDB"
+        raise CommandError(
+            _("{store} doesn't answer: once it does, the same command does the rest.").format(store=store)
+        ) from None
     except dynamodb.Refused as error:
-        raise CommandError(f"DynamoDB refuses ({error}): are the environment's tables there?") from None
+        raise CommandError(
+            _("DynamoDB refuses ({error}): are the environment's tables there?").format(error=error)
+        ) from None
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0]
         raise CommandError(
-            f"The database can't be used ({reason}): `familycorp db upgrade` brings its schema up to date."
+            _(
+                "The database can't be used ({reason}): `familycorp db upgrade` brings its schema up to date."
+            ).format(reason=reason)
         ) from None

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any, Final, Self
 
+from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
@@ -29,7 +31,7 @@ provider "aws" {
 """
 
 
-NO_PROVIDER: Final = (
+NO_PROVIDER: Final = marked(
     "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or let its registry be reached."
 )
 
@@ -43,7 +45,7 @@ def executable() -> str:
     found = shutil.which("terraform")
     if found is None:
         raise NotInstalledError(
-            "terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH."
+            _("terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH.")
         )
     return found
 
@@ -65,7 +67,7 @@ class Terraform:
         (directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
         ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
         if lacks_provider(ran.stderr):
-            raise NotInstalledError(NO_PROVIDER)
+            raise NotInstalledError(_(NO_PROVIDER))
         if ran.returncode:
             raise TerraformError(ran.stderr)
 

@@ -6,8 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from gettext import gettext as _
 from types import TracebackType
 from typing import Any, Final, Self
+
+from familycorp_ops import output
 
 READS: Final = ("/v1/posts?lang=ko", "/v1/categories", "/v1/search?q=a")
 
@@ -72,13 +75,22 @@ class Load:
                     self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
 
-def run(url: str, seconds: int, visitors: int) -> int:
+def run(url: str, seconds: int, visitors: int, *, as_json: bool) -> int:
     """Read a deployment for some seconds; return the exit status: 1 if a request failed."""
     with Load(url.rstrip("/"), READS, trust=ssl.create_default_context(), visitors=visitors) as load:
         time.sleep(seconds)
-    sys.stdout.write(
-        f"{load.total} requests in {seconds} s, {load.failed} failed, the slowest took {load.slowest_s:.1f} s.\n"
+    told = {
+        "requests": load.total,
+        "failed": load.failed,
+        "seconds": seconds,
+        "slowestSeconds": round(load.slowest_s, 3),
+        "answers": dict(load.answers),
+        "versions": dict(load.versions),
+    }
+    said = _("{total} requests in {seconds} s, {failed} failed, the slowest took {slowest:.1f} s.").format(
+        total=load.total, seconds=seconds, failed=load.failed, slowest=load.slowest_s
     )
-    if load.failed:
-        sys.stderr.write(f"Answers: {dict(load.answers)}\n")
+    output.show(told, said, as_json=as_json)
+    if load.failed and not as_json:
+        sys.stderr.write(_("Answers: {answers}").format(answers=dict(load.answers)) + "\n")
     return 1 if load.failed or not load.total else 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from familycorp_ops.output import AsJson
 from familycorp_ops.up import STATE
 
 PROCESSES: Final = ("api", "worker")
@@ -91,13 +93,13 @@ def logs(  # noqa: PLR0917 - these are options of a command line.
         Level, typer.Option(help="Only this level and above.", case_sensitive=False)
     ] = Level.DEBUG,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.", min=0)] = 200,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
+    as_json: AsJson = False,
     state: State = STATE,
 ) -> None:
-    """Show what the local application logs."""
+    """Show what the local application logs; with --json, the lines as they are."""
     found = files(state)
     if not found:
-        sys.exit(f"There are no logs in {state}: `make up` starts the application.")
+        sys.exit(_("There are no logs in {state}: `make up` starts the application.").format(state=state))
     console = Console(highlight=False, soft_wrap=True)
 
     def show(texts: Sequence[str]) -> None:
@@ -119,12 +121,12 @@ def logs(  # noqa: PLR0917 - these are options of a command line.
         first = [wanted(tail.new()) for tail in tails]
         # What has no time, as a traceback, stays behind the line that it came after.
         merged = sorted((pair for of_one in map(_timed, first) for pair in of_one), key=lambda pair: pair[0])
-        show([text for _, text in merged][-lines or len(merged) :])
+        show([text for __, text in merged][-lines or len(merged) :])
         while follow:
             time.sleep(EVERY_S)
             for tail, file in zip(tails, found, strict=True):
                 if file.suffix == ".log":  # A rotated one was shown before.
-                    show([text for _, text in wanted(tail.new())])
+                    show([text for __, text in wanted(tail.new())])
 
 
 def _timed(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """`familycorp members`: the staff, and the first admin of an environment."""
 
-import json
 import sys
 from enum import StrEnum
+from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from familycorp_ops import environment
 from familycorp_ops import up as local
+from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -20,7 +21,6 @@ State = Annotated[
     Path,
     typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class RoleName(StrEnum):
@@ -45,10 +45,10 @@ def grant_role(
         from app.members import service  # noqa: PLC0415
 
         member = await service.grant_role(email, None if role is RoleName.none else role.value)
-        said = (
-            f"{member.name} ({member.email}) is {member.role or member.group_role or 'without a role'} now."
+        said = _("{name} ({email}) is {role} now.").format(
+            name=member.name, email=member.email, role=member.role or member.group_role or _("without a role")
         )
-        _print(member.model_dump(mode="json", by_alias=True), said, as_json=as_json)
+        show(member.model_dump(mode="json", by_alias=True), said, as_json=as_json)
 
     _run(work(), state)
 
@@ -61,12 +61,13 @@ def list_command(as_json: AsJson = False, state: State = local.STATE) -> None:
         from app.members import service  # noqa: PLC0415
 
         members = await service.everybody()
+        disabled = _("disabled") + " "
         lines = [
-            f"{m.email or '-':40} {m.role or m.group_role or '-':8} {'disabled ' if m.disabled else ''}{m.name}"
+            f"{m.email or '-':40} {m.role or m.group_role or '-':8} {disabled if m.disabled else ''}{m.name}"
             for m in members
         ]
         shown = [member.model_dump(mode="json", by_alias=True) for member in members]
-        _print(shown, "\n".join(lines) or "Nobody has logged in yet.", as_json=as_json)
+        show(shown, "\n".join(lines) or _("Nobody has logged in yet."), as_json=as_json)
 
     _run(work(), state)
 
@@ -85,11 +86,14 @@ def _run(work: "Coroutine[Any, Any, None]", state: Path) -> None:
         sys.exit(str(error))
     except NobodyByThatEmail:
         sys.exit(
-            "Nobody with this e-mail is known yet: they log in once, open any staff page, then run this again."
+            _(
+                "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
+                "run this again."
+            )
         )
     except SeveralByThatEmail as several:
-        sys.exit(f"Several members have this e-mail, from different providers: {several.detail}.")
-
-
-def _print(value: Any, text: str, *, as_json: bool) -> None:
-    sys.stdout.write(f"{json.dumps(value, ensure_ascii=False) if as_json else text}\n")
+        sys.exit(
+            _("Several members have this e-mail, from different providers: {detail}.").format(
+                detail=several.detail
+            )
+        )

@@ -12,11 +12,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from enum import StrEnum
+from gettext import gettext as _
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from familycorp_ops.output import AsJson, show
 
 app = typer.Typer(help="Build, test and explain the authorisation policy.", no_args_is_help=True)
 
@@ -75,6 +78,7 @@ def source_digest(directory: Path) -> str:
 @app.command()
 def build(
     output: Annotated[Path | None, typer.Option(help="Where the bundle goes.", metavar="DIR")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compile the policy to WebAssembly: policy.wasm, data.json and manifest.json."""
     directory = home()
@@ -103,22 +107,24 @@ def build(
         "opa": re.search(r"Version: (\S+)", _opa("version"))[1],  # type: ignore[index]
     }
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    sys.stdout.write(f"Revision {manifest['revision']} is in {bundle}\n")
+    said = _("Revision {revision} is in {directory}.").format(revision=manifest["revision"], directory=bundle)
+    show(manifest | {"directory": str(bundle)}, said, as_json=as_json)
 
 
-@app.command()
-def test() -> None:
+@app.command("test")
+def run_tests(as_json: AsJson = False) -> None:
     """Check format, strictness, tests and coverage of the policy's sources."""
     unformatted = _opa("fmt", "--list", "policies").split()
     if unformatted:
-        sys.exit(f"{', '.join(unformatted)}: `opa fmt --write` formats it.")
+        sys.exit(_("{files}: `opa fmt --write` formats it.").format(files=", ".join(unformatted)))
     _opa("check", "--strict", "policies", "data")
     _opa("test", "policies", "data")
     report = json.loads(_opa("test", "--coverage", "--format=json", "policies", "data"))
     covered = _coverage(report)
-    sys.stdout.write(f"The policy's tests pass and cover {covered:.1f} % of its lines.\n")
+    said = _("The policy's tests pass and cover {covered:.1f} % of its lines.").format(covered=covered)
+    show({"covered": round(covered, 2), "least": LEAST_COVERAGE}, said, as_json=as_json)
     if covered < LEAST_COVERAGE:
-        sys.exit(f"At least {LEAST_COVERAGE:g} % must be covered.")
+        sys.exit(_("At least {least:g} % must be covered.").format(least=LEAST_COVERAGE))
 
 
 def _coverage(report: dict[str, Any]) -> float:
@@ -132,12 +138,14 @@ def _coverage(report: dict[str, Any]) -> float:
 @app.command()
 def precompile(
     bundle: Annotated[Path | None, typer.Argument(help="The bundle; else the built one.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compile a bundle's policy for this architecture, so that a process loads it in a moment."""
     from app.authz import wasm  # noqa: PLC0415
 
     made = wasm.precompile((bundle or home() / "build" / "opa" / "bundle") / "policy.wasm")
-    sys.stdout.write(f"{made} is for {wasm.target()}\n")
+    said = _("{file} is for {target}.").format(file=made, target=wasm.target())
+    show({"file": str(made), "target": wasm.target()}, said, as_json=as_json)
 
 
 @app.command()
@@ -150,7 +158,7 @@ def explain(
         str | None, typer.Option(help="What it is done to, as JSON; left out: not known yet.", metavar="JSON")
     ] = None,
     mfa_age: Annotated[int, typer.Option(help="Seconds since they proved their second factor.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what the built policy decides, why, and by which rule."""
     from app.authz import policy  # noqa: PLC0415
@@ -159,7 +167,7 @@ def explain(
     try:
         known = None if resource is None else json.loads(resource)
     except ValueError as error:
-        sys.exit(f"--resource is not JSON: {error}.")
+        sys.exit(_("--resource is not JSON: {error}.").format(error=error))
     now = int(time.time())
     subject: dict[str, Any] = {"authenticated": False}
     if role is not As.anonymous:
@@ -168,21 +176,17 @@ def explain(
     decision = policy.decide(subject, action, known, now=now)
     rules = _rules(decision.reasons) if decision.reasons else _permission(role.value, action)
     said = {**decision._asdict(), "rules": rules, "revision": policy.revision()}
-    if as_json:
-        sys.stdout.write(json.dumps(said) + "\n")
-    else:
-        sys.stdout.write(_told(decision.allow, decision.reasons, decision.obligations, rules))
-        sys.stdout.write(f"revision     {said['revision']}\n")
+    show(said, _told(decision, [*rules], said["revision"]), as_json=as_json)
     sys.exit(0 if decision.allow else 1)
 
 
-def _told(allow: bool, reasons: Sequence[str], obligations: Any, rules: Sequence[str]) -> str:
-    lines = [f"decision     {'allowed' if allow else 'denied'}"]
-    if reasons:
-        lines.append(f"reasons      {', '.join(reasons)}")
-    if obligations:
-        lines.append(f"obligations  {json.dumps(obligations)}")
-    return "\n".join([*lines, *(f"rule         {rule}" for rule in rules)]) + "\n"
+def _told(decision: Any, rules: Sequence[str], revision: str) -> str:
+    lines = [f"decision     {_('allowed') if decision.allow else _('denied')}"]
+    if decision.reasons:
+        lines.append(f"reasons      {', '.join(decision.reasons)}")
+    if decision.obligations:
+        lines.append(f"obligations  {json.dumps(decision.obligations)}")
+    return "\n".join([*lines, *(f"rule         {rule}" for rule in rules), f"revision     {revision}"])
 
 
 def _rules(reasons: Sequence[str]) -> list[str]:
@@ -201,7 +205,9 @@ def _permission(role: str, action: str) -> list[str]:
     path = home() / "data" / "data.json"
     data = json.loads(path.read_text())
     return [
-        f"{path.relative_to(home().parent)}: roles.{inherited} permits {action}"
+        _("{file}: roles.{role} permits {action}").format(
+            file=path.relative_to(home().parent), role=inherited, action=action
+        )
         for inherited in data["inherits"][role]
         if action in data["roles"][inherited]
     ]
@@ -212,9 +218,12 @@ def _opa(*arguments: str) -> str:
     program = shutil.which("opa")
     if program is None:
         sys.exit(
-            "There is no `opa` on PATH: put OPA's release 1.4 or newer there (the built bundle needs none)."
+            _(
+                "There is no `opa` on PATH: put OPA's release 1.4 or newer there (the built bundle needs none)."
+            )
         )
     ran = subprocess.run([program, *arguments], cwd=home(), capture_output=True, text=True, check=False)
     if ran.returncode:
-        sys.exit(f"opa {arguments[0]} failed:\n{ran.stdout}{ran.stderr}".rstrip())
+        said = (ran.stdout + ran.stderr).rstrip()
+        sys.exit(_("opa {command} failed:\n{said}").format(command=arguments[0], said=said))
     return ran.stdout

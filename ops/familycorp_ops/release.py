@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
+from familycorp_ops.output import AsJson, Deployed, show
 from familycorp_ops.smoke import REGION, stack
 
 ROOT: Final = Path(__file__).parents[2]
@@ -20,9 +23,29 @@ SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
 IMAGE: Final = ROOT / "build" / "image.tar"
 """The release as an OCI archive: whoever pushes it anywhere gets the same digest."""
 
-app = typer.Typer(help="Builds, deploys, migrates and takes back a release.", no_args_is_help=True)
 
-Env = Annotated[str, typer.Argument(help="dev, stage or prod", metavar="ENV")]
+class _Release(TyperGroup):
+    """Ends a command with one sentence where AWS can't be asked, or refuses."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+            if isinstance(error, BotoCoreError | ClientError):
+                sys.exit(_("AWS can't be asked: {error}").format(error=error))
+            raise
+
+
+app = typer.Typer(
+    cls=_Release,
+    help="Build, deploy, migrate and delete a release, and see what runs.",
+    no_args_is_help=True,
+)
+
+Env = Annotated[str, Deployed(help="dev, stage or prod")]
 Archives = Annotated[
     Path | None, typer.Option(help="Directory that `build` made; without one the release is an image.")
 ]
@@ -30,11 +53,15 @@ Digest = Annotated[str | None, typer.Option(help="The image, as sha256:...")]
 Version = Annotated[str | None, typer.Option(help="What the release calls itself.")]
 
 
-def _sam(*arguments: str) -> int:
+def _sam(*arguments: str, as_json: bool) -> None:
+    """Run SAM; leave where it fails. Standard output is kept for a document, if one is to come."""
     if not SAM.is_file():
-        sys.exit("SAM isn't installed: the make targets of a release install it.")
+        sys.exit(_("SAM isn't installed: the make targets of a release install it."))
     environment = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION, **os.environ}
-    return subprocess.run([str(SAM), *arguments], cwd=ROOT, env=environment, check=False).returncode
+    said = sys.stderr if as_json else None
+    ran = subprocess.run([str(SAM), *arguments], cwd=ROOT, env=environment, stdout=said, check=False)
+    if ran.returncode:
+        sys.exit(_("SAM failed."))
 
 
 def _client(service: str) -> Any:
@@ -57,14 +84,16 @@ def _output(name: str, value: str) -> None:
 def build(
     to: Annotated[Path, typer.Option(help="Where the release goes.")],
     template: Annotated[Path, typer.Option(help="The template.")] = ROOT / "template.zip.yaml",
+    as_json: AsJson = False,
 ) -> None:
     """Build a release of archives; an image is built by `make image`."""
     config = ["--config-file", str(ROOT / "samconfig.toml")]
-    sys.exit(_sam("build", *config, "--template-file", str(template), "--build-dir", str(to)))
+    _sam("build", *config, "--template-file", str(template), "--build-dir", str(to), as_json=as_json)
+    show({"directory": str(to)}, _("The release is in {directory}.").format(directory=to), as_json=as_json)
 
 
 @app.command()
-def push(env: Env, version: Annotated[str, typer.Option(help="The tag.")]) -> None:
+def push(env: Env, version: Annotated[str, typer.Option(help="The tag.")], as_json: AsJson = False) -> None:
     """Bring the image of `make image` into an environment's registry, with `skopeo`; print its digest."""
     name = f"/familycorp/{env}/registry/backend"
     registry = _client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
@@ -83,14 +112,28 @@ def push(env: Env, version: Annotated[str, typer.Option(help="The tag.")]) -> No
             "--digestfile",
             str(told),
         ]
-        subprocess.run([*command, f"oci-archive:{IMAGE}", f"docker://{registry}:{version}"], check=True)
+        try:
+            subprocess.run(
+                [*command, f"oci-archive:{IMAGE}", f"docker://{registry}:{version}"],
+                stdout=sys.stderr if as_json else None,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(_("The image couldn't be brought there: {error}").format(error=error))
         digest = told.read_text().strip()
     _output("digest", digest)
-    sys.stdout.write(f"{registry}@{digest}\n")
+    image = f"{registry}@{digest}"
+    show({"image": image, "digest": digest, "version": version}, image, as_json=as_json)
 
 
 @app.command()
-def deploy(env: Env, archives: Archives = None, digest: Digest = None, version: Version = None) -> None:
+def deploy(
+    env: Env,
+    archives: Archives = None,
+    digest: Digest = None,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
     """Bring an environment's stack to a release, and wait; CloudFormation takes back what fails."""
     before = {p["ParameterKey"]: p["ParameterValue"] for p in _parameters(env)}
     _output("previous-digest", before.get("ImageDigest", ""))
@@ -100,7 +143,19 @@ def deploy(env: Env, archives: Archives = None, digest: Digest = None, version: 
     overrides += [f"ImageDigest={digest}"] if digest else []
     overrides += [f"Release={version}"] if version else []
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", env]
-    sys.exit(_sam("deploy", *config, "--template-file", str(template), "--parameter-overrides", *overrides))
+    _sam(
+        *("deploy", *config, "--template-file", str(template), "--parameter-overrides", *overrides),
+        as_json=as_json,
+    )
+    told = {
+        "environment": env,
+        "stack": stack(env),
+        "version": version,
+        "digest": digest,
+        "previousVersion": before.get("Release"),
+        "previousDigest": before.get("ImageDigest"),
+    }
+    show(told, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
 
 
 def _parameters(env: str) -> list[dict[str, str]]:
@@ -126,21 +181,25 @@ def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
 
 
 @app.command()
-def migrate(env: Env) -> None:
+def migrate(env: Env, as_json: AsJson = False) -> None:
     """Bring an environment's database to the deployed release's schema."""
-    said = _invoke(env, "migrations", {}, "The migration failed")
-    sys.stdout.write(f"{env} has schema {said['revision']}.\n")
+    revision = _invoke(env, "migrations", {}, _("The migration failed"))["revision"]
+    said = _("{env} has schema {revision}.").format(env=env, revision=revision)
+    show({"environment": env, "revision": revision}, said, as_json=as_json)
 
 
 @app.command()
-def restore(env: Env) -> None:
+def restore(env: Env, as_json: AsJson = False) -> None:
     """Write anew what DynamoDB has from the database: after its tables were lost, or restored from a backup."""
-    _invoke(env, "drain", {"restore": True}, "It ended early, and may be repeated")
-    sys.stdout.write(f"What {env} publishes is in DynamoDB.\n")
+    _invoke(env, "drain", {"restore": True}, _("It ended early, and may be repeated"))
+    said = _("What {env} publishes is in DynamoDB.").format(env=env)
+    show({"environment": env, "restored": True}, said, as_json=as_json)
 
 
 @app.command()
-def alarm(env: Env, what: Annotated[str, typer.Argument(help="What happened.")]) -> None:
+def alarm(
+    env: Env, what: Annotated[str, typer.Argument(help="What happened.")], as_json: AsJson = False
+) -> None:
     """Tell those who hear of an environment's alarms that a deployment failed."""
     topic = _client("ssm").get_parameter(Name=f"/familycorp/{env}/events/alarms-topic")["Parameter"]["Value"]
     run = os.environ.get("GITHUB_RUN_ID")
@@ -152,17 +211,33 @@ def alarm(env: Env, what: Annotated[str, typer.Argument(help="What happened.")])
     _client("sns").publish(
         TopicArn=topic, Subject=f"familycorp-{env}: deployment failed", Message=what + where
     )
-    sys.stdout.write("The alarm was raised.\n")
+    show({"environment": env, "topic": topic}, _("The alarm was raised."), as_json=as_json)
 
 
 @app.command()
-def delete(env: Env) -> None:
+def delete(env: Env, as_json: AsJson = False) -> None:
     """Delete an environment's stack, functions and API, and the layers it retains. Data stays; it is Terraform's."""
-    if status := _sam("delete", "--stack-name", stack(env), "--region", REGION, "--no-prompts"):
-        sys.exit(status)
-    functions = _client("lambda")
+    _sam("delete", "--stack-name", stack(env), "--region", REGION, "--no-prompts", as_json=as_json)
+    functions, layers = _client("lambda"), []
     for layer in functions.list_layers()["Layers"]:
         if layer["LayerName"].startswith(f"familycorp-{env}-"):
             for version in functions.list_layer_versions(LayerName=layer["LayerName"])["LayerVersions"]:
                 number = version["Version"]
                 functions.delete_layer_version(LayerName=layer["LayerName"], VersionNumber=number)
+                layers.append(f"{layer['LayerName']}:{number}")
+    said = _("{stack} is deleted.").format(stack=stack(env))
+    show({"stack": stack(env), "layers": layers}, said, as_json=as_json)
+
+
+@app.command()
+def status(env: Env, as_json: AsJson = False) -> None:
+    """Show what runs in an environment: release, functions, schema, alarms that ring; exit with 1 if it isn't well.
+
+    Asks the migrations function for the schema's revision, which wakes a database that sleeps.
+    """
+    from familycorp_ops.doctor import report  # noqa: PLC0415 - `--help` needn't wait for it.
+    from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415
+    from familycorp_ops.doctor.running import look  # noqa: PLC0415
+
+    checks, told = look(Environment(env, REGION))
+    sys.exit(report(checks, env, as_json=as_json, more=told))

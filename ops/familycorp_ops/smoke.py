@@ -4,13 +4,16 @@ The status alone proves little: what stands before the application answers too. 
 header that only the application gives.
 """
 
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from gettext import gettext as _
 from typing import TYPE_CHECKING, Any, Final
+
+from familycorp_ops import output
+from familycorp_ops.messages import marked
 
 if TYPE_CHECKING:
     import httpx
@@ -59,10 +62,16 @@ def address(env: str, region: str = REGION) -> str:
     try:
         found = client.describe_stacks(StackName=stack(env))["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
-        raise SmokeError(f"The stack {stack(env)} can't be read: {error}") from None
+        raise SmokeError(
+            _("The stack {stack} can't be read: {error}").format(stack=stack(env), error=error)
+        ) from None
     outputs = {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())}
     if "HttpApiUrl" not in outputs:
-        raise SmokeError(f"The stack {stack(env)} has no output HttpApiUrl: is it {found['StackStatus']}?")
+        raise SmokeError(
+            _("The stack {stack} has no output HttpApiUrl: is it {status}?").format(
+                stack=stack(env), status=found["StackStatus"]
+            )
+        )
     return str(outputs["HttpApiUrl"])
 
 
@@ -82,8 +91,7 @@ def run(
 
     results = []
     with httpx.Client(base_url=url.rstrip("/") + "/", timeout=30, trust_env=True) as client:
-        for check in _checks(client, env, origin, release, slowest_ms):
-            name = check.__name__.replace("_", " ")
+        for name, check in _checks(client, env, origin, release, slowest_ms):
             try:
                 results.append(Result(name, True, check()))
             except _Failed as failed:
@@ -96,14 +104,12 @@ def run(
 def report(results: Sequence[Result], url: str, *, as_json: bool) -> int:
     """Print results for people, or one JSON document for programs; return the exit status."""
     failed = sum(not result.passed for result in results)
-    if as_json:
-        sys.stdout.write(
-            json.dumps({"url": url, "passed": not failed, "checks": [asdict(r) for r in results]}) + "\n"
-        )
-    else:
-        for result in results:
-            sys.stdout.write(f"{'✓' if result.passed else '✗'} {result.check}: {result.seen}\n")
-        sys.stderr.write(f"{len(results) - failed} passed, {failed} failed at {url}\n")
+    told = {"url": url, "passed": not failed, "checks": [asdict(result) for result in results]}
+    lines = (f"{'✓' if result.passed else '✗'} {_(result.check)}: {result.seen}" for result in results)
+    output.show(told, "\n".join(lines), as_json=as_json)
+    if not as_json:
+        said = _("{passed} passed, {failed} failed at {url}")
+        sys.stderr.write(said.format(passed=len(results) - failed, failed=failed, url=url) + "\n")
     return 1 if failed else 0
 
 
@@ -115,7 +121,7 @@ def _expect(holds: bool, seen: str) -> str:
 
 def _checks(
     client: "httpx.Client", env: str | None, origin: str | None, release: str | None, slowest_ms: int
-) -> list[Callable[[], str]]:
+) -> list[tuple[str, Callable[[], str]]]:
     def health() -> str:
         answer = client.get("health")
         body = _json(answer)
@@ -129,12 +135,16 @@ def _checks(
         missing = [
             name for name, begins in HEADERS.items() if not answer.headers.get(name, "").startswith(begins)
         ]
-        return _expect(not missing, f"without {', '.join(missing)}" if missing else f"{len(HEADERS)} there")
+        if missing:
+            raise _Failed(_("without {headers}").format(headers=", ".join(missing)))
+        return _("{number} there").format(number=len(HEADERS))
 
     def cors(asked: str, expected: str | None) -> str:
         answer = client.get("v1/categories", headers={"Origin": asked})
         allowed = answer.headers.get("access-control-allow-origin")
-        return _expect(allowed == expected, f"{asked} is answered with {allowed}")
+        return _expect(
+            allowed == expected, _("{asked} is answered with {allowed}").format(asked=asked, allowed=allowed)
+        )
 
     def cors_for_pages_of_the_company() -> str:
         return cors(origin or FOREIGN, origin)
@@ -168,25 +178,33 @@ def _checks(
 
     def latency() -> str:
         took = []
-        for _ in range(READS):
+        for __ in range(READS):
             began = time.perf_counter()
             answer = client.get("v1/posts", params={"lang": "ko", "limit": 1})
             took.append((time.perf_counter() - began) * 1000)
-            _expect(answer.status_code == 200, f"one read was answered with {answer.status_code}")
+            _expect(
+                answer.status_code == 200,
+                _("one read was answered with {status}").format(status=answer.status_code),
+            )
         p95 = statistics.quantiles(took, n=20)[-1]
-        seen = f"p50 {statistics.median(took):.0f} ms, p95 {p95:.0f} ms of {READS} reads"
+        seen = _("p50 {p50:.0f} ms, p95 {p95:.0f} ms of {reads} reads").format(
+            p50=statistics.median(took), p95=p95, reads=READS
+        )
         return _expect(p95 <= slowest_ms, seen)
 
     checks = [
-        health,
-        security_headers,
-        cors_for_others,
-        public_read,
-        anonymous_refusal,
-        unknown_route,
-        login_page,
+        (marked("health"), health),
+        (marked("security headers"), security_headers),
+        (marked("cors for others"), cors_for_others),
+        (marked("public read"), public_read),
+        (marked("anonymous refusal"), anonymous_refusal),
+        (marked("unknown route"), unknown_route),
+        (marked("login page"), login_page),
+        (marked("latency"), latency),
     ]
-    return [*checks, *([cors_for_pages_of_the_company] if origin else []), latency]
+    if origin:
+        checks.insert(-1, (marked("cors for pages of the company"), cors_for_pages_of_the_company))
+    return checks
 
 
 def _json(answer: "httpx.Response") -> dict[str, Any]:

@@ -6,8 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from gettext import gettext as _
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.console import Console, Group
@@ -17,9 +18,14 @@ from rich.text import Text
 
 from familycorp_ops.figures import percentile
 from familycorp_ops.logs import EVERY_S, State, Tail, files
+from familycorp_ops.messages import marked
+from familycorp_ops.output import AsJson, document
 from familycorp_ops.up import STATE
 
 Line = dict[str, Any]
+
+SAMPLE_S: Final = 1.0
+"""Seconds between two samples for a program."""
 
 ROUTES = 12
 """Routes that are shown, the most asked first."""
@@ -40,8 +46,8 @@ class Traffic:
                 if line["message"] == "request":
                     self._lines.append((datetime.fromisoformat(line["timestamp"]).timestamp(), line))
 
-    def shown(self) -> Group:
-        """Return the screen."""
+    def sample(self) -> dict[str, dict[str, float | None]]:
+        """Return the values by route, the most asked first; those of all requests are under `all`."""
         oldest = time.time() - self._window_s
         while self._lines and self._lines[0][0] < oldest:
             self._lines.popleft()
@@ -50,62 +56,87 @@ class Traffic:
         for line in lines:
             by_route.setdefault(line["route"], []).append(line)
         busiest = sorted(by_route.items(), key=lambda pair: -len(pair[1]))
-        columns = (Column(name, justify="right") for name in ("requests/s", *VALUES))
-        table = Table("route", *columns, box=None, pad_edge=False)
-        table.add_row("all", *self._row(lines), style="bold")
-        for route, asked in busiest[:ROUTES]:
-            table.add_row(route, *self._row(asked))
-        title = Text(f"The last {self._window_s} s; Ctrl-C ends.", "dim")
+        return {name: self._values(asked) for name, asked in [("all", lines), *busiest[:ROUTES]]}
+
+    def shown(self) -> Group:
+        """Return the screen."""
+        columns = (Column(_(value.title), justify="right") for value in VALUES.values())
+        table = Table(_("route"), *columns, box=None, pad_edge=False)
+        for route, values in self.sample().items():
+            row = (
+                "-" if (found := values[name]) is None else value.shape.format(found)
+                for name, value in VALUES.items()
+            )
+            everything = route == "all"
+            table.add_row(_("all") if everything else route, *row, style="bold" if everything else None)
+        title = Text(_("The last {seconds} s; Ctrl-C ends.").format(seconds=self._window_s), "dim")
         return Group(title, table)
 
-    def _row(self, lines: list[Line]) -> list[str]:
-        return [f"{len(lines) / self._window_s:.1f}", *(value(lines) for value in VALUES.values())]
+    def _values(self, lines: list[Line]) -> dict[str, float | None]:
+        return {name: value.of(lines, self._window_s) for name, value in VALUES.items()}
 
 
-def _percentile(percent: int) -> Callable[[list[Line]], str]:
-    def value(lines: list[Line]) -> str:
-        return f"{percentile([line['latency'] for line in lines], percent):.1f}" if lines else "-"
+class Value(NamedTuple):
+    """Something that is shown of requests: its column, how it is written, and what it is of which lines."""
+
+    title: str
+    shape: str
+    of: Callable[[list[Line], int], float | None]
+
+
+def _percentile(percent: int) -> Callable[[list[Line], int], float | None]:
+    def value(lines: list[Line], __: int) -> float | None:
+        return round(percentile([line["latency"] for line in lines], percent), 1) if lines else None
 
     return value
 
 
-def _hits(lines: list[Line]) -> str:
+def _hits(lines: list[Line], __: int) -> float | None:
     hits, misses = (sum(line.get(name, 0) for line in lines) for name in ("cache_hit", "cache_miss"))
-    return f"{100 * hits / (hits + misses):.0f} %" if hits + misses else "-"
+    return round(100 * hits / (hits + misses), 1) if hits + misses else None
 
 
-def _errors(lines: list[Line]) -> str:
-    return str(sum(line["errors"] for line in lines))
-
-
-VALUES: Mapping[str, Callable[[list[Line]], str]] = {
-    "p50 ms": _percentile(50),
-    "p99 ms": _percentile(99),
-    "cache hits": _hits,
-    "errors": _errors,
+VALUES: Mapping[str, Value] = {
+    "requestsPerSecond": Value(
+        marked("requests/s"), "{:.1f}", lambda lines, window: round(len(lines) / window, 2)
+    ),
+    "p50Ms": Value(marked("p50 ms"), "{:.1f}", _percentile(50)),
+    "p99Ms": Value(marked("p99 ms"), "{:.1f}", _percentile(99)),
+    "cacheHitsPercent": Value(marked("cache hits"), "{:.0f} %", _hits),
+    "errors": Value(marked("errors"), "{:.0f}", lambda lines, __: sum(line["errors"] for line in lines)),
 }
 
 
 def top(
     window: Annotated[int, typer.Option(help="Seconds to look back.", min=1, max=3600)] = 60,
     once: Annotated[bool, typer.Option(help="Print it once instead of going on.")] = False,
+    as_json: AsJson = False,
     state: State = STATE,
 ) -> None:
-    """Show rate, latency, cache hits and errors of the local application."""
+    """Show rate, latency, cache hits and errors of the local application; with --json, a line each second."""
     tails = [Tail(file) for file in files(state) if file.name.startswith("api.")]
     if not tails:
-        sys.exit(f"There are no logs in {state}: `make up` starts the application.")
+        sys.exit(_("There are no logs in {state}: `make up` starts the application.").format(state=state))
     console, traffic = Console(highlight=False), Traffic(window)
 
-    def look() -> Group:
+    def look() -> Traffic:
         for tail in tails:
             traffic.add(tail.new())
-        return traffic.shown()
+        return traffic
 
+    if as_json:
+        with suppress(KeyboardInterrupt, BrokenPipeError):
+            while True:
+                at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                line = {"at": at, "windowSeconds": window, "routes": look().sample()}
+                print(document(line), flush=True)
+                if once:
+                    return
+                time.sleep(SAMPLE_S)
     if once or not console.is_terminal:
-        console.print(look())
+        console.print(look().shown())
         return
-    with suppress(KeyboardInterrupt), Live(look(), console=console, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(look().shown(), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(EVERY_S)
-            live.update(look(), refresh=True)
+            live.update(look().shown(), refresh=True)

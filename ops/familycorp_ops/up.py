@@ -12,20 +12,24 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from gettext import gettext as _
 from pathlib import Path
 from shutil import copyfile, rmtree
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from familycorp_ops import output
 from familycorp_ops.db import is_current
+from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import CLIENT_ID, PEOPLE
@@ -66,22 +70,22 @@ LOG_BYTES = 16 * 1024 * 1024
 READY_WITHIN_S = 60.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
 
-ANEW = "`make clean`, then `make up` installs everything anew"
-ELSEWHERE = "`make up STATE=DIR` keeps the data in another directory"
+ANEW = marked("`make clean`, then `make up` installs everything anew")
+ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
 
 
 class StartError(Exception):
     """What keeps it from running, as one sentence for a person with the mend."""
 
 
-def load_demo(_: "Settings") -> None:
+def load_demo(__: "Settings") -> None:
     """Load the demonstration content; called on the first start, when all stores are there."""
     from familycorp_ops.content import load_demo as load  # noqa: PLC0415
 
     load()
 
 
-def restore(_: "Settings") -> None:
+def restore(__: "Settings") -> None:
     """Write to the emulator what it lost because it was killed: snapshots and markers, from the database."""
     from app.jobs import restore as restore_all  # noqa: PLC0415
 
@@ -103,14 +107,15 @@ class Step:
     started_at: float = field(default=0.0)
 
 
-def up(state: Path, port: int) -> int:
+def up(state: Path, port: int, *, as_json: bool = False) -> int:
     """Run everything until Ctrl-C and return the exit status; messages go to the terminal.
 
     Args:
         state: directory of database, emulator state and logs.
         port: where the API listens on 127.0.0.1.
+        as_json: whether standard output gets one line, when everything is there, and the rest goes to the other.
     """
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    console, errors = Console(highlight=False, stderr=as_json), Console(stderr=True, highlight=False)
     began = time.monotonic()
     try:
         with ExitStack() as stack:
@@ -119,7 +124,7 @@ def up(state: Path, port: int) -> int:
             stack.enter_context(_foreground())
             running = stack.enter_context(_lock(state, port))
             if running:
-                console.print(running, soft_wrap=True)
+                output.show({"already": running}, running, as_json=as_json)
                 return 0
             _check(state, port)
             services = _Services(state, port)
@@ -127,36 +132,44 @@ def up(state: Path, port: int) -> int:
             if not _start(services.steps(), console, stopped):
                 return 0
             services.finish()
-            _welcome(console, state, port, services.staff_url, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            if as_json:
+                print(output.document(services.places() | {"seconds": round(seconds, 1)}), flush=True)
+            else:
+                _welcome(console, state, port, services.staff_url, seconds)
             return _watch(services, errors, stopped)
     except StartError as error:
         problem = str(error)
     except ServerError as error:
-        problem = f"{error} {ANEW}."
+        problem = f"{error} {_(ANEW)}."
     except OSError as error:
-        problem = f"{error.filename or state} can't be used ({error.strerror}): {ELSEWHERE}."
+        problem = _("{file} can't be used ({reason}): {mend}.").format(
+            file=error.filename or state, reason=error.strerror, mend=_(ELSEWHERE)
+        )
+    if as_json:
+        sys.exit(problem)
     errors.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     return 1
 
 
-def reset(state: Path) -> int:
-    """Delete the state directory after saying so, and return the exit status."""
-    console = Console(highlight=False)
+def reset(state: Path, *, as_json: bool = False) -> None:
+    """Delete the state directory after saying so; leave with a sentence where that can't be."""
+    told = {"directory": str(state.resolve()), "deleted": state.exists()}
     if not state.exists():
-        console.print(f"There is nothing to delete: {state} doesn't exist.", soft_wrap=True)
-        return 0
+        nothing = _("There is nothing to delete: {state} doesn't exist.").format(state=state)
+        output.show(told, nothing, as_json=as_json)
+        return
     if not (state / LOCK).is_file():
-        console.print(
-            f"[red]✗[/] {state} isn't a directory that `make up` made; nothing was deleted.", soft_wrap=True
-        )
-        return 1
+        sys.exit(_("{state} isn't a directory that `make up` made; nothing was deleted.").format(state=state))
     with _lock(state, 0) as running:
         if running:
-            console.print(f"{running} Stop it first; nothing was deleted.", soft_wrap=True)
-            return 1
-        console.print(f"Deleting {state.resolve()}: database, emulator state and logs.", soft_wrap=True)
+            sys.exit(_("{running} Stop it first; nothing was deleted.").format(running=running))
+        said = _("Deleting {state}: database, emulator state and logs.").format(state=state.resolve())
+        if not as_json:
+            print(said, flush=True)
         rmtree(state)
-    return 0
+        if as_json:
+            print(output.document(told))
 
 
 def running_settings(state: Path) -> dict[str, str]:
@@ -208,11 +221,11 @@ class _Services:
         api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
         # Nothing stands before it, so whoever says that they speak for another address invents it.
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
-        self.api = self._python("The API", "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
-        self.worker = self._python("The worker", "worker", "-m", "app.worker")
+        self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
+        self.worker = self._python(_("The worker"), "worker", "-m", "app.worker")
         staff = ["familycorp_ops.staff", str(staff_port), api_url, self.emulator.url]
         self.staff = self._python(
-            "The staff page", "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
+            _("The staff page"), "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
         )
         self._setup: list[Process] = []
         self._loaded = state / "demo-loaded"
@@ -221,25 +234,25 @@ class _Services:
 
     def steps(self) -> list[Step]:
         """Return what to start, each after the steps it needs."""
-        valkey = Step("Cache (Valkey)", self.valkey)
-        emulator = Step("AWS emulator (MiniStack)", self.emulator)
-        tables = self._call("Tables, bucket and keys", "tables", "provision", "provision", emulator)
+        valkey = Step(_("Cache (Valkey)"), self.valkey)
+        emulator = Step(_("AWS emulator (MiniStack)"), self.emulator)
+        tables = self._call(_("Tables, bucket and keys"), "tables", "provision", "provision", emulator)
         stores = [valkey, emulator, tables]
         # To ask Alembic takes two seconds.
         current = is_current(self._state / DATABASE)
         if not current:
-            stores.append(self._call("Database schema", "schema", "db", "upgrade"))
+            stores.append(self._call(_("Database schema"), "schema", "db", "upgrade"))
         # On a later start everything is in place, and the API needn't wait for the tables to be looked at.
         complete = current and self._loaded.exists() and not self._lost
         if self._lost:
-            stores.append(self._call("What the emulator lost", "restore", "up", "restore", *stores))
+            stores.append(self._call(_("What the emulator lost"), "restore", "up", "restore", *stores))
         self._unsaved.touch()
         if not self._loaded.exists():
-            stores.append(self._call("Demonstration content", "demo", "up", "load_demo", *stores))
+            stores.append(self._call(_("Demonstration content"), "demo", "up", "load_demo", *stores))
         api = Step("API", self.api, [valkey, emulator] if complete else stores)
         # The API asks the provider when the first person logs in, so it needn't wait for it.
-        pages = [Step("Login provider (NanoIDP)", self.provider), Step("Staff page", self.staff)]
-        return [*stores, *pages, api, Step("Worker", self.worker, stores)]
+        pages = [Step(_("Login provider (NanoIDP)"), self.provider), Step(_("Staff page"), self.staff)]
+        return [*stores, *pages, api, Step(_("Worker"), self.worker, stores)]
 
     def finish(self) -> None:
         """Note that every step is done, and with which settings."""
@@ -248,18 +261,32 @@ class _Services:
         self._loaded.touch()
         self._lost = False
 
+    def places(self) -> dict[str, str]:
+        """Return where everything is, for programs."""
+        return {
+            "url": self._environment["FAMILYCORP_API_URL"],
+            "staffUrl": self.staff_url,
+            "loginUrl": self.provider.url,
+            "awsUrl": self.emulator.url,
+            "cacheUrl": self.valkey.url,
+            "state": str(self._state),
+            "settings": str(self._state / SETTINGS),
+        }
+
     def lasting(self) -> list[Process]:
         """Return the processes that run until the end."""
         return [self.valkey, self.emulator, self.provider, self.api, self.worker, self.staff]
 
     def stop(self, console: Console) -> None:
         """Stop every process: first those that use the stores, then the stores."""
-        console.print("Stopping ...")
+        console.print(_("Stopping ..."))
         stop_all([*self._setup, self.api, self.worker, self.staff])
         stop_all([self.emulator, self.valkey, self.provider])
         if self.emulator.returncode in {0, None} and not self._lost:
             self._unsaved.unlink(missing_ok=True)
-        console.print(f"Stopped. The data stays in {escape(str(self._state))}.", soft_wrap=True)
+        console.print(
+            _("Stopped. The data stays in {state}.").format(state=escape(str(self._state))), soft_wrap=True
+        )
 
     def _call(self, title: str, log: str, module: str, function: str, *after: Step) -> Step:
         """Return the step in which a process calls a function of this package with the settings."""
@@ -287,7 +314,11 @@ def _directory(state: Path) -> Path:
         state.mkdir(parents=True, exist_ok=True)
         (state / LOCK).touch()
     except OSError as error:
-        raise StartError(f"The directory {state} can't be written ({error.strerror}): {ELSEWHERE}.") from None
+        raise StartError(
+            _("The directory {state} can't be written ({reason}): {mend}.").format(
+                state=state, reason=error.strerror, mend=_(ELSEWHERE)
+            )
+        ) from None
     return state.resolve()
 
 
@@ -310,10 +341,12 @@ def _lock(state: Path, port: int) -> Iterator[str]:
 def _holder(file: IO[str]) -> str:
     try:
         note = json.load(file)
-        where = f" at http://{LOOPBACK}:{note['port']} (process {note['pid']})"
-    except (ValueError, KeyError, TypeError):
-        where = ""  # It was started a moment ago.
-    return f"FamilyCorp is running already{where}: Ctrl-C in its terminal stops it."
+        return _(
+            "FamilyCorp is running already at http://{host}:{port} (process {pid}): "
+            "Ctrl-C in its terminal stops it."
+        ).format(host=LOOPBACK, port=note["port"], pid=note["pid"])
+    except (ValueError, KeyError, TypeError):  # It was started a moment ago.
+        return _("FamilyCorp is running already: Ctrl-C in its terminal stops it.")
 
 
 def _check(state: Path, port: int) -> None:
@@ -321,18 +354,28 @@ def _check(state: Path, port: int) -> None:
     try:
         free = port_is_free(port)
     except PermissionError:
-        raise StartError(f"Port {port} is reserved for the system: try `make up PORT=8000`.") from None
+        raise StartError(
+            _("Port {port} is reserved for the system: try `make up PORT=8000`.").format(port=port)
+        ) from None
     if not free:
         other = next((p for p in range(port + 1, port + 100) if p < 65536 and port_is_free(p)), 8000)
-        raise StartError(f"Port {port} is in use by another program: try `make up PORT={other}`.")
+        raise StartError(
+            _("Port {port} is in use by another program: try `make up PORT={other}`.").format(
+                port=port, other=other
+            )
+        )
     if not _is_sound(state / DATABASE):
-        raise StartError(f"The database in {state / DATABASE} is damaged: {_afresh(state)}.")
+        raise StartError(
+            _("The database in {file} is damaged: {mend}.").format(file=state / DATABASE, mend=_afresh(state))
+        )
     for file in sorted((state / "emulator" / "state").glob("*.json")):
         # The emulator itself would go on without what it can't read, and then save that.
         try:
             json.loads(file.read_bytes())
         except (OSError, ValueError):
-            raise StartError(f"The emulator's state in {file} is damaged: {_afresh(state)}.") from None
+            raise StartError(
+                _("The emulator's state in {file} is damaged: {mend}.").format(file=file, mend=_afresh(state))
+            ) from None
 
 
 def _provider_port(state: Path) -> int:
@@ -345,8 +388,10 @@ def _provider_port(state: Path) -> int:
         port = int(note.read_text())
         if not take_port(port):
             raise StartError(
-                f"Port {port}, where the login provider of this data listens, is in use by another program: "
-                f"stop that one; or {ELSEWHERE}."
+                _(
+                    "Port {port}, where the login provider of this data listens, is in use by another program: "
+                    "stop that one; or {mend}."
+                ).format(port=port, mend=_(ELSEWHERE))
             )
         return port
     note.parent.mkdir(exist_ok=True)
@@ -370,7 +415,7 @@ def _is_sound(database: Path) -> bool:
 
 def _afresh(state: Path) -> str:
     command = "make reset" if state == STATE.resolve() else f"make reset STATE={state}"
-    return f"`{command}` deletes the local data, so that `make up` starts afresh"
+    return _("`{command}` deletes the local data, so that `make up` starts afresh").format(command=command)
 
 
 @contextmanager
@@ -455,13 +500,14 @@ def _is_done(step: Step) -> bool:
         return True
     late = time.monotonic() - step.started_at > READY_WITHIN_S
     if code is not None or late:
-        what = "takes too long" if late else "failed"
+        what = _("{step} takes too long") if late else _("{step} failed")
         last = process.tail(1)
         # A step that ends works on the data; one that serves is the first to suffer from a broken install.
-        mend = _afresh(process.log.parents[1]) if step.ends and "No module named" not in last else ANEW
+        mend = _afresh(process.log.parents[1]) if step.ends and "No module named" not in last else _(ANEW)
         if "SettingsError" in last:
-            mend = "set that variable right, or unset it"
-        raise StartError(f"{step.title} {what}{f' ({last})' if last else ''}, see {process.log}: {mend}.")
+            mend = _("set that variable right, or unset it")
+        what = what.format(step=step.title) + (f" ({last})" if last else "")
+        raise StartError(_("{what}, see {log}: {mend}.").format(what=what, log=process.log, mend=mend))
     return not step.ends and process.is_ready()
 
 
@@ -470,25 +516,42 @@ def _welcome(console: Console, state: Path, port: int, staff_url: str, seconds: 
     url = f"http://{LOOPBACK}:{port}"
     with suppress(ValueError):
         state = state.relative_to(Path.cwd())
+    running, began = _("FamilyCorp is running"), _("started in {seconds:.1f} s").format(seconds=seconds)
+    people = _("as {others} or {last}; each one's password is the same word").format(
+        others=", ".join(others), last=last
+    )
+    rows = {
+        _("API"): f"[cyan]{url}/v1/posts[/]",
+        _("Docs"): f"[cyan]{url}/docs[/]",
+        _("Health"): f"[cyan]{url}/health[/]",
+        _("Feed"): f"[cyan]{url}/v1/feed.atom[/]",
+        _("Sign in"): f"[cyan]{staff_url}/[/]  {people}",
+    }
+    kept = {
+        _("Data"): escape(str(state)),
+        _("Logs"): _("{directory}; `familycorp logs -f` and `familycorp top` show them").format(
+            directory=escape(str(state / "logs"))
+        ),
+    }
+    width = max(map(cell_len, [*rows, *kept])) + 3
+
+    def lines(of: Mapping[str, str]) -> str:
+        return "\n".join(f"  {name}{' ' * (width - cell_len(name))}{what}" for name, what in of.items())
+
     console.print(
         f"""
-[bold green]FamilyCorp is running[/]  [dim]started in {seconds:.1f} s[/]
+[bold green]{running}[/]  [dim]{began}[/]
 
-  API       [cyan]{url}/v1/posts[/]
-  Docs      [cyan]{url}/docs[/]
-  Health    [cyan]{url}/health[/]
-  Feed      [cyan]{url}/v1/feed.atom[/]
-  Sign in   [cyan]{staff_url}/[/]  as {", ".join(others)} or {last}; each one's password is the same word
+{lines(rows)}
 
-[bold]Try[/]
+[bold]{_("Try")}[/]
   curl '{url}/v1/posts?lang=ko'
   curl -G '{url}/v1/search' --data-urlencode 'q=제품'
   curl '{url}/v1/categories'
 
-  Data      {escape(str(state))}
-  Logs      {escape(str(state / "logs"))}; `familycorp logs -f` and `familycorp top` show them
+{lines(kept)}
 
-[dim]Ctrl-C stops everything; the data stays.[/]""",
+[dim]{_("Ctrl-C stops everything; the data stays.")}[/]""",
         soft_wrap=True,
     )
 
@@ -498,9 +561,11 @@ def _watch(services: _Services, errors: Console, stopped: Callable[[], bool]) ->
     while not stopped():
         for process in services.lasting():
             if not process.running:
-                ended = f"{process.name} ended on its own (exit status {process.returncode})"
-                where = f"the last lines of {escape(str(process.log))}"
-                errors.print(f"[red]✗[/] {ended}, so the rest is stopped as well; {where}:", soft_wrap=True)
+                ended = _(
+                    "{name} ended on its own (exit status {status}), so the rest is stopped as well; "
+                    "the last lines of {log}:"
+                ).format(name=process.name, status=process.returncode, log=process.log)
+                errors.print(f"[red]✗[/] {escape(ended)}", soft_wrap=True)
                 errors.print(escape(process.tail()), soft_wrap=True, style="dim")
                 return 1
             _rotate(process.log)

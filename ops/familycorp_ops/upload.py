@@ -4,10 +4,11 @@ import hashlib
 import mimetypes
 import sys
 import uuid
+from gettext import gettext as _
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from familycorp_ops import environment
+from familycorp_ops import environment, output
 
 if TYPE_CHECKING:
     from app.uploads.schemas import PostForm, UploadCreate
@@ -16,18 +17,16 @@ if TYPE_CHECKING:
 TYPES = {".hwp": "application/x-hwp", ".hwpx": "application/vnd.hancom.hwpx", ".webp": "image/webp"}
 
 
-def run(file: Path, title: str | None, state: Path) -> int:
-    """Send a file, and with a title publish a post that names it; return the exit status."""
+def run(file: Path, title: str | None, state: Path, *, as_json: bool) -> None:
+    """Send a file, and with a title publish a post that names it."""
     try:
         environment.choose(state, writes=True)
-        environment.run(_send(file.name, file.read_bytes(), title))
+        environment.run(_send(file.name, file.read_bytes(), title, as_json=as_json))
     except environment.CommandError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        sys.exit(str(error))
 
 
-async def _send(name: str, content: bytes, title: str | None) -> None:
+async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) -> None:
     from app.auth.subject import SYSTEM  # noqa: PLC0415
     from app.core.errors import Problem  # noqa: PLC0415
     from app.core.settings import settings  # noqa: PLC0415
@@ -37,15 +36,19 @@ async def _send(name: str, content: bytes, title: str | None) -> None:
     try:
         announced = await service.create(_announcement(name, content, kind), None, SYSTEM)
         if announced.form is None:
-            raise environment.CommandError("Files above 10 MB come in parts: the staff page sends them.")
+            raise environment.CommandError(_("Files above 10 MB come in parts: the staff page sends them."))
         _post(announced.form, content)
         upload = await processing.advance(announced.id)
         if upload is None or upload.state == "rejected":
-            raise environment.CommandError(f"{name} was rejected: {upload and upload.reason}.")
-        sys.stdout.write(f"{upload.state} {upload.id}\n")
+            raise environment.CommandError(
+                _("{name} was rejected: {reason}.").format(name=name, reason=upload and upload.reason)
+            )
+        told, url = f"{upload.state} {upload.id}", None
         if title is not None and upload.state == "clean":
             post = await _publish(title, upload.id)
-            sys.stdout.write(f"{settings().api_url}/v1/posts/{post}/attachments/{upload.id}\n")
+            url = f"{settings().api_url}/v1/posts/{post}/attachments/{upload.id}"
+            told += f"\n{url}"
+        output.show({"state": upload.state, "id": str(upload.id), "url": url}, told, as_json=as_json)
     except Problem as problem:
         reasons = "; ".join(error.message for error in problem.errors)
         raise environment.CommandError(f"{problem.title}: {reasons or problem.detail}") from None
@@ -65,7 +68,9 @@ def _announcement(name: str, content: bytes, kind: str) -> "UploadCreate":
             purpose="image" if kind.startswith("image/") else "attachment",
         )
     except ValidationError as error:
-        raise environment.CommandError(f"{name} can't be announced: {error.errors()[0]['msg']}.") from None
+        raise environment.CommandError(
+            _("{name} can't be announced: {reason}.").format(name=name, reason=error.errors()[0]["msg"])
+        ) from None
 
 
 def _post(form: "PostForm", content: bytes) -> None:
@@ -73,7 +78,7 @@ def _post(form: "PostForm", content: bytes) -> None:
 
     answer = httpx.post(form.url, data=form.fields, files={"file": content}, timeout=60)
     if answer.status_code >= 300:
-        raise environment.CommandError(f"S3 refused the file ({answer.status_code}).")
+        raise environment.CommandError(_("S3 refused the file ({status}).").format(status=answer.status_code))
 
 
 async def _publish(title: str, upload: uuid.UUID) -> uuid.UUID:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
@@ -39,6 +41,11 @@ def test_a_schema_goes_up_and_back_and_says_where_it_is(tmp_path: Path) -> None:
     assert newest["revision"] in json.loads(said)["lacking"]
     status, said = familycorp("db", "downgrade", "nothing", "--yes", **url)
     assert (status, "Can't locate revision" in said, "Traceback" in said) == (1, True, False)
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'later'")
+        connection.commit()
+    status, said = familycorp("db", "status", **url)
+    assert (status, said) == (1, "The schema can't be read: No such revision or branch 'later'")
 
 
 def test_the_settings_in_effect_are_shown_without_passwords() -> None:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trustme
 
-from familycorp_ops.doctor import deployed, local
+from familycorp_ops.doctor import deployed, local, running
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
@@ -70,8 +70,12 @@ class Cloud:
             {"mode": "managed", "type": kind, "instances": [{"attributes": attributes}]}
         )
 
-    def forget(self, kind: str) -> None:
-        self.state["resources"] = [r for r in self.state["resources"] if r["type"] != kind]
+    def forget(self, kind: str, bucket: str | None = None) -> None:
+        self.state["resources"] = [
+            r
+            for r in self.state["resources"]
+            if r["type"] != kind or bucket not in {None, r["instances"][0]["attributes"].get("bucket")}
+        ]
         self.keep_state()
 
     def keep_state(self) -> None:
@@ -108,11 +112,14 @@ class Cloud:
         self._application()
         arn = self.client("acm").request_certificate(DomainName=DOMAIN, ValidationMethod="DNS")
         self.made("aws_acm_certificate", arn=arn["CertificateArn"])
+        self.made(
+            "aws_vpc", id="vpc-1"
+        )  # Without one, the emulator would be asked for quotas, which it lacks.
         self.keep_state()
 
     def _data(self) -> None:
         s3, dynamodb = self.client("s3"), self.client("dynamodb")
-        for bucket in (STATE, f"{NAME}-uploads", f"{NAME}-logs"):
+        for bucket in (STATE, *(f"{NAME}-{key}" for key in ("uploads", "logs", "releases"))):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             self.made("aws_s3_bucket", bucket=bucket)
@@ -191,20 +198,31 @@ class Cloud:
         )
         role = self.client("iam").create_role(RoleName=f"{NAME}-backend", AssumeRolePolicyDocument="{}")
         self.made("aws_iam_role", name=f"{NAME}-backend")
+        self.arns["role"] = role["Role"]["Arn"]
+        self.function("backend")
+
+    def function(self, name: str, code: str = "", release: str = "abc", image: str | None = None) -> None:
+        """Deploy a function, or another release of it, of an archive or an image."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("a.py", "")
-        functions = self.client("lambda")
+            file.writestr("a.py", code)
+        functions, name = self.client("lambda"), f"{NAME}-{name}"
+        if any(f["FunctionName"] == name for f in functions.list_functions()["Functions"]):
+            functions.delete_function(FunctionName=name)
+        variables = {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS), "FAMILYCORP_VERSION": release}
+        package = {
+            "Runtime": "python3.12",
+            "Handler": "a.handler",
+            "Code": {"ZipFile": archive.getvalue()},
+        }
         made = functions.create_function(
-            FunctionName=f"{NAME}-backend",
-            Runtime="python3.12",
-            Role=role["Role"]["Arn"],
-            Handler="a.handler",
-            Code={"ZipFile": archive.getvalue()},
-            Environment={"Variables": {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS)}},
+            FunctionName=name,
+            Role=self.arns["role"],
+            **({"PackageType": "Image", "Code": {"ImageUri": image}} if image else package),
+            Environment={"Variables": variables},
             Publish=True,
         )
-        functions.create_alias(FunctionName=f"{NAME}-backend", Name="live", FunctionVersion=made["Version"])
+        functions.create_alias(FunctionName=name, Name="live", FunctionVersion=made["Version"])
 
     def findings(self, *arguments: str) -> dict[str, list[dict[str, str]]]:
         return doctor(ENV, *arguments, **self.operator)[1]
@@ -276,6 +294,12 @@ FAULTS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
         "names",
         f"{NAME}-posts is there, and Terraform didn't make it",
         "import 'aws_dynamodb_table.posts'",
+    ),
+    "a bucket of that name is there": (
+        lambda c: c.forget("aws_s3_bucket", f"{NAME}-releases"),
+        "names",
+        f"{NAME}-releases is there, and Terraform didn't make it",
+        "import 'aws_s3_bucket.releases'",
     ),
     "a secret is being deleted": (
         _delete_secret,
@@ -404,7 +428,7 @@ def test_nothing_applied_yet(cloud: Cloud) -> None:
     cloud.client("s3").delete_object(Bucket=STATE, Key=deployed.STATE_KEY)
     found = cloud.findings()
     assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
-    assert len(found["names"]) == 9, "what is there now stands in the way of a first apply"
+    assert len(found["names"]) == 10, "what is there now stands in the way of a first apply"
     _delete_bucket(cloud)
     assert cloud.findings()["state"][0]["mend"] == "`make infra-bootstrap ENV=stage`"
 
@@ -428,6 +452,62 @@ def test_an_unconfirmed_subscription_is_found() -> None:
     ]
 
 
+class Account:
+    """Stands in for what the emulator lacks, or has no means to fill: quotas of VPCs and of code."""
+
+    def __init__(self, *, vpcs: int, code_gb: int) -> None:
+        self._vpcs, self._code_gb = vpcs, code_gb
+
+    def get_account_settings(self) -> dict[str, Any]:
+        limit = {"UnreservedConcurrentExecutions": 1000, "TotalCodeSize": 75 * deployed.GB}
+        return {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": self._code_gb * deployed.GB}}
+
+    def describe_vpcs(self) -> dict[str, Any]:
+        return {"Vpcs": [{}] * self._vpcs}
+
+    def get_service_quota(self, **_: str) -> dict[str, Any]:
+        return {"Quota": {"Value": 5.0}}
+
+    def quotas(self, *made: str) -> list[str]:
+        it = deployed.Environment(ENV, REGION)
+        it.parameters, it.state = {}, {"resources": []}
+        it.state["resources"] = [
+            {"mode": "managed", "type": kind, "instances": [{"attributes": {}}]} for kind in made
+        ]
+        it._clients = dict.fromkeys(("lambda", "ec2", "service-quotas"), self)
+        return [f.what for f in deployed.quotas(it).findings]
+
+
+def test_a_region_that_takes_no_further_vpc_is_found_before_the_first_apply_alone() -> None:
+    assert Account(vpcs=4, code_gb=1).quotas() == []
+    assert Account(vpcs=5, code_gb=1).quotas() == [
+        "The region has 5 VPCs, no more may be made, and none is ours."
+    ]
+    assert Account(vpcs=5, code_gb=1).quotas("aws_vpc") == []
+
+
+def test_code_that_nearly_fills_lambdas_room_is_found() -> None:
+    assert Account(vpcs=1, code_gb=60).quotas() == []
+    assert Account(vpcs=1, code_gb=70).quotas() == [
+        "Lambda holds 70.0 GB of code in this region, and at most 75."
+    ]
+
+
+@pytest.mark.infra
+def test_the_quota_of_vpcs_is_asked_for_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the other emulator, which has the quotas of VPCs, by AWS's codes."""
+    try:
+        with Moto() as moto:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
+            it = deployed.Environment(ENV, REGION)
+            it.parameters, it.state = {}, {"resources": []}
+            it._clients = {"lambda": Account(vpcs=0, code_gb=0)}  # It knows nothing of these limits.
+            seen = deployed.quotas(it).seen
+    except NotInstalledError as error:
+        missing("terraform", error)
+    assert "1 of 5 VPCs" in seen
+
+
 def test_without_credentials_nothing_else_is_asked() -> None:
     without = {name: "" for name in CREDENTIALS if "KEY" in name}
     status, found = doctor(ENV, AWS_ENDPOINT_URL=f"http://{LOOPBACK}:{free_port()}", **without)
@@ -438,6 +518,128 @@ def test_root_is_a_finding(cloud: Cloud) -> None:
     found = doctor(ENV, AWS_ENDPOINT_URL=cloud.url)[1]
     assert set(found) == {"credentials"}
     assert "root" in found["credentials"][0]["what"]
+
+
+# -- what runs in an environment ----------------------------------------------------------------------------------
+
+
+def migrations(answer: str) -> str:
+    return f"def handler(event, context):\n    assert event == {{'look': True}}\n    {answer}\n"
+
+
+CURRENT = migrations("return {'revision': '0012', 'lacking': [], 'known': True}")
+
+
+@pytest.fixture
+def deployment(cloud: Cloud) -> Cloud:
+    for name in running.ALL:
+        cloud.function(name, CURRENT if name == "migrations" else "")
+    return cloud
+
+
+def status(cloud: Cloud) -> tuple[int, dict[str, Any]]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "familycorp_ops", "release", "status", ENV, "--json"],
+        env={**os.environ, **cloud.operator},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.stdout, ran.stderr
+    document = json.loads(ran.stdout)
+    document["found"] = {c["check"]: c["findings"] for c in document["checks"] if c["findings"]}
+    return ran.returncode, document
+
+
+def test_what_runs_is_told(deployment: Cloud) -> None:
+    code, told = status(deployment)
+    assert (code, told["healthy"], told["found"]) == (0, True, {})
+    assert (told["environment"], told["release"]) == (ENV, "abc")
+    assert told["stack"]["name"] == f"{NAME}-backend"
+    assert told["stack"]["status"] == "CREATE_COMPLETE"
+    assert datetime.fromisoformat(told["stack"]["deployedAt"]).tzinfo
+    assert {f["name"] for f in told["functions"]} == {f"{NAME}-{name}" for name in running.ALL}
+    assert all(f["version"] and f["codeSha256"] and f["deployedAt"] for f in told["functions"])
+    assert told["schema"] == {"revision": "0012", "lacking": [], "known": True}
+    assert told["ringing"] == []
+    assert told["digest"] is None, "archives have none"
+
+
+def test_the_digest_of_an_image_is_told(deployment: Cloud) -> None:
+    digest = f"sha256:{'a' * 64}"
+    deployment.function(
+        "backend", image=f"000000000000.dkr.ecr.{REGION}.amazonaws.com/{NAME}-backend@{digest}"
+    )
+    code, told = status(deployment)
+    assert (code, told["digest"]) == (0, digest)
+
+
+def test_the_schema_of_a_later_release_is_well_after_a_rollback(deployment: Cloud) -> None:
+    deployment.function(
+        "migrations", migrations("return {'revision': '0013', 'lacking': [], 'known': False}")
+    )
+    code, told = status(deployment)
+    assert (code, told["found"], told["schema"]["known"]) == (0, {}, False)
+
+
+def _ring(cloud: Cloud) -> None:
+    cloud.client("cloudwatch").set_alarm_state(
+        AlarmName=f"{NAME}-errors", StateValue="ALARM", StateReason="12 errors in 5 minutes."
+    )
+
+
+AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
+    "there is no stack": (
+        lambda c: c.client("cloudformation").delete_stack(StackName=f"{NAME}-backend"),
+        "stack",
+        "there is no stack",
+        "make deploy ENV=stage",
+    ),
+    "a function is gone": (
+        lambda c: c.client("lambda").delete_function(FunctionName=f"{NAME}-drain"),
+        "release",
+        f"There is no function {NAME}-drain",
+        "make deploy ENV=stage",
+    ),
+    "a function was left behind": (
+        lambda c: c.function("uploads", release="before"),
+        "release",
+        "different releases: backend abc",
+        "make deploy ENV=stage",
+    ),
+    "the schema is behind": (
+        lambda c: c.function(
+            "migrations", migrations("return {'revision': '0010', 'lacking': ['0011'], 'known': True}")
+        ),
+        "schema",
+        "The database lacks 0011",
+        "make migrate ENV=stage",
+    ),
+    "the schema can't be read": (
+        lambda c: c.function("migrations", migrations("raise RuntimeError('no route to it')")),
+        "schema",
+        "The schema can't be read: no route to it",
+        "/aws/lambda/familycorp-stage-migrations",
+    ),
+    "an alarm rings": (_ring, "ringing", f"The alarm {NAME}-errors has been ringing since 20", "runbook"),
+    "its function may not be asked": (
+        lambda c: c.credentials(deny="lambda:InvokeFunction"),
+        "schema",
+        "may not Invoke",
+        "let them",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", AMISS)
+def test_what_isnt_well_is_found_alone_with_its_mend(deployment: Cloud, fault: str) -> None:
+    plant, check, what, mend = AMISS[fault]
+    plant(deployment)
+    code, told = status(deployment)
+    assert (code, told["healthy"], set(told["found"])) == (1, False, {check})
+    assert what in told["found"][check][0]["what"]
+    assert mend in told["found"][check][0]["mend"]
 
 
 # -- this machine -------------------------------------------------------------------------------------------------

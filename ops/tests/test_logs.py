@@ -180,6 +180,23 @@ def test_top_says_what_is_asked_how_fast_and_from_where(running: Running) -> Non
     assert len([line for line in table if line.startswith("all ")]) == 1
 
 
+def test_programs_get_a_sample_of_top_each_second(running: Running) -> None:
+    running.ask("/v1/categories", "sampled-1")
+    (once,) = running.said("top", "--once", "--json")
+    sample = json.loads(once)
+    assert sample["windowSeconds"] == 60
+    assert sample["routes"]["all"]["requestsPerSecond"] > 0
+    assert set(sample["routes"]["/v1/categories"]) == {
+        *("requestsPerSecond", "p50Ms", "p99Ms", "cacheHitsPercent", "errors")
+    }
+    with subprocess.Popen(running.command("top", "--json"), stdout=subprocess.PIPE, text=True) as top:
+        assert top.stdout is not None
+        first, second = (json.loads(top.stdout.readline())["at"] for _ in range(2))
+        top.send_signal(signal.SIGINT)
+        assert top.wait(20) == 0
+    assert first < second
+
+
 def test_top_goes_on_until_ctrl_c(running: Running, terminal: Terminal) -> None:
     terminal.start(running.command("top", "--window", "5"))
     terminal.wait_for(r"all +\d")

@@ -43,10 +43,10 @@ def test_codes_are_those_of_the_standard(monkeypatch, capsys):
     secret = "gezd gnbv gy3t qojq GEZD-GNBV-GY3T-QOJQ"
     assert [code.code(secret, at) for at in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
     monkeypatch.setattr("time.time", lambda: 59)
-    code.show(secret)
+    code.show(secret, as_json=False)
     assert capsys.readouterr().out == "287082\n"
     with pytest.raises(SystemExit, match="isn't a base32 secret"):
-        code.show("not base32!")
+        code.show("not base32!", as_json=False)
 
 
 def test_a_broken_installation_is_one_sentence():

@@ -28,9 +28,10 @@ STARTED = "Ctrl-C stops everything"
 class Up:
     """One run of the command on a state directory."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, *more: str) -> None:
         self.state, self.port = state, port
         command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
+        command += more
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -79,8 +80,8 @@ class Up:
 def start(tmp_path):
     runs = []
 
-    def starter(state=tmp_path / "state", port=None):
-        runs.append(Up(state, port or free_port()))
+    def starter(state=tmp_path / "state", port=None, *more):
+        runs.append(Up(state, port or free_port(), *more))
         return runs[-1]
 
     yield starter
@@ -128,7 +129,8 @@ def test_it_serves_says_so_and_stops_without_a_trace(start):
     third = start(run.state.with_name("other"), run.port)
     assert third.finish() == 1
     assert f"Port {run.port} is in use by another program: try `make up PORT=" in third.output
-    assert local.reset(run.state) == 1, "data in use isn't deleted"
+    with pytest.raises(SystemExit, match="nothing was deleted"):
+        local.reset(run.state)
 
     began = time.monotonic()
     assert run.end() == 0
@@ -278,8 +280,24 @@ def test_damaged_data_is_named_with_the_mend(used, capfd, damage, message):
     assert message.format(state=used) in error
     assert f"`make reset STATE={used}` deletes the local data" in error
     assert len(error.splitlines()) == 1
-    assert local.reset(used) == 0
+    local.reset(used)
     assert not used.exists()
+
+
+def test_programs_get_one_line_when_it_is_ready(used, start):
+    run = start(used, free_port(), "--json")
+    ready = next(line for line in run.process.stdout if line.startswith("{"))
+    told = json.loads(ready)
+    assert told["url"] == f"http://localhost:{run.port}"
+    assert run.get("/health")[0] == 200
+    assert json.loads(Path(told["settings"]).read_text())["FAMILYCORP_API_URL"] == told["url"]
+    again = start(used, run.port, "--json")
+    assert again.finish() == 0
+    assert f"process {run.process.pid}" in json.loads(again.output)["already"]
+    taken = start(used.with_name("other"), run.port, "--json")
+    assert taken.finish() == 1
+    assert "is in use by another program" in json.loads(taken.output)["error"]
+    assert run.end() == 0
 
 
 def test_a_migration_that_fails_is_one_sentence(used, capfd):
@@ -327,7 +345,8 @@ def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
 
 
 def test_reset_deletes_only_what_it_knows(tmp_path, capfd):
-    assert local.reset(tmp_path / "nothing") == 0
-    assert local.reset(tmp_path) == 1
+    local.reset(tmp_path / "nothing")
+    assert "nothing to delete" in capfd.readouterr().out
+    with pytest.raises(SystemExit, match="isn't a directory that `make up` made"):
+        local.reset(tmp_path)
     assert tmp_path.exists()
-    assert "isn't a directory that `make up` made" in capfd.readouterr().out

@@ -12,6 +12,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util.exc import CommandError
 
 from app.core.logging import configure
 from app.core.settings import settings
@@ -39,7 +41,15 @@ def upgrade() -> str:
 
 
 def states() -> tuple[str | None, list[str]]:
-    """Return the revision of the database that the settings name, and those that it lacks, oldest first."""
+    """Return the revision of the database that the settings name, and those that it lacks, oldest first.
+
+    Raises Alembic's `CommandError` where the revision isn't one of these.
+    """
+    found = _revision()
+    return found, _lacking(found)
+
+
+def _revision() -> str | None:
     found: list[str | None] = [None]
 
     def note(revision: tuple[str, ...], _: object) -> list[Any]:
@@ -49,8 +59,15 @@ def states() -> tuple[str | None, list[str]]:
     script = ScriptDirectory.from_config(config())
     with EnvironmentContext(config(), script, fn=note, dont_mutate=True):
         script.run_env()
-    lacking = [step.revision for step in script.iterate_revisions("head", found[0] or "base")]
-    return found[0], lacking[::-1]
+    return found[0]
+
+
+def _lacking(found: str | None) -> list[str]:
+    steps = ScriptDirectory.from_config(config()).iterate_revisions("head", found or "base")
+    try:
+        return [step.revision for step in steps][::-1]
+    except RevisionError as error:
+        raise CommandError(str(error)) from error
 
 
 def downgrade(revision: str) -> None:
@@ -58,9 +75,19 @@ def downgrade(revision: str) -> None:
     command.downgrade(config(), revision)
 
 
-def handler(_: Mapping[str, Any], __: object) -> dict[str, str]:
-    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer."""
+def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:
+    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer.
+
+    An event with `look` changes nothing: the answer names the database's revision, and those that it lacks, or that
+    this release doesn't know it, because a later one was here.
+    """
     configure("familycorp-migrations", settings().log_level)
+    if event.get("look"):
+        found = _revision()
+        try:
+            return {"revision": found, "lacking": _lacking(found), "known": True}
+        except CommandError:
+            return {"revision": found, "lacking": [], "known": False}
     revision = upgrade()
     logger.info("schema_is_current", extra={"revision": revision})
     return {"revision": revision}

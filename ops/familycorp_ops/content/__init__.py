@@ -1,7 +1,7 @@
 """`familycorp content`: a folder of Markdown files becomes posts, and posts become such a folder."""
 
-import json
 import sys
+from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,7 @@ import typer
 
 from familycorp_ops import environment
 from familycorp_ops import up as local
+from familycorp_ops.output import AsJson, document
 
 if TYPE_CHECKING:
     from familycorp_ops.content import exporting, importing
@@ -21,12 +22,13 @@ State = Annotated[
     Path,
     typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command("import")
 def import_command(
-    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, metavar="DIR")],
+    directory: Annotated[
+        Path, typer.Argument(help="The folder.", exists=True, file_okay=False, metavar="DIR")
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
     ] = False,
@@ -45,9 +47,9 @@ def import_command(
         except environment.CommandError as error:
             problem, status = str(error), 1
         except KeyboardInterrupt:
-            problem, status = "Interrupted: what was imported stays, the same command does the rest.", 130
+            problem, status = _("Interrupted: what was imported stays, the same command does the rest."), 130
     if as_json:
-        _print_json(_imported(summary, problem))
+        sys.stdout.write(f"{document(_imported(summary, problem))}\n")
     else:
         report.imported(summary, problem)
     sys.exit(status)
@@ -55,7 +57,7 @@ def import_command(
 
 @app.command("export")
 def export_command(
-    directory: Annotated[Path, typer.Argument(file_okay=False, metavar="DIR")],
+    directory: Annotated[Path, typer.Argument(help="The folder.", file_okay=False, metavar="DIR")],
     force: Annotated[
         bool, typer.Option("--force", help="Write even among files that no export wrote.")
     ] = False,
@@ -74,13 +76,17 @@ def export_command(
         except environment.CommandError as error:
             problem = str(error)
         except exporting.Occupied:
-            problem = f"{directory} holds files that no export wrote: choose another folder, or add --force."
+            problem = _(
+                "{directory} holds files that no export wrote: choose another folder, or add --force."
+            ).format(directory=directory)
         except OSError as error:
-            problem = f"{error.filename or directory} can't be written: {error.strerror}."
+            problem = _("{file} can't be written: {reason}.").format(
+                file=error.filename or directory, reason=error.strerror
+            )
         except KeyboardInterrupt:
-            problem, status = "Interrupted: the same command does the rest.", 130
+            problem, status = _("Interrupted: the same command does the rest."), 130
     if as_json:
-        _print_json(_exported(summary, problem))
+        sys.stdout.write(f"{document(_exported(summary, problem))}\n")
     else:
         report.exported(summary, directory, problem)
     sys.exit(status)
@@ -129,7 +135,3 @@ def _exported(summary: "exporting.Summary", problem: str | None) -> dict[str, ob
             "viewCounts": summary.posts,
         },
     }
-
-
-def _print_json(value: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

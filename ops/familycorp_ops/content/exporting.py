@@ -16,6 +16,7 @@ from familycorp_ops.content import files, stored
 from familycorp_ops.content.files import FilePost
 from familycorp_ops.content.importing import Listener
 from familycorp_ops.content.stored import Address, Stored
+from familycorp_ops.messages import marked
 
 MANIFEST = ".familycorp-export"
 """File that lists what an export wrote, so that the next one replaces and removes just that."""
@@ -44,7 +45,7 @@ class Summary:
 async def run(directory: Path, summary: Summary, listener: Listener, *, force: bool) -> None:
     """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced."""
     earlier = _earlier(directory, force=force)
-    listed, _ = await categories.editorial()
+    listed, __ = await categories.editorial()
     addresses = await stored.addresses()
     names = {address.id: files.post_name(address.lang, address.slug) for address in addresses}
     manifest = {files.CATEGORIES, *names.values()}
@@ -60,7 +61,7 @@ async def run(directory: Path, summary: Summary, listener: Listener, *, force: b
         for found in await stored.by_id(ids[start : start + stored.BATCH]):
             _write(directory / names[found.post.id], files.write_post(_content(found, keys, summary)))
             summary.posts += 1
-            listener.progress("Exporting", summary.posts, len(ids))
+            listener.progress(marked("Exporting"), summary.posts, len(ids))
     for name in earlier - manifest:
         (directory / name).unlink(missing_ok=True)
         summary.removed += 1

@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from gettext import gettext as _
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from familycorp_ops.content import files, stored
 from familycorp_ops.content.files import FilePost, Source
 from familycorp_ops.content.stored import Stored
 from familycorp_ops.content.yamltext import Fault
+from familycorp_ops.messages import marked
 
 IMPORTER = Subject("import", role="system")
 
@@ -226,7 +228,7 @@ class _Import:
             if source.faults:
                 self._failed(source, source.faults)
         outcomes = [(plan, plan.outcome()) for plan in plans]
-        for _, outcome in outcomes:
+        for __, outcome in outcomes:
             if self._summary.dry_run or outcome.result == "unchanged":
                 self._finished(outcome)
         if not self._summary.dry_run:
@@ -239,7 +241,7 @@ class _Import:
         sources = []
         for number, path in enumerate(paths, start=1):
             sources.append(files.read_post(path, path.relative_to(self._directory).as_posix()))
-            self._listener.progress("Reading", number, len(paths))
+            self._listener.progress(marked("Reading"), number, len(paths))
         return sources
 
     async def _plans(self, sources: Sequence[Source]) -> list[Plan]:
@@ -268,18 +270,18 @@ class _Import:
         try:
             for category in read.categories:
                 if category.slug not in names:
-                    changes.append(f"{category.slug} created")
+                    changes.append(_("{category} created").format(category=category.slug))
                     slugs.append(category.slug)
                     if writes:
-                        _, version = await categories.create(category, IMPORTER)
+                        __, version = await categories.create(category, IMPORTER)
                 elif category.name != names[category.slug]:
-                    changes.append(f"{category.slug} renamed")
+                    changes.append(_("{category} renamed").format(category=category.slug))
                     if writes:
                         request = CategoryUpdate(name=category.name)
-                        _, version = await categories.rename(category.slug, request, version, IMPORTER)
+                        __, version = await categories.rename(category.slug, request, version, IMPORTER)
             order = _ordered(slugs, read.categories)
             if order != slugs:
-                changes.append("reordered")
+                changes.append(_("reordered"))
                 if writes:
                     await categories.reorder(CategoryOrder(slugs=order), version, IMPORTER)
         except Unavailable:
@@ -304,7 +306,7 @@ class _Import:
                     else:
                         self._finished(outcome)
                     done += 1
-                    self._listener.progress("Importing", done, len(plans))
+                    self._listener.progress(marked("Importing"), done, len(plans))
 
     def _failed(self, source: Source, faults: Sequence[Fault]) -> None:
         for fault in faults:

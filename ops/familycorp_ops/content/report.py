@@ -1,5 +1,6 @@
 """What an import or export tells a person: bars on a terminal, plain lines elsewhere, a table at the end."""
 
+from gettext import gettext as _
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from rich.table import Table
 from familycorp_ops.content import exporting, importing
 from familycorp_ops.content.importing import Listener, Outcome
 from familycorp_ops.content.yamltext import Fault
+from familycorp_ops.messages import marked
 
 
 class Progress(Listener):
@@ -36,7 +38,7 @@ class Progress(Listener):
     def progress(self, title: str, done: int, total: int) -> None:
         """Move the bar of a step."""
         if title not in self._tasks:
-            self._tasks[title] = self._bars.add_task(title, total=total)
+            self._tasks[title] = self._bars.add_task(_(title), total=total)
         self._bars.update(self._tasks[title], completed=done)
 
     def fault(self, file: str, fault: Fault) -> None:
@@ -50,7 +52,7 @@ class Progress(Listener):
         """Print what changed, or would; what didn't is counted at the end."""
         if self._shows_files and outcome.result in {"created", "changed"}:
             changes = f": {', '.join(outcome.changes)}" if outcome.changes else ""
-            self._lines.print(escape(f"{outcome.result}  {outcome.file}{changes}"), soft_wrap=True)
+            self._lines.print(escape(f"{_(outcome.result)}  {outcome.file}{changes}"), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -65,19 +67,19 @@ class Progress(Listener):
 def imported(summary: importing.Summary, problem: str | None) -> None:
     """Print what became of the files."""
     console = Console(highlight=False)
-    table = Table("would be" if summary.dry_run else "files", "number", title="Import")
-    for result in ("created", "changed", "unchanged", "failed"):
-        table.add_row(result, str(summary.count(result)))
+    table = Table(_("would be") if summary.dry_run else _("files"), _("number"), title=_("Import"))
+    for result in (marked("created"), marked("changed"), marked("unchanged"), marked("failed")):
+        table.add_row(_(result), str(summary.count(result)))
     if summary.outcomes or not problem:
         console.print(table)
     for change in summary.categories:
-        console.print(escape(f"Category: {change}{' (not yet: dry run)' if summary.dry_run else ''}."))
+        told = _("Category: {change} (not yet: dry run).") if summary.dry_run else _("Category: {change}.")
+        console.print(escape(told.format(change=change)))
     if summary.ignored:
-        console.print(
-            f"{summary.ignored} files are neither Markdown nor categories.yaml; they were left out."
-        )
+        left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
+        console.print(left.format(number=summary.ignored))
     if summary.owes:
-        console.print("Some posts aren't visible yet; the scheduled job will finish that within minutes.")
+        console.print(_("Some posts aren't visible yet; the scheduled job will finish that within minutes."))
     _show(problem)
 
 
@@ -85,18 +87,22 @@ def exported(summary: exporting.Summary, directory: Path, problem: str | None) -
     """Print what was written, and what files can't carry."""
     if problem is None:
         console = Console(highlight=False)
-        written = f"{summary.posts} posts and {summary.categories} categories are in {directory}."
+        written = _("{posts} posts and {categories} categories are in {directory}.").format(
+            posts=summary.posts, categories=summary.categories, directory=directory
+        )
         console.print(escape(written), soft_wrap=True)
-        if summary.removed:
-            console.print(f"{summary.removed} files of an earlier export were removed.")
-        for number, what in (
-            (summary.with_uploads, "have thumbnails or attachments"),
-            (summary.with_earlier_revisions, "have earlier revisions"),
-            (summary.with_unpublished_edits, "have edits that aren't published"),
+        for number, told in (
+            (summary.removed, _("{number} files of an earlier export were removed.")),
+            (summary.with_uploads, _("Not carried: {number} posts have thumbnails or attachments.")),
+            (summary.with_earlier_revisions, _("Not carried: {number} posts have earlier revisions.")),
+            (
+                summary.with_unpublished_edits,
+                _("Not carried: {number} posts have edits that aren't published."),
+            ),
         ):
             if number:
-                console.print(f"Not carried: {number} posts {what}.")
-        console.print("View counts are never carried.")
+                console.print(told.format(number=number))
+        console.print(_("View counts are never carried."))
     _show(problem)
 
 

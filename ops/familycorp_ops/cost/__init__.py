@@ -1,17 +1,18 @@
 """`familycorp cost`: what an environment costs a month, from its plan, before there is a bill."""
 
-import json
 import sys
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from familycorp_ops.bootstrap import ENVIRONMENTS
+from familycorp_ops.output import AsJson, Deployed, UnusableError
+from familycorp_ops.output import document as written
 
 
 def cost(  # noqa: PLR0917 - these are options of a command line.
-    env: Annotated[str, typer.Argument(help="dev, stage or prod", metavar="ENV")],
+    env: Annotated[str, Deployed(help="dev, stage or prod")],
     usage: Annotated[
         Path, typer.Option(help="What a month brings: `site`, `idle`, or a TOML file.", metavar="FILE")
     ] = Path("site"),
@@ -43,7 +44,7 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     plot: Annotated[
         Path | None, typer.Option(help="Draw cost against requests into this SVG.", metavar="FILE")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Work out what an environment costs a month, in US dollars before tax, without AWS.
 
@@ -55,8 +56,6 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     from familycorp_ops.infra import TerraformError  # noqa: PLC0415
     from familycorp_ops.servers.process import ServerError  # noqa: PLC0415
 
-    if env not in ENVIRONMENTS:
-        raise typer.BadParameter(f"{env} is none of dev, stage and prod.")
     named = prices.USAGES / f"{usage}.toml"
     try:
         month = prices.usage(named if named.is_file() else usage)
@@ -77,22 +76,25 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
         document = report.document(after, month, env=env, free_tier=free_tier)
         if difference:
             document["before"] = round(bill(_before(read), month, free_tier=free_tier).total, 4)
-        sys.stdout.write(json.dumps(document | {"unknown": missing}, indent=1) + "\n")
+        sys.stdout.write(f"{written(document | {'unknown': missing})}\n")
     elif difference:
         _show(report.difference(bill(_before(read), month, free_tier=free_tier), after))
     else:
-        gift = "counted" if free_tier else "not counted"
+        head = _("{env}: {total:,.2f} USD a month").format(env=env, total=after.total)
+        gift = _("Before tax; free tiers counted.") if free_tier else _("Before tax; free tiers not counted.")
         _show(
-            f"## {env}: {after.total:,.2f} USD a month\n\nBefore tax; free tiers {gift}.\n\n"
-            f"{report.components(found, month, free_tier=free_tier)}\n\n### Lines\n\n{report.lines(after)}\n\n"
-            f"### A further million requests\n\n{report.per_million(found, month)}\n\n"
-            f"### Knees\n\n{report.knees(found, month)}"
+            f"## {head}\n\n{gift}\n\n{report.components(found, month, free_tier=free_tier)}\n\n"
+            f"### {_('Lines')}\n\n{report.lines(after)}\n\n"
+            f"### {_('A further million requests')}\n\n{report.per_million(found, month)}\n\n"
+            f"### {_('Knees')}\n\n{report.knees(found, month)}"
         )
     if plot:
         plot.write_text(drawing.svg(found, month, f"{env}: US dollars a month"), "utf-8")
-    problems = [f"No price and no reason for none: {kind}." for kind in missing]
+    problems = [_("No price and no reason for none: {kind}.").format(kind=kind) for kind in missing]
     if limit is not None and after.total > limit:
-        problems.append(f"{after.total:,.2f} USD a month is over {limit:,.2f}.")
+        problems.append(
+            _("{total:,.2f} USD a month is over {limit:,.2f}.").format(total=after.total, limit=limit)
+        )
     if problems:
         sys.exit("\n".join(problems))
 
@@ -116,7 +118,7 @@ def _chosen(variables: list[str]) -> dict[str, Any]:
     for variable in variables:
         name, equals, value = variable.partition("=")
         if not equals:
-            raise typer.BadParameter(f"{variable} is no NAME=VALUE.")
+            raise UnusableError(_("{variable} is no NAME=VALUE.").format(variable=variable))
         chosen[name] = value
     return chosen
 

@@ -1,6 +1,7 @@
 """The bill in words: tables in Markdown, which a terminal shows drawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from gettext import gettext as _
 from typing import Any, Final, NamedTuple
 
 from familycorp_ops.cost.bill import FIRST, Bill, bill, curves, marginal, with_requests
@@ -85,7 +86,7 @@ def lines(found: Bill) -> str:
     rows = (
         (c.component, c.what, f"{_quantity(c.quantity)} {table_of[c.price].unit}", usd(c.usd)) for c in shown
     )
-    return table(("component", "what", "a month", "USD"), rows, numbers=2)
+    return table((_("component"), _("what"), _("a month"), "USD"), rows, numbers=2)
 
 
 def components(resources: Sequence[Resource], usage: Usage, *, free_tier: bool = False) -> str:
@@ -98,32 +99,34 @@ def components(resources: Sequence[Resource], usage: Usage, *, free_tier: bool =
         if total >= CENT
     ]
     fixed = sum(idle.values())
-    rows.append(("**Total**", usd(fixed), usd(here.total - fixed), f"**{usd(here.total)}**"))
-    return table(("component", "fixed", f"for {usage.requests:,.0f} requests", "USD"), rows, numbers=3)
+    rows.append((_("**Total**"), usd(fixed), usd(here.total - fixed), f"**{usd(here.total)}**"))
+    used = _("for {requests:,.0f} requests").format(requests=usage.requests)
+    return table((_("component"), _("fixed"), used, "USD"), rows, numbers=3)
 
 
 def per_million(resources: Sequence[Resource], usage: Usage) -> str:
     """Return what a further million requests costs."""
     found = marginal(resources, usage)
     rows = [(c.component, c.what, f"{c.usd:.3f}") for c in found.charges if c.usd >= CENT]
-    return table(("component", "what", "USD"), [*rows, ("**Total**", "", f"**{found.total:.3f}**")])
+    return table((_("component"), _("what"), "USD"), [*rows, (_("**Total**"), "", f"**{found.total:.3f}**")])
 
 
 def knees(resources: Sequence[Resource], usage: Usage) -> str:
     """Return where each component turns from costing because it is there to costing for what it does."""
     rows = [
         (
-            f"**{name}**" if name == "Total" else name,
+            _("**Total**") if name == "Total" else name,
             usd(curve.fixed),
             usd(curve.per_million),
             _round(curve.knee)
             if curve.knee
-            else ("none: flat" if curve.fixed >= CENT else "none: a straight line"),
+            else (_("none: flat") if curve.fixed >= CENT else _("none: a straight line")),
         )
         for name, curve in curves(resources, usage).items()
         if curve.fixed >= CENT or curve.per_million >= CENT
     ]
-    return table(("component", "fixed", "per million requests", "knee, requests a month"), rows, numbers=3)
+    header = (_("component"), _("fixed"), _("per million requests"), _("knee, requests a month"))
+    return table(header, rows, numbers=3)
 
 
 def _round(number: float) -> str:
@@ -177,8 +180,8 @@ def difference(before: Bill, after: Bill) -> str:
         (n, usd(old.get(n, 0)), usd(new.get(n, 0)), f"{new.get(n, 0) - old.get(n, 0):+,.2f}") for n in names
     ]
     change = after.total - before.total
-    rows.append(("**Total**", usd(before.total), usd(after.total), f"**{change:+,.2f}**"))
-    return table(("component", "before", "after", "difference"), rows, numbers=3)
+    rows.append((_("**Total**"), usd(before.total), usd(after.total), f"**{change:+,.2f}**"))
+    return table((_("component"), _("before"), _("after"), _("difference")), rows, numbers=3)
 
 
 def targets(found: Iterable[Target]) -> str:

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,7 +113,9 @@ def read(file: Path, env: str) -> dict[str, Any]:
     """Return an environment's plan that `terraform show -json` wrote; raise `ValueError` for anything else."""
     plan = json.loads(file.read_text("utf-8"))
     if not isinstance(plan, dict) or "planned_values" not in plan:
-        raise ValueError(f"{file} is no plan: terraform show -json PLAN > {file}")
+        raise ValueError(_("{file} is no plan: terraform show -json PLAN > {file}").format(file=file))
     if (planned := plan["variables"]["env"]["value"]) != env:
-        raise ValueError(f"{file} is a plan of {planned}, not of {env}.")
+        raise ValueError(
+            _("{file} is a plan of {planned}, not of {env}.").format(file=file, planned=planned, env=env)
+        )
     return plan

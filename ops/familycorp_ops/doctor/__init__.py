@@ -1,16 +1,16 @@
 """`familycorp doctor`: what is amiss on this machine, or in an environment, each with its mend. It only reads."""
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from gettext import gettext as _
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from familycorp_ops import up
-from familycorp_ops.bootstrap import ENVIRONMENTS
+from familycorp_ops.output import AsJson, Deployed, document
 from familycorp_ops.smoke import REGION
 
 
@@ -32,9 +32,7 @@ class Check:
 
 
 def doctor(
-    env: Annotated[
-        str | None, typer.Argument(help="dev, stage or prod; without one, this machine.", metavar="ENV")
-    ] = None,
+    env: Annotated[str | None, Deployed(help="dev, stage or prod; without one, this machine.")] = None,
     state: Annotated[
         Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")
     ] = up.STATE,
@@ -42,7 +40,7 @@ def doctor(
     certificate_days: Annotated[
         int, typer.Option(help="Days that a certificate must still be valid.", min=1)
     ] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for what is amiss on this machine or in an environment, and say how to mend it.
 
@@ -52,26 +50,27 @@ def doctor(
         from familycorp_ops.doctor.local import checks  # noqa: PLC0415 - `--help` needn't wait for it.
 
         found = list(checks(state, port))
-    elif env in ENVIRONMENTS:
+    else:
         from familycorp_ops.doctor import deployed  # noqa: PLC0415
 
         found = list(deployed.checks(deployed.Environment(env, REGION), certificate_days))
-    else:
-        raise typer.BadParameter(f"{env} is none of dev, stage and prod.")
     sys.exit(report(found, env, as_json=as_json))
 
 
-def report(found: Iterable[Check], env: str | None, *, as_json: bool) -> int:
-    """Print checks for people, or one JSON document for programs; return the exit status."""
+def report(
+    found: Iterable[Check], env: str | None, *, as_json: bool, more: Mapping[str, Any] | None = None
+) -> int:
+    """Print checks for people, or one JSON document for programs, with `more` in it; return the exit status."""
     found = list(found)
     amiss = sum(len(check.findings) for check in found)
     if as_json:
-        document = {"environment": env, "healthy": not amiss, "checks": [asdict(check) for check in found]}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        told = {"environment": env, "healthy": not amiss, **(more or {})}
+        sys.stdout.write(f"{document(told | {'checks': [asdict(check) for check in found]})}\n")
         return 1 if amiss else 0
     for check in found:
-        sys.stdout.write(f"{'✗' if check.findings else '✓'} {check.check}: {check.seen}\n")
+        sys.stdout.write(f"{'✗' if check.findings else '✓'} {_(check.check)}: {check.seen}\n")
         for finding in check.findings:
             sys.stdout.write(f"    {finding.what}\n      → {finding.mend}\n")
-    sys.stderr.write(f"{amiss} amiss {f'in {env}' if env else 'on this machine'}\n")
+    said = _("{amiss} amiss in {env}") if env else _("{amiss} amiss on this machine")
+    sys.stderr.write(said.format(amiss=amiss, env=env) + "\n")
     return 1 if amiss else 0

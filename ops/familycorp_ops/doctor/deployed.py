@@ -4,6 +4,7 @@ import datetime
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from gettext import gettext as _
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +12,7 @@ from botocore.session import get_session
 
 from familycorp_ops.bootstrap import state_bucket_name
 from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.messages import marked
 from familycorp_ops.smoke import stack
 
 STATE_KEY: Final = "familycorp.tfstate"
@@ -23,7 +25,7 @@ ACTIONS: Final = (
     "sns:Publish",
     "ssm:GetParameter",
 )
-"""What `familycorp release` and `familycorp smoke` ask of AWS."""
+"""What it takes to deploy a release and to look whether it serves."""
 BACKUP_DAYS: Final = {"dev": 1, "stage": 7, "prod": 14}
 """Days to which a database must be restorable, as terraform/variables.tf has it for Prod."""
 FUNCTIONS: Final = ("backend", "auth", "drain", "events", "uploads")
@@ -36,6 +38,11 @@ DENIED: Final = {
     "UnauthorizedOperation",
     "403",
 }
+VPCS: Final = "L-F678F1CE"
+"""Code of the quota of VPCs in a region: 5, unless more were asked for."""
+FULL: Final = 0.9
+"""Share of a quota beyond which it is time to act."""
+GB: Final = 1024**3
 ABSENT: Final = {
     *("404", "NoSuchBucket", "NoSuchKey", "NoSuchEntity", "NotFoundException", "DBClusterNotFoundFault"),
     *("ResourceNotFoundException", "RepositoryNotFoundException", "ParameterNotFound", "NotFound"),
@@ -80,7 +87,7 @@ class Environment:
     def state(self) -> dict[str, Any] | None:
         """Terraform's state; None where there is none."""
         bucket = state_bucket_name(self.env, self.caller["Account"])
-        found = _absent(self.client("s3").get_object, Bucket=bucket, Key=STATE_KEY)
+        found = absent(self.client("s3").get_object, Bucket=bucket, Key=STATE_KEY)
         return None if found is None else json.loads(found["Body"].read())
 
     @cached_property
@@ -104,7 +111,16 @@ class Environment:
         ]
 
 
-def _absent(ask: Callable[..., Any], **arguments: Any) -> Any:
+def deploy(it: Environment) -> str:
+    """Return the command that deploys a release."""
+    return f"`make deploy ENV={it.env} DIGEST=sha256:... VERSION=COMMIT`"
+
+
+def _apply(it: Environment) -> str:
+    return f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
+
+
+def absent(ask: Callable[..., Any], **arguments: Any) -> Any:
     """Return what is asked for, or None where AWS says that it isn't there."""
     try:
         return ask(**arguments)
@@ -116,37 +132,62 @@ def _absent(ask: Callable[..., Any], **arguments: Any) -> Any:
 
 def checks(it: Environment, certificate_days: int) -> Iterator[Check]:
     """Look at an environment; without credentials at nothing but them."""
-    first = _run(credentials, it)
+    first = checked(credentials, it, marked("credentials"))
     yield first
-    if first.seen == "unknown":
+    if "caller" not in vars(it):
         return
-    for check in (permissions, state, names, drift, backups, alarms, quotas):
-        yield _run(check, it)
-    yield _run(lambda e: certificates(e, certificate_days), it, "certificates")
+    for name, check in (
+        (marked("permissions"), permissions),
+        (marked("state"), state),
+        (marked("names"), names),
+        (marked("drift"), drift),
+        (marked("backups"), backups),
+        (marked("alarms"), alarms),
+        (marked("quotas"), quotas),
+        (marked("certificates"), lambda e: certificates(e, certificate_days)),
+    ):
+        yield checked(check, it, name)
 
 
-def _run(check: Callable[[Environment], Check], it: Environment, name: str | None = None) -> Check:
-    name = name or check.__name__
+def checked(check: Callable[[Environment], Check], it: Environment, name: str) -> Check:
+    """Return what a check says, or that AWS doesn't let it look."""
     try:
         return check(it)
     except ClientError as error:
         operation, code = error.operation_name, error.response["Error"]["Code"]
         if code in DENIED:
-            mend = f"let them, or use others: {error.response['Error'].get('Message', code)}"
-            return Check(name, "unknown", (Finding(f"These credentials may not {operation}.", mend),))
+            mend = _("let them, or use others: {said}").format(
+                said=error.response["Error"].get("Message", code)
+            )
+            return Check(
+                name,
+                _("unknown"),
+                (Finding(_("These credentials may not {operation}.").format(operation=operation), mend),),
+            )
         return Check(
-            name, "unknown", (Finding(f"{operation} fails: {error}", "try again; then look at it in AWS."),)
+            name,
+            _("unknown"),
+            (
+                Finding(
+                    _("{operation} fails: {error}").format(operation=operation, error=error),
+                    _("try again; then look at it in AWS."),
+                ),
+            ),
         )
     except BotoCoreError as error:
-        mend = "log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator."
-        return Check(name, "unknown", (Finding(f"AWS can't be asked: {error}", mend),))
+        mend = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
+        return Check(
+            name, _("unknown"), (Finding(_("AWS can't be asked: {error}").format(error=error), mend),)
+        )
 
 
 def credentials(it: Environment) -> Check:
     """Return whose credentials these are."""
     arn = it.caller["Arn"]
-    mend = "log in as a role of your own: nothing limits root."
-    found = [Finding("These are credentials of the account's root.", mend)] if arn.endswith(":root") else []
+    mend = _("log in as a role of your own: nothing limits root.")
+    found = (
+        [Finding(_("These are credentials of the account's root."), mend)] if arn.endswith(":root") else []
+    )
     return Check("credentials", arn, tuple(found))
 
 
@@ -154,32 +195,42 @@ def permissions(it: Environment) -> Check:
     """Return whether a release could be deployed with these credentials, as IAM's simulator says."""
     arn = it.caller["Arn"]
     if arn.endswith(":root"):
-        return Check("permissions", "root may do everything")
+        return Check("permissions", _("root may do everything"))
     if ":assumed-role/" in arn:
         account, role = it.caller["Account"], arn.split("/")[1]
         arn = f"arn:{arn.split(':')[1]}:iam::{account}:role/{role}"
     answer = it.client("iam").simulate_principal_policy(PolicySourceArn=arn, ActionNames=list(ACTIONS))
     denied = [r["EvalActionName"] for r in answer["EvaluationResults"] if r["EvalDecision"] != "allowed"]
     found = tuple(
-        Finding(f"{action} isn't allowed.", f"allow it to {arn}, or let the pipeline deploy.")
+        Finding(
+            _("{action} isn't allowed.").format(action=action),
+            _("allow it to {arn}, or let the pipeline deploy.").format(arn=arn),
+        )
         for action in denied
     )
-    return Check("permissions", f"{len(ACTIONS) - len(denied)} of {len(ACTIONS)} that a release needs", found)
+    return Check(
+        "permissions",
+        _("{allowed} of {all} that a release needs").format(
+            allowed=len(ACTIONS) - len(denied), all=len(ACTIONS)
+        ),
+        found,
+    )
 
 
 def state(it: Environment) -> Check:
     """Return whether there is a state, and whether it has been applied."""
     bucket = state_bucket_name(it.env, it.caller["Account"])
-    if _absent(it.client("s3").head_bucket, Bucket=bucket) is None:
+    if absent(it.client("s3").head_bucket, Bucket=bucket) is None:
         finding = Finding(
-            f"There is no bucket {bucket} for Terraform's state.", f"`make infra-bootstrap ENV={it.env}`"
+            _("There is no bucket {bucket} for Terraform's state.").format(bucket=bucket),
+            f"`make infra-bootstrap ENV={it.env}`",
         )
-        return Check("state", "none", (finding,))
+        return Check("state", _("none"), (finding,))
     if it.state is None:
-        mend = f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
-        return Check("state", bucket, (Finding("Nothing has been applied yet.", mend),))
+        mend = _apply(it)
+        return Check("state", bucket, (Finding(_("Nothing has been applied yet."), mend),))
     count = sum(len(r["instances"]) for r in it.state["resources"] if r["mode"] == "managed")
-    return Check("state", f"{count} resources in {bucket}")
+    return Check("state", _("{count} resources in {bucket}").format(count=count, bucket=bucket))
 
 
 def names(it: Environment) -> Check:
@@ -189,22 +240,31 @@ def names(it: Environment) -> Check:
     for address, (attribute, name, ask) in probes.items():
         known = {a.get(attribute) for a in it.in_state(address.partition(".")[0])}
         try:
-            there = _absent(ask)
+            there = absent(ask)
         except ClientError as error:
             if error.response["Error"]["Code"] != "403":
                 raise
-            mend = "S3's names are the world's: choose another in terraform/s3.tf."
-            found.append(Finding(f"The bucket {name} belongs to somebody else.", mend))
+            mend = _("S3's names are the world's: choose another in terraform/s3.tf.")
+            found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), mend))
             continue
         if there is None:
             continue
         if there.get("DeletedDate"):
-            mend = f"`aws secretsmanager restore-secret --secret-id {name}`, then import it."
-            found.append(Finding(f"The secret {name} is being deleted, and its name taken until then.", mend))
+            mend = _("`aws secretsmanager restore-secret --secret-id {name}`, then import it.").format(
+                name=name
+            )
+            found.append(
+                Finding(
+                    _("The secret {name} is being deleted, and its name taken until then.").format(name=name),
+                    mend,
+                )
+            )
         elif name not in known:
-            mend = f"`terraform -chdir=terraform import '{address}' {name}`, or delete it."
-            found.append(Finding(f"{name} is there, and Terraform didn't make it.", mend))
-    return Check("names", f"{len(probes)} looked up", tuple(found))
+            mend = _("`terraform -chdir=terraform import '{address}' {name}`, or delete it.").format(
+                address=address, name=name
+            )
+            found.append(Finding(_("{name} is there, and Terraform didn't make it.").format(name=name), mend))
+    return Check("names", _("{probes} looked up").format(probes=len(probes)), tuple(found))
 
 
 def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[str, Any] | None]]]:
@@ -215,7 +275,7 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
         return lambda: getattr(it.client(service), operation)(**{argument: value})
 
     probes: dict[str, tuple[str, str, Callable[[], Any]]] = {}
-    for key in ("uploads", "logs"):
+    for key in ("uploads", "logs", "releases"):
         name = f"{it.name}-{key}"
         probes[f"aws_s3_bucket.{key}"] = ("bucket", name, named("s3", "head_bucket", "Bucket", name))
     for key in ("posts", "sessions", "events"):
@@ -251,15 +311,16 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
 def drift(it: Environment) -> Check:
     """Return where Terraform's outputs, Parameter Store, SAM's stack and the functions say different things."""
     found = [*_drift_of_settings(it), *_drift_of_stack(it), *_drift_of_functions(it)]
-    seen = f"{len(it.parameters)} parameters, stack {it.stack['StackStatus'] if it.stack else 'none'}"
+    status = it.stack["StackStatus"] if it.stack else _("none")
+    seen = _("{parameters} parameters, stack {status}").format(parameters=len(it.parameters), status=status)
     return Check("drift", seen, tuple(found))
 
 
 def _drift_of_settings(it: Environment) -> Iterator[Finding]:
     outputs = (it.state or {}).get("outputs", {})
-    apply = f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
+    apply = _apply(it)
     if it.state and not it.parameters:
-        yield Finding(f"Nothing is below /familycorp/{it.env}/ in Parameter Store.", apply)
+        yield Finding(_("Nothing is below /familycorp/{env}/ in Parameter Store.").format(env=it.env), apply)
         return
     wanted = {k: str(v) for k, v in outputs.get("settings", {}).get("value", {}).items()}
     kept = {k: str(v) for k, v in json.loads(it.parameters.get("settings", "{}")).items()}
@@ -267,73 +328,111 @@ def _drift_of_settings(it: Environment) -> Iterator[Finding]:
     for name in sorted(wanted):
         for where, value in (("settings", kept.get(name)), (f"settings/{name}", single.get(name))):
             if value != wanted[name]:
-                what = (
-                    f"/familycorp/{it.env}/{where}: {name} is {value}, and Terraform made it {wanted[name]}."
-                )
-                yield Finding(what, f"{apply}, then deploy again.")
+                what = _(
+                    "/familycorp/{env}/{where}: {name} is {value}, and Terraform made it {wanted}."
+                ).format(env=it.env, where=where, name=name, value=value, wanted=wanted[name])
+                yield Finding(what, _("{apply}, then deploy again.").format(apply=apply))
 
 
-def _drift_of_stack(it: Environment) -> Iterator[Finding]:
-    deploy = f"`make deploy ENV={it.env} DIGEST=sha256:... VERSION=COMMIT`"
+def stack_faults(it: Environment) -> Iterator[Finding]:
+    """Yield that the stack is missing where there has to be one, or that it failed."""
+    again = deploy(it)
     if it.stack is None:
         if it.parameters.get("deployer") == "sam":
-            yield Finding(f"SAM deploys this environment, and there is no stack {stack(it.env)}.", deploy)
+            yield Finding(
+                _("SAM deploys this environment, and there is no stack {stack}.").format(stack=stack(it.env)),
+                again,
+            )
         return
     status = it.stack["StackStatus"]
     if status.endswith("FAILED") or "ROLLBACK" in status:
-        yield Finding(f"The stack {stack(it.env)} is {status}.", f"look at its events, then {deploy}.")
-    for parameter in it.stack.get("Parameters", ()):
+        yield Finding(
+            _("The stack {stack} is {status}.").format(stack=stack(it.env), status=status),
+            _("look at its events, then {again}.").format(again=again),
+        )
+
+
+def _drift_of_stack(it: Environment) -> Iterator[Finding]:
+    yield from stack_faults(it)
+    again = deploy(it)
+    for parameter in (it.stack or {}).get("Parameters", ()):
         name = RESOLVED.get(parameter["ParameterKey"])
         value = parameter.get("ResolvedValue", parameter["ParameterValue"])
         if name and not value.startswith("/familycorp/") and value != it.parameters.get(name):
-            what = f"The stack was deployed with another {name} than Parameter Store has: {value}."
-            yield Finding(what, f"deploy again: {deploy}.")
+            what = _("The stack was deployed with another {name} than Parameter Store has: {value}.").format(
+                name=name, value=value
+            )
+            yield Finding(what, _("deploy again: {again}.").format(again=again))
 
 
 def _drift_of_functions(it: Environment) -> Iterator[Finding]:
-    wanted = it.parameters.get("settings")
+    wanted, again = it.parameters.get("settings"), deploy(it)
     for function in FUNCTIONS if wanted else ():
         name = f"{it.name}-{function}"
-        found = _absent(it.client("lambda").get_function_configuration, FunctionName=name, Qualifier="live")
+        found = absent(it.client("lambda").get_function_configuration, FunctionName=name, Qualifier="live")
         own = (found or {}).get("Environment", {}).get("Variables", {}).get("FAMILYCORP_SETTINGS")
         if own is not None and json.loads(own) != json.loads(wanted or ""):
-            mend = f"deploy again: `make deploy ENV={it.env} DIGEST=sha256:... VERSION=COMMIT`."
-            yield Finding(f"The function {name} runs with other settings than Parameter Store has.", mend)
+            mend = _("deploy again: {again}.").format(again=again)
+            yield Finding(
+                _("The function {name} runs with other settings than Parameter Store has.").format(name=name),
+                mend,
+            )
 
 
 def backups(it: Environment) -> Check:
     """Return whether database, tables and files can be brought back."""
     found, seen = [], []
     least, tfvars = BACKUP_DAYS[it.env], f"terraform/envs/{it.env}.tfvars"
-    clusters = _absent(it.client("rds").describe_db_clusters, DBClusterIdentifier=f"{it.name}-database")
+    clusters = absent(it.client("rds").describe_db_clusters, DBClusterIdentifier=f"{it.name}-database")
     if clusters is None:
-        found.append(
-            Finding(
-                "There is no database.", f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
-            )
-        )
+        found.append(Finding(_("There is no database."), _apply(it)))
     else:
         days = clusters["DBClusters"][0]["BackupRetentionPeriod"]
-        seen.append(f"database {days} days")
+        seen.append(_("database {days} days").format(days=days))
         if days < least:
-            mend = f"set database_backup_days in {tfvars} to {least} or more, and apply."
-            found.append(Finding(f"The database can be restored to {days} days, not {least}.", mend))
+            mend = _("set database_backup_days in {tfvars} to {least} or more, and apply.").format(
+                tfvars=tfvars, least=least
+            )
+            found.append(
+                Finding(
+                    _("The database can be restored to {days} days, not {least}.").format(
+                        days=days, least=least
+                    ),
+                    mend,
+                )
+            )
     for key in ("posts", "sessions", "events"):
         table = f"{it.name}-{key}"
-        answer = _absent(it.client("dynamodb").describe_continuous_backups, TableName=table)
+        answer = absent(it.client("dynamodb").describe_continuous_backups, TableName=table)
         if answer is None:
-            found.append(Finding(f"There is no table {table}.", f"apply terraform/ with {tfvars}."))
+            found.append(
+                Finding(
+                    _("There is no table {table}.").format(table=table),
+                    _("apply terraform/ with {tfvars}.").format(tfvars=tfvars),
+                )
+            )
             continue
         told = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
         seen.append(f"{key} {told['PointInTimeRecoveryStatus'].lower()}")
         if told["PointInTimeRecoveryStatus"] != "ENABLED":
-            mend = f"apply terraform/ with {tfvars}: it switches point-in-time recovery on."
-            found.append(Finding(f"The table {table} can't be restored to a point in time.", mend))
+            mend = _("apply terraform/ with {tfvars}: it switches point-in-time recovery on.").format(
+                tfvars=tfvars
+            )
+            found.append(
+                Finding(
+                    _("The table {table} can't be restored to a point in time.").format(table=table), mend
+                )
+            )
     bucket = f"{it.name}-uploads"
-    answer = _absent(it.client("s3").get_bucket_versioning, Bucket=bucket)
+    answer = absent(it.client("s3").get_bucket_versioning, Bucket=bucket)
     if answer is None or answer.get("Status") != "Enabled":
-        found.append(Finding(f"What is deleted from {bucket} is gone.", f"apply terraform/ with {tfvars}."))
-    return Check("backups", ", ".join(seen) or "none", tuple(found))
+        found.append(
+            Finding(
+                _("What is deleted from {bucket} is gone.").format(bucket=bucket),
+                _("apply terraform/ with {tfvars}.").format(tfvars=tfvars),
+            )
+        )
+    return Check("backups", ", ".join(seen) or _("none"), tuple(found))
 
 
 def alarms(it: Environment) -> Check:
@@ -348,26 +447,29 @@ def alarms(it: Environment) -> Check:
         pending = [s["Endpoint"] for s in all_ if not s["SubscriptionArn"].startswith("arn:")]
         found += [
             Finding(
-                f"{who} hasn't confirmed the subscription of {key}.", "they follow the link in AWS's mail."
+                _("{who} hasn't confirmed the subscription of {topic}.").format(who=who, topic=key),
+                _("they follow the link in AWS's mail."),
             )
             for who in pending
         ]
         if key == "alarms":
             heard = len(all_) - len(pending)
             if not all_:
-                mend = f"put addresses into alarm_emails in terraform/envs/{it.env}.tfvars, and apply."
-                found.append(Finding("Nobody hears alarms: their topic has no subscriber.", mend))
+                mend = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
+                    env=it.env
+                )
+                found.append(Finding(_("Nobody hears alarms: their topic has no subscriber."), mend))
     pages = it.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{it.name}-")
     there = [a for page in pages for a in page["MetricAlarms"]]
     found += [
         Finding(
-            f"The alarm {a['AlarmName']} is switched off.",
+            _("The alarm {alarm_name} is switched off.").format(alarm_name=a["AlarmName"]),
             f"`aws cloudwatch enable-alarm-actions --alarm-names {a['AlarmName']}`",
         )
         for a in there
         if not a["ActionsEnabled"]
     ]
-    return Check("alarms", f"{len(there)}, heard by {heard}", tuple(found))
+    return Check("alarms", _("{there}, heard by {heard}").format(there=len(there), heard=heard), tuple(found))
 
 
 def certificates(it: Environment, days: int) -> Check:
@@ -376,34 +478,77 @@ def certificates(it: Environment, days: int) -> Check:
     now = datetime.datetime.now(datetime.UTC)
     for attributes in it.in_state("aws_acm_certificate"):
         arn = attributes["arn"]
-        answer = _absent(it.client("acm").describe_certificate, CertificateArn=arn)
+        answer = absent(it.client("acm").describe_certificate, CertificateArn=arn)
         if answer is None:
-            mend = f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
-            found.append(Finding(f"The certificate {arn} is gone.", mend))
+            mend = _apply(it)
+            found.append(Finding(_("The certificate {arn} is gone.").format(arn=arn), mend))
             continue
         told = answer["Certificate"]
         name, status = told["DomainName"], told["Status"]
-        renew = "the record that ACM's console shows must be in DNS for the certificate to be renewed."
+        renew = _("the record that ACM's console shows must be in DNS for the certificate to be renewed.")
         if status != "ISSUED":
-            found.append(Finding(f"The certificate of {name} is {status}.", renew))
+            found.append(
+                Finding(_("The certificate of {name} is {status}.").format(name=name, status=status), renew)
+            )
         elif (ends := told.get("NotAfter")) is not None:
             left = (ends - now).days
-            seen.append(f"{name} {left} days")
+            seen.append(_("{name} {left} days").format(name=name, left=left))
             if left < days:
-                found.append(Finding(f"The certificate of {name} ends in {left} days.", renew))
-    return Check("certificates", ", ".join(seen) or "none", tuple(found))
+                found.append(
+                    Finding(
+                        _("The certificate of {name} ends in {left} days.").format(name=name, left=left),
+                        renew,
+                    )
+                )
+    return Check("certificates", ", ".join(seen) or _("none"), tuple(found))
 
 
 def quotas(it: Environment) -> Check:
-    """Return whether the account runs as many functions at once as the API lets requests through."""
-    answer = it.client("lambda").get_account_settings()["AccountLimit"]
-    free, burst = answer["UnreservedConcurrentExecutions"], int(it.parameters.get("api/burst", 0))
+    """Return whether the account lets as many functions run, holds as much code and as many VPCs as are needed."""
+    answer = it.client("lambda").get_account_settings()
+    limit, used = answer["AccountLimit"], answer["AccountUsage"]["TotalCodeSize"]
+    free, burst = limit["UnreservedConcurrentExecutions"], int(it.parameters.get("api/burst", 0))
     found = []
     if free < burst:
-        mend = "ask for more of `Concurrent executions` in Service Quotas, or lower api_burst."
+        mend = _("ask for more of `Concurrent executions` in Service Quotas, or lower api_burst.")
         found.append(
             Finding(
-                f"The API lets {burst} requests through at once, the account runs {free} functions.", mend
+                _("The API lets {burst} requests through at once, the account runs {free} functions.").format(
+                    burst=burst, free=free
+                ),
+                mend,
             )
         )
-    return Check("quotas", f"{free} functions at once", tuple(found))
+    if used > FULL * limit["TotalCodeSize"]:
+        mend = _(
+            "delete versions of functions and layers that nothing uses any more, or ask for more "
+            "in Service Quotas."
+        )
+        found.append(
+            Finding(
+                _("Lambda holds {used:.1f} GB of code in this region, and at most {most:.0f}.").format(
+                    used=used / GB, most=limit["TotalCodeSize"] / GB
+                ),
+                mend,
+            )
+        )
+    seen = [
+        _("{free} functions at once").format(free=free),
+        _("{used:.1f} of {most:.0f} GB of code").format(used=used / GB, most=limit["TotalCodeSize"] / GB),
+    ]
+    if not it.in_state("aws_vpc"):  # Once there, it counts no more.
+        there = len(it.client("ec2").describe_vpcs()["Vpcs"])
+        most = it.client("service-quotas").get_service_quota(ServiceCode="vpc", QuotaCode=VPCS)
+        quota = int(most["Quota"]["Value"])
+        seen.append(_("{there} of {quota} VPCs").format(there=there, quota=quota))
+        if there >= quota:
+            mend = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
+            found.append(
+                Finding(
+                    _("The region has {there} VPCs, no more may be made, and none is ours.").format(
+                        there=there
+                    ),
+                    mend,
+                )
+            )
+    return Check("quotas", ", ".join(seen), tuple(found))

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from gettext import gettext as _
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from familycorp_ops import up
 from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import port_is_free
 
 ROOT: Final = Path(__file__).parents[3]
@@ -29,19 +31,19 @@ class Tool(NamedTuple):
 
 
 TOOLS: Final = (
-    Tool("git", "releases and their differences"),
-    Tool("make", "every target"),
-    Tool("terraform", "plans and applies", ("version",), (1, 10)),
-    Tool("docker", "building the image"),
-    Tool("skopeo", "bringing the image into a registry"),
-    Tool("opa", "building the policy anew", ("version",)),
-    Tool("mariadbd", "tests on MariaDB"),
-    Tool("node", "the tests' login provider"),
+    Tool("git", marked("releases and their differences")),
+    Tool("make", marked("every target")),
+    Tool("terraform", marked("plans and applies"), ("version",), (1, 10)),
+    Tool("docker", marked("building the image")),
+    Tool("skopeo", marked("bringing the image into a registry")),
+    Tool("opa", marked("building the policy anew"), ("version",)),
+    Tool("mariadbd", marked("tests on MariaDB")),
+    Tool("node", marked("the tests' login provider")),
 )
 """None of them is needed to run the application here."""
 PARTS: Final = {
-    "The AWS emulator": ROOT / "ops" / "emulator" / ".venv" / "bin" / "ministack",
-    "The login provider": ROOT / "ops" / "provider" / ".venv" / "bin" / "nanoidp",
+    marked("The AWS emulator"): ROOT / "ops" / "emulator" / ".venv" / "bin" / "ministack",
+    marked("The login provider"): ROOT / "ops" / "provider" / ".venv" / "bin" / "nanoidp",
 }
 
 
@@ -60,9 +62,11 @@ def python(version: tuple[int, int]) -> Check:
     """Return whether the interpreter is one that the code supports."""
     findings = []
     if not (3, 11) <= version < (3, 14):
-        mend = "install 3.12, then `make clean` and `make up`: they take the best that is there."
-        findings.append(Finding(f"Python {version[0]}.{version[1]} isn't supported.", mend))
-    return Check("python", f"{platform.python_version()}, {sys.prefix}", tuple(findings))
+        mend = _("install 3.12, then `make clean` and `make up`: they take the best that is there.")
+        findings.append(
+            Finding(_("Python {version} isn't supported.").format(version=f"{version[0]}.{version[1]}"), mend)
+        )
+    return Check(marked("python"), f"{platform.python_version()}, {sys.prefix}", tuple(findings))
 
 
 def tools() -> Check:
@@ -71,7 +75,7 @@ def tools() -> Check:
     for tool in TOOLS:
         path = shutil.which(tool.name) or shutil.which(tool.name, path="/usr/sbin")
         if path is None:
-            seen.append(f"no {tool.name} (for {tool.purpose})")
+            seen.append(_("no {tool} (for {purpose})").format(tool=tool.name, purpose=_(tool.purpose)))
             continue
         version = _version([path, *tool.version])
         seen.append(f"{tool.name} {version or '?'}")
@@ -79,11 +83,13 @@ def tools() -> Check:
             least = ".".join(map(str, tool.least))
             findings.append(
                 Finding(
-                    f"{path} is {version}, and {tool.purpose} need {least}.",
-                    f"put {tool.name} {least} or newer first on PATH.",
+                    _("{path} is {version}, and {least} is needed for: {purpose}.").format(
+                        path=path, version=version, least=least, purpose=_(tool.purpose)
+                    ),
+                    _("put {tool} {least} or newer first on PATH.").format(tool=tool.name, least=least),
                 )
             )
-    return Check("tools", ", ".join(seen), tuple(findings))
+    return Check(marked("tools"), ", ".join(seen), tuple(findings))
 
 
 def _version(command: list[str]) -> str:
@@ -98,29 +104,35 @@ def _version(command: list[str]) -> str:
 def parts() -> Check:
     """Return whether what `make up` starts is installed."""
     missing = [name for name, program in PARTS.items() if not program.is_file()]
-    findings = tuple(Finding(f"{name} isn't installed.", "`make up` installs it.") for name in missing)
-    return Check("parts", f"{len(PARTS) - len(missing)} of {len(PARTS)} that `make up` starts", findings)
+    what, mend = _("{part} isn't installed."), _("`make up` installs it.")
+    findings = tuple(Finding(what.format(part=_(name)), mend) for name in missing)
+    seen = _("{there} of {all} that `make up` starts")
+    return Check(marked("parts"), seen.format(there=len(PARTS) - len(missing), all=len(PARTS)), findings)
 
 
 def listening(state: Path, port: int) -> Check:
     """Return whether `make up` could listen, or already does."""
     if port_is_free(port):
-        return Check("port", f"{port} is free")
+        return Check(marked("port"), _("{port} is free").format(port=port))
     if up.running_settings(state):
-        return Check("port", f"{port} is in use, and `make up` runs on {state}")
+        return Check(
+            "port", _("{port} is in use, and `make up` runs on {state}").format(port=port, state=state)
+        )
     finding = Finding(
-        f"Another program listens on port {port}.", f"`make up PORT={port + 1}`, or end the other."
+        _("Another program listens on port {port}.").format(port=port),
+        _("`make up PORT={port}`, or end the other.").format(port=port + 1),
     )
-    return Check("port", f"{port} is in use", (finding,))
+    return Check("port", _("{port} is in use").format(port=port), (finding,))
 
 
 def directory(state: Path) -> Check:
     """Return whether the state directory can be made and written."""
     there = _existing(state)
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Check("state", f"{state} can be written")
+        return Check(marked("state"), _("{state} can be written").format(state=state))
     finding = Finding(
-        f"{there} is no directory that can be written.", "`make up STATE=DIR` with another one."
+        _("{there} is no directory that can be written.").format(there=there),
+        _("`make up STATE=DIR` with another one."),
     )
     return Check("state", str(state), (finding,))
 
@@ -133,24 +145,28 @@ def _existing(path: Path) -> Path:
 def disk(state: Path, needed: int) -> Check:
     """Return whether the state directory's disk has as many bytes left as are needed."""
     free = shutil.disk_usage(_existing(state)).free
-    seen = f"{free / 1024**3:.1f} GB free"
+    seen = _("{free:.1f} GB free").format(free=free / 1024**3)
     if free >= needed:
-        return Check("disk", seen)
-    mend = "`make clean` deletes environments and caches; `make reset` the local data."
-    return Check("disk", seen, (Finding(f"{needed / 1024**3:.1f} GB are needed.", mend),))
+        return Check(marked("disk"), seen)
+    mend = _("`make clean` deletes environments and caches; `make reset` the local data.")
+    return Check(
+        "disk", seen, (Finding(_("{needed:.1f} GB are needed.").format(needed=needed / 1024**3), mend),)
+    )
 
 
 def settings() -> Check:
     """Return whether FAMILYCORP_* variables, which win over what `make up` chooses, can be used."""
     given = sorted(name for name in os.environ if name.startswith("FAMILYCORP_"))
     if not given:
-        return Check("settings", "no FAMILYCORP_* variable is set")
+        return Check(marked("settings"), _("no FAMILYCORP_* variable is set"))
     from app.core.settings import SettingsError  # noqa: PLC0415 - only who sets variables waits for it.
     from app.core.settings import settings as read  # noqa: PLC0415
 
     try:
         read()
     except SettingsError as error:
-        mend = f"unset {' '.join(given)}, or correct it: docs/backend.md lists all settings."
+        mend = _("unset {variables}, or correct it: docs/backend.md lists all settings.").format(
+            variables=" ".join(given)
+        )
         return Check("settings", ", ".join(given), (Finding(f"{error}.", mend),))
-    return Check("settings", f"{', '.join(given)}: accepted")
+    return Check("settings", _("{variables}: accepted").format(variables=", ".join(given)))

@@ -1,6 +1,8 @@
 """`familycorp rehearse`: a whole deployment on loopback, without AWS and without Docker; `plan.py` has its steps."""
 
+import os
 import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -9,17 +11,21 @@ KEPT = 5
 """Rehearsals whose logs are kept."""
 
 
-def run(state: Path) -> int:
+def run(state: Path, *, as_json: bool) -> int:
     """Rehearse, tell how it goes, and keep logs and report below `state`; return the exit status."""
     from rich.console import Console  # noqa: PLC0415 - `--help` needn't wait for it.
     from rich.markup import escape  # noqa: PLC0415
 
+    from familycorp_ops.output import document  # noqa: PLC0415
     from familycorp_ops.rehearse.plan import Rehearsal  # noqa: PLC0415
     from familycorp_ops.rehearse.promise import BrokenPromiseError  # noqa: PLC0415
     from familycorp_ops.rehearse.report import Report  # noqa: PLC0415
     from familycorp_ops.servers.process import ServerError  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    os.environ["LANGUAGE"] = (
+        "en"  # It reads what the commands of a deployment say; its report is English, too.
+    )
+    console = Console(highlight=False, stderr=as_json)
     directory = (state / "rehearsals" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")).resolve()
     directory.mkdir(parents=True)
     for old in sorted(directory.parent.iterdir())[:-KEPT]:
@@ -36,6 +42,10 @@ def run(state: Path) -> int:
     except KeyboardInterrupt:
         problem = "It was stopped."
     report.write(directory / "report.md")
+    if as_json:
+        told = {"held": not problem, "problem": problem or None, "directory": str(directory)}
+        sys.stdout.write(f"{document(told | report.document())}\n")
+        return 1 if problem else 0
     console.print()
     for table in report.tables():
         console.print(table)

@@ -140,6 +140,13 @@ class Rehearsal:
             row.seen = self._pipeline("migrate", "release", "migrate", ENV).strip()
         with self._report.step("The smoke test passes") as row:
             row.seen = self._smoke("--release", "first")
+        with self._report.step("What runs is told, as an operator asks for it") as row:
+            told = self._running()
+            expect(told["release"] == "first", f"the release is {told['release']}")
+            expect(told["schema"]["lacking"] == [], f"the schema is {told['schema']}")
+            row.seen = (
+                f"{told['release']}, {len(told['functions'])} functions, schema {told['schema']['revision']}"
+            )
         with self._report.step("sam logs shows the functions' lines") as row:
             shown = self._shell(f"{SAM} logs --config-env {ENV}")
             expect('"correlation_id"' in shown, f"sam logs shows {shown[:300]!r}")
@@ -182,6 +189,8 @@ class Rehearsal:
         with self._report.step("An update and its migration, under load, lose no request") as row:
             with self._load() as load:
                 self._deploy("second")
+                lacking = self._running()["schema"]["lacking"]
+                expect(lacking == [NEW_REVISION], f"before the migration the schema lacks {lacking}")
                 said = self._pipeline("migrate", "release", "migrate", ENV)
                 self._smoke("--release", "second")
             expect(NEW_REVISION in said, f"the migration says: {said}")
@@ -220,6 +229,8 @@ class Rehearsal:
             editor.log_in()
             read = editor.client.get(f"/v1/posts/{editor.publish()['slug']}")
             expect(read.status_code == 200, f"a new post is answered with {read.status_code}")
+            schema = self._running()["schema"]
+            expect(schema == {"revision": NEW_REVISION, "lacking": [], "known": False}, f"it says {schema}")
             row.seen = f"first on schema {NEW_REVISION}"
 
     def _incidents(self) -> None:
@@ -362,6 +373,14 @@ class Rehearsal:
         trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
         said = self._familycorp("smoke", *asked, allowed=(1,) if fails else (0,), **trust)
         return f"{said.count('✓')} of {said.count('✓') + said.count('✗')} checks"
+
+    def _running(self) -> dict[str, Any]:
+        """Return what `familycorp release status` tells; whether it is all well isn't the question here."""
+        said: dict[str, Any] = json.loads(
+            self._familycorp("status", "release", "status", ENV, "--json", allowed=(0, 1))
+        )
+        expect(said["schema"] is not None, f"the schema can't be read: {said['checks']}")
+        return said
 
     def _status(self) -> str:
         stacks = self._cloud.client("cloudformation").describe_stacks(StackName=stack_name(ENV))["Stacks"]

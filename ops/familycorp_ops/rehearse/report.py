@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -100,6 +100,14 @@ class Report:
     def seconds(self) -> float:
         """How long it has taken."""
         return time.monotonic() - self.began
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole report for programs."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "steps": [asdict(row) for row in self.rows],
+            "onlyAws": [{"what": what, "instead": instead} for what, instead in ONLY_AWS],
+        }
 
     def markdown(self) -> str:
         """Return the whole report."""

@@ -1,6 +1,7 @@
 """MiniStack, the emulator of AWS services, from its own environment in `ops/emulator`."""
 
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -75,7 +76,7 @@ class MiniStack(Server):
         """Return program and arguments; raise `NotInstalledError` where there is none."""
         home = Path(__file__).parents[2] / "emulator" / ".venv"
         if not (home / "bin" / "ministack").is_file():
-            raise NotInstalledError(f"The AWS emulator isn't installed in {home}.")
+            raise NotInstalledError(_("The AWS emulator isn't installed in {home}.").format(home=home))
         return [str(home / "bin" / "python"), "-I", "-m", "ministack"]
 
     def environment(self) -> dict[str, str]:

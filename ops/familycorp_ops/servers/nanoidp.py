@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Sequence
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ class NanoIDP(Server):
         """Return program and arguments; raise `NotInstalledError` where there is none."""
         python = HOME / ".venv" / "bin" / "python"
         if not (HOME / ".venv" / "bin" / "nanoidp").is_file():
-            raise NotInstalledError(f"The login provider isn't installed in {HOME / '.venv'}.")
+            raise NotInstalledError(
+                _("The login provider isn't installed in {home}.").format(home=HOME / ".venv")
+            )
         return [str(python), "-I", str(HOME / "serve.py"), str(self.directory), str(self.port)]
 
     def spawn(self) -> None:

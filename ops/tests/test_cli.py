@@ -1,0 +1,371 @@
+"""What holds for every command alike: `--json`, exit codes, Korean and English."""
+
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from rich.console import Console
+from typer import Context
+from typer.main import get_command
+
+from familycorp_ops import messages
+from familycorp_ops.cli import main
+from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
+from familycorp_ops.rehearse.report import Report
+from familycorp_ops.servers.ministack import CREDENTIALS
+from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
+
+ROOT: Final = Path(__file__).parents[2]
+OPERATIONS: Final = ROOT / "docs" / "operations.md"
+ENDED_BY: Final = {
+    "up": "test_up runs it",
+    "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
+    "content import": "test_content runs it",
+    "content export": "test_content runs it",
+    "contract write": "writes a file of the repository",
+    "db revision": "writes a file of the repository",
+    "policy build": "writes a file of the repository",
+}
+"""Commands that aren't run here, each with the reason."""
+
+
+def familycorp(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command, with the locale of `variables` alone."""
+    kept = {
+        name: value
+        for name, value in clean_environment().items()
+        if not name.startswith(("LC_", "LANG", "FAMILYCORP_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "familycorp_ops", *arguments],
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def leaves(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command that does something, with the words that lead to it."""
+    below = getattr(command, "commands", {})
+    if not below:
+        yield path.strip(), command
+    for name, child in below.items():
+        yield from leaves(child, f"{path} {name}")
+
+
+LEAVES: Final = dict(leaves(get_command(main)))
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_prints_json() -> None:
+    without = [name for name, it in LEAVES.items() if "--json" not in {o for p in it.params for o in p.opts}]
+    assert without == []
+
+
+class Case(NamedTuple):
+    """A command line without what is the same for all, what it ends with, and what its document holds."""
+
+    arguments: str
+    status: int
+    keys: str
+    """Where it begins with `!`, the document is the error's, on the other stream, with this in its sentence."""
+
+
+CASES: Final = (
+    Case("code GEZDGNBVGY3TQOJQ", 0, "code seconds"),
+    Case("code not-base32", 1, "!base32"),
+    Case("contract diff HEAD", 0, "base before after breaks allowed"),
+    Case("contract diff --no", 2, "!No such option"),
+    Case("cost dev --plan {tmp}/nothing.json", 1, "!nothing.json"),
+    Case("cost live", 2, "!live is none of dev, stage and prod."),
+    Case("db check", 0, "agree"),
+    Case("db upgrade", 0, "revision"),
+    Case("db status", 0, "revision lacking"),
+    Case("db downgrade 0001 --yes", 0, "revision"),
+    Case("db downgrade 0001", 1, "!say --yes"),
+    Case("db downgrade", 2, "!Missing argument"),
+    Case("doctor --state {tmp}/text.txt --port {port}", 1, "environment healthy checks"),
+    Case("doctor dev", 1, "environment healthy checks"),
+    Case("env", 0, "FAMILYCORP_DATABASE_URL FAMILYCORP_ENV"),
+    Case("env dev", 1, "!can't be read"),
+    Case("load {url} --seconds 1 --visitors 1", 1, "requests failed seconds slowestSeconds answers versions"),
+    Case("load", 1, "!Name an address"),
+    Case("logs --state {tmp}", 1, "!There are no logs"),
+    Case("top --state {tmp}", 1, "!There are no logs"),
+    Case("members list", 0, ""),
+    Case("members grant-role nobody@familycorp.example admin", 1, "!Nobody with this e-mail"),
+    Case("policy explain --action post:view", 0, "allow reasons obligations rules revision"),
+    Case("policy explain --action post:publish", 1, "allow reasons obligations rules revision"),
+    Case("policy precompile {bundle}", 0, "file target"),
+    Case("policy test", 1, "!opa"),
+    Case("release status dev", 1, "environment healthy stack release schema ringing checks"),
+    Case("release migrate dev", 1, "!AWS can't be asked"),
+    Case("release restore dev", 1, "!AWS can't be asked"),
+    Case("release push dev --version x", 1, "!AWS can't be asked"),
+    Case("release alarm dev broken", 1, "!AWS can't be asked"),
+    Case("release deploy dev", 1, "!AWS can't be asked"),
+    Case("release build --to {tmp}/release --template {tmp}/nothing.yaml", 1, "!SAM"),
+    Case("release delete dev", 1, "!SAM"),
+    Case("release status live", 2, "!live is none of dev, stage and prod."),
+    Case("reset --state {tmp}/nothing", 0, "directory deleted"),
+    Case("reset --state {tmp}", 1, "!isn't a directory that `make up` made"),
+    Case("smoke {url}", 1, "url passed checks"),
+    Case("smoke", 1, "!Name an address"),
+    Case("upload {tmp}/text.txt", 1, "!"),
+    Case("nothing", 2, "!No such command"),
+)
+
+
+def test_every_command_is_run_or_says_why_not() -> None:
+    run = {name for case in CASES for name in LEAVES if f"{case.arguments} ".startswith(f"{name} ")}
+    assert run | ENDED_BY.keys() == LEAVES.keys()
+    assert not run & ENDED_BY.keys()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What stands for the words in braces; nothing listens at the address."""
+    tmp = tmp_path_factory.mktemp("cli")
+    (tmp / "text.txt").write_text("hello")
+    bundle = tmp / "bundle"
+    bundle.mkdir()
+    built = ROOT / "be-app" / "opa" / "build" / "opa" / "bundle"
+    for name in ("policy.wasm", "data.json", "manifest.json"):
+        (bundle / name).write_bytes((built / name).read_bytes())
+    port = str(free_port())
+    made = familycorp("db", "upgrade", FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{tmp / 'database'}")
+    assert made.returncode == 0, made.stderr
+    return {"tmp": str(tmp), "bundle": str(bundle), "port": port, "url": f"http://{LOOPBACK}:{port}"}
+
+
+@pytest.fixture
+def settings(place: Mapping[str, str], tmp_path: Path) -> Mapping[str, str]:
+    """Settings of a database file, and of an emulator that doesn't answer."""
+    shutil.copy(Path(place["tmp"], "database"), tmp_path)
+    nowhere = {"AWS_ENDPOINT_URL": place["url"], "AWS_MAX_ATTEMPTS": "1"}
+    return {
+        **CREDENTIALS,
+        **nowhere,
+        "FAMILYCORP_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/database",
+        "FAMILYCORP_AWS_ENDPOINT_URL": place["url"],
+        "LANG": "ko_KR.UTF-8",
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.arguments)
+def test_programs_get_one_document_in_english_and_the_same_status(
+    case: Case, place: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    if case.keys == "!opa":
+        settings = {**settings, "PATH": "/nowhere"}
+    arguments = case.arguments.format(**place).split()
+    ran = familycorp(*arguments, "--json", **settings)
+    assert ran.returncode == case.status, ran.stderr
+    if case.keys.startswith("!"):
+        assert ran.stdout == ""
+        (name, sentence), *more = json.loads(ran.stderr.splitlines()[-1]).items()
+        assert (name, more) == ("error", [])
+        assert case.keys[1:] in sentence
+        assert not re.search("[가-힣]", sentence)
+    else:
+        (line,) = ran.stdout.splitlines()
+        document = json.loads(line)
+        assert set(case.keys.split()) <= (document.keys() if isinstance(document, dict) else set())
+        assert not re.search("[가-힣]", line)
+
+
+def test_the_report_of_a_rehearsal_is_a_document() -> None:
+    report = Report(Console(file=io.StringIO()))
+    with report.step("it holds") as row:
+        row.seen = "something"
+    with pytest.raises(BrokenPromiseError), report.step("it breaks"):
+        expect(False, "nothing is there")
+    told = json.loads(json.dumps(report.document()))
+    assert [(s["title"], s["held"], s["seen"]) for s in told["steps"]] == [
+        ("it holds", True, "something"),
+        ("it breaks", False, "nothing is there"),
+    ]
+    assert told["seconds"] >= 0
+    assert {"what", "instead"} == told["onlyAws"][0].keys()
+
+
+# -- exit codes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visited() -> Iterator[tuple[str, threading.Event]]:
+    """A server that says when somebody came."""
+    came = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.set()
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://{LOOPBACK}:{server.server_address[1]}", came
+        server.shutdown()
+        thread.join()
+
+
+def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str, threading.Event]) -> None:
+    url, came = visited
+    (tmp_path / "state").write_text("a file")
+    codes = {
+        familycorp("code", "GEZDGNBVGY3TQOJQ").returncode,
+        familycorp("doctor", "--state", str(tmp_path / "state")).returncode,
+        familycorp("cost", "live").returncode,
+    }
+    long = subprocess.Popen(
+        [sys.executable, "-m", "familycorp_ops", "load", url, "--seconds", "600"], start_new_session=True
+    )
+    assert came.wait(60)
+    os.kill(long.pid, signal.SIGINT)
+    codes.add(long.wait(60))
+    said = re.findall(r"^\| `(\d+)` \|", OPERATIONS.read_text("utf-8"), re.MULTILINE)
+    assert codes == {0, 1, 2, 130} == set(map(int, said))
+
+
+@pytest.mark.parametrize("arguments", ["", "--json"])
+def test_json_changes_no_exit_code(arguments: str, tmp_path: Path) -> None:
+    more = arguments.split()
+    assert familycorp("reset", "--state", str(tmp_path), *more).returncode == 1
+    assert familycorp("reset", "--unknown", *more).returncode == 2
+    assert familycorp("reset", "--state", str(tmp_path / "nothing"), *more).returncode == 0
+
+
+# -- languages ----------------------------------------------------------------------------------------------------
+
+KOREAN: Final = {"LANG": "ko_KR.UTF-8"}
+
+
+def test_the_catalogue_is_complete_and_compiled() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "messages.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_help_is_translated_as_a_whole() -> None:
+    command = get_command(main)
+    english = {it.help for it in messages.helps(command, Context(command))}
+    root, leaf = (
+        familycorp(*words, **KOREAN).stdout for words in (["--help"], ["release", "status", "--help"])
+    )
+    assert "FamilyCorp 백엔드를 이 컴퓨터에서 실행하고" in root
+    assert "울리는 알람" in leaf
+    for shown in (root, leaf):
+        assert "이 도움말을 보여 주고 끝냅니다." in shown
+        assert "─ 옵션 ─" in shown
+        assert not [text for text in english if len(text) > 20 and text[:40] in shown]
+
+
+def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    asked = ("doctor", "--state", str(tmp_path / "file"), "--port", str(free_port()))
+    for variables, error, finding, mend, summary in (
+        (
+            KOREAN,
+            "실행 중인 것이 없습니다",
+            "쓸 수 있는 디렉터리가 아닙니다.",
+            "다른 디렉터리를 쓰십시오.",
+            "문제 1건",
+        ),
+        (
+            {"LANG": "C"},
+            "Nothing runs on",
+            "no directory that can be written.",
+            "with another one.",
+            "1 amiss",
+        ),
+    ):
+        refused = familycorp("members", "list", "--state", str(tmp_path), **variables)
+        assert (refused.returncode, error in refused.stderr) == (1, True)
+        found = familycorp(*asked, **variables)
+        assert found.returncode == 1
+        assert finding in found.stdout
+        assert mend in found.stdout
+        assert summary in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "korean"),
+    [
+        ([], {"LANG": "ko_KR.UTF-8"}, True),
+        ([], {"LANG": "en_US.UTF-8", "LC_MESSAGES": "ko_KR.UTF-8"}, True),
+        ([], {"LANG": "ko_KR.UTF-8", "LC_ALL": "C"}, False),
+        ([], {"LANG": "C", "LANGUAGE": "ko"}, True),
+        ([], {}, False),
+        (["--lang", "ko"], {"LANG": "C"}, True),
+        (["--lang", "en"], {"LANG": "ko_KR.UTF-8", "LC_ALL": "ko_KR.UTF-8"}, False),
+    ],
+)
+def test_the_language_is_chosen_as_gettext_does(
+    arguments: list[str], variables: dict[str, str], korean: bool
+) -> None:
+    said = familycorp(*arguments, "cost", "live", **variables).stderr
+    assert ("중 하나가 아닙니다" in said, "is none of" in said) == (korean, not korean)
+    help_first = familycorp("--help", *arguments, **variables).stdout
+    assert ("마이그레이션" in help_first) is korean
+
+
+def test_documents_stay_english_whoever_writes_them() -> None:
+    program = (
+        "from familycorp_ops.cost import documents, report\n"
+        "from familycorp_ops.cost.bill import bill\n"
+        "print(report.difference(bill([], documents.site()), bill([], documents.site())))"
+    )
+    environment = {**os.environ, **KOREAN, "LANGUAGE": "ko"}
+    said = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
+    assert said.startswith("| component | before | after | difference |")
+
+
+# -- completion ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("familycorp --la", ["--lang"]),
+        ("familycorp --lang ", ["ko", "en"]),
+        ("familycorp release sta", ["status"]),
+        ("familycorp release status st", ["stage"]),
+        ("familycorp release status --js", ["--json"]),
+        ("familycorp doctor ", ["dev", "stage", "prod"]),
+    ],
+)
+def test_shells_complete_what_is_typed(typed: str, offered: list[str]) -> None:
+    words = typed.split(" ")
+    asked = {
+        "_FAMILYCORP_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed.strip(),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    program = str(Path(sys.executable).with_name("familycorp"))
+    said = subprocess.check_output([program], env={**os.environ, **asked}, text=True)
+    assert said.split() == offered
