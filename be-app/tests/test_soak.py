@@ -13,13 +13,14 @@ import pytest
 from rich.progress import track
 
 from familycorp_ops.documents import table
+from familycorp_ops.drawing import plot
 from familycorp_ops.figures import percentile
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from holding import DOCUMENT, SECONDS, plot, record, slope
+from holding import DOCUMENT, SECONDS, record, slope
 from stack import Stack
 from staff import CSRF, at_browser
 from traffic import Answer, Traffic
