@@ -75,7 +75,7 @@ def test_building_again_gives_the_same_bytes(opa: str, tmp_path: Path) -> None:
 
 
 def test_the_policys_own_tests_pass(opa: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command.test()
+    command.run_tests()
     assert "tests pass" in capsys.readouterr().out
 
 

@@ -216,7 +216,7 @@ def _narrowed(where: str, old: Document, new: Document) -> Iterator[str]:
             if (new[name] > before) == (name in FLOORS):
                 yield _("{where}: {name} is now {value}").format(where=where, name=name, value=new[name])
     if "pattern" in new and new["pattern"] != old.get("pattern"):
-        yield _("{where} must now match {pattern}").format(where=where, pattern=new["pattern"])
+        yield _("{where} must now match {expression}").format(where=where, expression=new["pattern"])
 
 
 def _listed(names: set[str]) -> str:

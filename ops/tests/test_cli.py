@@ -238,6 +238,8 @@ def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str
         familycorp("doctor", "--state", str(tmp_path / "state")).returncode,
         familycorp("cost", "live").returncode,
     }
+    # Who was started with Ctrl-C ignored, as by `nohup … &`, hands that on to its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     long = subprocess.Popen(
         [sys.executable, "-m", "familycorp_ops", "load", url, "--seconds", "600"], start_new_session=True
     )
