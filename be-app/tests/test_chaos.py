@@ -250,7 +250,8 @@ ROWS = [
     faulty("DynamoDB hung", "dynamodb", Hung(), S_AWS),
     faulty("S3 refuses connections", "s3", Refused(), S_AWS, mix=FILES),
     faulty("S3 answers 503", "s3", BUSY, S_AWS, mix=FILES),
-    faulty("S3 hung", "s3", Hung(), S_S3 + 1, mix=FILES, during_s=S_S3 + 2),
+    # Who has too many files under way may announce no more.
+    faulty("S3 hung", "s3", Hung(), S_S3 + 1, mix=FILES, during_s=S_S3 + 2, also=frozenset({409})),
     Row("login provider killed", lambda s: s.provider.kill(), lambda s: s.provider.start(), S_AWS),
     Row("login provider hung", lambda s: s.provider.suspend(), lambda s: s.provider.resume(), S_AWS),
     Row(

@@ -25,6 +25,8 @@ import uvloop
 
 PATIENCE_S = 30
 """API Gateway gives an integration no longer (quota "Maximum integration timeout", HTTP APIs)."""
+IDLE_S = 2
+"""A connection that nobody used for so long isn't used again: at five seconds uvicorn closes it, maybe just then."""
 LOST = 0
 """The status of a request whose connection was cut or that nobody answered in time."""
 
@@ -137,7 +139,7 @@ class _Client:
     """The least of an HTTP client: it must cost much less than the server that it measures."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[str, int], list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
+        self._idle: dict[tuple[str, int], list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]]] = {}
 
     async def ask(self, method: str, url: str, headers: Headers, body: bytes = b"") -> _Reply:
         """Raise `OSError` or `EOFError` where the connection is cut."""
@@ -147,9 +149,11 @@ class _Client:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         idle = self._idle.setdefault(place, [])
-        while idle and (idle[-1][0].at_eof() or idle[-1][1].is_closing()):
-            idle.pop()[1].close()
-        reader, writer = idle.pop() if idle else await asyncio.open_connection(*place)
+        while idle and (
+            time.monotonic() - idle[-1][0] > IDLE_S or idle[-1][1].at_eof() or idle[-1][2].is_closing()
+        ):
+            idle.pop()[2].close()
+        _, reader, writer = idle.pop() if idle else (0, *await asyncio.open_connection(*place))
         try:
             writer.write("\r\n".join([*lines, "", ""]).encode() + body)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -161,7 +165,7 @@ class _Client:
         except BaseException:
             writer.close()
             raise
-        idle.append((reader, writer))
+        idle.append((time.monotonic(), reader, writer))
         return _Reply(code, told, content)
 
 
