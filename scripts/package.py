@@ -11,6 +11,7 @@ dependencies only the bytecode goes along: their sources are a fifth of the size
 
 import argparse
 import compileall
+import gzip
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 VERSION = (3, 12)
@@ -145,6 +147,8 @@ def dependencies(target: Path, arch: str, *, server: bool) -> None:
     data = target / "botocore" / "data"
     remove(d for d in data.iterdir() if d.is_dir() and d.name not in AWS_SERVICES)
     trim_endpoints(data / "endpoints.json")
+    for model in data.glob("*/*/service-2.json.gz"):
+        trim_model(model)
     strip(target, arch)
     compile_all(target, keep_sources=False)
 
@@ -155,6 +159,18 @@ def trim_endpoints(file: Path) -> None:
     for partition in known["partitions"]:
         partition["services"] = {n: s for n, s in partition["services"].items() if n in AWS_SERVICES}
     file.write_text(json.dumps(known, separators=(",", ":")))
+
+
+def trim_model(file: Path) -> None:
+    """Leave out a service's documentation, four fifths of its model, and its compression: 7 ms for DynamoDB."""
+    model = json.loads(gzip.decompress(file.read_bytes()), object_hook=_undocumented)
+    file.with_suffix("").write_text(json.dumps(model, separators=(",", ":")))
+    file.unlink()
+
+
+def _undocumented(value: dict[str, Any]) -> dict[str, Any]:
+    # A member may have that name as well; it is described by another object.
+    return {n: v for n, v in value.items() if n != "documentation" or not isinstance(v, str)}
 
 
 def application(target: Path, *_: object, **__: object) -> None:

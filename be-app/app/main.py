@@ -157,9 +157,12 @@ app = at_the_edge(api, settings())
 # These starts take place before anybody asks (Lambda developer guide, "Defined runtime environment variables").
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provisioned-concurrency"}:
     lazy.load_all()
+elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
+    # Whoever comes to this function shows a token or gets one; visitors, whose starts must be short, never come.
+    import jwt.algorithms  # noqa: F401
 # What is there now stays for good, so it isn't looked at again; what comes is looked at less often than by default.
 gc.freeze()
-gc.set_threshold(20_000)
+gc.set_threshold(100_000)
 gc.enable()
 
 

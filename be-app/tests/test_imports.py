@@ -80,6 +80,18 @@ print(json.dumps([lazy, sorted(sys.modules)]))
     assert {"sqlalchemy", "aiomysql", "botocore", "redis", "jwt", "wasmtime"} <= set(loaded)
 
 
+def test_the_function_that_logs_in_starts_with_what_each_of_its_requests_needs() -> None:
+    script = """
+import os
+os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "familycorp-dev-auth"
+import app.main, sys, json
+print(json.dumps(sorted(sys.modules)))
+"""
+    loaded = set(run(script))
+    assert "jwt.algorithms" in loaded
+    assert not {"sqlalchemy", "botocore", "redis"} & loaded
+
+
 def test_importing_the_application_opens_nothing() -> None:
     script = """
 import json, os, sys
