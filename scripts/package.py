@@ -169,8 +169,8 @@ def trim_model(file: Path) -> None:
 
 
 def _undocumented(value: dict[str, Any]) -> dict[str, Any]:
-    # A member may have that name as well; it is described by another object.
-    return {n: v for n, v in value.items() if n != "documentation" or not isinstance(v, str)}
+    # botocore asks that it be there; a member of that name is another object's, and no text.
+    return value | {"documentation": ""} if isinstance(value.get("documentation"), str) else value
 
 
 def application(target: Path, *_: object, **__: object) -> None:
