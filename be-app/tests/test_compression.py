@@ -1,6 +1,7 @@
 """Public answers go out compressed to whoever takes them so; what is for one person alone never does."""
 
 import gzip
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -91,15 +92,14 @@ def test_it_is_the_same_composed_from_valkey_and_at_hand(client: httpx.Client, p
     path, seen = pages["ko list"], {}
     wanted = {(coding, steps) for coding in ("gzip", "identity") for steps in ("Valkey answer", "answer")}
     deadline = time.monotonic() + 10
-    while not wanted <= seen.keys():
+    for coding in itertools.cycle(("gzip", "identity")):
+        answer, sent = ask(client, path, coding)
+        body = gzip.decompress(sent) if coding == "gzip" else sent
+        seen[coding, answer.headers["X-Test-Steps"]] = (body, answer.headers["ETag"])
+        if wanted <= seen.keys():
+            break
         assert time.monotonic() < deadline, seen.keys()
-        for coding in ("gzip", "identity"):
-            answer, sent = ask(client, path, coding)
-            seen[coding, answer.headers["X-Test-Steps"]] = (
-                gzip.decompress(sent) if coding == "gzip" else sent,
-                answer.headers["ETag"],
-            )
-        time.sleep(0.3)  # Less than a copy in the process lives, so that both kinds of hits come up.
+        time.sleep(0.4)  # A copy in the process serves two more, so that each coding comes to be Valkey's.
     assert any("DynamoDB" in steps for _, steps in seen)
     assert len(set(seen.values())) == 1
 

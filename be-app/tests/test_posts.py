@@ -589,7 +589,11 @@ def test_translations_are_linked_both_ways_once_published(each_client: httpx.Cli
     assert links(ko) == [{"lang": "en", "slug": en["slug"], "title": "News"}]
     edited = ok(act(each_client, edited, "publish"))
     assert links(ko) == [{"lang": "en", "slug": en["slug"], "title": "Newer"}]
-    ok(act(each_client, edited, "unpublish"))
+    alone = ok(act(each_client, ok(edit(each_client, edited)), "publish"))
+    assert (links(ko), links(en)) == ([], [])
+    again = ok(act(each_client, ok(edit(each_client, alone, translationOf=ko["id"])), "publish"))
+    assert links(en) == [{"lang": "ko", "slug": ko["slug"], "title": "소식"}]
+    ok(act(each_client, again, "unpublish"))
     assert links(ko) == []
     assert links(en) is None
 

@@ -3,8 +3,9 @@
 Nothing here imports the database; a visitor's request never opens a connection to it.
 """
 
+import asyncio
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -78,30 +79,61 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
 
 async def page(id_or_slug: str) -> bytes:
     """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
-    known = as_id(id_or_slug)
-    if known:
-        post_id = str(known)
+    siblings: list[dict[str, Any]] = []
+    if place := _places.pop(id_or_slug, None):
+        (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
     else:
-        found = await snapshots.equal("bySlug", "slug", id_or_slug)
-        if not found:
-            raise NotFound
-        post_id = found[0][snapshots.KEY]
-    item, counters = await snapshots.with_counters(post_id)
-    if item is None or "page" not in item:
-        raise NotFound
+        item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
+    found = _Place(item[snapshots.KEY], item["translationKey"])
+    if found != place:
+        siblings = await _siblings(found.group)
+    _remember(id_or_slug, found)
     document: dict[str, Any] = orjson.loads(item["page"])
-    document["viewCount"] = counters["views"]
-    document["translations"] = await _translations(item)
-    return orjson.dumps(document)
-
-
-async def _translations(item: dict[str, Any]) -> list[dict[str, str]]:
-    siblings = await snapshots.equal("byTranslation", "translationKey", item["translationKey"])
-    return [
+    document["viewCount"] = views
+    document["translations"] = [
         {name: sibling[name] for name in ("lang", "slug", "title")}
         for sibling in siblings
         if sibling[snapshots.KEY] != item[snapshots.KEY]
     ]
+    return orjson.dumps(document)
+
+
+class _Place(NamedTuple):
+    post_id: str
+    group: str
+
+
+_places: dict[str, _Place] = {}
+"""Where this process found posts, so that it asks for all of a page at once. A slug that was public is never another
+post's; the group may have changed, which the post itself then tells. What leads nowhere is forgotten."""
+
+_PLACES = 1024
+
+
+def _remember(id_or_slug: str, place: _Place) -> None:
+    if len(_places) >= _PLACES:
+        _places.clear()
+    _places[id_or_slug] = place
+
+
+async def _id_of(slug: str) -> str:
+    found = await snapshots.equal("bySlug", "slug", slug)
+    if not found:
+        raise NotFound
+    return str(found[0][snapshots.KEY])
+
+
+async def _public(post_id: str) -> tuple[dict[str, Any], int]:
+    """Return a published post's item, and how often it was viewed."""
+    item, counters = await snapshots.with_counters(post_id)
+    if item is None or "page" not in item:
+        raise NotFound
+    return item, counters["views"]
+
+
+async def _siblings(group: str) -> list[dict[str, Any]]:
+    """Return what a post shows of each of its translations, and the same of itself."""
+    return await snapshots.equal("byTranslation", "translationKey", group)
 
 
 async def count_view(post_id: uuid.UUID) -> None:
