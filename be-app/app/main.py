@@ -160,9 +160,8 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provision
 elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
     # Whoever comes to this function shows a token or gets one; visitors, whose starts must be short, never come.
     import jwt.algorithms  # noqa: F401
-# What is there now stays for good, so it isn't looked at again; what comes is looked at less often than by default.
+# What is there now stays for good, so it isn't looked at again.
 gc.freeze()
-gc.set_threshold(100_000)
 gc.enable()
 
 

@@ -1,5 +1,6 @@
 """How many round trips a request takes, store by store."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -91,6 +92,15 @@ def test_a_cached_read_asks_valkey_once_and_then_nobody(site: Site) -> None:
         assert trips(at_hand) == Trips(), path
         assert composed.content == cached.content == at_hand.content
         assert composed.headers["ETag"] == cached.headers["ETag"] == at_hand.headers["ETag"]
+
+
+def test_valkey_that_is_away_is_asked_once_a_second(stack: Stack) -> None:
+    alone = stack.start(FAMILYCORP_CACHE_URL=NOWHERE["FAMILYCORP_CACHE_URL"])
+    with stack.client(alone) as client:
+        for _ in range(2):
+            assert [trips(client.get("/v1/categories")).valkey for _ in range(3)] == [1, 0, 0]
+            time.sleep(1.1)
+    alone.kill()
 
 
 def test_what_a_visitor_has_already_is_not_sent_again(site: Site) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import redis.asyncio as redis
+from circuitbreaker import CircuitBreaker
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
@@ -36,7 +37,6 @@ HOLD_S = 1.0
 
 _LOCAL_ENTRIES = 256
 _LONGEST_KEY = 1024  # Longer ones, which no front end of ours makes, are composed each time.
-_BREAK_S = 1.0
 _HASH = "public"
 _FORM = b"gzip "
 """What a field's name begins with: releases that keep answers in another form share the hash, hence invalidations,
@@ -65,8 +65,12 @@ return 1
 logger = logging.getLogger(__name__)
 
 _local: dict[bytes, tuple[float, "Entry"]] = {}
-_broken_until = 0.0
 _forgotten = 0
+
+_breaker = CircuitBreaker(
+    failure_threshold=1, recovery_timeout=1, expected_exception=(RedisError, OSError), name="valkey"
+)
+"""After a failure Valkey isn't asked for a second, so that no request waits for what another found away."""
 
 
 class Entry(NamedTuple):
@@ -154,12 +158,10 @@ def _login(url: str) -> tuple[str, CredentialProvider | None]:
 
 
 def _usable() -> bool:
-    return settings().cache_url is not None and time.monotonic() >= _broken_until
+    return settings().cache_url is not None and not _breaker.opened
 
 
-def _give_up_for_a_while(error: Exception) -> None:
-    global _broken_until  # noqa: PLW0603 - the process's breaker is one number
-    _broken_until = time.monotonic() + _BREAK_S
+def _tell(error: Exception) -> None:
     metrics.add("cache_errors")
     if isinstance(error, AuthenticationError | NoPermissionError):
         metrics.add("access_denied")
@@ -177,10 +179,10 @@ async def lookup(key: bytes) -> Lookup:
         return Lookup(None, None)
     before = _forgotten
     try:
-        with metrics.timed("cache"):
+        with _breaker, metrics.timed("cache"):
             packed, epoch = await client().hmget(_HASH, _FORM + key, _EPOCH)
     except (RedisError, OSError) as error:
-        _give_up_for_a_while(error)
+        _tell(error)
         return Lookup(None, None)
     if packed is None:
         return Lookup(None, epoch or b"")
@@ -201,21 +203,22 @@ async def script(text: str, key: str, *arguments: Any) -> Any:
     if not _usable():
         return None
     try:
-        with metrics.timed("cache"):
+        with _breaker, metrics.timed("cache"):
             return await client().eval(text, 1, key, *arguments)
     except (RedisError, OSError) as error:
-        _give_up_for_a_while(error)
+        _tell(error)
         return None
 
 
 async def invalidate() -> None:
     """Forget every answer."""
-    global _forgotten  # noqa: PLW0603 - as the breaker's
+    global _forgotten  # noqa: PLW0603 - a process's count
     try:
         if settings().cache_url is not None:
-            await client().eval(_INVALIDATE, 1, _HASH, settings().cache_ttl_s)
+            with _breaker:
+                await client().eval(_INVALIDATE, 1, _HASH, settings().cache_ttl_s)
     except (RedisError, OSError) as error:
-        _give_up_for_a_while(error)
+        _tell(error)
     finally:  # Not before: what another request has just read in Valkey would be kept after that.
         _local.clear()
         _forgotten += 1

@@ -7,6 +7,7 @@ It imports nothing of the application, is given no credentials, and bounds itsel
 image's width, not its area.
 """
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ REJECTED = 3
 CPU_S = 25
 _ADDRESS_SPACE = 1_500_000_000
 _LARGEST_FILE = 150_000_000
+
+NICENESS = 10
+"""Whoever reads a page meanwhile comes first."""
 
 THUMBNAIL = 640
 """Pixels that a thumbnail is wide and high at the most."""
@@ -52,6 +56,7 @@ class _Rejected(Exception):
 
 def main(source: Path, content_type: str, most_pixels: int) -> int:
     """Make the files; return the exit status."""
+    os.nice(NICENESS)
     for what, most in (
         (resource.RLIMIT_CPU, CPU_S),
         (resource.RLIMIT_AS, _ADDRESS_SPACE),
