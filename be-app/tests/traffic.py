@@ -58,9 +58,10 @@ class Traffic:
         rate: requests a second; else `clients` ask one after the other.
         clients: how many those are.
         pause_s: how long a client waits after it was refused.
-        mix: how many of a hundred requests are of which kind: `read`, `staff`, `write`, `upload`,
+        mix: how many of a hundred requests are of which kind: `read`, `staff`, `write`, `revise`, `upload`,
             `closed`, `login`.
         paths: what visitors read.
+        posts: what the staff revises, more of them than are revised at once.
         staff: headers of somebody of the staff.
         closed: headers of callers who may read nothing of the editors'.
         image: a file for uploads.
@@ -78,6 +79,7 @@ class Traffic:
         pause_s: float = 0.0,
         mix: Mapping[str, float] | None = None,
         paths: list[str],
+        posts: Sequence[Mapping[str, Any]] = (),
         staff: Mapping[str, str] | None = None,
         closed: Sequence[Mapping[str, str]] = (),
         image: bytes = b"",
@@ -92,6 +94,7 @@ class Traffic:
             "pause_s": pause_s,
             "mix": dict(mix or {"read": 100}),
             "paths": paths,
+            "posts": [dict(post) for post in posts],
             "staff": dict(staff or {}),
             "closed": [dict(headers) for headers in closed],
             "seed": seed,
@@ -236,12 +239,31 @@ class _Crowd:
             self.writes.append(Write(word, "", published=False))
             return made
         post = made.json()
-        headers = {**self._plan["staff"], "If-Match": f'"{post["version"]}"'}
         path = f"/v1/editor/posts/{post['id']}/publish"
-        public = await self._ask("write", time.time(), "POST", path, headers=headers)
+        public = await self._ask("write", time.time(), "POST", path, headers=self._if_still(post))
         self.writes.append(Write(word, post["id"], public.status == 200))
         self._ids.append(post["id"])
         return public
+
+    async def revise(self, due: float) -> _Reply:
+        """Write a public post anew, and publish it."""
+        post = self._plan["posts"].pop(0)  # So that nobody else revises it meanwhile.
+        path = f"/v1/editor/posts/{post['id']}"
+        body = {
+            "category": "news",
+            "title": post["title"],
+            "body": f"{self._random.random()}번째 본문입니다.",
+        }
+        reply = await self._ask("write", due, "PUT", path, headers=self._if_still(post), body=body)
+        if reply.status == 200:
+            post = reply.json()
+            headers = self._if_still(post)
+            reply = await self._ask("write", time.time(), "POST", f"{path}/publish", headers=headers)
+        self._plan["posts"].append(reply.json() if reply.status == 200 else post)
+        return reply
+
+    def _if_still(self, post: dict[str, Any]) -> dict[str, str]:
+        return {**self._plan["staff"], "If-Match": f'"{post["version"]}"'}
 
     async def upload(self, due: float) -> _Reply:
         """Announce an image, send it to S3, and say so."""
