@@ -6,14 +6,16 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from PIL import Image
 
-from app.uploads import inspection, storage
+from app.uploads import images, inspection, storage
 from app.uploads.errors import StorageUnavailable
 from contract import NOBODY, breaks, ok, problem, unique
 from familycorp_ops.provision import provision
@@ -886,3 +888,18 @@ def test_the_worker_hears_what_the_bucket_tells(stacks_of: Callable[..., Stack])
             assert time.monotonic() < deadline, worker.tail(40)
             time.sleep(0.2)
         assert state(client, upload)["state"] == "clean"
+
+
+def test_whoever_reads_a_page_comes_before_a_photo(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(photo(3000, 2000))
+    niceness = set[int]()
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(images.render, source, "image/jpeg")
+        while not making.done():
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    niceness.add(child.nice())
+            time.sleep(0.01)
+    assert making.result().original.exists()
+    assert max(niceness) > psutil.Process().nice()
