@@ -79,11 +79,13 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
 
 async def page(id_or_slug: str) -> bytes:
     """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
-    siblings: list[dict[str, Any]] = []
+    item, views, siblings = None, 0, list[dict[str, Any]]()
     if place := _places.pop(id_or_slug, None):
         (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
-    else:
+    if item is None:
         item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
+    if item is None:
+        raise NotFound
     found = _Place(item[snapshots.KEY], item["translationKey"])
     if found != place:
         siblings = await _siblings(found.group)
@@ -104,8 +106,8 @@ class _Place(NamedTuple):
 
 
 _places: dict[str, _Place] = {}
-"""Where this process found posts, so that it asks for all of a page at once. A slug that was public is never another
-post's; the group may have changed, which the post itself then tells. What leads nowhere is forgotten."""
+"""Where this process found posts, so that it asks for all of a page at once. It is a guess: what leads to no public
+post is forgotten and looked for anew, and a group that has changed is told by the post itself."""
 
 _PLACES = 1024
 
@@ -123,12 +125,10 @@ async def _id_of(slug: str) -> str:
     return str(found[0][snapshots.KEY])
 
 
-async def _public(post_id: str) -> tuple[dict[str, Any], int]:
-    """Return a published post's item, and how often it was viewed."""
+async def _public(post_id: str) -> tuple[dict[str, Any] | None, int]:
+    """Return a post's item, or None where it isn't public, and how often it was viewed."""
     item, counters = await snapshots.with_counters(post_id)
-    if item is None or "page" not in item:
-        raise NotFound
-    return item, counters["views"]
+    return item if item and "page" in item else None, counters["views"]
 
 
 async def _siblings(group: str) -> list[dict[str, Any]]:
