@@ -363,6 +363,22 @@ def test_a_late_older_drain_does_not_replace_a_newer_snapshot(
     assert_consistent(site, client, post, ["2 post.published", "4 post.published"])
 
 
+def test_a_late_drain_takes_no_other_row_for_the_one_it_paid(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()
+    event = steps.index("DynamoDB", steps.index("commit")) + 2
+    post, aggregate = draft(client, category=category).json(), unique("test:")
+    with (
+        suspended(site, event, lambda c, headers: act(c, post, "publish", **headers)),
+        site.stack.client(site.sound) as other,
+    ):
+        published(other, category=category)  # Pays for both, so that the table is empty.
+        owe(site, aggregate, 1)  # SQLite gives this row the id of one that was there before.
+    published(client, category=category)
+    assert site.stack.events(aggregate) == ["1 test.owed"]
+
+
 def test_a_post_scheduled_by_a_slow_process_is_published(
     site: Site, client: httpx.Client, category: str
 ) -> None:
