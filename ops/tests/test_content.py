@@ -618,6 +618,9 @@ def test_whatever_a_post_says_is_read_back_from_its_file(tmp_path: Path, post: F
 @example(b"---\na: !!python/object/apply:os.abort []\n---\n")
 @example(b"---\n? [a]\n: b\n---\n")
 @example(b"---\n%YAML 9.9\n---\n")
+@example(b"\r(")
+@example("---\na: b\u2028c: [\n---\n".encode())
+@example("- slug: a\u2028- slug: a\u2028".encode())
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 def test_whatever_is_in_a_file_is_an_error_at_worst(tmp_path: Path, data: bytes) -> None:
     for name, read in (("a.md", lambda p: files.read_post(p, "a")), ("a.yaml", files.read_categories)):

@@ -4,6 +4,8 @@ Every scalar is text (`title: 2026`, `slug: 2026-01-05` and `tags: [no]` mean wh
 ways to write nothing. Anchors, aliases and deep nesting, which front matter has no use for, are refused.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -86,7 +88,8 @@ def load(text: str, first_line: int = 1) -> Document:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(filter(None, (error.context, error.problem)))
         # The end of the text isn't a line of it.
-        line = min(mark.line, max(text.count("\n") - text.endswith("\n"), 0)) if mark else 0
+        last = max(text.count("\n") - text.endswith("\n"), 0)
+        line = min(text.count("\n", 0, mark.index), last) if mark else 0
         raise Unreadable(first_line + line, "yaml_syntax", said or "isn't YAML") from None
 
 
@@ -95,6 +98,8 @@ class _Loader:
 
     def __init__(self, text: str, first_line: int) -> None:
         self._first = first_line
+        # A mark's own line counts YAML's other breaks too (YAML 1.1 §5.4: CR, NEL, LS, PS), which editors don't.
+        self._breaks = [match.start() for match in re.finditer("\n", text)]
         self._lines: dict[Place, int] = {}
         events: Iterator[Event] = yaml.parse(text, Loader=_LOADER)
         self._events = (e for e in events if not isinstance(e, yaml.StreamStartEvent | yaml.DocumentEndEvent))
@@ -138,7 +143,7 @@ class _Loader:
         return members
 
     def _line(self, event: Event) -> int:
-        return self._first + (event.start_mark.line if event.start_mark else 0)
+        return self._first + (bisect_left(self._breaks, event.start_mark.index) if event.start_mark else 0)
 
     def _refused(self, event: Event, rule: str, message: str) -> Unreadable:
         return Unreadable(self._line(event), rule, message)
