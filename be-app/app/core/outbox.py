@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, delete, select, tuple_
+from sqlalchemy import BigInteger, Integer, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -51,6 +51,9 @@ class OutboxRow(Base):
     data: Mapped[dict[str, Any]]
     snapshot: Mapped[dict[str, Any] | None]
     correlation_id: Mapped[str] = mapped_column(Key(64))
+
+
+_IDENTITY = tuple_(OutboxRow.aggregate, OutboxRow.version, OutboxRow.kind)
 
 
 class Transaction:
@@ -164,8 +167,12 @@ async def drain() -> bool:
         if any(row.snapshot and Snapshot(**row.snapshot).table == POSTS for row in paid):
             await cache.invalidate()
         if paid:
+            # An id isn't all: SQLite may give that of a row which is gone to the next one ("SQLite Autoincrement").
+            named = _IDENTITY.in_([(row.aggregate, row.version, row.kind) for row in paid])
             async with writing() as session:
-                await session.execute(delete(OutboxRow).where(*_are(paid)))
+                await session.execute(
+                    delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in paid]), named)
+                )
         if outage:
             return False
         if len(rows) < _BATCH:
@@ -193,16 +200,6 @@ async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[Out
         else:
             paid.append(row)
     return paid, False
-
-
-def _are(rows: Sequence[OutboxRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions that choose these rows and no others.
-
-    An id finds them, but isn't all: once a row is gone, SQLite may give its id to the next ("SQLite Autoincrement").
-    """
-    named = tuple_(OutboxRow.id, OutboxRow.aggregate, OutboxRow.version, OutboxRow.kind)
-    names = [(row.id, row.aggregate, row.version, row.kind) for row in rows]
-    return OutboxRow.id.in_([row.id for row in rows]), named.in_(names)
 
 
 async def _pay(row: OutboxRow) -> None:
