@@ -79,18 +79,19 @@ def dump(value: Any) -> str:
 
 def load(text: str, first_line: int = 1) -> Document:
     """Read a text whose first line is line `first_line` of its file; raise `Unreadable` where it can't be."""
+    loader = _Loader(text, first_line)
     if found := Reader.NON_PRINTABLE.search(text):
-        line = first_line + text.count("\n", 0, found.start())
+        line = loader.line(found.start())
         raise Unreadable(line, "forbidden_character", f"U+{ord(found.group()):04X} can't stand here")
     try:
-        return _Loader(text, first_line).document()
+        return loader.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(filter(None, (error.context, error.problem)))
         # The end of the text isn't a line of it.
-        last = max(text.count("\n") - text.endswith("\n"), 0)
-        line = min(text.count("\n", 0, mark.index), last) if mark else 0
-        raise Unreadable(first_line + line, "yaml_syntax", said or "isn't YAML") from None
+        last = loader.line(len(text) - text.endswith("\n"))
+        line = min(loader.line(mark.index), last) if mark else first_line
+        raise Unreadable(line, "yaml_syntax", said or "isn't YAML") from None
 
 
 class _Loader:
@@ -112,6 +113,10 @@ class _Loader:
             if isinstance(after, yaml.DocumentStartEvent):
                 raise self._refused(after, "yaml_syntax", "there must be one document only")
         return Document(value, self._lines)
+
+    def line(self, index: int) -> int:
+        """Return the line on which the text's character `index` stands."""
+        return self._first + bisect_left(self._breaks, index)
 
     def _value(self, event: Event, place: Place) -> Any:
         self._lines.setdefault(place, self._line(event))
@@ -143,7 +148,7 @@ class _Loader:
         return members
 
     def _line(self, event: Event) -> int:
-        return self._first + (bisect_left(self._breaks, event.start_mark.index) if event.start_mark else 0)
+        return self.line(event.start_mark.index if event.start_mark else 0)
 
     def _refused(self, event: Event, rule: str, message: str) -> Unreadable:
         return Unreadable(self._line(event), rule, message)
