@@ -42,7 +42,8 @@ class DynamoDBLocal(Server):
                 "DynamoDB Local isn't installed: it needs java and DYNAMODB_LOCAL=DIR of its jar."
             )
         options = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(self.port)]
-        return [java, f"-Djava.library.path={self._home / 'DynamoDBLocal_lib'}", "-jar", str(jar), *options]
+        libraries = jar.with_name("DynamoDBLocal_lib")
+        return [java, f"-Djava.library.path={libraries}", "-jar", str(jar), *options]
 
     def is_ready(self) -> bool:
         """Return whether it answers HTTP."""
