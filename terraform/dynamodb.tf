@@ -1,25 +1,22 @@
 locals {
-  # Lists need nothing but the card; a post shows slug, language and title of its translations.
-  posts_indexes = {
-    byLang        = { hash = "lang", range = "listedAt", projection = "INCLUDE", attributes = ["card"] }
-    byCategory    = { hash = "categoryLang", range = "listedAt", projection = "INCLUDE", attributes = ["card"] }
-    bySlug        = { hash = "slug", range = null, projection = "KEYS_ONLY", attributes = null }
-    byTranslation = { hash = "translationKey", range = null, projection = "INCLUDE", attributes = ["lang", "slug", "title"] }
-  }
-  posts_attributes = distinct(concat(
-    ["postId"], flatten([for index in values(local.posts_indexes) : compact([index.hash, index.range])])
-  ))
+  tables = yamldecode(file("${path.module}/tables.yaml"))
 }
 
-# Snapshots that visitors are served from, and view counters.
-resource "aws_dynamodb_table" "posts" {
-  name                        = "${local.name}-posts"
+resource "aws_dynamodb_table" "this" {
+  for_each = local.tables
+
+  name                        = "${local.name}-${each.key}"
   billing_mode                = "PAY_PER_REQUEST"
-  hash_key                    = "postId"
+  hash_key                    = each.value.hash
+  range_key                   = try(each.value.range, null)
+  stream_enabled              = can(each.value.stream)
+  stream_view_type            = try(each.value.stream, null)
   deletion_protection_enabled = var.deletion_protection
 
   dynamic "attribute" {
-    for_each = local.posts_attributes
+    for_each = toset(compact(flatten([
+      for keys in concat([each.value], values(try(each.value.indexes, {}))) : [keys.hash, try(keys.range, null)]
+    ])))
 
     content {
       name = attribute.value
@@ -28,14 +25,23 @@ resource "aws_dynamodb_table" "posts" {
   }
 
   dynamic "global_secondary_index" {
-    for_each = local.posts_indexes
+    for_each = try(each.value.indexes, {})
 
     content {
       name               = global_secondary_index.key
       hash_key           = global_secondary_index.value.hash
-      range_key          = global_secondary_index.value.range
+      range_key          = try(global_secondary_index.value.range, null)
       projection_type    = global_secondary_index.value.projection
-      non_key_attributes = global_secondary_index.value.attributes
+      non_key_attributes = try(global_secondary_index.value.attributes, null)
+    }
+  }
+
+  dynamic "ttl" {
+    for_each = can(each.value.ttl) ? [each.value.ttl] : []
+
+    content {
+      enabled        = true
+      attribute_name = ttl.value
     }
   }
 
@@ -48,77 +54,5 @@ resource "aws_dynamodb_table" "posts" {
     kms_key_arn = aws_kms_key.data.arn
   }
 
-  tags = { Name = "${local.name}-posts" }
-}
-
-# Logins under way, sessions, second factors, public keys, rate limits.
-resource "aws_dynamodb_table" "sessions" {
-  name                        = "${local.name}-sessions"
-  billing_mode                = "PAY_PER_REQUEST"
-  hash_key                    = "owner"
-  range_key                   = "item"
-  deletion_protection_enabled = var.deletion_protection
-
-  attribute {
-    name = "owner"
-    type = "S"
-  }
-
-  attribute {
-    name = "item"
-    type = "S"
-  }
-
-  ttl {
-    enabled        = true
-    attribute_name = "expiresAt"
-  }
-
-  point_in_time_recovery {
-    enabled = true
-  }
-
-  server_side_encryption {
-    enabled     = true
-    kms_key_arn = aws_kms_key.data.arn
-  }
-
-  tags = { Name = "${local.name}-sessions" }
-}
-
-# Domain events, and markers of what is due.
-resource "aws_dynamodb_table" "events" {
-  name                        = "${local.name}-events"
-  billing_mode                = "PAY_PER_REQUEST"
-  hash_key                    = "aggregate"
-  range_key                   = "sequence"
-  stream_enabled              = true
-  stream_view_type            = "NEW_IMAGE"
-  deletion_protection_enabled = var.deletion_protection
-
-  attribute {
-    name = "aggregate"
-    type = "S"
-  }
-
-  attribute {
-    name = "sequence"
-    type = "S"
-  }
-
-  ttl {
-    enabled        = true
-    attribute_name = "expiresAt"
-  }
-
-  point_in_time_recovery {
-    enabled = true
-  }
-
-  server_side_encryption {
-    enabled     = true
-    kms_key_arn = aws_kms_key.data.arn
-  }
-
-  tags = { Name = "${local.name}-events" }
+  tags = { Name = "${local.name}-${each.key}" }
 }

@@ -6,8 +6,8 @@ locals {
   }
   # Names are known before anything exists, so that a plan shows every policy in full and tests can read it.
   table_arns = {
-    for table in [aws_dynamodb_table.posts, aws_dynamodb_table.sessions, aws_dynamodb_table.events] :
-    trimprefix(table.name, "${local.name}-") => "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${table.name}"
+    for name, table in aws_dynamodb_table.this :
+    name => "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${table.name}"
   }
   stream_arn  = "${local.table_arns.events}/stream/*" # A stream's label is made by DynamoDB when it starts.
   topic_arn   = "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-notices"

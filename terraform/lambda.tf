@@ -106,7 +106,7 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 resource "aws_lambda_event_source_mapping" "events" {
   count = local.terraform_deploys ? 1 : 0
 
-  event_source_arn                   = aws_dynamodb_table.events.stream_arn
+  event_source_arn                   = aws_dynamodb_table.this["events"].stream_arn
   function_name                      = aws_lambda_alias.live["events"].arn
   starting_position                  = "LATEST"
   batch_size                         = 25

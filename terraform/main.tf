@@ -22,59 +22,7 @@ locals {
   terraform_deploys = var.app_deployer == "terraform"
   cognito           = var.oidc_issuer == null
 
-  # Every function is the same artefact started differently. `handler` is null where the function serves HTTP through
-  # the Web Adapter. `vpc` is for those that need the database or the cache; the others must reach the outside.
-  functions = {
-    backend = {
-      purpose = "serves every route but those of logging in"
-      vpc     = true
-      handler = null
-      timeout = 30
-      memory  = 1024
-    }
-    auth = {
-      purpose = "serves /v1/auth: the only one that signs tokens"
-      vpc     = false
-      handler = null
-      timeout = 15
-      memory  = 1024
-    }
-    events = {
-      purpose = "turns domain events of the table's stream into notices"
-      vpc     = false
-      handler = "app.notices.handler"
-      timeout = 30
-      memory  = 256
-    }
-    drain = {
-      purpose = "does every minute what is due: scheduled posts, outbox"
-      vpc     = true
-      handler = "app.jobs.handler"
-      timeout = 60
-      memory  = 512
-    }
-    migrations = {
-      purpose = "brings the database to the release's schema"
-      vpc     = true
-      handler = "app.core.migrations.handler"
-      timeout = 300
-      memory  = 512
-    }
-    uploads = {
-      purpose = "checks uploaded files and moves them out of quarantine"
-      vpc     = true
-      handler = "app.uploads.events.handler"
-      timeout = 300
-      memory  = 1024
-    }
-    rotation = {
-      purpose = "makes a new signing key when Secrets Manager asks"
-      vpc     = false
-      handler = "app.auth.rotation.handler"
-      timeout = 30
-      memory  = 256
-    }
-  }
+  functions = yamldecode(file("${path.module}/functions.yaml"))
 
   # What the application reads: `FAMILYCORP_<NAME>`, the names of app.core.settings. The same map makes the parameters
   # that SAM's template resolves and, when Terraform deploys, the functions' environment.

@@ -10,11 +10,7 @@ output "settings" {
 
 output "tables" {
   description = "Name of each DynamoDB table."
-  value = {
-    posts    = aws_dynamodb_table.posts.name
-    sessions = aws_dynamodb_table.sessions.name
-    events   = aws_dynamodb_table.events.name
-  }
+  value       = { for name, table in aws_dynamodb_table.this : name => table.name }
 }
 
 output "uploads_bucket" {

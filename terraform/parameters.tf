@@ -11,7 +11,7 @@ locals {
       "network/function-security-group"   = aws_security_group.this["function"].id
       "network/migrations-security-group" = aws_security_group.this["migrations"].id
       "registry/backend"                  = aws_ecr_repository.backend.repository_url
-      "events/stream"                     = aws_dynamodb_table.events.stream_arn
+      "events/stream"                     = aws_dynamodb_table.this["events"].stream_arn
       "events/notices-topic"              = aws_sns_topic.notices.arn
       "events/alarms-topic"               = aws_sns_topic.alarms.arn
       "events/dead-letters"               = aws_sqs_queue.dead_letters.arn

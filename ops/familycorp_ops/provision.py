@@ -3,24 +3,11 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from app.core.settings import Settings
-
-CARD: Final = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["card"]}
-"""List pages need nothing but the card: what a list shows of a post."""
-
-LINK: Final = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["slug", "lang", "title"]}
-"""What a post shows of its translations."""
-
-POSTS_INDEXES: Final[Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]] = (
-    ("byLang", ("lang", "listedAt"), CARD),
-    ("byCategory", ("categoryLang", "listedAt"), CARD),
-    ("bySlug", ("slug",), {"ProjectionType": "KEYS_ONLY"}),
-    ("byTranslation", ("translationKey",), LINK),
-)
-"""Name, keys (hash, then range) and projection of each global secondary index of the posts table."""
-
+from familycorp_ops.facts import TABLES
 
 LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
     {
@@ -39,10 +26,6 @@ LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
     },
 )
 """What the bucket forgets by itself: whatever stays in quarantine, and files 30 days after their deletion."""
-
-
-STREAM: Final = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-"""What the functions behind the events table are given of a change."""
 
 
 def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
@@ -76,11 +59,8 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
     dynamodb = client("dynamodb")
     clients = [dynamodb]
     steps: list[Callable[[], str | None]] = [
-        lambda: _posts(dynamodb, settings.posts_table),
-        lambda: _expiring(
-            dynamodb, settings.events_table, ("aggregate", "sequence"), StreamSpecification=STREAM
-        ),
-        lambda: _expiring(dynamodb, settings.sessions_table, ("owner", "item")),
+        partial(_table, dynamodb, f"familycorp-{settings.env}-{name}", table)
+        for name, table in TABLES.items()
     ]
     if not tables_only:
         s3, sqs, secrets, kms = (client(service) for service in ("s3", "sqs", "secretsmanager", "kms"))
@@ -96,25 +76,6 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
     finally:
         for each in clients:
             each.close()
-
-
-def _posts(dynamodb: Any, name: str) -> str | None:
-    attributes = sorted({"postId", *(key for _, keys, _ in POSTS_INDEXES for key in keys)})
-    indexes = [
-        {"IndexName": index, "KeySchema": _keys(*keys), "Projection": projection}
-        for index, keys, projection in POSTS_INDEXES
-    ]
-    return _table(dynamodb, name, attributes, KeySchema=_keys("postId"), GlobalSecondaryIndexes=indexes)
-
-
-def _expiring(dynamodb: Any, name: str, keys: Sequence[str], **definition: Any) -> str | None:
-    created = _table(dynamodb, name, keys, KeySchema=_keys(*keys), **definition)
-    # A run that was interrupted may have left the table without its TTL; to set it twice is an error.
-    state = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
-    if state == "DISABLED":
-        ttl = {"Enabled": True, "AttributeName": "expiresAt"}
-        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
-    return created
 
 
 def _bucket(s3: Any, sqs: Any, settings: Settings) -> str | None:
@@ -201,21 +162,49 @@ def _encryption_key(kms: Any, alias: str) -> str | None:
     return None
 
 
-def _table(dynamodb: Any, name: str, attributes: Sequence[str], **definition: Any) -> str | None:
+def _table(dynamodb: Any, name: str, table: Mapping[str, Any]) -> str | None:
     created: str | None = None
     try:
-        dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in attributes],
-            **definition,
-        )
+        dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **_definition(table))
         created = name
     except dynamodb.exceptions.ResourceInUseException:
         pass
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    # A run that was interrupted may have left the table without its TTL; to set it twice is an error.
+    if "ttl" in table and (
+        dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
+        == "DISABLED"
+    ):
+        ttl = {"Enabled": True, "AttributeName": table["ttl"]}
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
     return created
 
 
-def _keys(*names: str) -> list[dict[str, str]]:
-    return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=False)]
+def _definition(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table's part of a CreateTable request."""
+    indexes = table.get("indexes", {})
+    schemas = {name: _key_schema(keys) for name, keys in {"": table, **indexes}.items()}
+    attributes = sorted({key["AttributeName"] for schema in schemas.values() for key in schema})
+    definition: dict[str, Any] = {
+        "KeySchema": schemas.pop(""),
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in attributes],
+    }
+    if indexes:
+        definition["GlobalSecondaryIndexes"] = [
+            {"IndexName": name, "KeySchema": schemas[name], "Projection": _projection(index)}
+            for name, index in indexes.items()
+        ]
+    if "stream" in table:
+        definition["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": table["stream"]}
+    return definition
+
+
+def _key_schema(keys: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": keys[kind], "KeyType": kind.upper()} for kind in ("hash", "range") if kind in keys
+    ]
+
+
+def _projection(index: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = {"NonKeyAttributes": index["attributes"]} if "attributes" in index else {}
+    return {"ProjectionType": index["projection"], **attributes}

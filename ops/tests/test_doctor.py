@@ -293,7 +293,7 @@ FAULTS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
         lambda c: c.forget("aws_dynamodb_table"),
         "names",
         f"{NAME}-posts is there, and Terraform didn't make it",
-        "import 'aws_dynamodb_table.posts'",
+        "import 'aws_dynamodb_table.this[\"posts\"]'",
     ),
     "a bucket of that name is there": (
         lambda c: c.forget("aws_s3_bucket", f"{NAME}-releases"),

@@ -6,14 +6,13 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.auth import csrf
 from app.core.settings import Settings
-from familycorp_ops import infra, provision, templates
+from familycorp_ops import facts, infra, provision, templates
 from familycorp_ops.infra import Terraform
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import MiniStack
@@ -176,9 +175,9 @@ def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
             found = found[0][part] if isinstance(found, list) else found[part]
         return "aws_kms_key.data" in json.dumps(found)
 
-    tables = [a for a, v in of_type(plan, "aws_dynamodb_table") if v["server_side_encryption"][0]["enabled"]]
-    assert len(tables) == 3
-    assert all(has_key(t, "server_side_encryption", "kms_key_arn") for t in tables)
+    tables = [v["server_side_encryption"][0]["enabled"] for _, v in of_type(plan, "aws_dynamodb_table")]
+    assert tables == [True] * 3
+    assert has_key("aws_dynamodb_table.this", "server_side_encryption", "kms_key_arn")
     for address in ("aws_cloudwatch_log_group.function", "aws_cloudwatch_log_group.database"):
         assert has_key(address, "kms_key_id")
     for address in ("aws_rds_cluster.main", "aws_secretsmanager_secret.this"):
@@ -264,32 +263,34 @@ def test_the_application_accepts_its_settings_and_finds_every_name(plan: dict[st
     assert made["factors_key_alias"] == settings.factors_key
 
 
-def test_tables_are_those_that_emulators_get(plan: dict[str, Any]) -> None:
+def test_tables_are_those_of_the_one_file_that_emulators_get(plan: dict[str, Any]) -> None:
     tables = {v["name"].rpartition("-")[2]: v for _, v in of_type(plan, "aws_dynamodb_table")}
-    posts = tables["posts"]
-    found = {
-        index["name"]: (
-            tuple(filter(None, (index["hash_key"], index["range_key"]))),
-            index["projection_type"],
-            sorted(index["non_key_attributes"] or ()),
-        )
-        for index in posts["global_secondary_index"]
-    }
-    expected = {
-        name: (tuple(keys), projection["ProjectionType"], sorted(projection.get("NonKeyAttributes", ())))
-        for name, keys, projection in provision.POSTS_INDEXES
-    }
-    assert found == expected
-    assert (posts["hash_key"], posts["range_key"]) == ("postId", None)
-    for name in ("events", "sessions"):
-        keys, stream = _asked_of_emulators(name)
-        assert (tables[name]["hash_key"], tables[name]["range_key"]) == keys
-        assert tables[name]["ttl"][0]["attribute_name"] == "expiresAt"
-        assert tables[name]["ttl"][0]["enabled"] is True
-        assert bool(tables[name]["stream_enabled"]) is bool(stream)
-        if stream:
-            assert tables[name]["stream_view_type"] == stream["StreamViewType"]
-    assert all(t["billing_mode"] == "PAY_PER_REQUEST" for t in tables.values())
+    assert tables.keys() == facts.TABLES.keys()
+    for name, asked in facts.TABLES.items():
+        planned = tables[name]
+        assert (planned["hash_key"], planned["range_key"]) == (asked["hash"], asked.get("range"))
+        found = {
+            index["name"]: (
+                index["hash_key"],
+                index["range_key"] or None,
+                index["projection_type"],
+                sorted(index["non_key_attributes"] or ()),
+            )
+            for index in planned["global_secondary_index"]
+        }
+        assert found == {
+            index: (keys["hash"], keys.get("range"), keys["projection"], sorted(keys.get("attributes", ())))
+            for index, keys in asked.get("indexes", {}).items()
+        }
+        used = {planned["hash_key"], planned["range_key"], *(k for i in found.values() for k in i[:2])} - {
+            None
+        }
+        assert {a["name"] for a in planned["attribute"]} == used
+        ttl = [(t["attribute_name"], t["enabled"]) for t in planned["ttl"]]
+        assert ttl == ([(asked["ttl"], True)] if "ttl" in asked else [])
+        assert bool(planned["stream_enabled"]) is ("stream" in asked)
+        assert (planned["stream_view_type"] or None) == asked.get("stream")
+        assert planned["billing_mode"] == "PAY_PER_REQUEST"
 
 
 def test_the_bucket_forgets_and_admits_what_emulators_buckets_do(plan: dict[str, Any]) -> None:
@@ -314,15 +315,6 @@ def test_the_bucket_forgets_and_admits_what_emulators_buckets_do(plan: dict[str,
     assert sorted(cors["allowed_headers"]) == sorted(asked["AllowedHeaders"])
     assert cors["expose_headers"] == asked["ExposeHeaders"]
     assert cors["max_age_seconds"] == asked["MaxAgeSeconds"]
-
-
-def _asked_of_emulators(name: str) -> tuple[tuple[str, ...], Mapping[str, Any]]:
-    """Read from the source of `provision` which keys and stream a table gets."""
-    source = (Path(provision.__file__)).read_text()
-    found = re.search(rf"settings\.{name}_table, (\([^)]*\))(.*?)\)", source, re.DOTALL)
-    assert found
-    keys = ast.literal_eval(found[1])
-    return keys, provision.STREAM if "STREAM" in found[2] else {}
 
 
 def test_api_gateway_says_of_cors_what_the_application_says(plan: dict[str, Any]) -> None:
@@ -488,9 +480,8 @@ def _same_alarms(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
         assert ours["AlarmDescription"] == theirs["alarm_description"]
 
 
-def test_handlers_exist(plan: dict[str, Any]) -> None:
-    named = set(re.findall(r'handler = "([\w.]+)"', (infra.SOURCE / "main.tf").read_text()))
-    for handler in named:
+def test_handlers_exist() -> None:
+    for handler in filter(None, (function["handler"] for function in facts.FUNCTIONS.values())):
         module, _, function = handler.rpartition(".")
         file = infra.ROOT / "be-app" / (module.replace(".", "/") + ".py")
         assert f"def {function}(" in file.read_text(), handler
@@ -655,10 +646,10 @@ BROKEN = [
         test_prod_keeps_what_it_holds,
     ),
     (
-        "dynamodb.tf",
-        'range = "listedAt", projection',
-        'range = "postId", projection',
-        test_tables_are_those_that_emulators_get,
+        "tables.yaml",
+        "range: listedAt",
+        "range: postId",
+        test_tables_are_those_of_the_one_file_that_emulators_get,
     ),
     (
         "kms.tf",

@@ -241,8 +241,7 @@ run "prod_sam" {
   assert {
     condition = alltrue([
       aws_rds_cluster.main.deletion_protection, !aws_rds_cluster.main.skip_final_snapshot,
-      aws_dynamodb_table.posts.deletion_protection_enabled, aws_dynamodb_table.sessions.deletion_protection_enabled,
-      aws_dynamodb_table.events.deletion_protection_enabled, !aws_s3_bucket.uploads.force_destroy,
+      alltrue([for table in aws_dynamodb_table.this : table.deletion_protection_enabled]), !aws_s3_bucket.uploads.force_destroy,
       !aws_ecr_repository.backend.force_delete, aws_cognito_user_pool.staff[0].deletion_protection == "ACTIVE",
     ])
     error_message = "Nothing that holds data can be deleted in Prod."

@@ -281,7 +281,7 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
     for key in ("posts", "sessions", "events"):
         name = f"{it.name}-{key}"
         ask = named("dynamodb", "describe_table", "TableName", name)
-        probes[f"aws_dynamodb_table.{key}"] = ("name", name, ask)
+        probes[f'aws_dynamodb_table.this["{key}"]'] = ("name", name, ask)
     for address, attribute, suffix, call in (
         (
             'aws_secretsmanager_secret.this["signing_key"]',

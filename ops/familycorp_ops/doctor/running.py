@@ -5,13 +5,14 @@ from collections.abc import Callable
 from gettext import gettext as _
 from typing import Any, Final
 
+from familycorp_ops import facts
 from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.doctor.deployed import FUNCTIONS, Environment, absent, checked, deploy, stack_faults
+from familycorp_ops.doctor.deployed import Environment, absent, checked, deploy, stack_faults
 from familycorp_ops.messages import marked
 
 Facts = dict[str, Any]
 
-ALL: Final = (*FUNCTIONS, "migrations", "rotation")
+ALL: Final = tuple(facts.FUNCTIONS)
 
 
 def look(it: Environment) -> tuple[list[Check], Facts]:
