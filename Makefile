@@ -40,7 +40,7 @@ LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -144,6 +144,9 @@ lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
+	@.venv/bin/python -m familycorp_ops.zip_template
 
 openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/api.md
 	@.venv/bin/python -m familycorp_ops contract write

@@ -1,4 +1,4 @@
-"""The SAM templates: valid, alike but for packaging, and asking for nothing that Terraform doesn't keep.
+"""The SAM templates: valid, rendered where they repeat, and asking for nothing that Terraform doesn't keep.
 
 That they make what Terraform would make is compared with a plan, in `test_terraform_plan.py`.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from familycorp_ops import templates
+from familycorp_ops import facts, templates, zip_template
 from familycorp_ops.infra import ROOT
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -22,7 +22,6 @@ BOTH = [templates.IMAGE, templates.ZIP]
 ENVIRONMENTS = ("dev", "stage", "prod")
 SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
 S3 = (ROOT / "terraform" / "s3.tf").read_text()
-PACKAGING = {"PackageType", "ImageUri", "ImageConfig", "Handler"}
 
 
 def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,31 +53,22 @@ def test_cfn_lint_finds_nothing(template: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_the_templates_differ_in_packaging_alone() -> None:
-    image, zipped = map(templates.load, BOTH)
-    for template in (image, zipped):
-        del template["Description"]
-        for name in ("CodeUri", "Runtime", "Layers"):
-            template["Globals"]["Function"].pop(name, None)
-        for properties in templates.functions(template).values():
-            for name in PACKAGING:
-                properties.pop(name, None)
-    for name in ("DependenciesLayer", "PolicyLayer"):
-        del zipped["Resources"][name]
-    for resource in zipped["Resources"].values():
-        resource.pop("Metadata", None)
-    del image["Parameters"]["ImageDigest"]
-    assert image == zipped
+def test_the_zip_template_is_rendered_from_the_images() -> None:
+    assert templates.ZIP.read_text() == zip_template.render(), "run `make templates`"
 
 
-def test_non_http_functions_have_the_same_entry_point_in_both() -> None:
-    image, zipped = (templates.functions(templates.load(t)) for t in BOTH)
-    for name, properties in image.items():
-        if "ImageConfig" in properties:
-            assert properties["ImageConfig"]["Command"] == [zipped[name]["Handler"]]
-        else:
-            assert zipped[name]["Handler"] == "app.main.handler"
-    assert {n for n, p in image.items() if "ImageConfig" not in p} == {"backend", "auth"}
+def test_functions_are_those_of_the_one_file() -> None:
+    for path, packaging in ((templates.IMAGE, {"PackageType", "ImageUri"}), (templates.ZIP, {"Handler"})):
+        functions = templates.functions(templates.load(path))
+        assert functions.keys() == facts.FUNCTIONS.keys()
+        for name, fact in facts.FUNCTIONS.items():
+            found = functions[name]
+            assert found["Description"] == f"Function that {fact['purpose']}"
+            assert (found["Timeout"], found["MemorySize"]) == (fact["timeout"], fact["memory"])
+            assert ("VpcConfig" in found) is fact["vpc"]
+            runs = found["ImageConfig"]["Command"][0] if "ImageConfig" in found else found.get("Handler")
+            assert runs == (fact["handler"] or (path == templates.ZIP and "app.main.handler") or None)
+            assert found.keys() >= packaging
 
 
 def test_no_account_address_or_secret_is_typed() -> None:
