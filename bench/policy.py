@@ -66,7 +66,7 @@ def _subject(role: str | None) -> dict[str, Any]:
     return {"authenticated": True, "id": ID, "role": role, "mfaAt": NOW - 60}
 
 
-def _decide(took: array[float]) -> tuple[float, float]:
+def _decide(took: "array[float]") -> tuple[float, float]:
     """Ask all questions in turn; return p50 and p99 of the microseconds that a decision took."""
     asked = [(_subject(role), action, resource) for role, action, resource in QUESTIONS]
     clock, decide = time.thread_time_ns, policy.decide
