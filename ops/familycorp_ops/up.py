@@ -67,8 +67,8 @@ ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
 LOG_BYTES = 16 * 1024 * 1024
 """Size beyond which a process's log is begun anew."""
 
-READY_WITHIN_S = 60.0
-"""Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
+READY_WITHIN_S = 300.0
+"""Seconds that any one step may take. The slowest, loading demonstration content, takes a few on an idle machine."""
 
 ANEW = marked("`make clean`, then `make up` installs everything anew")
 ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")

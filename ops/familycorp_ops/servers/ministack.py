@@ -61,7 +61,7 @@ class MiniStack(Server):
         self._persist, self._origins = persist, origins
         # Killed while it saves, it would lose everything since it was started.
         super().__init__(
-            "MiniStack", port=port, directory=directory, log=log, grace_s=20.0 if persist else 5.0
+            "MiniStack", port=port, directory=directory, log=log, grace_s=60.0 if persist else 15.0
         )
 
     @property
