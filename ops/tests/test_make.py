@@ -187,3 +187,32 @@ def test_what_names_a_release_has_its_form(command: str, said: str) -> None:
     )
     assert ran.returncode == 2
     assert said in ran.stderr
+
+
+def test_the_pipeline_checks_the_versions_that_are_supported() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    supported = re.search(r"for version in (3[\d. ]+);", script)
+    lowest, first_refused = re.search(  # type: ignore[union-attr]
+        r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    ).groups()
+    assert supported
+    assert supported[1].split() == [f"3.{minor}" for minor in range(int(lowest), int(first_refused))]
+    (fast,) = re.findall(r"^FAST=\((.*)\)$", script, re.MULTILINE)
+    listed = subprocess.check_output(["bash", "-c", f"ls {fast}"], cwd=ROOT, text=True).split()
+    assert len(listed) == 10
+
+
+def test_the_pipeline_says_how_long_each_step_took() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    functions = script[script.index("steps=() began=0") : script.index("step 'System packages'")]
+    shown = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{functions}\nstep one\nstep two\nfalse"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    said = shown.stdout.splitlines()
+    assert re.fullmatch(r"-- \d+\.\d min: one", said[2])
+    assert said[said.index("== Minutes") + 1] == said[2][3:6] + "  one"
+    assert said[-1].endswith("  in all")
