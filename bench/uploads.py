@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ async def _ask(method: str, path: str, body: Any) -> Any:
     return json.loads(content)
 
 
-def _probe(photo: Path) -> None:
+def _probe(photo: Path, announced_files: int) -> None:
     """Announce many files and complete one; print the figures of this process."""
     from app.auth.sessions import Identity, State
     from app.auth.subject import Subject, current_subject
@@ -103,7 +104,9 @@ def _probe(photo: Path) -> None:
         "purpose": "image",
     }
     with asyncio.Runner() as runner:
-        took = [runner.run(_announce(announced | {"size": 1000}, number)) for number in range(ANNOUNCED)]
+        took = [
+            runner.run(_announce(announced | {"size": 1000}, number)) for number in range(announced_files)
+        ]
         runner.run(_forget())
         upload = runner.run(_ask("POST", "/v1/uploads", announced))
         # Sent by another process, since this one's memory is measured.
@@ -176,7 +179,7 @@ def _send(photo: Path) -> None:
     answer.raise_for_status()
 
 
-def measure() -> dict[str, float]:
+def measure(announced_files: int) -> dict[str, float]:
     """Run the probe on MiniStack's tables and SeaweedFS's bucket; return its figures."""
     with tempfile.TemporaryDirectory() as place, MiniStack() as ministack, SeaweedFS() as seaweedfs:
         photo = Path(place, "photo.jpg")
@@ -199,7 +202,7 @@ def measure() -> dict[str, float]:
         subprocess.run(upgrade, check=True, capture_output=True, env=environment)
         render = [sys.executable, __file__, "--render", str(photo)]
         rendered = subprocess.run(render, check=True, stdout=subprocess.PIPE, text=True)
-        probe = [sys.executable, __file__, "--probe", str(photo)]
+        probe = [sys.executable, __file__, "--probe", str(photo), "--announce", str(announced_files)]
         ran = subprocess.run(probe, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return figures | {"peak": float(rendered.stdout)}
@@ -213,18 +216,20 @@ def main() -> int:
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--announce", type=int, default=ANNOUNCED, help=argparse.SUPPRESS)
+    parser.add_argument("--smoke", action="store_true", help="only show that it works; no bar counts")
     chosen = parser.parse_args()
     parts = (
         (_make, chosen.make),
         (_render, chosen.render),
-        (_probe, chosen.probe),
+        (partial(_probe, announced_files=chosen.announce), chosen.probe),
         (_send, chosen.send),
     )
     for part, file in parts:
         if file:
             part(file)
             return 0
-    figures = measure()
+    figures = measure(5 if chosen.smoke else chosen.announce)
     bars = [
         ("`POST /v1/uploads`: CPU, median (ms)", figures["cpu_ms"], 5.0, "{:.1f}"),
         ("completing it: read before thumbnails are made (KB)", figures["fetched"] / 1024, 256, "{:.0f}"),
@@ -252,7 +257,7 @@ def main() -> int:
     sys.stdout.write(table + "\n")
     if chosen.write:
         chosen.write.write_text(with_part(chosen.write, "uploads", table))
-    return 0 if all(figure <= bar for _, figure, bar, _ in bars) else 1
+    return 0 if chosen.smoke or all(figure <= bar for _, figure, bar, _ in bars) else 1
 
 
 if __name__ == "__main__":

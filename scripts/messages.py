@@ -4,6 +4,7 @@
 something would change or isn't translated. What is no longer there is kept nowhere: the history has it.
 """
 
+import ast
 import io
 import string
 import sys
@@ -12,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from typer import Context
@@ -23,7 +23,9 @@ from familycorp_ops.cli import main as cli
 
 PACKAGE = Path(messages.__file__).parent
 FILE = messages.LOCALES / "ko" / "LC_MESSAGES" / f"{messages.DOMAIN}.po"
-KEYWORDS = {"_": None, "marked": None}
+FUNCTIONS = {"_", "marked"}
+"""What a message is the first argument of."""
+
 TYPER = ("core.py", "rich_utils.py")
 """Typer's own modules whose words are shown here; they read the same catalogue."""
 
@@ -42,18 +44,31 @@ class Korean(Catalog):
 
 def found() -> Iterator[tuple[str, str]]:
     """Yield every message with where it stands: of the code, of the helps, and of Typer."""
-    for name, _, message, _, _ in extract_from_dir(PACKAGE, keywords=KEYWORDS):
-        yield str(message), f"ops/{PACKAGE.name}/{name}"
+    for module in PACKAGE.rglob("*.py"):
+        for message in called_with(module):
+            yield message, f"ops/{PACKAGE.name}/{module.relative_to(PACKAGE)}"
     command = get_command(cli)
     for holder in messages.helps(command, Context(command)):
         yield holder.help, "help"
     spec = find_spec("typer")
     assert spec is not None and spec.origin is not None  # noqa: PT018, S101 - the command is made with it.
     for name in TYPER:
-        for _, message, _, _ in extract_from_file(
-            "python", Path(spec.origin).with_name(name), keywords=KEYWORDS
-        ):
-            yield str(message), "typer"
+        for message in called_with(Path(spec.origin).with_name(name)):
+            yield message, "typer"
+
+
+def called_with(module: Path) -> Iterator[str]:
+    """Yield the messages of a module.
+
+    From its syntax tree, which is the same in every Python; Babel reads tokens, and up to Python 3.11 an f-string is
+    one token, whatever is called inside it.
+    """
+    for node in ast.walk(ast.parse(module.read_bytes())):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(message)), *_]) if (
+                name in FUNCTIONS
+            ):
+                yield message
 
 
 def fresh(kept: Catalog) -> Catalog:

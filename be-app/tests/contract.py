@@ -169,7 +169,7 @@ def log_lines(stack: Stack) -> list[dict[str, Any]]:
 
 def logged(stack: Stack, request_id: str) -> list[dict[str, Any]]:
     """Return what was logged in a request; its access line, the last, may be written after the answer."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while True:
         lines = [line for line in log_lines(stack) if line.get("correlation_id") == request_id]
         if lines and lines[-1]["message"] == "request":

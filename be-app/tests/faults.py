@@ -42,7 +42,7 @@ def asked(application: Application, requests: int, into: list[Line]) -> Iterator
     """Add the lines of the requests that the block makes, and of nothing before."""
     before = len(application.log.read_text().splitlines())
     yield
-    deadline = time.monotonic() + 5  # A line may be written after its answer.
+    deadline = time.monotonic() + 120  # A line may be written after its answer.
     while len(lines := told(application.log, before)) < requests:
         assert time.monotonic() < deadline, lines
         time.sleep(0.02)

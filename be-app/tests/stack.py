@@ -207,7 +207,7 @@ class Stack:
     def client(self, application: Application | None = None, **options: Any) -> Iterator[httpx.Client]:
         """Open a client of a process, by default the first."""
         chosen = application or self.processes[0]
-        with httpx.Client(base_url=chosen.url, trust_env=False, timeout=30, **options) as client:
+        with httpx.Client(base_url=chosen.url, trust_env=False, timeout=120, **options) as client:
             yield client
 
     @cached_property

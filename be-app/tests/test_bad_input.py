@@ -338,7 +338,7 @@ FORM = b"POST /v1/inquiries HTTP/1.1\r\nHost: a\r\nContent-Type: application/jso
 def test_what_is_no_http_disturbs_nobody(client: httpx.Client, stack: Stack, request_line: bytes) -> None:
     with (
         nothing_stored(stack),
-        socket.create_connection(("127.0.0.1", stack.processes[0].port), timeout=2) as connection,
+        socket.create_connection(("127.0.0.1", stack.processes[0].port), timeout=120) as connection,
     ):
         connection.sendall(request_line)
         connection.shutdown(socket.SHUT_WR)

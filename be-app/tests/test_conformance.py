@@ -26,7 +26,7 @@ from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.valkey import Valkey
 from stack import Stack, draft, make_category, published
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
 
 DIFFERENCES = {
     "date": "uvicorn tells the time; behind Mangum API Gateway does",

@@ -125,7 +125,7 @@ def test_logging_out_at_the_provider_ends_the_session_here(
         ended = ok(other.post("/v1/auth/logout"))["endSessionUrl"]
         bye = log_out(editor.client, ended, until="https://www.familycorp.example")
         assert str(bye.next_request and bye.next_request.url).startswith("https://www.familycorp.example/bye")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 120
         while editor.me().status_code != 401:
             assert time.monotonic() < deadline
             time.sleep(0.05)

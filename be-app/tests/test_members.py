@@ -81,7 +81,7 @@ def test_many_first_calls_at_once_make_one_row(somebody: MakePerson, staff_stack
     cookie = {"Cookie": f"{ACCESS}={editor.cookie(ACCESS)}"}
 
     url = f"{staff_stack.api_url}/v1/editor/posts"
-    with httpx.Client(headers=cookie, trust_env=False, timeout=30) as client:
+    with httpx.Client(headers=cookie, trust_env=False, timeout=120) as client:
         assert {a.status_code for a in at_once(16, lambda _: client.get(url))} == {200}
     query = "SELECT count(*) FROM members WHERE id = :id"
     assert staff_stack.sql(query, id=member_of(editor).replace("-", "")) == [(1,)]
@@ -169,10 +169,8 @@ def test_a_role_counts_at_once_for_who_is_logged_in(
             assert editor.client.get("/v1/editor/inquiries").status_code == inquiries
             assert editor.client.get("/v1/editor/posts").status_code == posts
             assert editor.me().json()["role"] == (role or "editor")
-            deadline = time.monotonic() + SOON_S
-            while elsewhere.get("/v1/editor/inquiries", headers=cookie).status_code != inquiries:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            time.sleep(SOON_S)
+            assert elsewhere.get("/v1/editor/inquiries", headers=cookie).status_code == inquiries
     audit = (
         "SELECT detail FROM audit_entries WHERE action = 'member.role_changed' AND target = :t ORDER BY id"
     )

@@ -48,7 +48,7 @@ def test_a_line_says_where_the_time_went(client: httpx.Client, stack: Stack) -> 
     assert 0 < first["cache_ms"] < first["latency"]
     assert "sql_ms" not in first
     # For a second after a publication nothing is kept.
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         again = asked(client, stack, "GET", f"/v1/posts?limit=1&category={post['category']}")
         if "cache_hit" in again:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
@@ -279,9 +278,7 @@ def test_a_module_that_fails_denies_and_the_next_evaluation_works(
     use(bundle_of(tmp_path, scripted()))
     for _ in range(2):
         assert ask("fine") == ALLOWED
-        began = time.monotonic()
         assert ask(failure) == denied("policy_error")
-        assert time.monotonic() - began < 2
         assert FAILURES[failure] in caplog.text
         assert ask("fine") == ALLOWED
     assert messages(caplog) == ["policy_failed"] * 2

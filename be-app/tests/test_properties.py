@@ -120,7 +120,7 @@ def test_pages_have_no_gap_and_no_duplicate_while_others_publish(each_client: ht
     done = threading.Event()
 
     def churn() -> None:
-        with httpx.Client(base_url=each_client.base_url, trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=each_client.base_url, trust_env=False, timeout=120) as client:
             while not done.is_set():
                 post = published(client, category=shelf.category, body=shelf.word)
                 ok(act(client, post, "unpublish"))

@@ -62,7 +62,7 @@ def _file(stack: Stack) -> str:
     return file
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("caller", CALLERS)
 def test_no_generated_request_gets_an_answer_that_is_not_documented(
     staff_stack: Stack, tmp_path: Path, caller: str

@@ -10,13 +10,42 @@ from app.core.settings import Settings, SettingsError
 from stack import BE_APP
 
 IN_AWS = {
-    "DATABASE_URL": "mysql+aiomysql://app:s3cret-password@db.example/content",
-    "CACHE_URL": "rediss://:s3cret-password@cache.example/0",
+    "DATABASE_URL": "mysql+aiomysql://app-s3cret@db.example/content",
+    "CACHE_URL": "rediss://app-s3cret@cache.example/0",
     "CORS_ORIGINS": "https://www.familycorp.example",
     "API_URL": "https://api.familycorp.example",
     "OIDC_ISSUER": "https://login.familycorp.example",
     "WEBAUTHN_RP_ID": "familycorp.example",
 }
+
+
+NOT_PUBLIC = [
+    *("localhost", "localhost.", "LOCALHOST", "s3cret.localhost", "localhost.localdomain", "localhost:8443"),
+    *(
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.1",
+        "127.0.0.1.",
+        "0",
+        "0.0.0.0",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+    ),
+    *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]", "::1", "[fd00::1]", "[fe80::1%25eth0]"),
+    *("10.0.0.5", "172.16.0.1", "192.168.0.10", "169.254.169.254", "100.64.0.1", "203.0.113.5"),
+    *("s3cret", "s3cret.local", "s3cret.internal", "s3cret.lan", "s3cret.test", "s3cret.invalid"),
+    *(
+        "%6cocalhost",
+        "ｌｏｃａｌｈｏｓｔ",
+        "127。0。0。1",
+        "①②⑦.0.0.1",
+        "www.s3cret.example.",
+        "-s3cret.example",
+    ),
+]
+"""Hosts that browsers and resolvers take for this machine, a private network, or nothing."""
 
 
 def made(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
@@ -135,6 +164,48 @@ def test_every_broken_rule_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         ("API_URL", "http://s3cret.example", "FAMILYCORP_API_URL must be a public https:// URL"),
         ("API_URL", "https://localhost:8443", "FAMILYCORP_API_URL must be a public https:// URL"),
         ("OIDC_ISSUER", "http://127.0.0.1:9000", "FAMILYCORP_OIDC_ISSUER must be a public https:// URL"),
+        (
+            "CORS_ORIGINS",
+            "http://s3cret.example",
+            "FAMILYCORP_CORS_ORIGINS must list exact origins, each a public",
+        ),
+        ("CORS_ORIGINS", "https://a.example, http://localhost:5173", "FAMILYCORP_CORS_ORIGINS must list"),
+        ("CORS_ORIGINS", "http://localhost", "FAMILYCORP_CORS_ORIGINS must list"),
+        ("SITE_URL", "https://s3cret@www.familycorp.example", "FAMILYCORP_SITE_URL must be a public"),
+        ("SITE_URL", "https://www.familycorp.example?s3cret", "FAMILYCORP_SITE_URL must be a public"),
+        (
+            "OIDC_ISSUER",
+            "https://s3cret:s3cret@login.familycorp.example",
+            "FAMILYCORP_OIDC_ISSUER must be a public",
+        ),
+        *(
+            ("DATABASE_URL", f"mysql+aiomysql://{rest}", "DB outside local and test, without a password")
+            for rest in (
+                "app:s3cret@db.example/content",
+                "app:@db.example/s3cret",
+                "app:s3/cret@db.example/content",
+                "app:s3@cret@db.example/content",
+                ":s3cret@db.example/content",
+                "app@db.example/content?password=s3cret",
+                "app@db.example/content?passwd=s3cret",
+                "app@db.example/content?ssl_disabled=s3cret",
+                "app@db.example/content#s3cret",
+                "app@db.example/content?read_default_file=/s3cret",
+                "db.example/s3cret",
+                " app@db.example/s3cret",
+                "app@db.example/content\n?password=s3cret",
+            )
+        ),
+        *(
+            ("CACHE_URL", f"rediss://{rest}", "PORT outside local and test, without a password")
+            for rest in (
+                "app:s3cret@cache.example/0",
+                ":s3cret@cache.example:6379",
+                "app:@cache.example/s3cret",
+                "app@cache.example?password=s3cret",
+                "app@cache.example/0?ssl_cert_reqs=s3cret",
+            )
+        ),
         ("WEBAUTHN_RP_ID", "localhost", "FAMILYCORP_WEBAUTHN_RP_ID must name the company's domain"),
         ("ROLE_GROUPS", "s3cret=owner", "FAMILYCORP_ROLE_GROUPS must list pairs as `group=role`"),
         ("OIDC_SCOPES", "email", "FAMILYCORP_OIDC_SCOPES must contain openid"),
@@ -145,6 +216,26 @@ def test_what_is_good_enough_locally_is_refused_in_aws(
 ) -> None:
     assert made(monkeypatch, ENV=env, **IN_AWS).env == env
     assert rule in refusal(monkeypatch, **{name: value})
+
+
+@pytest.mark.security(41)
+@pytest.mark.parametrize(
+    ("name", "form", "rule"),
+    [
+        ("API_URL", "https://{}", "be a public https:// URL"),
+        ("SITE_URL", "https://{}", "be a public https:// URL"),
+        ("OIDC_ISSUER", "https://{}/pool", "be a public https:// URL"),
+        ("OIDC_POST_LOGOUT_URI", "https://{}/gone?a=b", "be a public https:// URL"),
+        ("CORS_ORIGINS", "https://s3cret.example,https://{}", "list exact origins"),
+        ("WEBAUTHN_RP_ID", "{}", "name the company's domain"),
+    ],
+)
+def test_a_host_that_is_not_public_is_refused_in_aws(
+    monkeypatch: pytest.MonkeyPatch, name: str, form: str, rule: str
+) -> None:
+    made(monkeypatch, ENV="prod", **IN_AWS)
+    for host in NOT_PUBLIC:
+        assert f"FAMILYCORP_{name} must {rule}" in refusal(monkeypatch, **{name: form.format(host)}), host
 
 
 @pytest.mark.security(5)
@@ -174,7 +265,7 @@ def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: s
 
 @pytest.mark.security(41)
 def test_secrets_stay_out_of_the_representation(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = made(monkeypatch, ENV="prod", **IN_AWS)
+    settings = made(monkeypatch, DATABASE_URL="mysql+aiomysql://a:s3cret@h/d", CACHE_URL="redis://:s3cret@h")
     assert "s3cret" not in repr(settings)
     assert "s3cret" not in str(settings)
 

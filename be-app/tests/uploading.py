@@ -49,7 +49,11 @@ def announce(
 def send(form: dict[str, Any], content: bytes, **fields: str) -> httpx.Response:
     """Send a file with its form; `fields` are sent instead of what was signed."""
     return httpx.post(
-        form["url"], data=form["fields"] | fields, files={"file": ("f", content)}, trust_env=False, timeout=30
+        form["url"],
+        data=form["fields"] | fields,
+        files={"file": ("f", content)},
+        trust_env=False,
+        timeout=120,
     )
 
 
@@ -91,7 +95,11 @@ def put_parts(client: httpx.Client, upload: dict[str, Any], content: bytes, numb
     assert answer.status_code == 200, answer.text
     for part in answer.json()["items"]:
         put = httpx.put(
-            part["url"], content=cut[part["number"] - 1], headers=part["headers"], trust_env=False, timeout=30
+            part["url"],
+            content=cut[part["number"] - 1],
+            headers=part["headers"],
+            trust_env=False,
+            timeout=120,
         )
         assert put.status_code == 200, put.text
 

@@ -22,7 +22,7 @@ from familycorp_ops.cost import cost
 from familycorp_ops.doctor import doctor
 from familycorp_ops.env import env
 from familycorp_ops.messages import Language
-from familycorp_ops.output import AsJson, Root
+from familycorp_ops.output import AsJson, Root, known
 
 main = typer.Typer(
     name="familycorp",
@@ -122,6 +122,8 @@ def load(
 def _address(url: str | None, env: str | None) -> str:
     if url is None and env is None:
         sys.exit(_("Name an address, or an environment with --env."))
+    if url is None:
+        env = known(env)
     try:
         return url or checks.address(env or "")
     except checks.SmokeError as error:

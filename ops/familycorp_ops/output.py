@@ -19,14 +19,15 @@ AsJson = Annotated[bool, typer.Option(JSON, help="Print one JSON document instea
 ENVIRONMENTS = ("dev", "stage", "prod")
 
 
+def known(env: str | None) -> str | None:
+    """Return the name of an environment in AWS, if any; raise `UnusableError` for another one."""
+    if env not in {None, *ENVIRONMENTS}:
+        raise UnusableError(_("{env} is none of dev, stage and prod.").format(env=env))
+    return env
+
+
 def Deployed(*, help: str) -> Any:  # noqa: A002, N802 - it is used as Typer's own declarations are.
     """Declare an argument that names an environment in AWS."""
-
-    def known(env: str | None) -> str | None:
-        if env not in {None, *ENVIRONMENTS}:
-            raise UnusableError(_("{env} is none of dev, stage and prod.").format(env=env))
-        return env
-
     return typer.Argument(
         help=help,
         metavar="ENV",

@@ -5,6 +5,7 @@ A release is made once, an image or a directory of archives, and goes from envir
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from familycorp_ops.output import AsJson, Deployed, show
+from familycorp_ops.output import AsJson, Deployed, UnusableError, show
 from familycorp_ops.smoke import REGION, stack
 
 ROOT: Final = Path(__file__).parents[2]
@@ -49,8 +50,31 @@ Env = Annotated[str, Deployed(help="dev, stage or prod")]
 Archives = Annotated[
     Path | None, typer.Option(help="Directory that `build` made; without one the release is an image.")
 ]
-Digest = Annotated[str | None, typer.Option(help="The image, as sha256:...")]
-Version = Annotated[str | None, typer.Option(help="What the release calls itself.")]
+
+
+def _digest(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch("sha256:[0-9a-f]{64}", value):
+        raise UnusableError(
+            _("{value} is no digest of an image: it is sha256: and 64 hexadecimal digits.").format(
+                value=repr(value)
+            )
+        )
+    return value
+
+
+def _version(value: str | None) -> str | None:
+    # The template's own rule for its parameter `Release`.
+    if value is not None and not re.fullmatch("[A-Za-z0-9]{1,64}", value):
+        raise UnusableError(
+            _("{value} is no release: it is 1 to 64 letters and digits, as a commit's hash.").format(
+                value=repr(value)
+            )
+        )
+    return value
+
+
+Digest = Annotated[str | None, typer.Option(help="The image, as sha256:...", callback=_digest)]
+Version = Annotated[str | None, typer.Option(help="What the release calls itself.", callback=_version)]
 
 
 def _sam(*arguments: str, as_json: bool) -> None:
@@ -93,7 +117,11 @@ def build(
 
 
 @app.command()
-def push(env: Env, version: Annotated[str, typer.Option(help="The tag.")], as_json: AsJson = False) -> None:
+def push(
+    env: Env,
+    version: Annotated[str, typer.Option(help="The tag.", callback=_version)],
+    as_json: AsJson = False,
+) -> None:
     """Bring the image of `make image` into an environment's registry, with `skopeo`; print its digest."""
     name = f"/familycorp/{env}/registry/backend"
     registry = _client("ssm").get_parameter(Name=name)["Parameter"]["Value"]

@@ -67,8 +67,8 @@ ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
 LOG_BYTES = 16 * 1024 * 1024
 """Size beyond which a process's log is begun anew."""
 
-READY_WITHIN_S = 60.0
-"""Seconds that any one step may take. The slowest, loading demonstration content, takes a few."""
+READY_WITHIN_S = 300.0
+"""Seconds that any one step may take. The slowest, loading demonstration content, takes a few on an idle machine."""
 
 ANEW = marked("`make clean`, then `make up` installs everything anew")
 ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
@@ -195,7 +195,6 @@ class _Services:
         rmtree(logs, ignore_errors=True)  # Logs are of one run.
         logs.mkdir(exist_ok=True)
         self.valkey = Valkey(directory=state / "valkey", log=logs / "valkey.log")
-        self.emulator = MiniStack(directory=state / "emulator", log=logs / "emulator.log", persist=True)
         self.provider = NanoIDP(
             api_urls=[api_url],
             port=_provider_port(state),
@@ -203,7 +202,14 @@ class _Services:
             log=logs / "provider.log",
         )
         # Somebody who works on pages of their own names their origin.
-        origins = [os.environ.get("FAMILYCORP_CORS_ORIGINS", ""), self.staff_url]
+        named = os.environ.get("FAMILYCORP_CORS_ORIGINS", "").split(",")
+        origins = [*filter(None, map(str.strip, named)), self.staff_url]
+        self.emulator = MiniStack(
+            directory=state / "emulator",
+            log=logs / "emulator.log",
+            persist=True,
+            origins=[*origins, api_url],
+        )
         settings = {
             **CREDENTIALS,
             "FAMILYCORP_ENV": "local",
@@ -211,7 +217,7 @@ class _Services:
             "FAMILYCORP_CACHE_URL": self.valkey.url,
             "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
             "FAMILYCORP_API_URL": api_url,
-            "FAMILYCORP_CORS_ORIGINS": ",".join(filter(None, origins)),
+            "FAMILYCORP_CORS_ORIGINS": ",".join(origins),
             "FAMILYCORP_OIDC_ISSUER": self.provider.url,
             "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,
             "FAMILYCORP_OIDC_POST_LOGOUT_URI": f"{self.staff_url}/",

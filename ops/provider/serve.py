@@ -5,14 +5,17 @@ It adds what NanoIDP has no settings for:
 - ID tokens carry what a person's account says of them, as Cognito's do; NanoIDP leaves that to the `claims`
   parameter of each request.
 - Its pages load nothing from other hosts: a style of our own makes do for Bootstrap from a CDN.
+- It answers to its own names alone, and its forms are sent by its own pages alone: whatever else a browser shows must
+  neither read accounts by a name that was made to point here (DNS rebinding), nor change anything.
 """
 
 import json
 import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import Response
 from nanoidp.app import create_app
@@ -50,6 +53,31 @@ def releasing_claims(app: Wsgi) -> Wsgi:
     return asking
 
 
+def at_its_own_names(app: Wsgi, own: frozenset[str]) -> Wsgi:
+    """Refuse other names than loopback's and the issuer's, and what pages of others send.
+
+    Args:
+        app: what is served.
+        own: hosts with ports, as browsers send them.
+    """
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        origin = environ.get("HTTP_ORIGIN", "").partition("://")[2]
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        # A form of a page without a referrer has the origin `null`; then only the browser's other word counts.
+        foreign = (
+            site not in {"same-origin", "none"} if site else "HTTP_ORIGIN" in environ and origin not in own
+        )
+        reads = environ["REQUEST_METHOD"] in {"GET", "HEAD", "OPTIONS"}
+        if environ.get("HTTP_HOST", "").lower() in own and (reads or not foreign):
+            return app(environ, start_response)
+        body = b"This login provider answers its own pages and programs of this machine.\n"
+        start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return guarded
+
+
 def at_home(response: Response) -> Response:
     """Give a page the style it has here, and keep it from loading any other."""
     response.headers["Content-Security-Policy"] = POLICY
@@ -62,7 +90,9 @@ def main(directory: str, port: int) -> None:
     """Serve until the end."""
     app = create_app(directory, strict_config=True)
     app.after_request(at_home)
-    run_simple("127.0.0.1", port, releasing_claims(app), threaded=True)
+    issuer = json.loads(Path(directory, "settings.yaml").read_text())["oauth"]["issuer"]
+    own = frozenset({f"{name}:{port}" for name in ("127.0.0.1", "localhost")} | {urlsplit(issuer).netloc})
+    run_simple("127.0.0.1", port, at_its_own_names(releasing_claims(app), own), threaded=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def familycorp(*arguments: str, **variables: str) -> "subprocess.CompletedProces
         env=kept | variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

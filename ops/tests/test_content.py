@@ -288,7 +288,7 @@ def test_what_moves_in_unpublished_was_public_never_but_keeps_its_time(site: Sit
 
 
 def test_a_scheduled_file_whose_time_has_come_is_the_published_post(site: Site) -> None:
-    soon = now() + timedelta(seconds=4)
+    soon = now() + timedelta(seconds=15)
     site.write("soon.md", state="scheduled", scheduledAt=soon.isoformat())
     site.write("past.md", state="scheduled", scheduledAt="2020-01-01T00:00:00Z")
     site.load()

@@ -18,7 +18,7 @@ def familycorp(*arguments: str, **environment: str) -> tuple[int, str]:
         env=clean_environment(**environment),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return ran.returncode, (ran.stdout + ran.stderr).strip()

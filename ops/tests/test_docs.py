@@ -59,7 +59,7 @@ def test_the_shown_commands_run_and_the_tour_gives_exactly_the_shown_answers(tmp
     ]  # fmt: skip
     ready = lambda: http_ok(port, "/v1/posts")  # noqa: E731
     running = Process(
-        "up", command, log=tmp_path / "up.log", ready=ready, ready_within_s=120, grace_s=20, cwd=ROOT
+        "up", command, log=tmp_path / "up.log", ready=ready, ready_within_s=300, grace_s=20, cwd=ROOT
     )
     (tmp_path / ".venv").symlink_to(sys.prefix)
     Image.new("RGB", (40, 30), "green").save(tmp_path / "창립 40주년.jpg")
@@ -71,7 +71,7 @@ def test_the_shown_commands_run_and_the_tour_gives_exactly_the_shown_answers(tmp
     def run(line: str) -> subprocess.CompletedProcess[str]:
         line = line.replace(":8000", f":{port}")
         return subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
         )
 
     with running:

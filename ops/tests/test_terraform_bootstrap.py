@@ -35,7 +35,7 @@ def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.Complet
         env=clean_environment(**CREDENTIALS, **extra),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

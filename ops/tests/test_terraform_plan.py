@@ -749,13 +749,13 @@ def test_each_promise_fails_when_it_is_broken(terraform: Terraform) -> None:
 
 
 @pytest.mark.infra
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_invariants_on_a_mocked_provider(terraform: Terraform) -> None:
     assert "Success!" in terraform.run("test").stdout
 
 
 @pytest.mark.infra
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_checkov_finds_nothing_new() -> None:
     checkov = infra.ROOT / "ops" / "checkov" / ".venv" / "bin" / "checkov"
     if not checkov.is_file():

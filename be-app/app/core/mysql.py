@@ -38,7 +38,6 @@ async def connect(**arguments: Any) -> Any:
     """Connect as `aiomysql.connect` does; raises what that raises, and for a server that can't be trusted."""
     if settings().in_aws:
         arguments["ssl"] = _tls()
-    if settings().in_aws and not arguments.get("password"):
         arguments["password"] = iam.database_token(
             arguments["host"], arguments.get("port", 3306), arguments["user"]
         )

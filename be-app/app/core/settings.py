@@ -19,7 +19,18 @@ Names = Annotated[
 
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _LIMIT = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+=([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)")
-_LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])([:/]|$)")
+
+# A domain of the public DNS: no address in any of its spellings (127.1, 0x7f.1, 2130706433, [::1]), because its last
+# label begins with a letter (RFC 3696 §2), and no name of this machine or of a private network.
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PRIVATE = "localhost|localdomain|local|internal|intranet|lan|home|corp|test|invalid"
+_DOMAIN = rf"(?:{_LABEL}\.)+(?!(?:{_PRIVATE})\b)[a-z]{_LABEL}"
+_PUBLIC_DOMAIN = re.compile(_DOMAIN)
+_PUBLIC_ORIGIN = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?")
+_PUBLIC_URL = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?(/[!-~]*)?")
+_HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_DATABASE_OF_IAM = re.compile(rf"mysql\+aiomysql://[\w.%-]+@{_HOST}/[\w-]+", re.ASCII)
+_CACHE_OF_IAM = re.compile(rf"rediss://(?:[\w.%-]+@)?{_HOST}(?:/[0-9]*)?", re.ASCII)
 
 Role = Literal["admin", "editor", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "editor", "viewer")
@@ -241,12 +252,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _refuse_local_parts_in_aws(self) -> Self:
         if self.in_aws:
-            if not self.database_url.startswith("mysql+aiomysql://"):
-                raise ValueError(
-                    f"{PREFIX}DATABASE_URL must be a mysql+aiomysql:// URL outside local and test"
-                )
-            if self.cache_url and not self.cache_url.startswith("rediss://"):
-                raise ValueError(f"{PREFIX}CACHE_URL must be a rediss:// (TLS) URL outside local and test")
+            self._refuse_other_logins()
             self._refuse_local_addresses()
         if not all(pair.rpartition("=")[0] and pair.rpartition("=")[2] in ROLES for pair in self.role_groups):
             raise ValueError(
@@ -263,17 +269,44 @@ class Settings(BaseModel):
             )
         return self
 
+    def _refuse_other_logins(self) -> None:
+        """Refuse passwords, and options: one of them names a password, others turn verification off."""
+        if not self.database_url.startswith("mysql+aiomysql://"):
+            raise ValueError(f"{PREFIX}DATABASE_URL must be a mysql+aiomysql:// URL outside local and test")
+        if not _DATABASE_OF_IAM.fullmatch(self.database_url):
+            raise ValueError(
+                f"{PREFIX}DATABASE_URL must be mysql+aiomysql://USER@HOST/DB outside local and test, without a "
+                "password and without options: IAM lets the function in"
+            )
+        if self.cache_url and not self.cache_url.startswith("rediss://"):
+            raise ValueError(f"{PREFIX}CACHE_URL must be a rediss:// (TLS) URL outside local and test")
+        if self.cache_url and not _CACHE_OF_IAM.fullmatch(self.cache_url):
+            raise ValueError(
+                f"{PREFIX}CACHE_URL must be rediss://USER@HOST:PORT outside local and test, without a password and "
+                "without options: IAM lets the function in"
+            )
+
     def _refuse_local_addresses(self) -> None:
         for name in ("aws_endpoint_url", "s3_endpoint_url"):
             if getattr(self, name):
                 raise ValueError(f"{PREFIX}{name.upper()} names an emulator; unset it outside local and test")
-        for name in ("api_url", "site_url", "oidc_issuer", "oidc_post_logout_uri"):
+        rules = {
+            "api_url": _PUBLIC_ORIGIN,
+            "site_url": _PUBLIC_ORIGIN,
+            "oidc_issuer": _PUBLIC_URL,
+            "oidc_post_logout_uri": _PUBLIC_URL,
+        }
+        for name, rule in rules.items():
             value = getattr(self, name)
-            if value and (not value.startswith("https://") or _LOOPBACK.match(value)):
+            if value and not rule.fullmatch(value):
                 raise ValueError(
                     f"{PREFIX}{name.upper()} must be a public https:// URL outside local and test"
                 )
-        if self.webauthn_rp_id == "localhost":
+        if not all(_PUBLIC_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
+            raise ValueError(
+                f"{PREFIX}CORS_ORIGINS must list exact origins, each a public https:// one outside local and test"
+            )
+        if not _PUBLIC_DOMAIN.fullmatch(self.webauthn_rp_id):
             raise ValueError(f"{PREFIX}WEBAUTHN_RP_ID must name the company's domain outside local and test")
 
     @classmethod

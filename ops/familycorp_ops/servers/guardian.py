@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-PATIENCE_S = 5.0
+PATIENCE_S = 15.0
 """Seconds that a server may take to save its state after SIGTERM, before SIGKILL."""
 
 

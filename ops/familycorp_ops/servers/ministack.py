@@ -46,6 +46,7 @@ class MiniStack(Server):
         log: file for its output.
         persist: whether it saves its state in its directory when it is stopped (never when it is killed) and
             loads it when it starts.
+        origins: whose pages may use it; by default those of every origin, for a test's short life.
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class MiniStack(Server):
         directory: Path | None = None,
         log: Path | None = None,
         persist: bool = False,
+        origins: Sequence[str] | None = None,
     ) -> None:
-        self._persist = persist
+        self._persist, self._origins = persist, origins
         # Killed while it saves, it would lose everything since it was started.
         super().__init__(
-            "MiniStack", port=port, directory=directory, log=log, grace_s=20.0 if persist else 5.0
+            "MiniStack", port=port, directory=directory, log=log, grace_s=60.0 if persist else 15.0
         )
 
     @property
@@ -74,10 +76,13 @@ class MiniStack(Server):
 
     def command(self) -> Sequence[str]:
         """Return program and arguments; raise `NotInstalledError` where there is none."""
-        home = Path(__file__).parents[2] / "emulator" / ".venv"
+        emulator = Path(__file__).parents[2] / "emulator"
+        home = emulator / ".venv"
         if not (home / "bin" / "ministack").is_file():
             raise NotInstalledError(_("The AWS emulator isn't installed in {home}.").format(home=home))
-        return [str(home / "bin" / "python"), "-I", "-m", "ministack"]
+        if self._origins is None:
+            return [str(home / "bin" / "python"), "-I", "-m", "ministack"]
+        return [str(home / "bin" / "python"), "-I", str(emulator / "guarded_ministack.py"), *self._origins]
 
     def environment(self) -> dict[str, str]:
         """Return the environment of its process."""

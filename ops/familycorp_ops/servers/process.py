@@ -153,8 +153,8 @@ class Process:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         ready: Callable[[], bool] | None = None,
-        ready_within_s: float = 30.0,
-        grace_s: float = 5.0,
+        ready_within_s: float = 180.0,
+        grace_s: float = 15.0,
     ) -> None:
         self.name = name
         self.log = log
@@ -271,7 +271,7 @@ class Process:
         """Stop it in its tracks (SIGSTOP): connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
         # The signal is on its way: threads on other cores go on for a moment.
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + 30
         while self.pid and not _stopped(self.pid) and time.monotonic() < deadline:
             time.sleep(0.001)
 
@@ -321,7 +321,7 @@ class Server(Process, ABC):
         port: int | None = None,
         directory: Path | None = None,
         log: Path | None = None,
-        grace_s: float = 5.0,
+        grace_s: float = 15.0,
     ) -> None:
         self.port = port or free_port()
         self._temporary = directory is None
@@ -403,9 +403,9 @@ def stop_all(processes: Iterable[Process]) -> None:
 
 
 def exchange(port: int, request: bytes = b"") -> bytes:
-    """Return the first bytes that a loopback server answers to `request` within a second, if any."""
+    """Return the first bytes that a loopback server answers to `request` within three seconds, if any."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=1.0) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=3.0) as connection:
             connection.sendall(request)
             return connection.recv(4096)
     except OSError:
@@ -422,7 +422,7 @@ def http_post(port: int, path: str, headers: Mapping[str, str] | None = None) ->
     """POST nothing to a loopback server; raise `ServerError` where it doesn't answer with success."""
     from http.client import HTTPConnection  # noqa: PLC0415 - not needed by `familycorp up`.
 
-    with contextlib.closing(HTTPConnection(LOOPBACK, port, timeout=10.0)) as connection:
+    with contextlib.closing(HTTPConnection(LOOPBACK, port, timeout=120.0)) as connection:
         connection.request("POST", path, headers=dict(headers or {}))
         answer = connection.getresponse()
         if not 200 <= answer.status < 300:

