@@ -9,6 +9,7 @@ import nh3
 from markdown_it import MarkdownIt
 
 from app.core.schema import CONTROLS
+from app.posts.emphasis import CjkMarkdown
 
 # What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
 _TAGS = {
@@ -23,7 +24,7 @@ _NOT_IN_SLUG = re.compile(r"[^a-z0-9가-힣]+")
 
 @cache
 def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    return CjkMarkdown("commonmark").enable(["table", "strikethrough"])
 
 
 @lru_cache(8)  # A post is checked when it is written and rendered when it is published, often at once.
