@@ -63,7 +63,9 @@ def test_the_public_and_search_read_it_so(client: httpx.Client) -> None:
     assert page["excerpt"] == "“으뜸회사”라는 상호(Name)를 쓴다."
 
 
-@pytest.mark.parametrize("alphabet", ["a B1.!?(){}[]<>*_~`\\\"'“”«»—…·é\u0301ßж \u00a0\n#-+|:&;€∇😀👍🏽\ufe0f"])
+@pytest.mark.parametrize(
+    "alphabet", ["a B1.!?(){}[]<>*_~`\\\"'“”«»—…·é\u0301ßж \u00a0\n#-+|:&;€∇😀👍🏽\ufe0f"]
+)
 def test_text_without_cjk_renders_as_commonmark_has_it(alphabet: str) -> None:
     plain = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     amended = _markdown()

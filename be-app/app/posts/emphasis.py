@@ -1,7 +1,7 @@
 """Emphasis in Korean text: CommonMark's flanking rule, amended for scripts that put no space after a word.
 
-CommonMark §6.2 takes `**` between a punctuation mark and a letter for the start of emphasis, never for its end, so
-that `**“최고”**라는` and `**패밀리(Family)**를` would keep their asterisks: a Korean particle follows without a space.
+CommonMark §6.2 takes `**` between a punctuation mark and a letter for the start of emphasis, never for its end. So
+`**“최고”**라는` and `**패밀리(Family)**를` would keep their asterisks: a Korean particle follows without a space.
 The amendment is that of the "CommonMark CJK-friendly Amendments" (https://github.com/tats-u/markdown-cjk-friendly,
 `specification.md`): next to punctuation, a CJK character counts as white space does. Text without CJK characters
 renders as CommonMark has it, and `_` never changes.
@@ -54,12 +54,8 @@ class _State(StateInline):
         space_before, space_after = isWhiteSpace(ord(before)), isWhiteSpace(ord(after))
         mark_before, mark_after = _is_punctuation(before), _is_punctuation(after)
         cjk_before, cjk_after = _is_cjk(before), _is_cjk(after)
-        left = not space_after and (
-            not mark_after or cjk_after or space_before or mark_before or cjk_before
-        )
-        right = not space_before and (
-            not mark_before or cjk_before or space_after or mark_after or cjk_after
-        )
+        left = not space_after and (not mark_after or cjk_after or space_before or mark_before or cjk_before)
+        right = not space_before and (not mark_before or cjk_before or space_after or mark_after or cjk_after)
         return Scanned(
             left and (canSplitWord or not right or mark_before),
             right and (canSplitWord or not left or mark_after),

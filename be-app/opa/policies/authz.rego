@@ -74,7 +74,12 @@ object_well_formed contains "post" if {
 object_well_formed contains type if {
 	some type in {"upload", "session"}
 	is_string(input.resource.owner)
+	public_well_formed
 }
+
+public_well_formed if input.action != "upload:attach"
+
+public_well_formed if is_boolean(input.resource.public)
 
 object_well_formed contains "member" if {
 	is_string(input.resource.id)
@@ -120,7 +125,7 @@ reasons contains "resource_required" if {
 	input.resource == null
 }
 
-# A draft that never was public is its author's.
+# A post that never was public is its author's, whatever its state; `draft` says so.
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "post"
@@ -132,8 +137,18 @@ reasons contains "not_owner" if {
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "upload"
+	input.action != "upload:attach"
 	not owns
 	not oversees
+}
+
+# Only its owner puts a file into a post: who reads the post could read the file. What is public everybody has.
+reasons contains "not_owner" if {
+	permitted
+	input.action == "upload:attach"
+	input.resource.type == "upload"
+	not owns
+	not input.resource.public
 }
 
 reasons contains "not_owner" if {
