@@ -153,14 +153,13 @@ def test_a_file_is_its_owners_to_attach_until_everybody_has_it(
 
     refused = (f"body.{field}", "unknown_upload")
     own = ok(written(client, KIM, **naming(file)), 201)
-    for who in (LEE, ADMIN):
-        hidden = written(client, who, **naming(file))
-        missing = written(client, who, **naming(str(new_id())))
-        breaks(hidden, refused)
-        assert hidden.json()["errors"] == missing.json()["errors"]
-        theirs = ok(written(client, who), 201)
-        breaks(revised(client, theirs, who, **naming(file)), refused)
-    # An admin who edits the post keeps what it names; nobody gets it by way of another post.
+    hidden, missing = (written(client, LEE, **naming(name)) for name in (file, str(new_id())))
+    breaks(hidden, refused)
+    assert hidden.json()["errors"] == missing.json()["errors"]
+    theirs = ok(written(client, LEE), 201)
+    breaks(revised(client, theirs, LEE, **naming(file)), refused)
+    # Admins oversee files as they oversee drafts.
+    ok(written(client, ADMIN, **naming(file)), 201)
     own = ok(revised(client, own, ADMIN, title="고침"))
     # In a draft, even of a post that is public, it isn't public.
     shared = ok(step(client, ok(written(client, KIM), 201), "publish", KIM))

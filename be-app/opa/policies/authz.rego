@@ -134,21 +134,18 @@ reasons contains "not_owner" if {
 	not oversees
 }
 
+# Who reads a post could read a file in it: so only its owner puts it there, until everybody has it.
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "upload"
-	input.action != "upload:attach"
 	not owns
 	not oversees
+	not had_by_everybody
 }
 
-# Only its owner puts a file into a post: who reads the post could read the file. What is public everybody has.
-reasons contains "not_owner" if {
-	permitted
+had_by_everybody if {
 	input.action == "upload:attach"
-	input.resource.type == "upload"
-	not owns
-	not input.resource.public
+	input.resource.public
 }
 
 reasons contains "not_owner" if {

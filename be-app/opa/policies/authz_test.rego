@@ -275,8 +275,10 @@ test_a_file_is_its_owners_to_attach_until_it_is_public if {
 	every role in ["editor", "admin"] {
 		allowed(role, "upload:attach", attaching("me", false))
 		allowed(role, "upload:attach", attaching("other", true))
-		reasons(role, "upload:attach", attaching("other", false)) == ["not_owner"]
 	}
+	reasons("editor", "upload:attach", attaching("other", false)) == ["not_owner"]
+	allowed("admin", "upload:attach", attaching("other", false))
+	reasons("editor", "upload:read", attaching("other", true)) == ["not_owner"]
 	reasons("viewer", "upload:attach", attaching("me", true)) == ["not_permitted"]
 	every public in ["true", 1, null, [], {}] {
 		malformed(asked(subjects.admin, "upload:attach", attaching("me", public)))
