@@ -1,7 +1,9 @@
 """Feeds and sitemap: valid XML, absolute addresses, published posts only."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
@@ -10,7 +12,7 @@ import httpx
 import pytest
 
 from contract import breaks, edit, ok, own_category, problem, unique
-from stack import act, draft, published
+from stack import Stack, act, draft, published
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -32,6 +34,7 @@ def xml(client: httpx.Client, path: str, **query: str) -> ET.Element:
 
 
 def text(parent: ET.Element, tag: str) -> str:
+    """Return the text of the one element that has a tag."""
     (found,) = parent.findall(tag)
     assert found.text
     return found.text
@@ -67,8 +70,9 @@ def test_rss_is_as_the_specification_has_it(client: httpx.Client) -> None:
         assert text(channel, tag)
     assert text(channel, "language") == "ko"
     newest, oldest = channel.findall("item")
-    assert text(newest, "title") == '<b>"1 & 2"</b> 😀 소식'
-    assert text(newest, "description") == "a < b & c"
+    # Readers take both for HTML.
+    assert text(newest, "title") == '&lt;b&gt;"1 &amp; 2"&lt;/b&gt; 😀 소식'
+    assert text(newest, "description") == "a &lt; b &amp; c"
     assert text(newest, "link") == f"{SITE}/ko/posts/{quote(slug)}"
     assert text(newest, "link").isascii()
     assert text(newest, "category") == category
@@ -104,7 +108,7 @@ def test_atom_is_as_the_specification_has_it(client: httpx.Client) -> None:
     (term,) = newest.findall(f"{ATOM}category")
     assert term.get("term") == category
     (link,) = newest.findall(f"{ATOM}link")
-    assert link.get("href") == f"{SITE}/en/posts/{quote(slug)}"
+    assert (link.get("href"), link.get("rel")) == (f"{SITE}/en/posts/{quote(slug)}", "alternate")
 
 
 def test_the_sitemap_names_every_published_post_of_both_languages(client: httpx.Client) -> None:
@@ -152,7 +156,62 @@ def test_a_feed_holds_the_newest_twenty(client: httpx.Client, path: str) -> None
 
 @pytest.mark.parametrize("path", FEEDS[:2])
 def test_an_empty_feed_is_valid(client: httpx.Client, path: str) -> None:
-    assert links(client, path, category=unique("c")) == []
+    category = unique("c")
+    assert links(client, path, category=category) == []
+    root, days = xml(client, path, category=category), timedelta(days=2)
+    if path.endswith("rss"):
+        updated = parsedate_to_datetime(text(root, "channel/lastBuildDate"))
+    else:
+        updated = instant(text(root, f"{ATOM}updated"))
+    assert datetime.now(UTC) - days < updated <= datetime.now(UTC)
+
+
+def said(html: str) -> str:
+    """Return the text that a reader shows of HTML."""
+    return unescape(re.sub("<[^>]*>", "", html))
+
+
+def test_readers_show_signs_as_they_were_written(client: httpx.Client) -> None:
+    category, title, excerpt = own_category(client), "List<String>과 R&D &lt; <b>", "if a<b && b>c: &amp;"
+    published(client, category=category, title=title, excerpt=excerpt)
+    (item,) = xml(client, "/v1/feed.rss", category=category).iter("item")
+    assert (said(text(item, "title")), said(text(item, "description"))) == (title, excerpt)
+    (entry,) = xml(client, "/v1/feed.atom", category=category).iter(f"{ATOM}entry")
+    # Atom's text is text (RFC 4287 §3.1.1.1).
+    for tag, expected in (("title", title), ("summary", excerpt)):
+        (element,) = entry.findall(f"{ATOM}{tag}")
+        assert (element.text, element.get("type", "text")) == (expected, "text")
+
+
+VARIANTS: tuple[dict[str, str], ...] = (
+    {},
+    {"lang": "en"},
+    {"category": "news"},
+    {"category": "ir"},
+    {"category": "news", "lang": "en"},
+)
+
+
+def test_each_feed_names_itself(client: httpx.Client, stack: Stack) -> None:
+    for path, link, kind in (
+        ("/v1/feed.rss", f"channel/{ATOM}link", "application/rss+xml"),
+        ("/v1/feed.atom", f"{ATOM}link", "application/atom+xml"),
+    ):
+        found = []
+        for query in VARIANTS:
+            links_ = {e.get("rel"): e for e in xml(client, path, **query).findall(link)}
+            own = links_["self"]
+            assert own.get("type") == kind
+            address_ = httpx.URL(own.attrib["href"])
+            assert str(address_).startswith(f"{stack.api_url}{path}")
+            # What it names is the same feed.
+            assert client.get(address_).content == client.get(path, params=query).content
+            found.append(str(address_))
+        assert len(set(found)) == len(VARIANTS)
+        assert client.get(path, params={"lang": "ko"}).content == client.get(path).content
+    ids = [text(xml(client, "/v1/feed.atom", **query), f"{ATOM}id") for query in VARIANTS]
+    assert len(set(ids)) == len(VARIANTS)
+    assert all(i.startswith(f"{SITE}/") for i in ids)
 
 
 @pytest.mark.parametrize("path", FEEDS[:2])

@@ -192,7 +192,7 @@ connection.cursor().execute("GRANT ALL ON familycorp.* TO app")
             FAMILYCORP_DATABASE_URL=url,
             **ca,
         )
-        assert migrated == {"revision": "0003"}
+        assert migrated == {"revision": "0004"}
 
 
 DATABASE_TOKEN = """

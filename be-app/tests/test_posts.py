@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -48,13 +49,16 @@ def listed(client: httpx.Client, **query: Any) -> list[str]:
     return [post["id"] for post in pages(client, "/v1/posts", **query)]
 
 
-def upload(stack: Stack, name: str = "실적.pdf", content_type: str = "application/pdf") -> dict[str, Any]:
+def upload(
+    stack: Stack, name: str = "실적.pdf", content_type: str = "application/pdf", owner: str = "editor-1"
+) -> dict[str, Any]:
     """Put a file into the database as if it had been uploaded; return how posts refer to it."""
     file = {"id": str(new_id()), "name": name, "contentType": content_type, "size": 482_133}
     key = file["id"].replace("-", "")  # as each of the databases keeps an id
     stack.sql(
         "INSERT INTO attachments (id, name, content_type, size, object_key, created_by, created_at)"
-        " VALUES (:id, :name, :content_type, :size, :id, 'editor-1', '2026-11-23 00:00:00')",
+        " VALUES (:id, :name, :content_type, :size, :id, :owner, '2026-11-23 00:00:00')",
+        owner=owner,
         id=key,
         name=name,
         content_type=content_type,
@@ -161,6 +165,69 @@ def test_an_edit_stays_private_until_it_is_published(each_client: httpx.Client) 
     assert found(old) == listed(each_client, category=first) == []
     assert [p["category"] for p in found(new, category=second)] == [second]
     assert listed(each_client, category=second) == [post["id"]]
+
+
+def shown_times(client: httpx.Client, post: dict[str, Any]) -> tuple[str, str]:
+    """Return when a post was published and updated, which everything that visitors follow must tell alike."""
+    page = public(client, post)
+    assert page
+    times = (page["publishedAt"], page["updatedAt"])
+    query = {"category": post["category"]}
+    (card,) = ok(client.get("/v1/posts", params=query))["items"]
+    (hit,) = ok(client.get("/v1/search", params=query | {"q": post["title"]}))["items"]
+    assert {(shown["publishedAt"], shown["updatedAt"]) for shown in (card, hit)} == {times}
+    atom = client.get("/v1/feed.atom", params=query).text
+    sitemap = client.get("/v1/sitemap.xml").text.partition(f"/posts/{post['slug']}<")[2]
+    feed, *told = (
+        datetime.fromisoformat(found)
+        for found in (
+            *re.findall("<updated>(.*?)</updated>", atom),
+            *re.findall("<published>(.*?)</published>", atom),
+            sitemap.partition("<lastmod>")[2].partition("<")[0],
+        )
+    )
+    published_at, updated_at = map(datetime.fromisoformat, times)
+    assert (feed, told) == (updated_at, [updated_at, published_at, updated_at])
+    assert published_at <= updated_at
+    rss = client.get("/v1/feed.rss", params=query).text
+    built, at = (re.findall(f"<{tag}>(.*?)</{tag}>", rss)[0] for tag in ("lastBuildDate", "pubDate"))
+    assert (parsedate_to_datetime(built), parsedate_to_datetime(at)) == (
+        updated_at.replace(microsecond=0),
+        published_at.replace(microsecond=0),
+    )
+    return times
+
+
+def test_updated_is_when_the_public_text_changed(each_client: httpx.Client) -> None:
+    category = own_category(each_client)
+    post = draft(each_client, category=category).json()
+    preview = ok(each_client.get(f"{EDITORIAL}/{post['id']}/preview", headers=EDITOR))
+    assert preview["publishedAt"] <= preview["updatedAt"]
+    post = ok(act(each_client, ok(edit(each_client, post, body="둘")), "publish"))
+    first, updated = shown_times(each_client, post)
+    assert first == updated == post["firstPublishedAt"]
+    # A revision counts from when it is published, not from when it is written.
+    edited = ok(edit(each_client, post, body="셋"))
+    assert shown_times(each_client, post) == (first, updated)
+    preview = ok(each_client.get(f"{EDITORIAL}/{post['id']}/preview", headers=EDITOR))
+    assert (preview["publishedAt"], preview["updatedAt"]) == (first, edited["updatedAt"])
+    post = ok(act(each_client, edited, "publish"))
+    again, updated = shown_times(each_client, post)
+    assert again == first
+    assert edited["updatedAt"] < updated <= post["updatedAt"]
+    # What returns has changed for the public.
+    withdrawn = ok(act(each_client, post, "unpublish"))
+    post = ok(act(each_client, withdrawn, "publish"))
+    again, updated = shown_times(each_client, post)
+    assert again == first
+    assert withdrawn["updatedAt"] < updated <= post["updatedAt"]
+
+
+def test_a_scheduled_post_was_updated_when_it_was_published(each_client: httpx.Client) -> None:
+    category, at = own_category(each_client), in_seconds(30)
+    post = ok(act(each_client, draft(each_client, category=category).json(), "schedule", {"publishAt": at}))
+    assert each_client.post("/test/run-due", params={"ahead": 45}).status_code == 200
+    assert shown_times(each_client, post) == (at, at)
 
 
 @pytest.mark.parametrize("step", ["unpublish", "archive"])

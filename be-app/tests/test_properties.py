@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from app.core import pagination
 from app.core.errors import ValidationFailed
 from app.core.pagination import decode_id, decode_timed, encode, timed_key
-from app.posts.markup import excerpt, fold, slugify, to_html, to_text
+from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body, Slug, Title
+from app.posts.searching import fold
 from contract import korean, ok, own_category, pages
 from harmless import check_html
 from stack import EDITOR, act, published

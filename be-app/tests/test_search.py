@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.posts.markup import fold, to_html, to_text
-from contract import breaks, edit, korean, ok, own_category, pages, unique
-from stack import act, draft, published
+from app.posts.searching import SNIPPET, searchable, words
+from contract import breaks, edit, korean, ok, own_category, pages, problem, unique
+from stack import EDITOR, act, draft, published
 
 
 def found(client: httpx.Client, q: str, **query: Any) -> list[str]:
@@ -99,9 +99,9 @@ def test_operators_are_plain_text(each_client: httpx.Client) -> None:
         for q in queries:
             ids = found(each_client, q, category=category, limit=100)
             assert post["id"] in ids, (text, q)
-            titles = {fold(p["title"]) for p in posts if p["id"] in ids}
+            titles = [searchable(p["title"], [], "") for p in posts if p["id"] in ids]
             assert len(titles) == len(ids), (decoy, q)
-            assert all(word in title for title in titles for word in fold(q).split()), q
+            assert all(word in title for title in titles for word in words(q)), q
             assert found(each_client, f"{q} {korean()}", category=category) == []
     for q in STATEMENTS:
         assert found(each_client, q, category=category) == [], q
@@ -137,7 +137,8 @@ def test_what_is_found_is_shown_as_lists_show_it(each_client: httpx.Client) -> N
     category, word = own_category(each_client), korean()
     post = published(each_client, category=category, body=f"{word}가 길게 이어진다. " * 50, tags=["a"])
     searched = ok(each_client.get("/v1/search", params={"q": word}))["items"]
-    assert searched == ok(each_client.get("/v1/posts", params={"category": category}))["items"]
+    cards = [{name: value for name, value in hit.items() if name != "snippet"} for hit in searched]
+    assert cards == ok(each_client.get("/v1/posts", params={"category": category}))["items"]
     # A draft that follows changes neither.
     ok(edit(each_client, post, title="새 제목", body="새 글", tags=[], excerpt="새"))
     assert ok(each_client.get("/v1/search", params={"q": word, "limit": 99}))["items"] == searched
@@ -166,8 +167,8 @@ def test_a_query_keeps_to_its_rules(client: httpx.Client) -> None:
     for q in ("a\x00b", "a\nb", "\u202e", "\x7f"):
         breaks(client.get("/v1/search", params={"q": q}), ("query.q", "forbidden_character"))
     breaks(client.get("/v1/search"), ("query.q", "missing"))
-    # What folds to nothing finds nothing, rather than everything.
-    assert found(client, "\u00ad") == found(client, "\u200b") == found(client, "\ufe0f") == []
+    for q in ("\u00ad", "\u200b", "\ufe0f", "\u3164 \u2800", "\u1160\u115f"):
+        breaks(client.get("/v1/search", params={"q": q}), ("query.q", "string_too_short"))
 
 
 # Letters that differ by case, width, composition or meaning to a query language; texts and queries meet.
@@ -204,7 +205,8 @@ def library(each_client: httpx.Client) -> tuple[httpx.Client, str, dict[str, str
     """A category of texts that are hard to search: their ids and the words that a search may find."""
     category = own_category(each_client)
     posts = [published(each_client, category=category, title=text, body="-", slug=None) for text in TEXTS]
-    return each_client, category, {p["id"]: fold(f"{p['title']} {to_text(to_html('-'))}") for p in posts}
+    # A body of a single hyphen is an empty list item.
+    return each_client, category, {p["id"]: searchable(p["title"], [], "") for p in posts}
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -216,6 +218,162 @@ def test_every_database_finds_exactly_what_holds_every_word(
     library: tuple[httpx.Client, str, dict[str, str]], q: str
 ) -> None:
     client, category, texts = library
-    words = fold(q).split()
-    expected = {i for i, text in texts.items() if all(word in text for word in words)}
+    wanted = words(q)
+    expected = {i for i, text in texts.items() if all(word in text for word in wanted)}
     assert set(found(client, q, category=category, limit=100)) == expected
+
+
+# -- what people can't see ----------------------------------------------------------------------------------
+
+# A text, and queries that all find it.
+SAME = (
+    ("올해 창립 40주년을 맞았다", ("창립40주년", "창립 40주년", "창립40주년을", "창립40주년은")),
+    ("창립40주년입니다", ("창립 40주년", "창립40주년")),
+    ("IR 자료실 안내", ("IR자료실", "ir 자료실을", "자료실안내")),
+    ("대한 민국 서울 시", ("대한민국", "서울시", "민국서울")),
+    ("매출\u200b실적 보\u00ad고\u2060서\ufeff", ("매출실적", "보고서", "매출\u00ad실적 보\u200b고서")),
+    ("\u2764\ufe0f 사랑 \U0001f468\u200d\U0001f469", ("\u2764", "\u2764\ufe0e", "\U0001f468\U0001f469")),
+    ("葛\U000e0100城 자\u034f료 표\u200d본", ("葛城", "자료", "표본")),
+    ("채움\u3164문자 점\u2800자 반각\uffa0채움", ("채움문자", "채움 문자", "점자", "반각채움")),
+    ("co\u00adoperate zero\u200bwidth \u2060joined\u2060", ("cooperate", "zerowidth", "joined")),
+    ("그는 “좋다”고 ‘정말’ it’s", ('"좋다"고', "“좋다”", "„좋다‟고", "'정말'", "it's", "it’s")),
+    ("그는 \"싫다\"고 '참말' don't", ("“싫다”고", "‘참말’", "don’t")),
+    ("10–12월 A—B 콘텐츠ㆍ미디어 3〜5월", ("10-12월", "a-b", "콘텐츠·미디어", "3~5월")),
+    (
+        "실적은 좋았다. 회사로 갔다",
+        ("실적", "실적이", "실적을", "실적의", "회사에서", "회사는", "회사에서는"),
+    ),
+    ("서울로 간다 Family를 본다", ("서울은", "서울로", "서울에서", "Family는", "family")),
+)
+
+
+def test_what_people_cannot_see_is_no_difference(each_client: httpx.Client) -> None:
+    for text, queries in SAME:
+        category = own_category(each_client)
+        by_title = published(each_client, category=category, title=text, body="-")
+        by_body = published(each_client, category=category, title="x", body=text)
+        for q in queries:
+            assert found(each_client, q, category=category) == [by_title["id"], by_body["id"]], (text, q)
+
+
+def test_spaces_and_particles_make_no_word_of_two(each_client: httpx.Client) -> None:
+    category = own_category(each_client)
+    published(
+        each_client,
+        category=category,
+        title="now here",
+        body="회의 결과\n\n보고 사항\n\n- 하나\n- 둘\n\n나는 간다",
+        tags=["끝"],
+    )
+    # English words, words of two blocks, stems of one syllable, particles that can't follow.
+    for q in ("nowhere", "결과보고", "사항하나", "하나둘", "here끝", "끝회의", "회가", "회의을", "나를"):
+        assert found(each_client, q, category=category) == [], q
+    assert len(found(each_client, "회의결과", category=category)) == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_titles_come_first_then_the_newest(each_client: httpx.Client, limit: int) -> None:
+    category, word, other = own_category(each_client), korean(), korean()
+    both = published(each_client, category=category, title=f"{word} 그리고 {other}", body="-")
+    title = published(each_client, category=category, title=f"새 {word}", body=f"{other}")
+    tag = published(each_client, category=category, title="x", tags=[word], body=f"{other} {word}")
+    newer = published(each_client, category=category, title=f"{word}", body=f"{other}")
+    body = published(each_client, category=category, title="x", body=f"{word}\n\n{other}")
+    expected = [post["id"] for post in (both, newer, title, body, tag)]
+    assert found(each_client, f"{word} {other}", category=category, limit=limit) == expected
+    assert found(each_client, word, category=category, limit=limit) == [
+        post["id"] for post in (newer, title, both, body, tag)
+    ]
+
+
+def test_a_cursor_of_another_list_is_refused(client: httpx.Client) -> None:
+    category = own_category(client)
+    word = korean()
+    for _ in range(2):
+        published(client, category=category, body=word)
+    listed = ok(client.get("/v1/posts", params={"category": category, "limit": 1}))["nextCursor"]
+    searched = ok(client.get("/v1/search", params={"q": word, "limit": 1}))["nextCursor"]
+    for path, cursor in (("/v1/search", listed), ("/v1/posts", searched)):
+        breaks(
+            client.get(path, params={"cursor": cursor} | ({"q": word} if "search" in path else {})),
+            ("query.cursor", "cursor_invalid"),
+        )
+
+
+def snippet(client: httpx.Client, q: str, **query: Any) -> str:
+    (hit,) = ok(client.get("/v1/search", params={"q": q, **query}))["items"]
+    told: str = hit["snippet"]
+    assert len(told) <= SNIPPET + 2
+    assert not set("\n\r\t") & set(told)
+    return told
+
+
+def test_a_hit_is_shown_in_its_context(each_client: httpx.Client) -> None:
+    category, filler = own_category(each_client), "앞선 문단이 길게 이어진다. " * 100
+    body = (
+        f"{filler}\n\n여기에 **창립 40주년**을 [기리는](https://x.example) `List<String>` & “굵은” 글이 있다.\n\n"
+        f"| 칸 | 값 |\n|-|-|\n| ＦＵＬＬ | 표\u00ad준 |\n\n{filler}끝말\n"
+    )
+    published(each_client, category=category, title="제목말", tags=["꼬리표"], body=body)
+    told = snippet(each_client, "창립40주년", category=category)
+    assert "여기에 창립 40주년을 기리는 List<String> & “굵은” 글이 있다. 칸 값" in told
+    assert told.startswith("…")
+    assert told.endswith("…")
+    assert "창립 40주년을" in snippet(each_client, "창립40주년은", category=category)
+    assert "“굵은”" in snippet(each_client, '"굵은"', category=category)
+    assert "List<String>" in snippet(each_client, "list<string>", category=category)
+    assert "ＦＵＬＬ" in snippet(each_client, "full", category=category)
+    assert "표\u00ad준" in snippet(each_client, "표준", category=category)
+    last = snippet(each_client, "끝말", category=category)
+    assert last.startswith("…")
+    assert last.endswith("끝말")
+    # What only title or tags hold has the beginning beside it.
+    for q in ("제목말", "꼬리표"):
+        assert snippet(each_client, q, category=category).startswith("앞선 문단이")
+
+
+def test_a_snippet_is_of_what_is_public(each_client: httpx.Client) -> None:
+    category, word = own_category(each_client), korean()
+    post = published(each_client, category=category, title=word, body="처음 글", excerpt="짧은 요약")
+    assert snippet(each_client, word) == "짧은 요약 처음 글"
+    edited = ok(edit(each_client, post, body="둘째 글", excerpt=""))
+    assert snippet(each_client, word) == "짧은 요약 처음 글"
+    ok(act(each_client, edited, "publish"))
+    assert snippet(each_client, word) == "둘째 글"
+
+
+BLANK = (
+    "\u3164",
+    "\u2800",
+    "\u200b",
+    "\u115f",
+    "\u1160",
+    "\uffa0",
+    "\u200b\u200d\u2060\ufeff",
+    " \u3164\u00a0\u2800 ",
+    "\u00ad\ufe0f",
+    "\u180e\u061c\u034f",
+    "\U000e0020\U000e0100",
+)
+
+
+@pytest.mark.parametrize("blank", BLANK)
+def test_what_looks_blank_is_blank_everywhere(client: httpx.Client, blank: str) -> None:
+    breaks(draft(client, title=blank), ("body.title", "string_too_short"))
+    breaks(draft(client, tags=["a", blank]), ("body.tags.1", "string_too_short"))
+    post = ok(draft(client, body=blank, excerpt=blank), 201)
+    assert (post["body"], post["excerpt"]) == ("", "")
+    ok(edit(client, post, title=f"제{blank}목"))
+    names = {"slug": unique("c"), "name": {"ko": blank, "en": blank}}
+    breaks(
+        client.post("/v1/editor/categories", json=names, headers=EDITOR),
+        ("body.name.ko", "string_too_short"),
+        ("body.name.en", "string_too_short"),
+    )
+    inquiry = {"name": blank, "email": "a@b.kr", "subject": blank, "message": blank, "consent": True}
+    breaks(
+        client.post("/v1/inquiries", json=inquiry),
+        *((f"body.{name}", "string_too_short") for name in ("name", "subject", "message")),
+    )
+    upload = {"name": blank, "size": 1, "contentType": "image/png", "sha256": "0" * 64, "purpose": "image"}
+    assert problem(client.post("/v1/uploads", json=upload, headers=EDITOR), 422, "validation_failed")

@@ -459,10 +459,10 @@ def test_the_same_announcement_twice_is_one_upload(client: httpx.Client) -> None
 def test_another_s_upload_is_theirs(client: httpx.Client) -> None:
     upload = sent(client, pdf(), "a.pdf", "application/pdf")
     path = f"/v1/uploads/{upload['id']}"
-    problem(complete(client, upload, LEE), 403, "forbidden")
-    problem(client.get(path, headers=LEE), 403, "forbidden")
-    problem(client.delete(path, headers=LEE), 403, "forbidden")
-    problem(client.post(path + "/restore", headers=LEE), 403, "forbidden")
+    problem(complete(client, upload, LEE), 404, "not_found")
+    problem(client.get(path, headers=LEE), 404, "not_found")
+    problem(client.delete(path, headers=LEE), 404, "not_found")
+    problem(client.post(path + "/restore", headers=LEE), 404, "not_found")
     problem(complete(client, upload, caller("choi", "viewer")), 403, "forbidden")
     assert state(client, upload)["state"] == "pending"
     assert ok(complete(client, upload, ADMIN))["state"] == "clean"

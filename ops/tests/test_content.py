@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -346,6 +346,152 @@ def test_a_killed_import_is_finished_by_the_next(site: Site) -> None:
     assert site.ask(owed)[0] == 0
     assert all(site.pages(map(str, range(40))).values())
     assert set(site.results().values()) == {"unchanged"}
+
+
+def test_both_names_of_markdown_files_are_read(site: Site) -> None:
+    site.write("a.md")
+    (site.folder / "a.md").rename(site.folder / "a.markdown")
+    site.write("b.MD".lower(), title="둘")
+    (site.folder / "b.md").rename(site.folder / "b.Markdown")
+    site.write("c.md")
+    (site.folder / "notes.txt").write_text("x")
+    assert site.results() == dict.fromkeys(["a", "b", "c"], "created")
+    assert site.results() == dict.fromkeys(["a", "b", "c"], "unchanged")
+    assert site.load()["ignoredFiles"] == 1
+    # Both say what one post is.
+    site.write("a.md")
+    assert {(e["file"], e["rule"]) for e in site.load()["errors"]} == {
+        ("a.md", "duplicate_slug"),
+        ("a.markdown", "duplicate_slug"),
+    }
+
+
+@pytest.mark.parametrize("others", [[], ["post.txt", "post.html", "post.mdx"], [".hidden.md"]])
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_an_import_that_takes_no_file_fails(site: Site, others: list[str], options: list[str]) -> None:
+    folder = site.folder / "elsewhere"
+    folder.mkdir()
+    for name in others:
+        (folder / name).write_text("---\ntitle: x\n---\n")
+    ran = site.run("content", "import", folder, *options)
+    assert ran.exit_code == 1
+    assert "Nothing was imported" in ran.stderr
+    assert "*.markdown" in ran.stderr
+    told = site.load(*options, folder=folder)
+    assert "Nothing was imported" in told["problem"]
+    assert told["complete"] is False
+    # Categories alone are something.
+    shutil.copy(site.folder / "categories.yaml", folder)
+    assert site.run("content", "import", folder, *options).exit_code == 0
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a starter of imports as processes of their own; none outlives the test."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(site: Site, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "familycorp_ops", "content", "import", str(site.folder), *options]
+        environment = clean_environment(**CREDENTIALS, **site.variables)
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
+        return begun[-1]
+
+    yield start
+    for run in begun:
+        run.kill()
+        with run:
+            pass
+
+
+def test_two_imports_at_once_are_one_after_the_other(
+    site: Site, begin: Callable[..., subprocess.Popen[str]]
+) -> None:
+    for n in range(30):
+        site.write(f"{n}.md", state="draft" if n % 3 else "published")
+    runs = [begin(site, "--json") for _ in range(3)]
+    told = [json.loads(run.communicate()[0]) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], told
+    assert sorted(one["created"] for one in told) == [0, 0, 30]
+    assert sorted(one["unchanged"] for one in told) == [0, 30, 30]
+    assert all(one["errors"] == [] and one["complete"] for one in told)
+
+
+def test_an_import_says_what_it_waits_for_until_the_other_ends_or_dies(
+    site: Site, begin: Callable[..., subprocess.Popen[str]]
+) -> None:
+    site.write("a.md")
+
+    async def hold() -> None:
+        async with database.exclusively("import", waits=lambda: None):
+            waiting = begin(site)
+            assert waiting.stderr is not None
+            assert "Another import is running" in waiting.stderr.readline()
+            assert waiting.poll() is None
+            # Looking changes nothing, and waits for nobody.
+            looking = begin(site, "--dry-run")
+            looking.communicate()
+            assert looking.returncode == 0
+            waiting.kill()
+            waiting.communicate()
+            runs.append(begin(site))
+            assert runs[0].stderr is not None
+            assert "Another import is running" in runs[0].stderr.readline()
+
+    runs: list[subprocess.Popen[str]] = []
+    site.ask(hold)
+    runs[0].communicate()
+    assert runs[0].returncode == 0
+    assert site.results() == {"a": "unchanged"}
+
+
+def test_a_killed_import_keeps_nobody_waiting(
+    site: Site, begin: Callable[..., subprocess.Popen[str]]
+) -> None:
+    for n in range(40):
+        site.write(f"{n}.md")
+    run = begin(site)
+    assert run.stdout is not None
+    assert "created" in next(run.stdout)
+    run.send_signal(signal.SIGSTOP)
+    waiting = begin(site)
+    assert waiting.stderr is not None
+    assert "Another import is running" in waiting.stderr.readline()
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    waiting.communicate()
+    assert waiting.returncode == 0
+    assert set(site.results().values()) == {"unchanged"}
+
+
+def test_an_edit_during_an_import_is_neither_lost_nor_overwritten(site: Site) -> None:
+    for name in ("a", "b"):
+        site.write(f"{name}.md")
+    site.load()
+    for name in ("a", "b"):
+        site.write(f"{name}.md", "새 글")
+    update = posts.update
+
+    async def interfered(
+        post_id: uuid.UUID, request: PostUpdate, expected: int, actor: Subject, **more: Any
+    ) -> Any:
+        if actor.id == "import" and getattr(request, "slug", "") == "a":
+            await update(post_id, request.model_copy(update={"body": "편집자의 글"}), expected, EDITOR)
+        return await update(post_id, request, expected, actor, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(posts, "update", interfered)
+        told = site.load()
+    assert [(e["file"], e["rule"]) for e in told["errors"]] == [("a.md", "precondition_failed")]
+    assert "during the import" in told["errors"][0]["message"]
+    assert "새 글" in site.page("b")["html"]
+
+    async def newest() -> str:
+        found = await posts.read(site_posts["a"].id, EDITOR)
+        return found.body
+
+    site_posts = site.posts()
+    assert site.ask(newest) == "편집자의 글"
 
 
 def test_what_an_editor_did_meanwhile_is_kept(site: Site) -> None:

@@ -21,5 +21,8 @@ staff: APIRouter = guarded_router("/v1/audit", "audit")
 async def list_audit_entries(
     granted: Annotated[Grant, grant("audit:list")], query: Annotated[AuditQuery, Query()]
 ) -> AuditEntries:
-    """List who changed what, newest first. Editors see what happened to content, without details."""
+    """List who changed what, newest first.
+
+    Editors see what happened to content, without details, and nothing about others' posts that were never published.
+    """
     return await service.listed(query, granted)

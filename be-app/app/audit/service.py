@@ -38,6 +38,7 @@ async def listed(query: AuditQuery, granted: Grant) -> AuditEntries:
             session,
             target=query.target,
             kinds=kinds,
+            drafts_of=granted.subject.id if granted.obligations.get("ownDraftsOnly") else None,
             before=pagination.decode_id(query.cursor),
             limit=query.limit + 1,
         )

@@ -15,7 +15,15 @@ from app.auth.errors import CrossSiteRefused, Forbidden, StepUpRequired
 from app.auth.subject import Subject, current_subject
 from app.core import metrics
 from app.core.clock import now
-from app.core.errors import Problem, SnapshotsUnavailable, TooManyRequests, Unauthenticated, merged, responses
+from app.core.errors import (
+    NotFound,
+    Problem,
+    SnapshotsUnavailable,
+    TooManyRequests,
+    Unauthenticated,
+    merged,
+    responses,
+)
 from app.core.lazy import lazy_import
 from app.core.routing import StrictRoute
 
@@ -28,7 +36,7 @@ else:
     rates = lazy_import("app.core.rates")
     members = lazy_import("app.members.service")
 
-_RESOURCE, _STEP_UP = "resource_required", "step_up_required"
+_RESOURCE, _STEP_UP, _NOT_OWNER = "resource_required", "step_up_required", "not_owner"
 SCHEME = "session"
 """What the OpenAPI document calls the way in which a caller of a guarded route is known."""
 
@@ -138,12 +146,22 @@ def _refusal(reasons: tuple[str, ...]) -> Forbidden:
 
 
 def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> None:
-    """Ask the policy whether `subject` may do `action` to an object; raise `Forbidden` or `StepUpRequired`."""
+    """Ask the policy whether `subject` may do `action` to an object.
+
+    Raises `NotFound` where the object is somebody else's alone, so that nobody learns that it exists; `Forbidden` or
+    `StepUpRequired` otherwise.
+    """
     decision = _decide(subject, action, resource)
     if not decision.allow or decision.obligations:
-        raise _refusal(decision.reasons)
+        raise NotFound if _NOT_OWNER in decision.reasons else _refusal(decision.reasons)
     if (owed := _owed.get()) is not None:
         owed.discard(action)
+
+
+def permitted(subject: Subject, action: str, resource: Mapping[str, Any]) -> bool:
+    """Return what the policy says of an object that a request names beside its own, by an id in its body."""
+    decision = _decide(subject, action, resource)
+    return bool(decision.allow and not decision.obligations)
 
 
 def guarded_router(prefix: str, tag: str, route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:

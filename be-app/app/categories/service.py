@@ -10,7 +10,14 @@ from app.auth.subject import Subject
 from app.categories import repository
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.models import Category
-from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryOut, CategoryUpdate
+from app.categories.schemas import (
+    CategoryCreate,
+    CategoryListOut,
+    CategoryOrder,
+    CategoryOut,
+    CategoryUpdate,
+    LocalisedName,
+)
 from app.core import outbox, snapshots
 from app.core.clock import now
 from app.core.database import reading
@@ -128,9 +135,12 @@ def _find(categories: list[Category], slug: str) -> Category:
 
 
 def _listed(categories: Sequence[Category]) -> CategoryListOut:
+    # What is stored was checked by the rules of its time.
     return CategoryListOut(
         items=[
-            CategoryOut.model_validate({"slug": c.slug, "name": {"ko": c.name_ko, "en": c.name_en}})
+            CategoryOut.model_construct(
+                slug=c.slug, name=LocalisedName.model_construct(ko=c.name_ko, en=c.name_en)
+            )
             for c in categories
         ]
     )

@@ -6,21 +6,23 @@ are short transactions, because switching a pooled connection to autocommit and 
 """
 
 import asyncio
+import fcntl
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, String, Text, event
+from sqlalchemy import DateTime, Dialect, MetaData, String, Text, event, text
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import JSON, TypeDecorator, Uuid
 
 from app.core import metrics
@@ -113,6 +115,10 @@ class Base(DeclarativeBase):
     __table_args__: Any = TABLE_OPTIONS
 
 
+def _connecting() -> dict[str, Any]:
+    return {"connect_timeout": 5, "charset": "utf8mb4", "async_creator_fn": mysql.connect}
+
+
 @cache
 def engine() -> AsyncEngine:
     """Return the process's engine, made on first use. It doesn't connect."""
@@ -135,11 +141,7 @@ def engine() -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=True,  # A frozen Lambda or a failover leaves dead connections; COM_PING is no SQL.
         pool_reset_on_return=None,  # `reading` and `writing` end what they began; another ROLLBACK is a round trip.
-        connect_args={
-            "connect_timeout": 5,
-            "charset": "utf8mb4",
-            "async_creator_fn": mysql.connect,
-        },
+        connect_args=_connecting(),
     )
     event.listen(made.sync_engine, "handle_error", _leave_reader)
     return made
@@ -228,6 +230,61 @@ async def writing() -> AsyncIterator[AsyncSession]:
         session.begin(),
     ):
         yield session
+
+
+@asynccontextmanager
+async def exclusively(name: str, *, waits: Callable[[], None]) -> AsyncIterator[None]:
+    """Run the block in one process at a time of all that use the database and the same name.
+
+    A process that dies leaves the lock: the operating system or the server takes it back. `waits` is called once, if
+    another process has the lock. For an operator's commands; it takes a connection of its own.
+    """
+    url = engine().url
+    if url.get_backend_name() == "sqlite":
+        lock: AbstractAsyncContextManager[Callable[[], Awaitable[bool]]] = _file_lock(
+            f"{url.database}.{name}"
+        )
+    else:
+        lock = _server_lock(name)
+    async with lock as acquired:
+        told = False
+        while not await acquired():
+            if not told:
+                waits()
+                told = True
+            await asyncio.sleep(_LOOKS_AGAIN_S)
+        yield
+
+
+_LOOKS_AGAIN_S = 0.2
+
+
+@asynccontextmanager
+async def _file_lock(path: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    with Path(path).open("wb") as file:  # noqa: ASYNC230 - it is an operator's command that waits
+
+        async def acquired() -> bool:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield acquired
+
+
+@asynccontextmanager
+async def _server_lock(name: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    # The pool may have but one connection, which the block itself needs.
+    alone = create_async_engine(engine().url, poolclass=NullPool, connect_args=_connecting())
+    # Names of locks are the whole server's and have at most 64 characters.
+    statement = text("SELECT GET_LOCK(CONCAT(:name, '-', SHA1(DATABASE())), 0)")
+    async with alone.connect() as connection:
+
+        async def acquired() -> bool:
+            return bool(await connection.scalar(statement, {"name": name}))
+
+        yield acquired
 
 
 async def ping() -> None:

@@ -23,6 +23,7 @@ Cursor = Annotated[
 
 # A Unicode-aware `\d` would let digits through that databases and DynamoDB sort elsewhere.
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_RANK = re.compile(r"[0-9]{1,3}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -49,9 +50,21 @@ def decode_id(cursor: str | None) -> uuid.UUID | None:
 
 def decode_timed(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
     """Return what a cursor of a list ordered by time stands for; raise `ValidationFailed` if foreign."""
+    return None if cursor is None else _timed(_text(cursor))
+
+
+def decode_ranked(cursor: str | None) -> tuple[int, datetime, uuid.UUID] | None:
+    """Return what a cursor of a list ordered by rank, then time, stands for; raise `ValidationFailed` if foreign."""
     if cursor is None:
         return None
-    at, _, item = _text(cursor).partition("#")
+    rank, _, rest = _text(cursor).partition("#")
+    if not _RANK.fullmatch(rank):
+        raise _invalid()
+    return int(rank), *_timed(rest)
+
+
+def _timed(key: str) -> tuple[datetime, uuid.UUID]:
+    at, _, item = key.partition("#")
     if not _TIMESTAMP.fullmatch(at):
         raise _invalid()
     try:

@@ -14,6 +14,13 @@ from app.core.clock import timestamp
 # C0 and C1 controls; UAX #9's explicit bidirectional controls, which make text read as something else; and
 # what XML can't carry, which would break every feed.
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+# UAX #44's Default_Ignorable_Code_Point: nothing is shown for these.
+IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# What looks blank: that, white space, the empty Braille pattern, annotation marks and the null note head.
+_BLANK = re.compile(rf"[\s{IGNORABLE}\u2800\ufff9-\ufffb\U0001d159]*")
 _LINE_BREAK = re.compile(r"\r\n?")
 _LINE_CONTROLS = re.compile(CONTROLS.pattern[:-1] + r"\t\n\r\u2028\u2029]")
 
@@ -27,7 +34,8 @@ def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
             "must not contain the control character {character}",
             {"character": f"U+{ord(found.group()):04X}"},
         )
-    return unicodedata.normalize("NFC", text).strip()
+    # What is visible keeps its invisible characters: emoji and Indic scripts are spelt with them.
+    return "" if _BLANK.fullmatch(text) else unicodedata.normalize("NFC", text).strip()
 
 
 def _line(text: Any) -> Any:
@@ -54,10 +62,16 @@ def _no_number(value: Any) -> Any:
 
 
 Line = BeforeValidator(_line)
-"""Makes `str` one line of text: NFC, trimmed, without control or bidirectional-override characters."""
+"""Makes `str` one line of text: NFC, trimmed, without control or bidirectional-override characters.
+
+Text that looks blank becomes the empty one.
+"""
 
 Text = BeforeValidator(_text)
-"""Makes `str` text of several lines: NFC, trimmed; tabs and line breaks are the only controls."""
+"""Makes `str` text of several lines: NFC, trimmed; tabs and line breaks are the only controls.
+
+Text that looks blank becomes the empty one.
+"""
 
 Instant = Annotated[
     AwareDatetime,

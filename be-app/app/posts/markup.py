@@ -1,4 +1,4 @@
-"""Markdown to HTML that is safe to show, and to the plain text that search reads."""
+"""Markdown to HTML that is safe to show, and to plain text."""
 
 import html
 import re
@@ -9,6 +9,7 @@ import nh3
 from markdown_it import MarkdownIt
 
 from app.core.schema import CONTROLS
+from app.posts.emphasis import CjkMarkdown
 
 # What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
 _TAGS = {
@@ -17,13 +18,14 @@ _TAGS = {
 }  # fmt: skip
 _ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}, "code": {"class"}}
 _BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|blockquote|pre|td|th|tr)>|<br ?/?>|<hr ?/?>")
+_BLOCK = "\x1e"  # No HTML holds it: `to_html` drops control characters.
 _BLANKS = re.compile(r"\s+")
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9가-힣]+")
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    return CjkMarkdown("commonmark").enable(["table", "strikethrough"])
 
 
 @lru_cache(8)  # A post is checked when it is written and rendered when it is published, often at once.
@@ -39,10 +41,16 @@ def to_html(markdown: str) -> str:
     return CONTROLS.sub("", cleaned)  # What a body must not hold could still come as `&#1;`.
 
 
+def to_blocks(rendered: str) -> list[str]:
+    """Return the words of rendered HTML, block by block (paragraphs, list items, cells), white space folded."""
+    spaced = _BLOCK_END.sub(_BLOCK, rendered)
+    text = html.unescape(nh3.clean(spaced, tags=set()))
+    return [block for part in text.split(_BLOCK) if (block := _BLANKS.sub(" ", part).strip())]
+
+
 def to_text(rendered: str) -> str:
     """Return the words of rendered HTML, blocks kept apart, white space folded."""
-    spaced = _BLOCK_END.sub(" ", rendered)
-    return _BLANKS.sub(" ", html.unescape(nh3.clean(spaced, tags=set()))).strip()
+    return " ".join(to_blocks(rendered))
 
 
 def excerpt(markdown: str, length: int = 200) -> str:
@@ -52,13 +60,6 @@ def excerpt(markdown: str, length: int = 200) -> str:
         return text
     cut = text[:length]
     return (cut.rsplit(" ", 1)[0] if " " in cut[length // 2 :] else cut) + "…"
-
-
-def fold(text: str) -> str:
-    """Normalise text for comparison in search: compatibility forms and case folded, white space too."""
-    return _BLANKS.sub(
-        " ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    ).strip()
 
 
 def slugify(title: str) -> str:

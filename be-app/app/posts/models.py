@@ -17,7 +17,11 @@ DRAFT, SCHEDULED, PUBLISHED, ARCHIVED = "draft", "scheduled", "published", "arch
 
 
 class Post(Base):
-    """A post: its address, its state, and which of its revisions is current and which is public."""
+    """A post: its address, its state, and which of its revisions is current and which is public.
+
+    Slug and group of translations are unique. A post that was neither scheduled nor published holds them only until
+    another claims them; what it then merely wishes for stands in `wished_slug` and `wished_translation_key`.
+    """
 
     __tablename__ = "posts"
 
@@ -32,13 +36,19 @@ class Post(Base):
     published_revision: Mapped[int | None]
     published_category: Mapped[str | None] = mapped_column(ForeignKey(Category.slug))
     first_published_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
     scheduled_at: Mapped[datetime | None]
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    # What visitors may find: the case-folded text of the public revision, null while there is none. It lives
+    # What visitors may find: the folded text of the public revision, its title in the first line, null while there is
+    # none. It lives
     # in this row so that publishing needs no further statement; it is never loaded with a post.
     search_text: Mapped[str | None] = mapped_column(SearchText, deferred=True)
+    # The same as visitors read it, for snippets: the excerpt, if there is one, and each block of the body in a line.
+    plain_text: Mapped[str | None] = mapped_column(LongText, deferred=True)
+    wished_slug: Mapped[str | None] = mapped_column(Key(120), index=True)
+    wished_translation_key: Mapped[uuid.UUID | None] = mapped_column(index=True)
 
     # Every UPDATE names the version that was read and raises it; a stale one changes nothing and is noticed.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
@@ -49,6 +59,26 @@ class Post(Base):
         Index("ix_posts_state_scheduled_at", "state", "scheduled_at"),
         TABLE_OPTIONS,
     )
+
+    @property
+    def private(self) -> bool:
+        """Whether the post is its author's alone: it never was public, whatever its state."""
+        return self.first_published_at is None
+
+    @property
+    def claims(self) -> bool:
+        """Whether slug and group of translations are the post's for good."""
+        return self.state == SCHEDULED or self.first_published_at is not None
+
+    @property
+    def shown_slug(self) -> str:
+        """The slug that the post has or wishes for."""
+        return self.wished_slug or self.slug
+
+    @property
+    def shown_translation_key(self) -> uuid.UUID:
+        """The group of translations that the post is in or wishes to be in."""
+        return self.wished_translation_key or self.translation_key
 
 
 class PostRevision(Base):

@@ -4,15 +4,30 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, and_, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.posts.models import DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
+from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
+
+_Search = Select[Post, PostRevision, str | None, int]
 
 _WORD = re.compile(r"\w+")
 _TRIGRAMS = text("posts.rowid IN (SELECT rowid FROM post_search WHERE post_search MATCH :phrases)")
@@ -67,7 +82,7 @@ async def page(
 ) -> list[tuple[Post, str]]:
     """Return posts in any state with their current titles, newest created first, older than `before`.
 
-    Of drafts that never were public only those of `drafts_of`, where it is given.
+    Of posts that never were public only those of `drafts_of`, where it is given.
     """
     query = select(Post, PostRevision.title).join(PostRevision, _CURRENT)
     for column, value in ((Post.state, state), (Post.lang, lang), (Post.category, category)):
@@ -76,11 +91,36 @@ async def page(
     if before is not None:
         query = query.where(Post.id < before)
     if drafts_of is not None:
-        shared = or_(Post.state != DRAFT, Post.first_published_at.is_not(None))
-        query = query.where(or_(shared, Post.created_by == drafts_of))
+        query = query.where(or_(Post.first_published_at.is_not(None), Post.created_by == drafts_of))
     return [
         (post, title) for post, title in await session.execute(query.order_by(Post.id.desc()).limit(limit))
     ]
+
+
+async def wishing(
+    session: AsyncSession, post: Post, *, slug: str | None = None, group: uuid.UUID | None = None
+) -> Sequence[Post]:
+    """Return the other posts that have or wish for a slug, or for a place in a group of translations."""
+    if slug is not None:
+        same = or_(Post.slug == slug, Post.wished_slug == slug)
+    else:
+        of_group = or_(Post.translation_key == group, Post.wished_translation_key == group)
+        same = and_(of_group, Post.lang == post.lang)
+    return (await session.scalars(select(Post).where(same, Post.id != post.id))).all()
+
+
+async def shows(session: AsyncSession, upload: uuid.UUID) -> bool:
+    """Tell whether a post that is public now names a file.
+
+    Revisions keep references as JSON, so this reads all public ones: a site has thousands, and an editor seldom names
+    a file of somebody else.
+    """
+    named = f'%"{upload}"%'
+    mentions = or_(
+        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
+    )
+    query = select(Post.id).join(PostRevision, _PUBLIC).where(Post.state == PUBLISHED, mentions).limit(1)
+    return (await session.execute(query)).first() is not None
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
@@ -111,42 +151,56 @@ async def once_published(
     ]
 
 
+class Hit(NamedTuple):
+    """A post that a search finds, with its public revision and text, and how many of the words its title holds."""
+
+    post: Post
+    revision: PostRevision
+    plain_text: str | None
+    rank: int
+
+
 async def search(
     session: AsyncSession,
     words: Sequence[str],
     *,
     lang: str,
     category: str | None,
-    before: tuple[datetime, uuid.UUID] | None,
+    before: tuple[int, datetime, uuid.UUID] | None,
     limit: int,
-) -> list[tuple[Post, PostRevision]]:
-    """Return published posts whose text holds every word, newest first, older than `before`.
+) -> list[Hit]:
+    """Return published posts whose text holds every word, ranked lower or older than `before`.
 
-    Words must be folded as the stored text is. A match is a substring everywhere; an index narrows the search
-    where there is one: ngram FULLTEXT on MySQL, FTS5 trigrams on SQLite, none on MariaDB.
+    Those come first whose titles hold more of the words; then the newest do. Words must be folded as the stored text
+    is. A match is a substring everywhere; an index narrows the search where there is one: ngram FULLTEXT on MySQL,
+    FTS5 trigrams on SQLite, none on MariaDB.
     """
+    title_end = func.instr(Post.search_text, "\n")
+    in_title = (func.instr(Post.search_text, word).between(1, title_end) for word in words)
+    none: ColumnElement[int] = literal_column("0")
+    rank = sum((case((found, 1), else_=0) for found in in_title), start=none)
     query = (
-        select(Post, PostRevision)
+        select(Post, PostRevision, Post.plain_text, rank)
         .join(PostRevision, _PUBLIC)
         .where(Post.state == PUBLISHED, Post.lang == lang)
     )
     if category is not None:
         query = query.where(Post.published_category == category)
     if before is not None:
-        at, post_id = before
-        query = query.where(
-            or_(Post.first_published_at < at, and_(Post.first_published_at == at, Post.id < post_id))
-        )
+        ranked, at, post_id = before
+        older = or_(Post.first_published_at < at, and_(Post.first_published_at == at, Post.id < post_id))
+        query = query.where(or_(rank < ranked, and_(rank == ranked, older)))
     for word in words:
         query = query.where(Post.search_text.contains(word, autoescape=True))
     query = _narrowed(query, session, words)
-    rows = await session.execute(query.order_by(Post.first_published_at.desc(), Post.id.desc()).limit(limit))
-    return [(post, revision) for post, revision in rows]
+    newest = (Post.first_published_at.desc(), Post.id.desc())
+    rows = await session.execute(query.order_by(rank.desc(), *newest).limit(limit))
+    return [Hit(*row) for row in rows]
 
 
 def _narrowed(
-    query: Select[Post, PostRevision], session: AsyncSession, words: Sequence[str]
-) -> Select[Post, PostRevision]:
+    query: Select[*tuple[Any, ...]], session: AsyncSession, words: Sequence[str]
+) -> Select[*tuple[Any, ...]]:
     dialect = session.get_bind().dialect
     if dialect.name == "sqlite":
         condition, shortest, join = _TRIGRAMS, 3, " AND "

@@ -34,6 +34,7 @@ from app.posts.schemas import (
     RevisionCards,
     RevisionDiff,
     Schedule,
+    SearchHits,
     SearchQuery,
 )
 from app.uploads.router import MOVED, AttachmentId, redirect
@@ -91,11 +92,11 @@ async def count_view(post_id: PostId) -> None:
 @public.get(
     "/search",
     dependencies=[unguarded("post:search", cost=5)],
-    response_model=PostCards,
+    response_model=SearchHits,
     responses=responses(DatabaseUnavailable),
 )
 async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
-    """Find published posts that hold every given word, newest first."""
+    """Find published posts that hold every word: first those whose titles hold more of them, then the newest."""
     return PublicResponse(await service.search(query), media_type=JSON)
 
 
@@ -108,7 +109,7 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 async def list_all_posts(
     granted: Annotated[Grant, grant("post:list")], query: Annotated[EditorialQuery, Query()]
 ) -> EditorialCards:
-    """List posts in any state, newest first; of others' drafts only what was public before."""
+    """List posts in any state, newest first; of others' posts only what was public before."""
     return await service.listed(query, granted)
 
 
@@ -160,7 +161,10 @@ async def preview_post(actor: Annotated[Subject, require("post:preview")], post_
     return await service.preview(post_id, actor)
 
 
-@editorial.post("/{post_id}/publish", responses=CONFLICTS | STORES | responses(NotFound, StateForbids))
+CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, TranslationExists)
+
+
+@editorial.post("/{post_id}/publish", responses=CLAIMS)
 async def publish_post(
     actor: Annotated[Subject, require("post:publish")], post_id: PostId, if_match: IfMatch, response: Response
 ) -> EditorialPost:
@@ -168,7 +172,7 @@ async def publish_post(
     return _answer(response, await service.publish(post_id, if_match, actor))
 
 
-@editorial.post("/{post_id}/schedule", responses=CONFLICTS | STORES | responses(NotFound, StateForbids))
+@editorial.post("/{post_id}/schedule", responses=CLAIMS)
 async def schedule_post(
     actor: Annotated[Subject, require("post:schedule")],
     post_id: PostId,

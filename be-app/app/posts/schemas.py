@@ -103,7 +103,7 @@ class PostCard(Model):
     slug: Slug
     lang: Lang
     category: CategorySlug
-    title: Title
+    title: str
     excerpt: str
     tags: list[str]
     thumbnail: AttachmentReference | None
@@ -116,7 +116,7 @@ class Translation(Model):
 
     lang: Lang
     slug: Slug
-    title: Title
+    title: str
 
 
 class PublicPost(PostCard):
@@ -132,6 +132,23 @@ class PostCards(Model):
     """A page of published posts, newest first."""
 
     items: list[PostCard]
+    next_cursor: str | None = Field(description="Gives the next page; null on the last.")
+
+
+class SearchHit(PostCard):
+    """A published post that a search finds."""
+
+    snippet: str = Field(
+        description="Plain text around the first hit, or the beginning where the hit is in title or tags; "
+        "`…` stands where it is cut.",
+        examples=["…올해 매출실적이 크게 늘었습니다. 해외 사업이…"],
+    )
+
+
+class SearchHits(Model):
+    """A page of published posts, those first whose titles hold more of the words, then the newest."""
+
+    items: list[SearchHit]
     next_cursor: str | None = Field(description="Gives the next page; null on the last.")
 
 

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
+from sqlalchemy import update as update_statement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
-from app.authz.guard import Grant, authorise
+from app.authz.guard import Grant, authorise, permitted
 from app.core import events, idempotency, outbox, pagination
 from app.core import snapshots as stored
-from app.core.clock import now, timestamp
-from app.core.database import reading
+from app.core.clock import new_id, now, timestamp
+from app.core.database import reading, writing
 from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
 from app.core.snapshots import Snapshot
-from app.posts import markup, repository, snapshots
+from app.posts import markup, repository, searching, snapshots
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.schemas import (
@@ -27,7 +29,6 @@ from app.posts.schemas import (
     EditorialCards,
     EditorialPost,
     EditorialQuery,
-    PostCard,
     PostContent,
     PostCreate,
     PostUpdate,
@@ -36,10 +37,12 @@ from app.posts.schemas import (
     RevisionCard,
     RevisionCards,
     RevisionDiff,
+    SearchHit,
     SearchQuery,
 )
 from app.uploads import downloads as links
 from app.uploads import repository as uploads
+from app.uploads.models import Attachment
 from app.uploads.schemas import AttachmentReference, DownloadCounts, Downloads
 
 MAX_HTML_BYTES = 250_000
@@ -70,7 +73,7 @@ async def create(
         session, at = transaction.session, now()
         post = Post(
             id=post_id,
-            slug=request.slug or _slug_for(request.title, post_id),
+            slug=_slug_for(request.title, post_id),
             lang=request.lang,
             category=request.category,
             translation_key=post_id,
@@ -79,12 +82,15 @@ async def create(
             published_revision=None,
             published_category=None,
             first_published_at=first_published_at,
+            published_at=None,
             scheduled_at=None,
             created_by=actor.id,
             created_at=at,
             updated_at=at,
         )
-        await _relate(session, post, request)
+        if request.slug:
+            await _wish_for_slug(session, post, request.slug, actor)
+        await _relate(session, post, request, actor)
         revision = await _revise(session, post, request, actor, at)
         session.add(post)
         await _flush(session)
@@ -93,7 +99,7 @@ async def create(
 
     post_id = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
     async with reading() as session:
-        return _editorial(*await _found(session, post_id))
+        return _editorial(*await _allowed(session, post_id, actor, READ))
 
 
 async def update(
@@ -111,13 +117,13 @@ async def update(
     async with outbox.transaction() as transaction:
         session = transaction.session
         post, _ = await _open(session, post_id, expected, actor, "post:update")
-        if request.slug and request.slug != post.slug:
+        if request.slug and request.slug != post.shown_slug:
             if post.first_published_at:
                 raise SlugFixed
-            post.slug = request.slug
+            await _wish_for_slug(session, post, request.slug, actor)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
-        await _relate(session, post, request)
+        await _relate(session, post, request, actor)
         return await _next_revision(session, post, request, actor, "post.updated")
 
 
@@ -129,13 +135,14 @@ async def restore(post_id: uuid.UUID, number: int, expected: int, actor: Subject
         old = await repository.revision(session, post_id, number)
         if old is None:
             raise NotFound
-        content = PostContent(
+        # What is stored was checked by the rules of its time.
+        content = PostContent.model_construct(
             title=old.title,
             excerpt=old.excerpt,
             body=old.body,
             tags=old.tags,
-            thumbnail=old.thumbnail and old.thumbnail["id"],
-            attachments=[a["id"] for a in old.attachments],
+            thumbnail=uuid.UUID(old.thumbnail["id"]) if old.thumbnail else None,
+            attachments=[uuid.UUID(a["id"]) for a in old.attachments],
         )
         return await _next_revision(session, post, content, actor, "post.restored", restored=number)
 
@@ -156,6 +163,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
     async with outbox.transaction() as transaction:
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
         _forbid(post, PUBLISHED, ARCHIVED)
+        await _claim(transaction.session, post)
         post.state, post.scheduled_at = SCHEDULED, at
         await _step(transaction, post, actor, "post.scheduled", at=timestamp(at))
         transaction.wake_at(at)
@@ -188,7 +196,8 @@ async def publish_due(at: datetime) -> bool:
 async def rebuild() -> None:
     """Write to DynamoDB what the database says is public, and when to look for scheduled posts.
 
-    For a table that was lost or restored from an older backup; a snapshot that is in date stays as it is.
+    For a table that was lost or restored from an older backup; a snapshot that is in date stays as it is. What is
+    searched is made again, too: an earlier release may have folded it by other rules.
     """
     last = None
     while True:
@@ -199,6 +208,7 @@ async def rebuild() -> None:
             await events.mark_due(at)
         for post, revision in batch:
             if revision and post.first_published_at:
+                await _search_again(post, revision)
                 public = _public(post, revision, post.first_published_at)
                 public.category = post.published_category or post.category
                 await stored.replace(snapshots.published(public, post.translation_key), post.version)
@@ -289,27 +299,31 @@ async def downloads(post_id: uuid.UUID, actor: Subject) -> DownloadCounts:
 
 async def search(query: SearchQuery) -> bytes:
     """Return a page of published posts that hold every word, as JSON."""
-    before = pagination.decode_timed(query.cursor)
+    before, words = pagination.decode_ranked(query.cursor), searching.words(query.q)
     async with reading() as session:
         found = await repository.search(
             session,
-            markup.fold(query.q).split(),
+            words,
             lang=query.lang,
             category=query.category,
             before=before,
             limit=query.limit + 1,
         )
-    page = [
-        PostCard.model_validate(
-            _card(post, revision, post.first_published_at) | {"category": post.published_category}
-        )
-        for post, revision in found
-    ]
-    more = len(page) > query.limit
-    page = page[: query.limit]
+    page, more = found[: query.limit], len(found) > query.limit
+    hits = [_hit(hit, words, searching.SCANNED // len(page)) for hit in page]
+    last = f"{page[-1].rank}#{snapshots.sort_key(hits[-1])}" if more else None
     return snapshots.cards(
-        [snapshots.card(post) for post in page], snapshots.sort_key(page[-1]) if more else None
+        [orjson.dumps(h.model_dump(mode="json", by_alias=True)).decode() for h in hits], last
     )
+
+
+def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
+    post, revision = hit.post, hit.revision
+    assert post.first_published_at  # noqa: S101 - only what is public is found
+    card = _card(post, revision, post.first_published_at)
+    text = card["excerpt"] if hit.plain_text is None else hit.plain_text
+    more = {"category": post.published_category, "snippet": searching.snippet(text, words, scanned)}
+    return SearchHit.model_validate(card | more)
 
 
 # -- how ----------------------------------------------------------------------------------------------------
@@ -322,17 +336,16 @@ async def _found(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostR
     return found
 
 
-def _authorise(actor: Subject, action: str, post: Post) -> None:
-    """Ask the policy about a post; one that never was public yet is its author's."""
-    private = post.state == DRAFT and post.first_published_at is None
-    authorise(actor, action, {"type": "post", "id": str(post.id), "owner": post.created_by, "draft": private})
+def _object(post: Post) -> dict[str, Any]:
+    """Return what the policy is told of a post; `draft` is whether it never was public, whatever its state."""
+    return {"type": "post", "id": str(post.id), "owner": post.created_by, "draft": post.private}
 
 
 async def _allowed(
     session: AsyncSession, post_id: uuid.UUID, actor: Subject, action: str
 ) -> tuple[Post, PostRevision]:
     post, revision = await _found(session, post_id)
-    _authorise(actor, action, post)
+    authorise(actor, action, _object(post))
     return post, revision
 
 
@@ -374,15 +387,81 @@ async def _flush(session: AsyncSession) -> None:
         raise SlugTaken from None
 
 
-async def _relate(session: AsyncSession, post: Post, request: PostUpdate) -> None:
-    """Put a post into the group of the post that it translates; alone, it is a group of its own."""
+async def _wish_for_slug(session: AsyncSession, post: Post, slug: str, actor: Subject) -> None:
+    """Give a post a slug, or have it wish for the one that another holds.
+
+    Only a post that the actor may read is a reason to refuse: whether there is another is no business of theirs.
+    """
+    others = await repository.wishing(session, post, slug=slug)
+    if any(permitted(actor, READ, _object(other)) for other in others):
+        raise SlugTaken
+    if any(other.slug == slug for other in others):
+        post.slug, post.wished_slug = _placeholder(post), slug
+    else:
+        post.slug, post.wished_slug = slug, None
+    if post.claims:
+        await _claim(session, post)
+
+
+async def _relate(session: AsyncSession, post: Post, request: PostUpdate, actor: Subject) -> None:
+    """Put a post into the group of the post that it translates; alone, it is a group of its own.
+
+    Where a post that the actor may not read has the place, this one wishes for it.
+    """
     if request.translation_of is None:
-        post.translation_key = post.id
+        alone = post.id
+        # Another post may have claimed the group that bears this one's id.
+        if post.translation_key != alone and await repository.wishing(session, post, group=alone):
+            alone = new_id()
+        post.translation_key, post.wished_translation_key = alone, None
         return
     found = await repository.current(session, request.translation_of)
-    if found is None or found[0].id == post.id:
+    if found is None or found[0].id == post.id or not permitted(actor, READ, _object(found[0])):
         raise ValidationFailed.on("body.translationOf", "unknown_post", "must be the id of another post")
-    post.translation_key = found[0].translation_key
+    group = found[0].shown_translation_key
+    if group == post.shown_translation_key:
+        return
+    others = await repository.wishing(session, post, group=group)
+    if any(permitted(actor, READ, _object(other)) for other in others):
+        raise TranslationExists
+    if any(other.translation_key == group for other in others):
+        post.translation_key, post.wished_translation_key = post.id, group
+    else:
+        post.translation_key, post.wished_translation_key = group, None
+    if post.claims:
+        await _claim(session, post)
+
+
+async def _claim(session: AsyncSession, post: Post) -> None:
+    """Make a post's slug and group of translations its own; a post that merely held them wishes for them now.
+
+    Raises `SlugTaken` or `TranslationExists` where another's are for good.
+    """
+    if (slug := post.wished_slug) is not None:
+        for other in await repository.wishing(session, post, slug=slug):
+            if other.slug == slug:
+                if other.claims:
+                    raise SlugTaken
+                await _displace(session, other, slug=_placeholder(other), wished_slug=slug)
+        post.slug, post.wished_slug = slug, None
+    if (group := post.wished_translation_key) is not None:
+        for other in await repository.wishing(session, post, group=group):
+            if other.translation_key == group:
+                if other.claims:
+                    raise TranslationExists
+                await _displace(session, other, translation_key=new_id(), wished_translation_key=group)
+        post.translation_key, post.wished_translation_key = group, None
+
+
+async def _displace(session: AsyncSession, post: Post, **values: Any) -> None:
+    # Past the mapper, so that the version stays: to its author, nothing about the post has changed.
+    statement = update_statement(Post).where(Post.id == post.id).values(values)
+    await session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def _placeholder(post: Post) -> str:
+    """Return what stands for a slug where a post has none of its own; no slug looks so."""
+    return f"~{post.id.hex}"
 
 
 async def _revise(
@@ -390,7 +469,7 @@ async def _revise(
 ) -> PostRevision:
     """Make the row of a post's newest revision."""
     wanted = [*content.attachments, *([content.thumbnail] if content.thumbnail else [])]
-    known = await uploads.by_ids(session, wanted)
+    known = await _attachable(session, post, wanted, actor)
     for field, ids in (("thumbnail", [content.thumbnail]), ("attachments", content.attachments)):
         if any(i is not None and i not in known for i in ids):
             raise ValidationFailed.on(f"body.{field}", "unknown_upload", "must name completed uploads")
@@ -416,6 +495,27 @@ async def _revise(
     )
 
 
+async def _attachable(
+    session: AsyncSession, post: Post, wanted: Sequence[uuid.UUID], actor: Subject
+) -> dict[uuid.UUID, Attachment]:
+    """Return those of the wanted files that exist and that the actor may attach.
+
+    What a revision of the post names already goes with the post: who may change the post has it.
+    """
+    known = dict(await uploads.by_ids(session, wanted))
+    foreign = [upload for upload, file in known.items() if file.created_by != actor.id]
+    if foreign:
+        named = {file["id"] for file in await repository.files(session, post.id)}
+        for upload in foreign:
+            if str(upload) in named:
+                continue
+            public = await repository.shows(session, upload)
+            file = {"type": "upload", "owner": known[upload].created_by, "public": public}
+            if not permitted(actor, "upload:attach", file):
+                del known[upload]
+    return known
+
+
 async def _next_revision(
     session: AsyncSession, post: Post, content: PostContent, actor: Subject, action: str, **detail: Any
 ) -> EditorialPost:
@@ -431,14 +531,29 @@ async def _next_revision(
 async def _publish(
     transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
 ) -> None:
+    await _claim(transaction.session, post)
     post.state, post.scheduled_at = PUBLISHED, None
     post.published_revision, post.published_category = post.revision, post.category
-    post.first_published_at = post.first_published_at or at
+    post.first_published_at, post.published_at = post.first_published_at or at, at
     public = _public(post, revision, post.first_published_at)
-    words = (public.title, public.excerpt, *public.tags, markup.to_text(public.html))
-    post.search_text = markup.fold(" ".join(words))
+    post.plain_text, post.search_text = _searched(revision, public.html)
     snapshot = snapshots.published(public, post.translation_key)
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
+
+
+def _searched(revision: PostRevision, rendered: str) -> tuple[str, str]:
+    """Return a revision's text as people read it, and as it is searched."""
+    plain = "\n".join([*([revision.excerpt] if revision.excerpt else []), *markup.to_blocks(rendered)])
+    return plain, searching.searchable(revision.title, revision.tags, plain)
+
+
+async def _search_again(post: Post, revision: PostRevision) -> None:
+    """Make again what is searched of a published post, unless the post has changed meanwhile."""
+    plain, searched = _searched(revision, markup.to_html(revision.body))
+    unchanged = (Post.id == post.id, Post.version == post.version)
+    statement = update_statement(Post).where(*unchanged).values(plain_text=plain, search_text=searched)
+    async with writing() as session:
+        await session.execute(statement, execution_options={"synchronize_session": False})
 
 
 async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: str) -> EditorialPost:
@@ -447,7 +562,7 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         post, revision = await _open(transaction.session, post_id, expected, actor, asked)
         was_public = post.state == PUBLISHED
         post.state, post.scheduled_at = state, None
-        post.published_revision = post.published_category = post.search_text = None
+        post.published_revision = post.published_category = post.search_text = post.plain_text = None
         await _step(transaction, post, actor, action, snapshots.withdrawn(post.id) if was_public else None)
         return _editorial(post, revision)
 
@@ -478,7 +593,8 @@ _COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n != "title"
 
 
 def _columns(post: Post) -> dict[str, Any]:
-    return {name: getattr(post, name) for name in _COLUMNS}
+    shown = {"slug": post.shown_slug, "translation_key": post.shown_translation_key}
+    return {name: getattr(post, name) for name in _COLUMNS} | shown
 
 
 def _content(revision: PostRevision) -> dict[str, Any]:
@@ -490,13 +606,15 @@ def _editorial(post: Post, revision: PostRevision) -> EditorialPost:
     return EditorialPost.model_validate({**_columns(post), **_content(revision)})
 
 
-def _card(post: Post, revision: PostRevision, published_at: datetime | None) -> dict[str, Any]:
+def _card(post: Post, revision: PostRevision, published_at: datetime) -> dict[str, Any]:
+    # The public sees a change when it is published, not when it is written.
+    public = revision.number == post.published_revision and post.published_at
     return {
         **_columns(post),
         **_content(revision),
         "excerpt": revision.excerpt or markup.excerpt(revision.body),
         "published_at": published_at,
-        "updated_at": revision.created_at,
+        "updated_at": max(public or revision.created_at, published_at),
     }
 
 

@@ -74,7 +74,12 @@ object_well_formed contains "post" if {
 object_well_formed contains type if {
 	some type in {"upload", "session"}
 	is_string(input.resource.owner)
+	public_well_formed
 }
+
+public_well_formed if input.action != "upload:attach"
+
+public_well_formed if is_boolean(input.resource.public)
 
 object_well_formed contains "member" if {
 	is_string(input.resource.id)
@@ -120,7 +125,7 @@ reasons contains "resource_required" if {
 	input.resource == null
 }
 
-# A draft that never was public is its author's.
+# A post that never was public is its author's, whatever its state; `draft` says so.
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "post"
@@ -129,11 +134,18 @@ reasons contains "not_owner" if {
 	not oversees
 }
 
+# Who reads a post could read a file in it: so only its owner puts it there, until everybody has it.
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "upload"
 	not owns
 	not oversees
+	not had_by_everybody
+}
+
+had_by_everybody if {
+	input.action == "upload:attach"
+	input.resource.public
 }
 
 reasons contains "not_owner" if {

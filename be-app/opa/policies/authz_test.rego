@@ -80,6 +80,7 @@ lowest := {
 	"upload:create": "editor",
 	"upload:read": "editor",
 	"upload:complete": "editor",
+	"upload:attach": "editor",
 	"upload:delete": "editor",
 	"member:list": "editor",
 	"audit:list": "editor",
@@ -125,7 +126,7 @@ meant contains ["system", action] if some action in of_the_system
 # An object that no rule objects to: the asker's own where somebody must own it, somebody else where it is a member.
 harmless := {
 	"post": {"type": "post", "id": "p", "owner": "me", "draft": true},
-	"upload": {"type": "upload", "id": "u", "owner": "me"},
+	"upload": {"type": "upload", "id": "u", "owner": "me", "public": false},
 	"session": {"type": "session", "id": "s", "owner": "me"},
 	"member": {"type": "member", "id": "other", "newRole": "viewer"},
 }
@@ -268,6 +269,23 @@ test_an_upload_is_its_owners if {
 	}
 }
 
+attaching(owner, public) := {"type": "upload", "id": "u", "owner": owner, "public": public}
+
+test_a_file_is_its_owners_to_attach_until_it_is_public if {
+	every role in ["editor", "admin"] {
+		allowed(role, "upload:attach", attaching("me", false))
+		allowed(role, "upload:attach", attaching("other", true))
+	}
+	reasons("editor", "upload:attach", attaching("other", false)) == ["not_owner"]
+	allowed("admin", "upload:attach", attaching("other", false))
+	reasons("editor", "upload:read", attaching("other", true)) == ["not_owner"]
+	reasons("viewer", "upload:attach", attaching("me", true)) == ["not_permitted"]
+	every public in ["true", 1, null, [], {}] {
+		malformed(asked(subjects.admin, "upload:attach", attaching("me", public)))
+	}
+	malformed(asked(subjects.admin, "upload:attach", {"type": "upload", "owner": "me"}))
+}
+
 test_ones_own_session_is_really_ones_own if {
 	every role in ["member", "viewer", "editor", "admin"] {
 		allowed(role, "session:end-own", {"type": "session", "owner": "me"})
@@ -372,6 +390,7 @@ test_what_is_demanded_in_return if {
 	decided("editor", "audit:list", null).obligations == {
 		"targets": ["post", "category"],
 		"omit": ["detail", "correlationId"],
+		"ownDraftsOnly": true,
 	}
 	every action in ["post:list", "member:list", "audit:list"] {
 		decided("admin", action, null) == {"allow": true, "reasons": [], "obligations": {}}

@@ -5,8 +5,9 @@ from xml.etree import ElementTree as ET
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.posts.markup import excerpt, fold, slugify, to_html, to_text
+from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body
+from app.posts.searching import fold
 from harmless import check_html
 
 WITHIN_S = 1.0

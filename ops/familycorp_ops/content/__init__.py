@@ -46,6 +46,13 @@ def import_command(
             status = 1 if summary.faults else 0
         except environment.CommandError as error:
             problem, status = str(error), 1
+        except importing.NothingToImport:
+            problem, status = (
+                _(
+                    "Nothing was imported: {directory} holds no *.md or *.markdown file and no categories.yaml."
+                ).format(directory=directory),
+                1,
+            )
         except KeyboardInterrupt:
             problem, status = _("Interrupted: what was imported stays, the same command does the rest."), 130
     if as_json:

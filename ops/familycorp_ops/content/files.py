@@ -29,6 +29,7 @@ from familycorp_ops.content import yamltext
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 
 CATEGORIES = "categories.yaml"
+SUFFIXES = (".md", ".markdown")
 
 KEYS = (
     "title",
@@ -118,7 +119,7 @@ def find(directory: Path) -> tuple[list[Path], int]:
         directories[:] = sorted(d for d in directories if not d.startswith("."))
         for name in sorted(n for n in names if not n.startswith(".")):
             path = Path(place, name)
-            if path.suffix.lower() == ".md":
+            if path.suffix.lower() in SUFFIXES:
                 found.append(path)
             elif path != directory / CATEGORIES:
                 others += 1

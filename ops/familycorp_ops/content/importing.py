@@ -12,9 +12,9 @@ from typing import TypeVar
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
-from app.core import context, outbox
+from app.core import context, database, outbox
 from app.core.clock import new_id, now
-from app.core.errors import Problem, Unavailable
+from app.core.errors import PreconditionFailed, Problem, Unavailable
 from app.posts import service as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
 from familycorp_ops.content import files, stored
@@ -60,6 +60,10 @@ class Summary:
         return sum(outcome.result == result for outcome in self.outcomes)
 
 
+class NothingToImport(Exception):
+    """The folder holds neither posts nor categories."""
+
+
 class Listener:
     """Hears how an import goes; this one says nothing of it."""
 
@@ -71,6 +75,9 @@ class Listener:
 
     def outcome(self, outcome: Outcome) -> None:
         """Hear what became of a file."""
+
+    def waits(self) -> None:
+        """Hear that another import has to end first."""
 
 
 class Plan:
@@ -200,7 +207,8 @@ class Plan:
 async def run(directory: Path, summary: Summary, listener: Listener) -> None:
     """Import a directory, or with `summary.dry_run` find out what that would do; `summary` grows meanwhile.
 
-    Raises `Unavailable` when a store doesn't answer; what was imported until then stays.
+    It waits until no other import into the same database runs. Raises `NothingToImport`, and `Unavailable` when a
+    store doesn't answer; what was imported until then stays.
     """
     token = context.bind(summary.request_id)
     try:
@@ -216,6 +224,14 @@ class _Import:
         self._directory, self._summary, self._listener = directory, summary, listener
 
     async def run(self) -> None:
+        if self._summary.dry_run:
+            await self._run()
+            return
+        # What two imports find missing, both would create.
+        async with database.exclusively("import", waits=self._listener.waits):
+            await self._run()
+
+    async def _run(self) -> None:
         sources = self._read()
         _check_together(sources)
         known = await self._categories()
@@ -238,6 +254,8 @@ class _Import:
 
     def _read(self) -> list[Source]:
         paths, self._summary.ignored = files.find(self._directory)
+        if not paths and not (self._directory / files.CATEGORIES).exists():
+            raise NothingToImport
         sources = []
         for number, path in enumerate(paths, start=1):
             sources.append(files.read_post(path, path.relative_to(self._directory).as_posix()))
@@ -374,7 +392,10 @@ def _faults(problem: Problem, source: Source) -> list[Fault]:
         name = renamed.get(name, name)
         found.append(Fault(source.line(name), name, error.rule, error.message))
     name_ = of_code.get(problem.code)
-    return found or [Fault(source.line(name_), name_, problem.code, problem.detail or problem.title)]
+    message = problem.detail or problem.title
+    if problem.code == PreconditionFailed.code:
+        message = "somebody changed it during the import; run the import again to compare it anew"
+    return found or [Fault(source.line(name_), name_, problem.code, message)]
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -54,6 +54,11 @@ class Progress(Listener):
             changes = f": {', '.join(outcome.changes)}" if outcome.changes else ""
             self._lines.print(escape(f"{_(outcome.result)}  {outcome.file}{changes}"), soft_wrap=True)
 
+    def waits(self) -> None:
+        """Say that another import has to end first."""
+        if not self._quiet:
+            self._console.print(_("Another import is running; this one starts when it has ended."))
+
     def __enter__(self) -> Self:
         self._bars.start()
         return self
