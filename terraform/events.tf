@@ -21,13 +21,26 @@ data "aws_iam_policy_document" "alarms" {
 
     principals {
       type        = "Service"
-      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"]
+      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
     }
 
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account]
+    }
+  }
+
+  # EventBridge sends neither account nor rule along ("Troubleshooting Amazon EventBridge", user guide): with a condition the
+  # alarm of a failed deployment would never arrive.
+  statement {
+    sid       = "EventBridgePublishesAlarms"
+    actions   = ["sns:Publish"]
+    resources = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-alarms"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
     }
   }
 }
@@ -74,7 +87,7 @@ locals {
       pattern = jsonencode({
         source      = ["aws.s3"]
         detail-type = ["Object Created"]
-        detail      = { bucket = { name = ["${local.name}-uploads"] }, object = { key = [{ prefix = "quarantine/" }] } }
+        detail      = { bucket = { name = [local.bucket_names.uploads] }, object = { key = [{ prefix = "quarantine/" }] } }
       })
     }
     scans = {
@@ -83,7 +96,7 @@ locals {
       pattern = jsonencode({
         source      = ["aws.guardduty"]
         detail-type = ["GuardDuty Malware Protection Object Scan Result"]
-        detail      = { s3ObjectDetails = { bucketName = ["${local.name}-uploads"] } }
+        detail      = { s3ObjectDetails = { bucketName = [local.bucket_names.uploads] } }
       })
     }
   }

@@ -5,6 +5,17 @@ locals {
     var.github_oidc_provider_arn, "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
   )
 
+  # What GitHub puts before `:environment:`: names, and for a repository that was created, renamed or transferred since
+  # the summer of 2026, or has opted in, names with the numbers of owner and repository, which nobody else can ever get
+  # (GitHub changelog, 2026-04-23: immutable subject claims).
+  github_names = split("/", coalesce(var.github_repository, "/"))
+  github_prefixes = concat(
+    var.github_repository_ids == null ? [] : [
+      "repo:${local.github_names[0]}@${var.github_repository_ids.owner}/${local.github_names[1]}@${var.github_repository_ids.repository}"
+    ],
+    var.github_trusts_names ? ["repo:${local.github_names[0]}/${local.github_names[1]}"] : [],
+  )
+
   # An environment's protection rules (approval, branches) hold only for who names the environment.
   github_trust = {
     for role, environment in { deploy = var.env, plan = "${var.env}-plan" } : role => jsonencode({
@@ -17,7 +28,7 @@ locals {
         Condition = {
           StringEquals = {
             "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-            "token.actions.githubusercontent.com:sub" = "repo:${var.github_repository}:environment:${environment}"
+            "token.actions.githubusercontent.com:sub" = [for prefix in local.github_prefixes : "${prefix}:environment:${environment}"]
           }
         }
       }]
@@ -85,7 +96,7 @@ locals {
       Effect = "Allow"
       Action = [
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages",
-        "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+        "ecr:GetDownloadUrlForLayer", "ecr:GetRepositoryPolicy", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
       ]
       Resource = ["arn:${local.partition}:ecr:${var.region}:${local.account}:repository/${local.name}-backend"]
     },
@@ -93,9 +104,10 @@ locals {
       Sid    = "Stack"
       Effect = "Allow"
       Action = [
-        "cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", "cloudformation:DescribeChangeSet",
+        "cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack", "cloudformation:DescribeChangeSet",
         "cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
         "cloudformation:ExecuteChangeSet", "cloudformation:GetTemplate", "cloudformation:GetTemplateSummary",
+        "cloudformation:TagResource", "cloudformation:UntagResource",
       ]
       Resource = [
         "arn:${local.partition}:cloudformation:${var.region}:${local.account}:stack/${local.name}-*/*",
@@ -105,8 +117,8 @@ locals {
     {
       Sid      = "Releases"
       Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:PutObject"]
-      Resource = ["arn:${local.partition}:s3:::${aws_s3_bucket.releases.bucket}/*"]
+      Action   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+      Resource = ["arn:${local.partition}:s3:::${local.bucket_names.releases}/*"]
     },
     {
       Sid    = "Functions"
@@ -125,15 +137,47 @@ locals {
       }
     },
     {
-      Sid      = "HttpApi"
+      Sid      = "EventSourceTags"
       Effect   = "Allow"
-      Action   = ["apigateway:DELETE", "apigateway:GET", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT", "apigateway:TagResource"]
-      Resource = ["arn:${local.partition}:apigateway:${var.region}::/apis", "arn:${local.partition}:apigateway:${var.region}::/apis/*", "arn:${local.partition}:apigateway:${var.region}::/tags/*"] # Ids are made by API Gateway.
+      Action   = ["lambda:ListTags", "lambda:TagResource", "lambda:UntagResource"] # Lambda says of no tag whose function it is.
+      Resource = ["arn:${local.partition}:lambda:${var.region}:${local.account}:event-source-mapping:*"]
+    },
+    {
+      Sid      = "SeeTheNetwork"
+      Effect   = "Allow"
+      Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+      Resource = ["*"] # EC2 names no resource for them; CloudFormation looks before it puts a function into the VPC.
+    },
+    {
+      Sid      = "FunctionsAreEncrypted"
+      Effect   = "Allow"
+      Action   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+      Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      Condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "lambda.${var.region}.amazonaws.com" }
+      }
+    },
+    {
+      Sid    = "HttpApi"
+      Effect = "Allow"
+      Action = ["apigateway:DELETE", "apigateway:GET", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT", "apigateway:TagResource"]
+      Resource = [
+        for path in concat(
+          ["apis", "apis/*", "tags/*"], # Ids are made by API Gateway.
+          var.api_domain == null ? [] : ["domainnames/${var.api_domain}/apimappings", "domainnames/${var.api_domain}/apimappings/*"],
+        ) : "arn:${local.partition}:apigateway:${var.region}::/${path}"
+      ]
     },
     {
       Sid    = "RulesAlarmsDeployments"
       Effect = "Allow"
-      Action = ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm", "codedeploy:*", "events:DeleteRule", "events:DescribeRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"]
+      Action = [
+        "cloudwatch:DeleteAlarms", "cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource",
+        "codedeploy:*", # Of the names below alone.
+        "events:DeleteRule", "events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule", "events:PutRule", "events:PutTargets",
+        "events:RemoveTargets", "events:TagResource", "events:UntagResource",
+      ]
       Resource = [
         "arn:${local.partition}:cloudwatch:${var.region}:${local.account}:alarm:${local.name}-*",
         "arn:${local.partition}:codedeploy:${var.region}:${local.account}:application:${local.name}-*",
@@ -142,6 +186,8 @@ locals {
         "arn:${local.partition}:events:${var.region}:${local.account}:rule/${local.name}-*",
       ]
     },
+    { Sid = "StopShift", Effect = "Allow", Action = ["codedeploy:StopDeployment"], Resource = ["*"] }, # AWS names no resource for it.
+    { Sid = "SeeAlarms", Effect = "Allow", Action = ["cloudwatch:DescribeAlarms"], Resource = ["*"] }, # As CodeDeploy's role.
     {
       Sid      = "GiveFunctionsTheirRoles"
       Effect   = "Allow"
@@ -251,6 +297,32 @@ resource "aws_iam_role_policy" "plan" {
         Effect   = "Allow"
         Action   = ["ssm:GetParameter", "ssm:GetParameters"]
         Resource = ["arn:${local.partition}:ssm:${var.region}:${local.account}:parameter/familycorp/${var.env}/*"]
+      },
+      # What Terraform reads and SecurityAudit leaves out.
+      { Sid = "Buckets", Effect = "Allow", Action = ["s3:ListBucket"], Resource = [for name in values(local.bucket_names) : "arn:${local.partition}:s3:::${name}"] },
+      { Sid = "Subscriptions", Effect = "Allow", Action = ["sns:GetSubscriptionAttributes"], Resource = ["*"] }, # AWS names no resource for it.
+      {
+        Sid      = "UserPool"
+        Effect   = "Allow"
+        Action   = ["cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig"]
+        Resource = ["arn:${local.partition}:cognito-idp:${var.region}:${local.account}:userpool/*"] # Its id is made by Cognito.
+      },
+      {
+        Sid      = "Budget"
+        Effect   = "Allow"
+        Action   = ["budgets:ListTagsForResource", "budgets:ViewBudget"]
+        Resource = ["arn:${local.partition}:budgets::${local.account}:budget/${local.name}-monthly"]
+      },
+      {
+        Sid    = "Api"
+        Effect = "Allow"
+        Action = ["apigateway:GET"]
+        Resource = [
+          for path in concat(
+            ["apis", "apis/*", "tags/*"], # Ids are made by API Gateway.
+            var.api_domain == null ? [] : ["domainnames/${var.api_domain}", "domainnames/${var.api_domain}/*"],
+          ) : "arn:${local.partition}:apigateway:${var.region}::/${path}"
+        ]
       },
     ]
   })

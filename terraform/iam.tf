@@ -9,12 +9,16 @@ locals {
     for name, table in aws_dynamodb_table.this :
     name => "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${table.name}"
   }
-  stream_arn  = "${local.table_arns.events}/stream/*" # A stream's label is made by DynamoDB when it starts.
-  topic_arn   = "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-notices"
-  queue_arn   = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-dead-letters"
-  eni_actions = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+  stream_arn = "${local.table_arns.events}/stream/*" # A stream's label is made by DynamoDB when it starts.
+  topic_arn  = "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-notices"
+  queue_arn  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-dead-letters"
+  eni_actions = [ # As AWSLambdaVPCAccessExecutionRole has them.
+    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+  ]
 
-  # A service that takes a role on its own initiative is believed for this account's resources alone.
+  # A service may assume a role for resources of this account alone. AWS documents that flow logs send the account; the
+  # others may leave the key out, and a trust that demands it would then never let them in.
   service_trust = {
     for name, service in {
       CodeDeploy = "codedeploy.amazonaws.com"
@@ -28,7 +32,7 @@ locals {
           Effect    = "Allow"
           Action    = "sts:AssumeRole"
           Principal = { Service = service }
-          Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+          Condition = { (name == "FlowLogs" ? "StringEquals" : "StringEqualsIfExists") = { "aws:SourceAccount" = local.account } }
         }]
     })
   }

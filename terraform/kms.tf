@@ -29,7 +29,7 @@ data "aws_iam_policy_document" "data_key" {
     }
   }
 
-  # Alarms, budgets, EventBridge and S3 publish to encrypted topics and queues.
+  # Alarms, budgets and SNS publish to encrypted topics and queues.
   statement {
     sid       = "ServicesPublishToTopicsAndQueues"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
@@ -37,13 +37,26 @@ data "aws_iam_policy_document" "data_key" {
 
     principals {
       type        = "Service"
-      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"]
+      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"]
     }
 
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account]
+    }
+  }
+
+  # EventBridge sends neither account nor rule along, so any condition on them would refuse it. What a rule can publish to
+  # is bounded by the topic's own policy.
+  statement {
+    sid       = "EventBridgePublishesToTopics"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"] # This key.
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
     }
   }
 }

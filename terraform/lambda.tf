@@ -25,7 +25,8 @@ resource "aws_lambda_function" "this" {
   kms_key_arn   = aws_kms_key.data.arn
   publish       = true
 
-  reserved_concurrent_executions = each.key == "migrations" || each.key == "drain" ? 1 : -1 # Two at once would only wait for each other.
+  # Nothing is reserved: a new account has 10 concurrent executions, and AWS refuses to leave fewer than that unreserved.
+  # Drains may run side by side (docs/decisions/0002-outbox.md), and migrations take a lock in the database.
 
   # Without a handler the image's own command serves HTTP; the others start Lambda's runtime client.
   dynamic "image_config" {

@@ -76,7 +76,10 @@ output "api_endpoint" {
   value       = one(aws_apigatewayv2_api.main[*].api_endpoint)
 }
 
-output "api_domain_target" {
-  description = "Where a DNS record of api_domain must point, if no hosted zone was given."
-  value       = one(aws_apigatewayv2_domain_name.api[*].domain_name_configuration[0].target_domain_name)
+output "dns_records" {
+  description = "Records to enter by hand where api_domain is in no hosted zone of Route 53: one proves the domain to ACM, one leads to the API. Empty with route53_zone_id."
+  value = var.api_domain == null || var.route53_zone_id != null ? [] : concat(
+    [for o in aws_acm_certificate.api[0].domain_validation_options : { name = o.resource_record_name, type = o.resource_record_type, value = o.resource_record_value }],
+    [{ name = var.api_domain, type = "CNAME", value = aws_apigatewayv2_domain_name.api[0].domain_name_configuration[0].target_domain_name }],
+  )
 }

@@ -10,6 +10,8 @@ locals {
       "network/subnets"                   = join(",", aws_subnet.private[*].id)
       "network/function-security-group"   = aws_security_group.this["function"].id
       "network/migrations-security-group" = aws_security_group.this["migrations"].id
+      "uploads/bucket"                    = local.bucket_names.uploads
+      "releases/bucket"                   = local.bucket_names.releases
       "registry/backend"                  = aws_ecr_repository.backend.repository_url
       "events/stream"                     = aws_dynamodb_table.this["events"].stream_arn
       "events/notices-topic"              = aws_sns_topic.notices.arn

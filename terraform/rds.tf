@@ -27,6 +27,7 @@ resource "aws_rds_cluster_parameter_group" "main" {
         require_secure_transport = "ON"
         slow_query_log           = "1"
         long_query_time          = "0.5"
+        log_output               = "FILE" # CloudWatch gets the files; what is written into a table it never sees.
       },
       # The connection of a frozen function would keep the cluster from pausing; the application makes a new one.
       var.database_min_acu == 0 ? { wait_timeout = "60" } : {},
@@ -62,7 +63,7 @@ resource "aws_rds_cluster" "main" {
   vpc_security_group_ids          = [aws_security_group.this["database"].id]
 
   # RDS makes and rotates the password; it is in no state, no plan and no variable.
-  master_username               = "familycorp_master"
+  master_username               = "fcmaster" # AWS documents a limit of 16 characters, and in places letters and digits alone.
   manage_master_user_password   = true
   master_user_secret_kms_key_id = aws_kms_key.data.key_id
 
@@ -91,6 +92,10 @@ resource "aws_rds_cluster" "main" {
   depends_on = [aws_cloudwatch_log_group.database]
 
   lifecycle {
+    # Aurora upgrades minor versions by itself (auto_minor_version_upgrade). Compared with the variable, which has the
+    # version of the first day, every later plan would ask for a downgrade, which AWS refuses.
+    ignore_changes = [engine_version]
+
     precondition {
       condition     = var.database_max_acu >= var.database_min_acu && var.database_max_acu >= 1
       error_message = "database_max_acu must be at least 1 and not below database_min_acu: raise it."
@@ -107,8 +112,7 @@ resource "aws_rds_cluster_instance" "main" {
 
   identifier                      = "${local.name}-database-${count.index + 1}"
   cluster_identifier              = aws_rds_cluster.main.id
-  engine                          = aws_rds_cluster.main.engine
-  engine_version                  = aws_rds_cluster.main.engine_version
+  engine                          = aws_rds_cluster.main.engine # The version is the cluster's.
   instance_class                  = "db.serverless"
   db_subnet_group_name            = aws_db_subnet_group.main.name
   publicly_accessible             = false

@@ -1,31 +1,33 @@
 locals {
-  bucket_arn = "arn:${local.partition}:s3:::${local.name}-uploads"
-  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases }
+  bucket_suffix = var.bucket_suffix == null ? "" : "-${var.bucket_suffix}"
+  bucket_names  = { for kind in ["uploads", "logs", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
+  bucket_arn    = "arn:${local.partition}:s3:::${local.bucket_names.uploads}"
+  buckets       = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases }
 }
 
 # Browsers send files here with presigned forms: `quarantine/` first, `files/` once they are checked.
 resource "aws_s3_bucket" "uploads" {
-  bucket        = "${local.name}-uploads"
+  bucket        = local.bucket_names.uploads
   force_destroy = !var.deletion_protection
 
-  tags = { Name = "${local.name}-uploads" }
+  tags = { Name = local.bucket_names.uploads }
 }
 
 # Who fetched what from the uploads.
 resource "aws_s3_bucket" "logs" {
-  bucket        = "${local.name}-logs"
+  bucket        = local.bucket_names.logs
   force_destroy = !var.deletion_protection
 
-  tags = { Name = "${local.name}-logs" }
+  tags = { Name = local.bucket_names.logs }
 }
 
 # Templates and archives that SAM deploys (`s3_bucket` in samconfig.toml).
 resource "aws_s3_bucket" "releases" {
   #checkov:skip=CKV_AWS_18:Nobody but the pipeline uses it, and the account's trail has what the pipeline does.
-  bucket        = "${local.name}-releases"
+  bucket        = local.bucket_names.releases
   force_destroy = !var.deletion_protection
 
-  tags = { Name = "${local.name}-releases" }
+  tags = { Name = local.bucket_names.releases }
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {

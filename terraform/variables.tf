@@ -74,6 +74,17 @@ variable "image_digest" {
   }
 }
 
+variable "bucket_suffix" {
+  description = "End of every bucket's name, where familycorp-<env>-uploads, -logs or -releases belongs to another account: S3 bucket names are globally unique."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.bucket_suffix == null ? true : can(regex("^[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?$", var.bucket_suffix))
+    error_message = "bucket_suffix must be 1 to 30 lower-case letters, digits or inner hyphens, as kr-4711."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether database, tables, user pool and filled buckets refuse to be deleted. Must be true in Prod."
   type        = bool
@@ -453,6 +464,28 @@ variable "github_repository" {
   validation {
     condition     = var.github_repository == null ? true : can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
     error_message = "github_repository must be owner/name; * is refused."
+  }
+}
+
+variable "github_repository_ids" {
+  description = "Numbers of github_repository's owner and of itself, which subjects of newer repositories hold: `gh api repos/OWNER/NAME --jq '{owner: .owner.id, repository: .id}'`."
+  type        = object({ owner = number, repository = number })
+  default     = null
+
+  validation {
+    condition     = var.github_repository_ids == null ? true : alltrue([for id in values(var.github_repository_ids) : id >= 1 && floor(id) == id])
+    error_message = "github_repository_ids must be the two numbers that GitHub's API gives as owner.id and id."
+  }
+}
+
+variable "github_trusts_names" {
+  description = "Whether subjects without numbers are trusted, as older repositories send them. Switch it off once yours sends numbers."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.github_trusts_names || var.github_repository_ids != null || var.github_repository == null
+    error_message = "Without github_repository_ids nobody would be trusted: give them, or leave github_trusts_names true."
   }
 }
 

@@ -4,7 +4,7 @@ resource "aws_wafv2_web_acl" "login" {
   count = var.waf && local.cognito ? 1 : 0
 
   name        = "${local.name}-login"
-  description = "The staff's login page"
+  description = "Login page of the staff" # WAF takes word characters, spaces and + = : # @ / - , . alone.
   scope       = "REGIONAL"
 
   default_action {

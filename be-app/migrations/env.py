@@ -1,6 +1,7 @@
 """Alembic's environment: migrates the database that the settings name."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 from alembic import context
@@ -16,6 +17,7 @@ import app.members.models
 import app.posts.models
 import app.uploads.models  # noqa: F401
 from app.core.database import Base, engine
+from app.core.migrations import alone
 
 # The full-text index and its shadow tables are each database's own; migrations make them.
 _SEARCH = "post_search"
@@ -38,10 +40,13 @@ def _run(connection: Connection) -> None:
 
 
 async def _migrate() -> None:
-    async with engine().connect() as connection:
-        await connection.run_sync(_run)
-        await connection.commit()
-    await engine().dispose()
+    try:
+        exclusive = context.config.attributes.get("exclusive")
+        async with engine().connect() as connection, alone(connection) if exclusive else nullcontext():
+            await connection.run_sync(_run)
+            await connection.commit()
+    finally:
+        await engine().dispose()
 
 
 asyncio.run(_migrate())

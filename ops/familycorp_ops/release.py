@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
+import time
 from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,6 +25,10 @@ ROOT: Final = Path(__file__).parents[2]
 SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
 IMAGE: Final = ROOT / "build" / "image.tar"
 """The release as an OCI archive: whoever pushes it anywhere gets the same digest."""
+NEVER_DEPLOYED: Final = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
+"""States of a stack whose first creation failed: CloudFormation lets it be deleted and nothing else."""
+THROTTLED_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Waits after which a call that Lambda had no concurrency for is tried again; it didn't start the function."""
 
 
 class _Release(TyperGroup):
@@ -97,6 +103,12 @@ def _client(service: str) -> Any:
     return get_session().create_client(service, region_name=REGION, config=config)
 
 
+def _parameter(env: str, name: str) -> str:
+    """Return what Terraform keeps below `/familycorp/<env>/`."""
+    value: str = _client("ssm").get_parameter(Name=f"/familycorp/{env}/{name}")["Parameter"]["Value"]
+    return value
+
+
 def _output(name: str, value: str) -> None:
     """Hand a value to the steps of the pipeline that follow."""
     if file := os.environ.get("GITHUB_OUTPUT"):
@@ -123,47 +135,84 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Bring the image of `make image` into an environment's registry, with `skopeo`; print its digest."""
-    name = f"/familycorp/{env}/registry/backend"
-    registry = _client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-    granted = _client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    registry, ecr = _parameter(env, "registry/backend"), _client("ecr")
+    ours, there = _digest(IMAGE), _pushed(ecr, registry, version)
+    if there and there != ours:
+        sys.exit(
+            _(
+                "{registry} has another image as {version}: {there}, and {image} is {ours}. Tags can't be moved:"
+                " deploy the one that is there (`make deploy DIGEST={there}`), or push under another version."
+            ).format(registry=registry, version=version, there=there, image=IMAGE, ours=ours)
+        )
+    if not there:
+        _copy(ecr, registry, version)
+    _output("digest", ours)
+    image = f"{registry}@{ours}"
+    show({"image": image, "digest": ours, "version": version}, image, as_json=as_json)
+
+
+def _digest(image: Path) -> str:
+    """Return the digest of an OCI archive's one image (OCI image layout, `index.json`)."""
+    try:
+        with tarfile.open(image) as archive:
+            found = archive.extractfile("index.json")
+            assert found is not None  # noqa: S101 - it is a file.
+            (manifest,) = json.load(found)["manifests"]
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        sys.exit(
+            _("{image} isn't an image that `make image` built: {error}").format(image=image, error=error)
+        )
+    digest: str = manifest["digest"]
+    return digest
+
+
+def _pushed(ecr: Any, registry: str, tag: str) -> str | None:
+    """Return the digest that a tag of a registry names already."""
+    try:
+        found = ecr.describe_images(repositoryName=registry.partition("/")[2], imageIds=[{"imageTag": tag}])
+    except ecr.exceptions.ImageNotFoundException:
+        return None
+    return next((image["imageDigest"] for image in found["imageDetails"]), None)
+
+
+def _copy(ecr: Any, registry: str, version: str) -> None:
+    granted = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     with tempfile.TemporaryDirectory() as directory:
         # A file that goes at once, because what is in a command line shows in the list of processes.
-        login, told = Path(directory, "auth.json"), Path(directory, "digest")
+        login = Path(directory, "auth.json")
         login.touch(mode=0o600)
         login.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": granted}}}))
-        command = [
-            "skopeo",
-            "copy",
-            "--preserve-digests",
-            "--authfile",
-            str(login),
-            "--digestfile",
-            str(told),
-        ]
+        command = ["skopeo", "copy", "--preserve-digests", "--authfile", str(login)]
         try:
             subprocess.run(
                 [*command, f"oci-archive:{IMAGE}", f"docker://{registry}:{version}"],
-                stdout=sys.stderr if as_json else None,
+                stdout=sys.stderr,
                 check=True,
             )
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit(_("The image couldn't be brought there: {error}").format(error=error))
-        digest = told.read_text().strip()
-    _output("digest", digest)
-    image = f"{registry}@{digest}"
-    show({"image": image, "digest": digest, "version": version}, image, as_json=as_json)
 
 
 @app.command()
-def deploy(
+def deploy(  # noqa: PLR0917 - Typer passes them by name.
     env: Env,
     archives: Archives = None,
     digest: Digest = None,
     version: Version = None,
+    delete_failed: Annotated[
+        bool,
+        typer.Option(
+            "--delete-failed", help="Delete the stack first if its creation failed and it is empty."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring an environment's stack to a release, and wait; CloudFormation takes back what fails."""
-    before = {p["ParameterKey"]: p["ParameterValue"] for p in _parameters(env)}
+    found = _stack(env)
+    if found.get("StackStatus") in NEVER_DEPLOYED:
+        _clear(env, found["StackStatus"], delete=delete_failed)
+        found = {}
+    before = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", ())}
     _output("previous-digest", before.get("ImageDigest", ""))
     _output("previous-version", before.get("Release", ""))
     template = archives / "template.yaml" if archives else ROOT / "template.yaml"
@@ -171,8 +220,13 @@ def deploy(
     overrides += [f"ImageDigest={digest}"] if digest else []
     overrides += [f"Release={version}"] if version else []
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", env]
+    places = ["--s3-bucket", _parameter(env, "releases/bucket")]
+    if (
+        not archives
+    ):  # SAM asks for the registry of every function, although the template names images by digest.
+        places += ["--image-repository", _parameter(env, "registry/backend")]
     _sam(
-        *("deploy", *config, "--template-file", str(template), "--parameter-overrides", *overrides),
+        *("deploy", *config, *places, "--template-file", str(template), "--parameter-overrides", *overrides),
         as_json=as_json,
     )
     told = {
@@ -186,22 +240,60 @@ def deploy(
     show(told, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
 
 
-def _parameters(env: str) -> list[dict[str, str]]:
+def _stack(env: str) -> dict[str, Any]:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     try:
-        found = _client("cloudformation").describe_stacks(StackName=stack(env))["Stacks"][0]
+        found: dict[str, Any] = _client("cloudformation").describe_stacks(StackName=stack(env))["Stacks"][0]
     except ClientError:
-        return []  # The first deployment.
-    parameters: list[dict[str, str]] = found.get("Parameters", [])
-    return parameters
+        return {}  # The first deployment.
+    return found
+
+
+def _clear(env: str, state: str, *, delete: bool) -> None:
+    """Delete a stack that was never deployed, if that is wanted; else end the program, saying why it failed."""
+    reason = _first_failure(env)
+    if not delete:
+        sys.exit(
+            _(
+                "{stack} is in {state}: its first creation failed, and CloudFormation can't update such a stack."
+                " What failed first: {reason}. Correct that, then deploy again with --delete-failed"
+                " (`make deploy ARGS=--delete-failed`), which deletes the stack first. It holds no data."
+            ).format(stack=stack(env), state=state, reason=reason)
+        )
+    print(
+        _("Deleting {stack}, whose creation failed: {reason}").format(stack=stack(env), reason=reason),
+        file=sys.stderr,
+    )
+    cloudformation = _client("cloudformation")
+    cloudformation.delete_stack(StackName=stack(env))
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack(env), WaiterConfig={"Delay": 5})
+
+
+def _first_failure(env: str) -> str:
+    """Return which resource of a stack failed first, and why; those that CloudFormation then cancels say nothing."""
+    pages = _client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack(env))
+    events = [event for page in pages for event in page["StackEvents"]]  # The newest comes first.
+    for event in reversed(events):
+        why = event.get("ResourceStatusReason", "")
+        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in why:
+            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {why}"
+    return _("its events don't say")
 
 
 def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
     """Return what the deployed release's function answers; end the program with its words where it fails."""
-    answer = _client("lambda").invoke(
-        FunctionName=f"familycorp-{env}-{function}", Qualifier="live", Payload=json.dumps(event)
-    )
+    functions = _client("lambda")
+    for wait_s in (*THROTTLED_S, None):
+        try:
+            answer = functions.invoke(
+                FunctionName=f"familycorp-{env}-{function}", Qualifier="live", Payload=json.dumps(event)
+            )
+            break
+        except functions.exceptions.TooManyRequestsException:
+            if wait_s is None:
+                raise
+            time.sleep(wait_s)
     said = json.loads(answer["Payload"].read() or b"{}")
     if "FunctionError" in answer:
         sys.exit(f"{failed}: {said.get('errorMessage', said)}")
@@ -229,7 +321,7 @@ def alarm(
     env: Env, what: Annotated[str, typer.Argument(help="What happened.")], as_json: AsJson = False
 ) -> None:
     """Tell those who hear of an environment's alarms that a deployment failed."""
-    topic = _client("ssm").get_parameter(Name=f"/familycorp/{env}/events/alarms-topic")["Parameter"]["Value"]
+    topic = _parameter(env, "events/alarms-topic")
     run = os.environ.get("GITHUB_RUN_ID")
     where = (
         f" {os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{run}"

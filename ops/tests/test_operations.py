@@ -71,7 +71,7 @@ def test_the_commands_that_restore_a_cluster_are_taken_without_storage_behind_th
     rds.create_db_cluster(
         DBClusterIdentifier="familycorp-stage-database",
         Engine="aurora-mysql",
-        MasterUsername="familycorp_master",
+        MasterUsername="fcmaster",
         ManageMasterUserPassword=True,
         ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4},
         VpcSecurityGroupIds=["sg-12345678"],

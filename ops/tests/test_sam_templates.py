@@ -139,3 +139,48 @@ def test_without_pinned_bases_make_refuses_to_build_an_image() -> None:
     assert ran.returncode != 0
     assert "make base-images" in ran.stdout
     assert "docker" not in ran.stdout
+
+
+DOCKER = """#!/bin/sh
+# Docker's default builder writes no OCI archive, as on GitHub's machines.
+echo "$*" >>docker.log
+case "$*" in
+  "buildx inspect "*) [ -e made-"$3" ];;
+  "buildx create "*) case "$*" in *"--driver docker-container"*) touch made-"$4";; *) exit 1;; esac;;
+  "buildx build "*) case "$*" in *"--builder "*) [ -e made-"$4" ] && touch build/image.tar;; *) exit 1;; esac;;
+  *) exit 1;;
+esac
+"""
+
+
+def test_the_image_is_built_by_a_pinned_builder_that_writes_oci_archives(tmp_path: Path) -> None:
+    (tmp_path / "be-app").mkdir()
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    pins = {name: f"sha256:{str(n) * 64}" for n, name in enumerate(("PYTHON", "UV", "ADAPTER", "BUILDKIT"))}
+    (tmp_path / "be-app" / "base-images.env").write_text(
+        "".join(f"# its name\n{name}_DIGEST={digest}\n" for name, digest in pins.items())
+    )
+    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    for _ in range(2):  # The second time the builder is there.
+        ran = subprocess.run(
+            ["make", "image"],
+            cwd=tmp_path,
+            env=clean_environment(PATH=path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    said = (tmp_path / "docker.log").read_text().splitlines()
+    (created,) = [line for line in said if line.startswith("buildx create ")]
+    assert f"--driver-opt image=docker.io/moby/buildkit@{pins['BUILDKIT']}" in created
+    built = [line for line in said if line.startswith("buildx build ")]
+    assert len(built) == 2
+    for name in ("PYTHON", "UV", "ADAPTER"):
+        assert f"--build-arg {name}_DIGEST={pins[name]}" in built[0]
+    assert "type=oci,dest=build/image.tar" in built[0]
+    # Nothing is fetched that isn't pinned: not even what understands the Dockerfile.
+    assert not (ROOT / "be-app" / "Dockerfile").read_text().startswith("# syntax")

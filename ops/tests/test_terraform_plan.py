@@ -346,7 +346,7 @@ def test_sams_template_asks_for_parameters_that_are_there(plan: dict[str, Any]) 
     assert looked_up <= kept.keys()
     for name in (infra.ROOT / "ops" / "sam" / "parameters").glob(f"{plan['env']}.yaml"):
         for line in re.findall(r"^(\w+): /familycorp/\w+/(.+)$", name.read_text(), re.MULTILINE):
-            expected = "String" if line[0] == "ApiDomain" else "StringList"
+            expected = "String" if line[0] in {"ApiDomain", "UploadsBucket"} else "StringList"
             assert kept[line[1]]["type"] == expected
 
 
@@ -365,7 +365,11 @@ def test_sams_template_makes_what_terraform_would(plan: dict[str, Any]) -> None:
         assert ("VpcConfig" in ours) is bool(theirs["vpc_config"]), name
         command = theirs["image_config"][0]["command"] if theirs["image_config"] else None
         assert ours.get("ImageConfig", {}).get("Command") == command
-        assert ours.get("ReservedConcurrentExecutions", -1) == theirs["reserved_concurrent_executions"]
+        # A new account has no concurrency to spare: AWS refuses any reservation, and the stack would roll back.
+        assert ("ReservedConcurrentExecutions" in ours, theirs["reserved_concurrent_executions"]) == (
+            False,
+            -1,
+        )
         logs = (
             {"SystemLogLevel": "INFO"}
             | template["Globals"]["Function"]["LoggingConfig"]
@@ -562,18 +566,95 @@ def test_the_pipeline_is_trusted_for_one_environment_alone(plan: dict[str, Any])
     assert len(trusts) == 1
     for trust in trusts:
         condition = trust["Statement"][0]["Condition"]["StringEquals"]
-        assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}")
+        assert condition["token.actions.githubusercontent.com:sub"] == [
+            f"repo:familycorp/backend:environment:{plan['env']}"
+        ]
+
+
+SUFFIX = "kr-1"
+IDS = {"owner": 10, "repository": 2_000_000_001}
+
+
+@pytest.fixture(scope="module")
+def otherwise(terraform: Terraform) -> dict[str, Any]:
+    """A plan of Dev for a newer repository, with other names of buckets, and without a zone of ours."""
+    chosen = {"github_repository_ids": IDS, "github_trusts_names": False, "bucket_suffix": SUFFIX}
+    return terraform.plan(*infra.options("dev", "terraform", **chosen))
+
+
+def subjects(plan: Mapping[str, Any], role: str) -> list[str]:
+    """Return the subjects of GitHub's tokens that a role trusts."""
+    (trust,) = [
+        v["assume_role_policy"] for a, v in of_type(plan, "aws_iam_role") if a == f"aws_iam_role.{role}[0]"
+    ]
+    conditions = json.loads(trust)["Statement"][0]["Condition"]
+    assert conditions.keys() == {"StringEquals"}
+    assert conditions["StringEquals"]["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    found: list[str] = conditions["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    return found
+
+
+def test_the_numbers_of_a_newer_repository_are_trusted_alone(otherwise: dict[str, Any]) -> None:
+    """GitHub changelog, 2026-04-23: immutable subject claims for GitHub Actions OIDC tokens."""
+    numbered = "repo:familycorp@10/backend@2000000001"
+    assert subjects(otherwise, "deploy") == [f"{numbered}:environment:dev"]
+    assert subjects(otherwise, "plan") == [f"{numbered}:environment:dev-plan"]
+
+
+@pytest.mark.infra
+def test_both_forms_of_githubs_subject_are_trusted_exactly(terraform: Terraform) -> None:
+    both = terraform.plan(*infra.options("dev", "sam", github_repository_ids=IDS))
+    numbered, named = "repo:familycorp@10/backend@2000000001", "repo:familycorp/backend"
+    assert subjects(both, "deploy") == [f"{numbered}:environment:dev", f"{named}:environment:dev"]
+
+
+def test_a_suffix_ends_every_buckets_name_and_everything_follows_it(otherwise: dict[str, Any]) -> None:
+    kinds = ("uploads", "logs", "releases")
+    assert {v["bucket"] for _, v in of_type(otherwise, "aws_s3_bucket")} == {
+        f"familycorp-dev-{kind}-{SUFFIX}" for kind in kinds
+    }
+    # Wherever a bucket is named, in a policy or a pattern, it has the suffix.
+    text = json.dumps([r["values"] for r in infra.resources(otherwise)])
+    named = set(re.findall(r"s3:::(familycorp-dev-(?:uploads|logs|releases)[\w-]*)", text))
+    assert named
+    assert {name for name in named if not name.endswith(f"-{SUFFIX}")} == set()
+    parameters = {
+        r["index"]: r["values"] for r in infra.resources(otherwise) if r["type"] == "aws_ssm_parameter"
+    }
+    for name, kind in {
+        "uploads/bucket": "uploads",
+        "releases/bucket": "releases",
+        "settings/UPLOADS_BUCKET_NAME": "uploads",
+    }.items():
+        assert parameters[name]["value"] == f"familycorp-dev-{kind}-{SUFFIX}"
+    rules = [v["event_pattern"] or "" for _, v in of_type(otherwise, "aws_cloudwatch_event_rule")]
+    assert sum(f'"familycorp-dev-uploads-{SUFFIX}"' in rule for rule in rules) == 2
+
+
+def test_records_to_enter_by_hand_are_an_output_where_no_zone_is_ours(otherwise: dict[str, Any]) -> None:
+    unknown = otherwise["output_changes"]["dns_records"]["after_unknown"]
+    known = otherwise["output_changes"]["dns_records"]["after"]
+    assert len(unknown) == 2
+    assert (known[1]["name"], known[1]["type"]) == ("api-dev.familycorp.example", "CNAME")
+    assert unknown[1] == {"value": True}
 
 
 def test_plans_of_a_pull_request_may_only_look(plan: dict[str, Any]) -> None:
     (role,) = [v for a, v in of_type(plan, "aws_iam_role") if a.startswith("aws_iam_role.plan")]
     condition = json.loads(role["assume_role_policy"])["Statement"][0]["Condition"]["StringEquals"]
-    assert condition["token.actions.githubusercontent.com:sub"].endswith(f":environment:{plan['env']}-plan")
+    assert condition["token.actions.githubusercontent.com:sub"] == [
+        f"repo:familycorp/backend:environment:{plan['env']}-plan"
+    ]
     (policy,) = [
         v for a, v in of_type(plan, "aws_iam_role_policy") if a.startswith("aws_iam_role_policy.plan")
     ]
-    actions = {a for s in json.loads(policy["policy"])["Statement"] for a in s["Action"]}
-    assert actions == {"s3:GetObject", "s3:ListBucket", "ssm:GetParameter", "ssm:GetParameters"}
+    statements = json.loads(policy["policy"])["Statement"]
+    actions = {a for s in statements for a in s["Action"]}
+    # Nothing but reading; objects of the state's bucket alone, and no secret.
+    assert all(re.match(r"[a-z0-9-]+:(Get|List|View)", a, re.IGNORECASE) for a in actions), actions
+    reads = [r for s in statements if "s3:GetObject" in s["Action"] for r in s["Resource"]]
+    assert all("-state-" in r for r in reads)
+    assert not any(a.startswith(("secretsmanager:", "dynamodb:", "kms:")) for a in actions)
     (attached,) = [v for _, v in of_type(plan, "aws_iam_role_policy_attachment") if v["role"] == role["name"]]
     assert attached["policy_arn"].endswith(":policy/SecurityAudit")
 

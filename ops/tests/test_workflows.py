@@ -94,12 +94,22 @@ def test_credentials_stay_out_of_the_checkout() -> None:
             assert step["with"]["persist-credentials"] is False, name
 
 
-def test_prod_comes_last_and_one_deployment_at_a_time() -> None:
+def test_prod_comes_last_and_an_environment_has_one_deployment_at_a_time() -> None:
     deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
     assert [deploy["jobs"][env]["needs"] for env in ("dev", "stage", "prod")] == ["build", "dev", "stage"]
-    assert deploy["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
+    # A group of the whole workflow would make a rollback of any environment wait for Prod's approval.
     back = yaml.safe_load((ROOT / ".github" / "workflows" / "rollback.yml").read_text())
-    assert back["concurrency"] == deploy["concurrency"]
+    assert "concurrency" not in deploy.keys() | back.keys()
+    assert (
+        back["jobs"]["back"]["uses"]
+        == deploy["jobs"]["prod"]["uses"]
+        == "./.github/workflows/environment.yml"
+    )
+    called = yaml.safe_load((ROOT / ".github" / "workflows" / "environment.yml").read_text())
+    assert called["jobs"]["deploy"]["concurrency"] == {
+        "group": "deploy-${{ inputs.env }}",
+        "cancel-in-progress": False,
+    }
 
 
 def test_a_plans_comment_says_what_it_does_to_the_bill(tmp_path: Path) -> None:

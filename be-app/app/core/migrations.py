@@ -3,8 +3,12 @@
 `handler` is the entry point of the function that a deployment calls before the release that needs the schema.
 """
 
+import asyncio
+import fcntl
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +18,34 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.logging import configure
 from app.core.settings import settings
+
+LOCK_WAIT_S = 60
+"""Seconds that a migration waits for another one of the same database."""
+
+# A lock's name belongs to the whole server, and MySQL takes 64 characters.
+_LOCK = "LEFT(CONCAT('familycorp_migrations.', DATABASE()), 64)"
 
 DIRECTORY = Path(__file__).parents[2] / "migrations"
 
 logger = logging.getLogger(__name__)
 
 
-def config() -> Config:
-    """Return Alembic's configuration."""
+class MigrationRunningError(CommandError):
+    """Another migration of the same database runs, and went on for longer than this one waits."""
+
+
+def config(*, exclusive: bool = False) -> Config:
+    """Return Alembic's configuration.
+
+    Args:
+        exclusive: whether its commands wait until no other migration of the database runs.
+    """
     made = Config()
+    made.attributes["exclusive"] = exclusive
     # Alembic's configuration interpolates %(names)s.
     made.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
     made.set_main_option("path_separator", "os")
@@ -34,10 +54,75 @@ def config() -> Config:
 
 def upgrade() -> str:
     """Bring the database that the settings name to the newest revision, and return that. May be repeated."""
-    command.upgrade(config(), "head")
+    command.upgrade(config(exclusive=True), "head")
     head = ScriptDirectory.from_config(config()).get_current_head()
     assert head is not None  # noqa: S101 - there are migrations.
     return head
+
+
+@asynccontextmanager
+async def alone(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Hold the database's lock of migrations; raise `MigrationRunningError` where another one keeps it.
+
+    MySQL and MariaDB have no transaction around DDL, so two migrations at once would each do half. Their lock belongs
+    to the connection, which leads to the cluster itself: RDS Proxy would be pinned.
+    """
+    if connection.dialect.name != "sqlite":
+        await _lock_server(connection)
+        try:
+            yield
+        finally:
+            # A Lambda that failed is frozen with its connection, which would keep the lock. A connection that is lost
+            # has none any more.
+            with suppress(Exception):
+                await connection.rollback()
+                await connection.exec_driver_sql(f"SELECT RELEASE_LOCK({_LOCK})")
+        return
+    file = connection.engine.url.database
+    if not file or file == ":memory:":
+        yield
+        return
+    # The directory, because closing the file a second time would end SQLite's own locks (POSIX advisory locks).
+    directory = os.open(Path(file).parent, os.O_RDONLY)
+    try:
+        await _lock_directory(directory)
+        yield
+    finally:
+        os.close(directory)
+
+
+async def _lock_server(connection: AsyncConnection) -> None:
+    if not await _locked(connection, 0):
+        logger.info("migration_waits")
+        if not await _locked(connection, LOCK_WAIT_S):
+            holder = (await connection.exec_driver_sql(f"SELECT IS_USED_LOCK({_LOCK})")).scalar()
+            rows = (await connection.exec_driver_sql("SHOW PROCESSLIST")).mappings()
+            known = {row["Id"]: f" by {row['User']} from {row['Host']}" for row in rows}
+            raise _running(f"{known.get(holder, '')} on connection {holder}")
+    await connection.commit()
+
+
+async def _locked(connection: AsyncConnection, seconds: int) -> bool:
+    return (await connection.exec_driver_sql(f"SELECT GET_LOCK({_LOCK}, {seconds})")).scalar() == 1
+
+
+async def _lock_directory(directory: int) -> None:
+    for waited in range(LOCK_WAIT_S * 10 + 1):
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not waited:
+                logger.info("migration_waits")
+            await asyncio.sleep(0.1)
+        else:
+            return
+    raise _running(" by another process on this machine")
+
+
+def _running(whose: str) -> MigrationRunningError:
+    return MigrationRunningError(
+        f"Another migration of this database is running{whose}. Wait until it ends, then try again."
+    )
 
 
 def states() -> tuple[str | None, list[str]]:
@@ -72,7 +157,7 @@ def _lacking(found: str | None) -> list[str]:
 
 def downgrade(revision: str) -> None:
     """Take the database back to an earlier revision, with what later ones added; `base` is before the first."""
-    command.downgrade(config(), revision)
+    command.downgrade(config(exclusive=True), revision)
 
 
 def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:

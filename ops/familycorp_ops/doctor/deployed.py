@@ -423,7 +423,7 @@ def backups(it: Environment) -> Check:
                     _("The table {table} can't be restored to a point in time.").format(table=table), mend
                 )
             )
-    bucket = f"{it.name}-uploads"
+    bucket = it.parameters.get("uploads/bucket", f"{it.name}-uploads")
     answer = absent(it.client("s3").get_bucket_versioning, Bucket=bucket)
     if answer is None or answer.get("Status") != "Enabled":
         found.append(

@@ -37,6 +37,10 @@ AWS_SIDE: Final = "127.0.0.2"
 """Loopback address on which the names of the outside world lead to their stand-ins."""
 LOGIN_HOST: Final = "login.familycorp.example"
 LOGIN_PORT: Final = 24_443
+REPOSITORY_IDS: Final = {"owner": 10_000_001, "repository": 1_000_000_002}
+"""Numbers of the repository familycorp/backend and of its owner, as tokens of newer repositories hold them."""
+REPOSITORY: Final = "repo:familycorp@{owner}/backend@{repository}".format(**REPOSITORY_IDS)
+"""What subjects of its tokens begin with."""
 CACHE_HOST: Final = "familycorp-dev-cache-rehearsal.serverless.apn2.cache.amazonaws.com"
 
 
@@ -214,7 +218,7 @@ class Cloud:
         says = {
             "iss": "https://token.actions.githubusercontent.com",
             "aud": "sts.amazonaws.com",
-            "sub": f"repo:familycorp/backend:environment:{environment}",
+            "sub": f"{REPOSITORY}:environment:{environment}",
         }
         sts = self.client("sts")
         try:

@@ -21,7 +21,7 @@ resource "aws_vpc_endpoint" "gateway" {
 
 resource "aws_rds_cluster" "main" {
   lifecycle {
-    ignore_changes = [enabled_cloudwatch_logs_exports, serverlessv2_scaling_configuration]
+    ignore_changes = [engine_version, enabled_cloudwatch_logs_exports, serverlessv2_scaling_configuration] # The first is ours.
   }
 }
 

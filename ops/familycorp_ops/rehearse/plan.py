@@ -18,7 +18,7 @@ import yaml
 from familycorp_ops import infra
 from familycorp_ops.load import Load
 from familycorp_ops.rehearse import incidents, sandbox
-from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, Cloud
+from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
 from familycorp_ops.rehearse.journey import Staff, at_browser
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.remains import remains
@@ -61,7 +61,12 @@ class Rehearsal:
         self._directory, self._report = directory, report
         self._terraform = directory / "terraform"
         self._variables = infra.options(
-            ENV, "sam", oidc_issuer=f"https://{LOGIN_HOST}:{LOGIN_PORT}", oidc_client_id="familycorp"
+            ENV,
+            "sam",
+            oidc_issuer=f"https://{LOGIN_HOST}:{LOGIN_PORT}",
+            oidc_client_id="familycorp",
+            github_repository_ids=REPOSITORY_IDS,
+            github_trusts_names=False,
         )
         self._url = ""
         self._read: list[str] = []
