@@ -109,7 +109,9 @@ class HostileProvider:
             "nonce": self._nonce,
             "iat": at,
             "exp": at + 60,
+            "auth_time": at,
             "email": "somebody@familycorp.example",
+            "email_verified": True,
             "name": "누군가",
             "groups": ["editors"],
             **self.claims,
@@ -118,7 +120,8 @@ class HostileProvider:
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return claims as a signed token."""
-        return jwt.encode(claims, self.key, self.header["alg"], headers=self.header)
+        content = json.dumps(claims).encode()  # `jwt.encode` would refuse what no honest provider says.
+        return jwt.PyJWS().encode(content, self.key, self.header["alg"], headers=self.header)
 
     @staticmethod
     def _send(request: BaseHTTPRequestHandler, status: int, body: Any, **headers: str) -> None:

@@ -299,6 +299,14 @@ class Stack:
         self.close()
 
 
+def command(stack: Stack, *arguments: str) -> tuple[int | None, str]:
+    """Run `familycorp` on a stack's environment; return exit status and what it said."""
+    process = stack.program("-m", "familycorp_ops", *arguments)
+    process.log = stack.directory / f"command-{uuid.uuid4().hex}.log"
+    process.spawn()
+    return process.wait(60), process.log.read_text()
+
+
 def draft(client: httpx.Client, **content: Any) -> httpx.Response:
     """Write a draft with sensible content; return the answer."""
     unique = uuid.uuid4().hex[:8]

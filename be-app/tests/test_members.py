@@ -15,7 +15,7 @@ from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from stack import Stack
+from stack import Stack, command
 from staff import ACCESS, PENDING, REFRESH, Person, at_browser
 
 MakePerson = Callable[..., Person]
@@ -381,14 +381,6 @@ def test_logging_in_needs_no_database_and_never_imports_its_client(
         loaded = application.imported()
     assert {"jwt", "botocore.session"} <= loaded
     assert not {"sqlalchemy", "aiomysql", "aiosqlite", "redis", "alembic"} & loaded
-
-
-def command(stack: Stack, *arguments: str) -> tuple[int | None, str]:
-    """Run `familycorp` on a stack's environment; return exit status and what it said."""
-    process = stack.program("-m", "familycorp_ops", *arguments)
-    process.log = stack.directory / f"command-{uuid.uuid4().hex}.log"
-    process.spawn()
-    return process.wait(60), process.log.read_text()
 
 
 @pytest.mark.security(23)

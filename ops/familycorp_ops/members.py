@@ -34,7 +34,12 @@ class RoleName(StrEnum):
 
 @app.command("grant-role")
 def grant_role(
-    email: Annotated[str, typer.Argument(metavar="E-MAIL", help="Theirs, as the login provider knows it.")],
+    who: Annotated[
+        str,
+        typer.Argument(
+            metavar="E-MAIL|ID", help="The member's verified e-mail address at the provider, or id."
+        ),
+    ],
     role: Annotated[RoleName, typer.Argument(help="What they shall be.")],
     as_json: AsJson = False,
     state: State = local.STATE,
@@ -44,7 +49,7 @@ def grant_role(
     async def work() -> None:
         from app.members import service  # noqa: PLC0415
 
-        member = await service.grant_role(email, None if role is RoleName.none else role.value)
+        member = await service.grant_role(who, None if role is RoleName.none else role.value)
         said = _("{name} ({email}) is {role} now.").format(
             name=member.name, email=member.email, role=member.role or member.group_role or _("without a role")
         )
@@ -93,7 +98,8 @@ def _run(work: "Coroutine[Any, Any, None]", state: Path) -> None:
         )
     except SeveralByThatEmail as several:
         sys.exit(
-            _("Several members have this e-mail, from different providers: {detail}.").format(
-                detail=several.detail
-            )
+            _(
+                "Several members have this e-mail, or one that looks like it, so no role was changed:\n{detail}\n"
+                "Run this again with the id of one of them."
+            ).format(detail=several.detail)
         )

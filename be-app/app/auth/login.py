@@ -18,7 +18,7 @@ from app.auth import oidc, sessions, store
 from app.auth.cookies import Tokens
 from app.auth.errors import LoginNotUnderWay, LogoutRefused
 from app.auth.sessions import Identity
-from app.core import dynamodb, metrics
+from app.core import metrics
 from app.core.errors import ValidationFailed
 from app.core.settings import settings
 
@@ -42,6 +42,8 @@ class Returned(NamedTuple):
 
     url: str
     verified: oidc.Verified | None
+    at: int
+    """When they came back, in epoch milliseconds."""
 
 
 class Pending(NamedTuple):
@@ -49,6 +51,8 @@ class Pending(NamedTuple):
 
     key: store.Key
     identity: Identity
+    at: int
+    """When its browser came back from the provider, in epoch milliseconds."""
 
 
 def _login_key(secret: str) -> store.Key:
@@ -63,11 +67,13 @@ def check_return_to(url: str | None) -> str:
     """Return where a login leads back to: a URL of an allowed origin, the site without one (RFC 9700 §4.11)."""
     if url is None:
         return f"{settings().site_url}/"
-    parts = urlsplit(url)
-    # Compared as a whole: user names, ports and look-alike hosts are part of what has to be equal. A browser reads a
-    # backslash as a slash and drops tabs and line breaks, so whatever holds one isn't what it seems.
+    # An origin is compared as text, with what may follow it: a browser reads a backslash as a slash and drops tabs
+    # and line breaks, and parsers disagree about the rest.
     plain = url.isascii() and url.isprintable() and "\\" not in url and " " not in url
-    if not plain or f"{parts.scheme}://{parts.netloc}" not in settings().staff_origins:
+    ours = any(
+        url.removeprefix(origin)[:1] in "/?#" for origin in settings().staff_origins if url.startswith(origin)
+    )
+    if not (plain and ours):
         raise ValidationFailed.on(
             "query.returnTo", "origin_not_allowed", "must be a URL of one of the company's origins"
         )
@@ -101,6 +107,7 @@ async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
     begun = await store.take(_login_key(secret), state=store.digest(answer["state"]))
     if begun is None:
         raise LoginNotUnderWay
+    at = store.milliseconds()
     try:
         verified = await to_thread.run_sync(partial(_verified, answer, begun))
         if await _is_disabled(verified.identity.member):
@@ -108,9 +115,9 @@ async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
     except oidc.LoginFailed as failure:
         metrics.add("login_failed")
         logger.warning("login_failed", extra={"reason": str(failure)})
-        return Returned(_with(begun["returnTo"], "failed"), None)
+        return Returned(_with(begun["returnTo"], "failed"), None, at)
     outcome = "second-factor" if verified.second_factor_at is None else "done"
-    return Returned(_with(begun["returnTo"], outcome), verified)
+    return Returned(_with(begun["returnTo"], outcome), verified, at)
 
 
 def _verified(answer: dict[str, str], begun: dict[str, Any]) -> oidc.Verified:
@@ -138,11 +145,12 @@ def _with(url: str, outcome: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-async def await_second_factor(identity: Identity) -> str:
-    """Keep a login until its second factor comes; return the secret of its cookie."""
+async def await_second_factor(identity: Identity, at: int) -> str:
+    """Keep a login that came back at `at` until its second factor comes; return the secret of its cookie."""
     secret = secrets.token_urlsafe(32)
     values: dict[str, str | int] = {
         "identity": orjson.dumps(tuple(identity)).decode(),
+        "returnedAt": at,
         "expiresAt": store.seconds() + STAGE_AGE_S,
     }
     await store.put(_pending_key(secret), values)
@@ -155,23 +163,43 @@ async def pending(secret: str | None) -> Pending | None:
         return None
     key = _pending_key(secret)
     found = await store.get(key)
-    return Pending(key, Identity(*orjson.loads(found["identity"]))) if found else None
+    return (
+        Pending(key, Identity(*orjson.loads(found["identity"])), found.get("returnedAt", 0))
+        if found
+        else None
+    )
 
 
 async def complete(waiting: Pending, device: str) -> Tokens:
     """Make a session of a login whose second factor was proven just now; `LoginNotUnderWay` if it was before."""
-    if await store.take(waiting.key) is None or await _is_disabled(waiting.identity.member):
+    if await store.take(waiting.key) is None:
         raise LoginNotUnderWay
-    return await sessions.create(waiting.identity, second_factor_at=store.seconds(), device=device)
+    return await enter(waiting.identity, waiting.at, second_factor_at=store.seconds(), device=device)
+
+
+async def enter(identity: Identity, at: int, *, second_factor_at: int, device: str) -> Tokens:
+    """Begin the session of a login that came back from the provider at `at`, in epoch milliseconds.
+
+    Raises `LoginNotUnderWay` if it was ended since then: its member disabled or logged out, here or at the provider.
+    """
+    made = await sessions.create(identity, second_factor_at=second_factor_at, device=device)
+    # Asked after it is there: whatever ends sessions from now on finds this one too.
+    if await sessions.ended_since(identity, at):
+        await sessions.end(identity.member, made.session)
+        raise LoginNotUnderWay
+    return made
 
 
 async def log_out_at_provider(token: str) -> None:
     """End what a logout token of the provider names; raises `LogoutRefused` for one that proves nothing."""
     try:
         subject, session, jti = await to_thread.run_sync(oidc.logout_token, token)
-        once: dict[str, str | int] = {"version": 1, "expiresAt": store.seconds() + _LOGOUT_TOKENS_KEPT_S}
-        await store.put((f"logout#{store.digest(jti)}", "token"), once, if_version=0)
-    except (oidc.LoginFailed, dynamodb.ConditionFailed) as failure:
-        logger.warning("backchannel_logout_refused", extra={"reason": str(failure) or "used before"})
+        key = (f"logout#{store.digest(jti)}", "token")
+        if await store.get(key) is not None:
+            raise oidc.LoginFailed("used before (jti)")
+    except oidc.LoginFailed as failure:
+        logger.warning("backchannel_logout_refused", extra={"reason": str(failure)})
         raise LogoutRefused from None
+    # Used up afterwards: a token whose sessions couldn't be ended must count when the provider sends it again.
     await sessions.end_at_provider(oidc.issuer(), subject, session)
+    await store.put(key, {"version": 1, "expiresAt": store.seconds() + _LOGOUT_TOKENS_KEPT_S})

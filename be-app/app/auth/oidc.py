@@ -6,31 +6,37 @@ provider blocks and runs in a worker thread. No redirect is followed and every a
 
 import base64
 import hashlib
-import hmac
+import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlencode
 
 import jwt
-import orjson
 import urllib3
 from anyio import to_thread
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.auth import store
 from app.auth.errors import KeyUnavailable, ProviderUnavailable
-from app.auth.sessions import Identity
+from app.auth.provider_keys import ALGORITHMS, KEPT_S, KeyNotFound, Keys, KeySet
+from app.auth.sessions import MAX_AGE_S, Identity
 from app.core import aws
+from app.core.schema import CONTROLS
 from app.core.settings import ROLES, settings
 
-ALGORITHMS = ("RS256", "ES256", "PS256")
-"""What an ID token may be signed with: asymmetric algorithms alone, whatever its header says (RFC 8725 §3.1)."""
-
-_KEPT_S = 3600
 _MOST_BYTES = 512 * 1024
 _LEEWAY_S = 30
 _LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+_LOGOUT_TOKEN_AGE_S = 600
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+
+# Seconds between two readings of the keys for tokens that none of them fits. An ID token comes from the provider
+# itself; a logout token may come from anybody, and what anybody sends must not have us ask the provider each time.
+_KEYS_FOR_LOGIN_S = 1
+_KEYS_FOR_LOGOUT_S = 30
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +67,6 @@ class Verified(NamedTuple):
 
 
 _provider: tuple[float, Provider] | None = None
-_keys: tuple[float, dict[str, jwt.PyJWK]] | None = None
 
 
 def issuer() -> str:
@@ -90,8 +95,9 @@ def _ask(method: str, url: str, **options: Any) -> Any:
     if answer.status >= 500 or len(body) > _MOST_BYTES:
         raise ProviderUnavailable
     try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        # Not orjson, which refuses the whole document for half a surrogate pair in a member that nobody reads.
+        found = json.loads(body)
+    except (ValueError, RecursionError):
         found = None
     if answer.status != 200 or not isinstance(found, dict):
         code = found.get("error") if isinstance(found, dict) else None
@@ -109,22 +115,60 @@ def provider() -> Provider:
             found = _ask("GET", f"{issuer().rstrip('/')}/.well-known/openid-configuration")
             if found.get("issuer") != issuer():
                 raise LoginFailed("the discovery document names another issuer")
-            made = Provider(
-                authorization_endpoint=found["authorization_endpoint"],
-                token_endpoint=found["token_endpoint"],
-                jwks_uri=found["jwks_uri"],
-                userinfo_endpoint=found.get("userinfo_endpoint"),
-                end_session_endpoint=found.get("end_session_endpoint"),
-                # Basic is what a provider takes that says nothing (Discovery §3).
-                takes_basic="client_secret_basic"
-                in found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]),
-                names_issuer=found.get("authorization_response_iss_parameter_supported") is True,
-            )
-        except (LoginFailed, KeyError) as error:
+            made = _described(found)
+        except LoginFailed as error:
             logger.warning("login_provider_misconfigured", extra={"reason": str(error)})
             raise ProviderUnavailable from error
-        _provider = (time.monotonic() + _KEPT_S, made)
+        _provider = (time.monotonic() + KEPT_S, made)
     return _provider[1]
+
+
+def _described(found: Mapping[str, Any]) -> Provider:
+    """Return a discovery document's members that we need; one that we could do without is ignored if it is odd."""
+
+    def endpoint(name: str) -> str | None:
+        # Where the issuer is reached over TLS, so is all that it names.
+        scheme = ("https://",) if issuer().startswith("https:") else ("https://", "http://")
+        url = found.get(name)
+        plain = isinstance(url, str) and url.startswith(scheme) and url.isascii() and url.isprintable()
+        return url if plain else None
+
+    def needed(name: str) -> str:
+        url = endpoint(name)
+        if url is None:
+            raise LoginFailed(f"the discovery document has no usable {name}")
+        return url
+
+    methods = found.get("token_endpoint_auth_methods_supported")
+    return Provider(
+        authorization_endpoint=needed("authorization_endpoint"),
+        token_endpoint=needed("token_endpoint"),
+        jwks_uri=needed("jwks_uri"),
+        userinfo_endpoint=endpoint("userinfo_endpoint"),
+        end_session_endpoint=endpoint("end_session_endpoint"),
+        # Basic is what a provider takes that says nothing (Discovery §3).
+        takes_basic=not isinstance(methods, list) or "client_secret_basic" in methods,
+        names_issuer=_is_true(found.get("authorization_response_iss_parameter_supported")),
+    )
+
+
+def _is_true(value: Any) -> bool:
+    """Tell whether a provider says yes: as JSON, or as text like Cognito. Anything else is a no."""
+    return value is True or value == "true"
+
+
+def _published_keys() -> list[Any]:
+    try:
+        found = _ask("GET", provider().jwks_uri).get("keys")
+        if not isinstance(found, list):
+            raise LoginFailed("the key set has no keys")
+    except LoginFailed as error:
+        logger.warning("login_provider_misconfigured", extra={"reason": str(error)})
+        raise ProviderUnavailable from error
+    return found
+
+
+_key_set = KeySet(_published_keys)
 
 
 def authorization_url(*, state: str, nonce: str, verifier: str, anew: bool) -> str:
@@ -143,6 +187,9 @@ def authorization_url(*, state: str, nonce: str, verifier: str, anew: bool) -> s
     }
     if chosen.oidc_acr_values:
         parameters["acr_values"] = " ".join(chosen.oidc_acr_values)
+    if chosen.oidc_trusted_acr or chosen.oidc_trusted_amr:
+        # It obliges the provider to tell when it proved who somebody is (OpenID Connect Core §3.1.2.1, §2).
+        parameters["max_age"] = str(MAX_AGE_S)
     if anew:
         parameters |= {"prompt": "login", "max_age": "0"}
     endpoint = provider().authorization_endpoint
@@ -196,92 +243,103 @@ def exchange(code: str, *, verifier: str, nonce: str) -> Verified:
             form["client_secret"] = secret
     answer = _ask("POST", known.token_endpoint, fields=form, encode_multipart=False, headers=headers)
     access = answer.get("access_token")
+    if not (isinstance(access, str) and access.isascii() and access.isprintable()):
+        access = None  # OAuth's tokens are visible ASCII (RFC 6749, appendix A.12); nothing else goes into a header.
     claims = _id_token(answer.get("id_token"), nonce=nonce, access_token=access)
-    claims |= _userinfo(known, claims, access)
-    return Verified(_identity(claims), _second_factor_at(claims))
+    return Verified(_identity(claims, _userinfo(known, claims, access)), _second_factor_at(claims))
 
 
-def _id_token(token: Any, *, nonce: str, access_token: Any) -> dict[str, Any]:
+def _id_token(token: Any, *, nonce: str, access_token: str | None) -> dict[str, Any]:
     """Verify an ID token (OpenID Connect Core §3.1.3.7) and return its claims."""
-    claims = _verified(token, require=["exp", "iat", "sub"])
+    claims = _verified(token, require=["exp", "iat", "sub"], keys_every_s=_KEYS_FOR_LOGIN_S)
     if claims.get("nonce") != nonce:
         raise LoginFailed("the ID token is of another login (nonce)")
     if "at_hash" in claims:
-        made = hashlib.sha256(str(access_token).encode()).digest()[:16]
-        expected = base64.urlsafe_b64encode(made).decode().rstrip("=")
-        if not hmac.compare_digest(expected.encode(), str(claims["at_hash"]).encode()):
+        made = hashlib.sha256((access_token or "").encode()).digest()[:16]
+        if claims["at_hash"] != base64.urlsafe_b64encode(made).decode().rstrip("="):
             raise LoginFailed("the ID token is of another access token (at_hash)")
     return claims
 
 
-def _verified(token: Any, *, require: list[str]) -> dict[str, Any]:
-    """Verify signature, issuer, audience and times of a token of the provider's."""
-    if not isinstance(token, str):
+def _verified(token: Any, *, require: list[str], keys_every_s: float) -> dict[str, Any]:
+    """Verify signature, issuer, audience and times of a token of the provider's; return its claims.
+
+    When no key fits, the keys are read again, for callers with the same `keys_every_s` once in so many seconds.
+    """
+    if not isinstance(token, str) or not token.isascii():
         raise LoginFailed("there is no token")
-    client = settings().oidc_client_id
     try:
         header = jwt.get_unverified_header(token)
-        if header.get("alg") not in ALGORITHMS:
-            raise LoginFailed("the token's algorithm is not allowed")
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            _key(header),
-            algorithms=list(ALGORITHMS),
-            audience=client,
-            issuer=issuer(),
-            leeway=_LEEWAY_S,
-            options={"require": ["iss", "aud", *require]},
-        )
     except jwt.PyJWTError as error:
         raise LoginFailed(f"the token is invalid: {error}") from None
+    if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
+        raise LoginFailed("the token's algorithm is not allowed")
+    keys = _key_set.get(keys_every_s)
+    if keys is None:
+        raise ProviderUnavailable
+    try:
+        claims = _decoded(token, header, keys, require)
+    except KeyNotFound as failure:
+        newer = _key_set.get(keys_every_s, instead_of=keys)
+        if newer is None:
+            raise LoginFailed(str(failure)) from None
+        try:
+            claims = _decoded(token, header, newer, require)
+        except KeyNotFound as again:
+            raise LoginFailed(str(again)) from None
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     # Several audiences need a party that they were made for, and that must be us (§3.1.3.7, 3 to 5).
+    client = settings().oidc_client_id
     if claims.get("azp", client if len(audiences) == 1 else None) != client:
         raise LoginFailed("the token was made for another party (azp)")
     return claims
 
 
-def _key(header: Mapping[str, Any]) -> jwt.PyJWK:
-    """Return the provider's key that the token names; one not yet known makes us look again, once a second."""
-    global _keys  # noqa: PLW0603 - the process's copy is one value
-    kid = header.get("kid", "")
-    at = time.monotonic()
-    if _keys is None or at - _keys[0] > (_KEPT_S if kid in _keys[1] else 1):
-        found = _ask("GET", provider().jwks_uri).get("keys")
-        made = {}
-        for jwk in found if isinstance(found, list) else []:
-            # A set may hold keys that we can't read or that aren't for signatures; they are none of ours.
-            if isinstance(jwk, dict) and jwk.get("use", "sig") == "sig" and jwk.get("kty") in {"RSA", "EC"}:
-                made[str(jwk.get("kid", ""))] = jwt.PyJWK(jwk, algorithm=jwk.get("alg") or header["alg"])
-        _keys = (at, made)
-    try:
-        key = _keys[1][kid]
-    except (KeyError, TypeError):
-        raise LoginFailed("the token is signed with an unknown key") from None
-    if key.algorithm_name != header["alg"]:
-        raise LoginFailed("the token's algorithm is not its key's")
-    return key
+def _decoded(token: str, header: Mapping[str, Any], keys: Keys, require: list[str]) -> dict[str, Any]:
+    """Return the claims of a token that one of the keys verifies; raise `KeyNotFound`, `LoginFailed`."""
+    for key in keys.fitting(header):
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.public,
+                algorithms=[header["alg"]],
+                audience=settings().oidc_client_id,
+                issuer=issuer(),
+                leeway=_LEEWAY_S,
+                options={"require": ["iss", "aud", *require]},
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.PyJWTError as error:
+            raise LoginFailed(f"the token is invalid: {error}") from None
+        return claims
+    raise KeyNotFound("the token is invalid: Signature verification failed")
 
 
-def _userinfo(known: Provider, claims: Mapping[str, Any], access_token: Any) -> dict[str, Any]:
+def _userinfo(known: Provider, claims: Mapping[str, Any], access_token: str | None) -> dict[str, Any]:
     """Ask for what the ID token leaves out: providers may keep people's claims for this endpoint (Core §5.4)."""
-    wanted = {"email", "name", settings().oidc_groups_claim} - claims.keys()
-    if not wanted or known.userinfo_endpoint is None or not isinstance(access_token, str):
+    if (
+        {"email", "name", settings().oidc_groups_claim} <= claims.keys()
+        or known.userinfo_endpoint is None
+        or access_token is None
+    ):
         return {}
-    found = _ask("GET", known.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"})
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    found: dict[str, Any] = _ask("GET", known.userinfo_endpoint, headers=bearer)
     if found.get("sub") != claims["sub"]:
         raise LoginFailed("userinfo is about somebody else")
-    return {name: found[name] for name in (*wanted, "email_verified") if name in found}
+    return found
 
 
-def _identity(claims: Mapping[str, Any]) -> Identity:
+def _identity(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> Identity:
+    """Return whom an ID token names. What it says itself outweighs userinfo, which nobody signed."""
     chosen = settings()
-    subject, email, name = claims["sub"], claims.get("email"), claims.get("name")
-    if not isinstance(subject, str) or not 0 < len(subject) <= 255:
-        raise LoginFailed("sub is not 1 to 255 characters")
-    if not isinstance(email, str) or len(email) > 254 or claims.get("email_verified") is False:
-        email = ""
-    groups = claims.get(chosen.oidc_groups_claim)
+    subject = claims["sub"]
+    # Refused, not repaired: two subjects must never become one.
+    if not 0 < len(subject) <= 255 or not subject.isprintable() or subject != subject.strip():
+        raise LoginFailed("sub is not 1 to 255 characters, all printable")
+    said = {**userinfo, **claims}
+    groups, name = said.get(chosen.oidc_groups_claim), said.get("name")
     given = (
         [chosen.roles_by_group.get(g) for g in groups if isinstance(g, str)]
         if isinstance(groups, list)
@@ -290,32 +348,71 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
     return Identity(
         issuer=issuer(),
         subject=subject,
-        email=email,
-        name=name[:200] if isinstance(name, str) else "",
+        email=_verified_email(claims, userinfo),
+        name=_line(name)[:200] if isinstance(name, str) else "",
         role=next((role for role in ROLES if role in given), ""),
-        provider_session=str(claims.get("sid", ""))[:255],
+        provider_session=_provider_session(claims) or "",
     )
 
 
+def _verified_email(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> str:
+    """Return the address that the provider says it verified; empty for none.
+
+    `email` and `email_verified` are about each other, so one source's word counts for its own address alone.
+    """
+    if "email" in claims:
+        email = claims["email"]
+        of_userinfo = userinfo.get("email_verified") if userinfo.get("email") == email else None
+        verified = _is_true(claims.get("email_verified", of_userinfo))
+    else:
+        email = userinfo.get("email")
+        verified = _is_true(userinfo.get("email_verified")) and _is_true(claims.get("email_verified", True))
+    fits = isinstance(email, str) and len(email) <= 254 and email.isprintable() and _EMAIL.fullmatch(email)
+    return email if verified and fits else ""
+
+
+def _line(text: str) -> str:
+    """Return somebody's name as one line that every store and terminal takes."""
+    encodable = text.encode("utf-8", "ignore").decode()  # Half a surrogate pair is left where a name was cut.
+    return " ".join(CONTROLS.sub("", encodable).split())
+
+
+def _provider_session(claims: Mapping[str, Any]) -> str | None:
+    """Return what the provider calls its session (`sid`), a digest where that is too long to keep; None for none."""
+    found = claims.get("sid")
+    if not isinstance(found, str) or not found.isprintable():
+        return None
+    return found if len(found) <= 255 else store.digest(found)
+
+
 def _second_factor_at(claims: Mapping[str, Any]) -> int | None:
+    """Return when the provider proved a second factor, where it is trusted to; None unless it says when.
+
+    A token's `iat` says when the token was made: the proof may be as old as the provider's session.
+    """
     chosen = settings()
     methods = claims.get(chosen.oidc_amr_claim)
     proven = claims.get("acr") in chosen.oidc_trusted_acr or (
         isinstance(methods, list) and any(m in chosen.oidc_trusted_amr for m in methods)
     )
-    if not proven:
+    at, now = claims.get("auth_time"), store.seconds()
+    if not proven or isinstance(at, bool) or not isinstance(at, int | float):
         return None
-    at = claims.get("auth_time", claims["iat"])
-    return int(at) if isinstance(at, int | float) else None
+    return int(at) if now - MAX_AGE_S <= at <= now + _LEEWAY_S else None
 
 
 def logout_token(token: str) -> tuple[str | None, str | None, str]:
     """Verify a logout token (Back-Channel Logout §2.6); return subject, provider's session, and its own id."""
-    claims = _verified(token, require=["iat", "exp", "jti", "events"])
-    subject, session = claims.get("sub"), claims.get("sid")
-    events = claims["events"]
+    claims = _verified(token, require=["iat", "exp", "jti", "events"], keys_every_s=_KEYS_FOR_LOGOUT_S)
+    subject, session, events = claims.get("sub"), _provider_session(claims), claims["events"]
     if not isinstance(events, dict) or not isinstance(events.get(_LOGOUT_EVENT), dict):
         raise LoginFailed("not a logout token (events)")
-    if "nonce" in claims or not (isinstance(subject, str) or isinstance(session, str)):
+    if "nonce" in claims or not (subject or session):
         raise LoginFailed("not a logout token (nonce, sub, sid)")
-    return subject, session, str(claims["jti"])
+    jti, issued_at = claims["jti"], claims["iat"]
+    if not (jti and jti.isprintable() and (subject or "").isprintable()):
+        raise LoginFailed("not a logout token (jti, sub)")
+    # An older one might be forgotten, and count twice.
+    if not isinstance(issued_at, int | float) or issued_at < store.seconds() - _LOGOUT_TOKEN_AGE_S:
+        raise LoginFailed("the logout token is too old (iat)")
+    return subject or None, session, jti

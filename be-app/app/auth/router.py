@@ -132,10 +132,12 @@ async def finish_login(
     if returned.verified is not None:
         identity, proven_at = returned.verified
         if proven_at is None:
-            secret = await login.await_second_factor(identity)
+            secret = await login.await_second_factor(identity, returned.at)
             cookies.put(response, cookies.PENDING, secret, login.STAGE_AGE_S)
         else:
-            made = await sessions.create(identity, second_factor_at=proven_at, device=_device(request))
+            made = await login.enter(
+                identity, returned.at, second_factor_at=proven_at, device=_device(request)
+            )
             cookies.put_session(response, made)
     cookies.put(response, cookies.LOGIN, "", 0)
     return response

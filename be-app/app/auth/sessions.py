@@ -80,8 +80,9 @@ def _key(member: str, session: str) -> store.Key:
     return owner(member), f"session#{session}"
 
 
-def _provider_key(issuer: str, provider_session: str) -> store.Key:
-    return f"provider-session#{store.digest(f'{issuer} {provider_session}')}", "session"
+def _provider_owner(issuer: str, provider_session: str) -> str:
+    """Return the owner of what is known of a session of the provider's: which are ours of it, and that it ended."""
+    return f"provider-session#{store.digest(f'{issuer} {provider_session}')}"
 
 
 async def create(identity: Identity, *, second_factor_at: int, device: str) -> Tokens:
@@ -105,7 +106,7 @@ async def create(identity: Identity, *, second_factor_at: int, device: str) -> T
     await store.put(_key(identity.member, session), values)
     if identity.provider_session:
         await store.put(
-            _provider_key(identity.issuer, identity.provider_session),
+            (_provider_owner(identity.issuer, identity.provider_session), f"session#{session}"),
             {"member": identity.member, "session": session, "expiresAt": at + MAX_AGE_S},
         )
     logger.info("session_created", extra={"member": identity.member, "session": session})
@@ -271,14 +272,35 @@ async def end_all(member: str) -> None:
 
 
 async def end_at_provider(issuer: str, subject: str | None, provider_session: str | None) -> None:
-    """End what the provider says is over: one of its sessions, or all of a person."""
-    if provider_session is None:
-        if subject is not None:
-            await end_all(member_id(issuer, subject))
-        return
-    found = await store.get(_provider_key(issuer, provider_session))
-    if found:
-        await end(found["member"], found["session"])
+    """End what the provider says is over: all of ours that its session began, or all of a person.
+
+    Of a person whose session of the provider's is unknown here all end: which were of it can't be told.
+    """
+    member = None if subject is None else member_id(issuer, subject)
+    if provider_session is not None:
+        owner_of = _provider_owner(issuer, provider_session)
+        # Before ours are looked for, so that one being created now is either found here or finds this.
+        ended = {"endedAt": store.milliseconds(), "expiresAt": store.seconds() + MAX_AGE_S}
+        await store.put((owner_of, "ended"), ended)
+        begun = [i for i in await store.of_owner(owner_of, "session") if member in (None, i["member"])]
+        for item in begun:
+            await end(item["member"], item["session"])
+        if begun:
+            return
+    if member is not None:
+        await end_all(member)
+
+
+async def ended_since(identity: Identity, at: int) -> bool:
+    """Tell whether what somebody began before `at` (epoch milliseconds) was ended since, here or at the provider."""
+    keys = [
+        profile_key(identity.member),
+        (_provider_owner(identity.issuer, identity.provider_session), "ended"),
+    ]
+    profile, provider = await store.get_all(keys)
+    if profile and (profile.get("disabled") or profile.get("notBefore", 0) >= at):
+        return True
+    return bool(identity.provider_session and provider and provider["endedAt"] >= at)
 
 
 async def end_by_tokens(refresh_token: str | None, access_token: str | None) -> None:

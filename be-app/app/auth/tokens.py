@@ -99,7 +99,11 @@ async def _public_key(kid: str) -> Any:
     if found is None:
         _public.pop(kid, None)
         return None
-    key = ECAlgorithm.from_jwk(found["jwk"])
+    try:
+        key = ECAlgorithm.from_jwk(found["jwk"])
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
+        logger.warning("public_key_malformed", extra={"kid": kid, "reason": str(error)})
+        return None
     _public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
     return key
 
@@ -124,6 +128,6 @@ async def verify(token: str) -> Claims | None:
             issuer=settings().api_url,
             options={"require": ["exp", "iat", "nbf", "iss", "aud", "sub", "sid"]},
         )
-    except jwt.InvalidTokenError:
+    except jwt.PyJWTError:  # A key of another curve is no invalid token, and verifies nothing either.
         return None
     return Claims(claims["sub"], claims["sid"], claims["exp"])

@@ -3,9 +3,10 @@
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.members import addresses
 from app.members.models import Member
 
 
@@ -15,8 +16,14 @@ async def by_id(session: AsyncSession, member_id: uuid.UUID) -> Member | None:
 
 
 async def by_email(session: AsyncSession, email: str) -> Sequence[Member]:
-    """Return the members with an e-mail address, whatever its case; providers may share one."""
-    return (await session.scalars(select(Member).where(func.lower(Member.email) == email.lower()))).all()
+    """Return the members whose e-mail address is this one, or could be taken for it (`addresses.likeness`).
+
+    Read in whole, because databases disagree on which letters are equal; there are as many as the company has staff.
+    """
+    alike = addresses.likeness(email)
+    rows = await session.execute(select(Member.id, Member.email).where(Member.email != ""))
+    ids = [row.id for row in rows if addresses.likeness(row.email) == alike]
+    return (await session.scalars(select(Member).where(Member.id.in_(ids)).order_by(Member.id))).all()
 
 
 async def page(session: AsyncSession, *, after: uuid.UUID | None, limit: int) -> Sequence[Member]:

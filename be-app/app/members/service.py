@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
@@ -22,7 +23,7 @@ from app.core.clock import now
 from app.core.database import reading
 from app.core.errors import NotFound, PreconditionFailed, Unauthenticated
 from app.core.snapshots import Snapshot
-from app.members import repository
+from app.members import addresses, repository
 from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
@@ -208,18 +209,42 @@ async def end_sessions(member_id: uuid.UUID, ended: uuid.UUID | None, actor: Sub
     access.forget()
 
 
-async def grant_role(email: str, role: str | None) -> MemberOut:
-    """Make the one member with an e-mail address something, as an operator who needs no session.
+async def grant_role(who: str, role: str | None) -> MemberOut:
+    """Make a member something, as an operator who needs no session.
 
-    Raises `NobodyByThatEmail` or `SeveralByThatEmail`.
+    Args:
+        who: the e-mail address that one member alone has, or a member's id.
+        role: what they become; None leaves it to their groups at the provider.
+
+    Raises `NobodyByThatEmail`; `SeveralByThatEmail` where another's address could be taken for this one.
     """
     async with outbox.transaction() as transaction:
-        found = await repository.by_email(transaction.session, email)
-        if not found:
+        return await _change_role(transaction, await _one(transaction.session, who.strip()), role, SYSTEM)
+
+
+async def _one(session: AsyncSession, who: str) -> Member:
+    if "@" not in who:
+        try:
+            member = await repository.by_id(session, uuid.UUID(who))
+        except ValueError:
+            member = None
+        if member is None:
             raise NobodyByThatEmail
-        if len(found) > 1:
-            raise SeveralByThatEmail(", ".join(f"{m.id} ({m.issuer})" for m in found))
-        return await _change_role(transaction, found[0], role, SYSTEM)
+        return member
+    found = await repository.by_email(session, who)
+    if len(found) > 1:
+        raise SeveralByThatEmail("\n".join(map(_told_apart, found)))
+    # One that only looks like it may be somebody else's, who chose it for that.
+    if not found or not addresses.is_same(found[0].email, who):
+        raise NobodyByThatEmail
+    return found[0]
+
+
+def _told_apart(member: Member) -> str:
+    """Return a line that tells a member from another with the same address, look-alike letters spelt out."""
+    email, subject = (t.encode("ascii", "backslashreplace").decode() for t in (member.email, member.subject))
+    disabled = ", disabled" if member.disabled_at else ""
+    return f"{member.id}: {email}, {member.name}, {subject} at {member.issuer}{disabled}"
 
 
 async def everybody() -> list[MemberOut]:
