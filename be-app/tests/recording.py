@@ -20,12 +20,6 @@ KNOWN = Path(__file__).with_name("actions.json")
 Action = tuple[str, str, str]
 """Function, IAM action, resource: `sessions`, `posts/index/by-slug`, `uploads/files/*`, `uploads?files/`, …"""
 
-_TRANSACTION = {
-    "Put": "PutItem",
-    "Update": "UpdateItem",
-    "Delete": "DeleteItem",
-    "ConditionCheck": "ConditionCheckItem",
-}
 _S3 = {
     "HeadObject": "GetObject",
     "CopyObject": "PutObject",
@@ -82,10 +76,6 @@ def start(function: str = "") -> None:
 
 def _permissions(service: str, operation: str, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
     match service:
-        case "dynamodb" if operation == "TransactWriteItems":
-            for item in given["TransactItems"]:
-                ((kind, what),) = item.items()
-                yield f"dynamodb:{_TRANSACTION[kind]}", _table(what)
         case "dynamodb" if operation == "BatchGetItem":
             for table in given["RequestItems"]:
                 yield "dynamodb:BatchGetItem", _table({"TableName": table})

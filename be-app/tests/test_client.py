@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.core.client import address
+from app.core.client import address, arrived_at
+from app.core.context import ARRIVED_AT
 
 CLAIMED = [
     (b"x-forwarded-for", b"203.0.113.1"),
@@ -46,3 +47,16 @@ def test_behind_the_web_adapter_its_header_tells(monkeypatch: pytest.MonkeyPatch
     name = b"x-amzn-request-context"
     assert address(scope((name, context("198.51.100.7")))) == "198.51.100.7"
     assert address(scope((name, told))) == "192.0.2.9"
+
+
+@pytest.mark.security(12)
+def test_a_request_arrived_when_the_gateway_got_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = (b"x-amzn-request-context", b'{"timeEpoch": 1}')
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+    assert arrived_at(scope(claimed, **{ARRIVED_AT: 2})) == 2  # Without a gateway anybody may have sent it.
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    assert arrived_at(scope(claimed, **{ARRIVED_AT: 2})) == 1
+    event = {"requestContext": {"timeEpoch": 3}}
+    assert arrived_at(scope(claimed, **{ARRIVED_AT: 2, "aws.event": event})) == 3
+    for bad in (b"{}", b'{"timeEpoch": "soon"}', b'{"timeEpoch": null}', b"[]"):
+        assert arrived_at(scope((claimed[0], bad), **{ARRIVED_AT: 2})) == 2

@@ -1,5 +1,8 @@
 """What pages of other sites, neighbouring hosts and forged headers can do to a member: nothing."""
 
+import base64
+import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -9,6 +12,7 @@ import pytest
 from contract import logged, problem
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
 from stack import Stack
 from staff import ACCESS, CSRF, PENDING, REFRESH, SESSION, Person, at_browser
@@ -158,6 +162,14 @@ def fresh(limited: Stack) -> Stack:
     return limited
 
 
+@pytest.fixture
+def newcomer(nanoidp: NanoIDP) -> str:
+    """The name of somebody who has never logged in."""
+    name = f"p{uuid.uuid4().hex[:10]}"
+    nanoidp.admit(Account(name, name, name, f"{name}@familycorp.example", ("editors",)))
+    return name
+
+
 FORM = {"name": "a", "email": "a@b.kr", "subject": "a", "message": "a", "consent": True}
 SPOOFED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "True-Client-IP")
 
@@ -195,6 +207,59 @@ def test_each_client_has_its_limit_whatever_address_it_claims(
         (line,) = logged(fresh, refused.headers["X-Request-ID"])
         assert "203.0.113" not in str(line)
         assert client.get("/v1/posts").status_code == 200
+
+
+@pytest.mark.security(40)
+@pytest.mark.security(45)
+@pytest.mark.parametrize("kind", ["rubbish", "forged", "unknown key", "revoked", "made-up login"])
+def test_cookies_that_are_no_good_are_counted_and_soon_cost_no_read(
+    fresh: Stack, newcomer: str, kind: str
+) -> None:
+    process = fresh.start(TEST_LIMITS="1")
+    with at_browser(fresh, newcomer) as editor, fresh.client(process) as client:
+        editor.log_in()
+        own = editor.cookie(ACCESS) or ""
+        assert client.get("/v1/auth/me", headers={"Cookie": f"{ACCESS}={own}"}).status_code == 200
+        head, body, signature = own.split(".")
+        name, path = ACCESS, "/v1/auth/me"
+        if kind == "revoked":
+            assert editor.post("/v1/auth/logout").status_code == 200
+            time.sleep(1.1)
+        if kind == "made-up login":
+            name, path = PENDING, "/v1/auth/second-factor"
+
+        def cookie(n: int) -> str:
+            header = {"alg": "ES256", "typ": "at+jwt", "kid": f"{n:043}"}
+            foreign = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+            return {
+                "rubbish": f"x{n}",
+                "forged": f"{head}.{body}.{signature[::-1]}",
+                "unknown key": f"{foreign}.{body}.{signature}",
+                "revoked": own,
+                "made-up login": f"{n:043}",
+            }[kind]
+
+        answers = [client.get(path, headers={"Cookie": f"{name}={cookie(n)}"}) for n in range(400)]
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {401, 429}
+    reads = sum(int(answer.headers["x-count-dynamodb"]) for answer in answers)
+    assert reads <= {"rubbish": 0, "forged": 0, "revoked": 1}.get(kind, statuses.count(401))
+    assert int(next(a for a in answers if a.status_code == 429).headers["retry-after"]) >= 1
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.headers["x-count-dynamodb"] for answer in refused} == {"0"}
+
+
+@pytest.mark.security(40)
+def test_a_flood_of_bad_cookies_keeps_no_colleague_out(fresh: Stack, newcomer: str) -> None:
+    process = fresh.start(TEST_LIMITS="1")
+    with at_browser(fresh, newcomer) as editor, fresh.client(process) as client:
+        editor.log_in()
+        own = {"Cookie": f"{ACCESS}={editor.cookie(ACCESS)}"}
+        assert client.get("/v1/auth/me", headers=own).status_code == 200
+        flood = [client.get("/v1/auth/me", headers={"Cookie": f"{ACCESS}=x{n}"}) for n in range(200)]
+        assert flood[-1].status_code == 429
+        time.sleep(1.1)  # So that the process looks the session up again.
+        assert client.get("/v1/auth/me", headers=own).status_code == 200
 
 
 @pytest.mark.security(39)

@@ -3,7 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,97 @@ def test_a_later_login_brings_a_row_up_to_date(
         found = ok(admin.client.get(f"/v1/members/{member_of(person)}"))
         assert (found["name"], found["email"]) == ("새 이름", "new@familycorp.example")
         assert (found["role"], found["groupRole"]) == (None, "editor")
+
+
+def logs_in_again(person: Person, nanoidp: NanoIDP, *groups: str) -> AbstractContextManager[Person]:
+    """Log somebody in at another browser, whose groups at the provider have changed."""
+    name = person.username
+    nanoidp.admit(Account(name, name, f"이름 {name}", f"{name}@familycorp.example", groups))
+
+    @contextmanager
+    def opened() -> Iterator[Person]:
+        with person.elsewhere() as later:
+            later.first_factor()
+            code = person.recovery_codes.pop()
+            ok(later.post("/v1/auth/second-factor", {"method": "recovery", "code": code}))
+            yield later
+
+    return opened()
+
+
+@pytest.mark.security(17)
+@pytest.mark.parametrize("provisioned", [False, True])
+def test_losing_a_group_reaches_every_session(
+    somebody: MakePerson, staff_stack: Stack, nanoidp: NanoIDP, *, provisioned: bool
+) -> None:
+    if len(staff_stack.processes) == 1:
+        staff_stack.start()
+    person = somebody("admins")
+    person.log_in()
+    cookie = {"Cookie": f"{ACCESS}={person.cookie(ACCESS)}"}
+    with staff_stack.client(staff_stack.processes[1]) as elsewhere:
+        if provisioned:
+            ok(person.client.get("/v1/editor/inquiries"))
+            ok(elsewhere.get("/v1/editor/inquiries", headers=cookie))
+        with logs_in_again(person, nanoidp, "viewers") as later:
+            assert later.me().json()["role"] == "viewer"
+            # Access tokens that are live, in every process, within the second that it may remember a session.
+            time.sleep(SOON_S)
+            for client in (person.client, elsewhere):
+                problem(client.get("/v1/editor/inquiries", headers=cookie), 403, "forbidden")
+            assert person.me().json()["role"] == "viewer"
+            # A refresh of the older session, after the newer login, brings nothing back.
+            assert person.refresh().status_code == 204
+            assert person.me().json()["role"] == "viewer"
+            problem(person.client.get("/v1/editor/inquiries"), 403, "forbidden")
+        with logs_in_again(person, nanoidp) as later:
+            assert later.me().json()["role"] is None
+            assert person.refresh().status_code == 204
+            assert person.me().json()["role"] is None
+
+
+@pytest.mark.security(17)
+def test_gaining_a_group_takes_a_login(somebody: MakePerson, nanoidp: NanoIDP) -> None:
+    person = somebody("viewers")
+    person.log_in()
+    ok(person.client.get("/v1/editor/posts"))
+    with logs_in_again(person, nanoidp, "admins") as later:
+        assert later.me().json()["role"] == "admin"
+        ok(later.client.get("/v1/editor/inquiries"))
+        assert person.refresh().status_code == 204
+        assert person.me().json()["role"] == "viewer"
+        problem(person.client.get("/v1/editor/inquiries"), 403, "forbidden")
+
+
+@pytest.mark.security(17)
+def test_the_later_verified_login_decides_whichever_is_completed_last(
+    somebody: MakePerson, nanoidp: NanoIDP
+) -> None:
+    person = somebody("admins")
+    person.log_in()
+    with person.elsewhere() as earlier:
+        earlier.first_factor()  # Verified as an admin's, and left at the second factor.
+        with logs_in_again(person, nanoidp, "editors"):
+            code = person.recovery_codes.pop()
+            ok(earlier.post("/v1/auth/second-factor", {"method": "recovery", "code": code}))
+            assert earlier.me().json()["role"] == "editor"
+            problem(earlier.client.get("/v1/editor/inquiries"), 403, "forbidden")
+
+
+@pytest.mark.security(17)
+def test_a_role_that_an_admin_gave_outweighs_groups(
+    somebody: MakePerson, nanoidp: NanoIDP, admin: Person
+) -> None:
+    person = somebody("editors")
+    person.log_in()
+    ok(person.client.get("/v1/editor/posts"))
+    ok(change(admin, member_of(person), "role", {"role": "editor"}))
+    with logs_in_again(person, nanoidp):
+        assert person.refresh().status_code == 204
+        assert person.me().json()["role"] == "editor"
+    ok(change(admin, member_of(person), "role", {"role": None}))
+    assert person.refresh().status_code == 204
+    assert person.me().json()["role"] is None
 
 
 @pytest.mark.security(32)

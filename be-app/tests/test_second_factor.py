@@ -153,6 +153,49 @@ def test_guesses_are_limited_per_member_across_browsers(somebody: MakePerson, st
     assert editor.post("/v1/auth/second-factor", code).status_code == 200
 
 
+def in_full_width(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in text)
+
+
+TYPED: tuple[Callable[[str], str], ...] = (
+    lambda code: f"{code[:3]} {code[3:]}",
+    lambda code: f" {code[:3]}-{code[3:]}\n",
+    lambda code: f"{code[:3]}\u00a0{code[3:]}",
+    lambda code: in_full_width(f"{code[:3]}\u3000{code[3:]}"),
+    lambda code: in_full_width(f"{code[:3]}\uff0d{code[3:]}"),
+)
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_code_counts_however_it_is_typed(somebody: MakePerson, typed: Callable[[str], str]) -> None:
+    editor = somebody("editors")
+    editor.first_factor()
+    editor.secret = editor.post("/v1/auth/enrolment/totp").json()["secret"]
+    enrolled = editor.post("/v1/auth/enrolment/totp/confirm", {"code": typed(editor.code())})
+    assert enrolled.status_code == 200, enrolled.text
+    assert editor.prove(typed(editor.code())).status_code == 200
+    recovery = in_full_width(enrolled.json()["recoveryCodes"][0].upper()).replace("-", " ")
+    assert editor.post("/v1/auth/second-factor", {"method": "recovery", "code": recovery}).status_code == 200
+
+
+def test_other_digits_and_letters_than_the_codes_own_are_wrong(somebody: MakePerson) -> None:
+    editor = somebody("editors")
+    editor.log_in()
+    for zero in ("\u0660", "\u06f0", "\u0966", "\U0001d7ce"):
+        code = "".join(chr(ord(zero) + int(digit)) for digit in editor.code())
+        problem(editor.prove(code), *REJECTED)
+    half = b'{"method": "totp", "code": "\\ud800\\ud800"}'
+    headers = CSRF | {"Content-Type": "application/json"}
+    answer = editor.client.post("/v1/auth/second-factor", content=half, headers=headers)
+    problem(answer, 422, "validation_failed")
+    for code in ("12345", "1234567", "12345a", "\u0661" * 6, "\u00b9" * 6, "", " - "):
+        answer = editor.post("/v1/auth/enrolment/totp/confirm", {"code": code})
+        problem(answer, 422, "validation_failed")
+    problem(
+        editor.post("/v1/auth/enrolment/totp/confirm", {"code": "1" + " " * 40}), 422, "validation_failed"
+    )
+
+
 def test_right_proofs_in_between_reset_the_count(somebody: MakePerson) -> None:
     editor = somebody("editors")
     editor.log_in()
@@ -236,6 +279,30 @@ def test_changing_factors_needs_a_recent_second_factor(somebody: MakePerson, sta
     for change in changes:
         problem(change(), 403, "step_up_required")
     assert editor.prove().status_code == 200
+    assert editor.post("/v1/auth/recovery-codes").status_code == 200
+
+
+@pytest.mark.security(29)
+@pytest.mark.parametrize("known", [False, True], ids=["response lost", "response received"])
+def test_a_step_up_survives_a_refresh_that_is_repeated(
+    somebody: MakePerson, staff_stack: Stack, *, known: bool
+) -> None:
+    editor = somebody("editors")
+    editor.log_in()
+    make_stale(staff_stack, editor)
+    before = editor.cookie(REFRESH) or ""
+    assert editor.refresh().status_code == 204
+    if not known:
+        editor.plant(REFRESH, before, "/v1/auth")
+    assert editor.prove().status_code == 200
+    current = editor.cookie(REFRESH)
+    assert editor.post("/v1/auth/recovery-codes").status_code == 200
+    for _ in range(2):
+        editor.plant(REFRESH, before, "/v1/auth")
+        assert editor.refresh().status_code == 204
+        assert editor.cookie(REFRESH) == current
+        assert editor.post("/v1/auth/recovery-codes").status_code == 200
+    assert editor.refresh().status_code == 204
     assert editor.post("/v1/auth/recovery-codes").status_code == 200
 
 

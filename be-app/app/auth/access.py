@@ -6,27 +6,38 @@ live on, and how often a busy one costs a round trip.
 """
 
 import time
+from collections.abc import Awaitable, Callable
 
 from app.auth import sessions, tokens
 from app.auth.subject import Subject
 from app.core.errors import Unauthenticated
 
 KEPT_S = 1.0
+_ENDED_KEPT_S = 60.0
 _MOST = 256
 
 _known: dict[str, tuple[float, int, Subject]] = {}
+_ended: dict[tuple[str, str], float] = {}
+"""Sessions that are over, and until when this process needn't look: an ended session never comes back."""
 
 
-async def subject_of(token: str) -> Subject:
-    """Return whom an access token stands for; raise `Unauthenticated` without a live session."""
+async def subject_of(token: str, count_stranger: Callable[[], Awaitable[None]]) -> Subject:
+    """Return whom an access token stands for; raise `Unauthenticated` without a live session.
+
+    `count_stranger` counts a token that is no good against its client. It runs before the read that only a token
+    of an unknown key costs; of an ended session only the first token costs one.
+    """
     known = _known.get(token)
     if known and known[0] > time.monotonic() and known[1] > time.time():
         return known[2]
     asked_at = time.monotonic()
+    if not tokens.has_key_of(token):
+        await count_stranger()
     claims = await tokens.verify(token)
-    state = claims and await sessions.state(claims.member, claims.session)
+    state = claims and await _state(claims)
     if claims is None or state is None:
         _known.pop(token, None)
+        await count_stranger()
         raise Unauthenticated
     subject = Subject(state.member, state.role, state.second_factor_at, state)
     if len(_known) >= _MOST:
@@ -34,6 +45,18 @@ async def subject_of(token: str) -> Subject:
     # Counted from before the question: the answer may have been on its way for a while.
     _known[token] = (asked_at + KEPT_S, claims.expires_at, subject)
     return subject
+
+
+async def _state(claims: tokens.Claims) -> sessions.State | None:
+    key = claims.member, claims.session
+    if _ended.get(key, 0) > time.monotonic():
+        return None
+    state = await sessions.state(*key)
+    if state is None:
+        if len(_ended) >= _MOST:
+            _ended.clear()
+        _ended[key] = time.monotonic() + _ENDED_KEPT_S
+    return state
 
 
 def forget() -> None:

@@ -34,15 +34,21 @@ class Tokens(NamedTuple):
     refresh_age: int
 
 
-def read(request: HTTPConnection, name: str) -> str | None:
-    """Return a cookie's value; None where there is none, or several, of which any may be planted."""
-    found = [
-        value.strip()
+def values(request: HTTPConnection, name: str) -> list[str]:
+    """Return every value that a request has for a cookie."""
+    # Spaces and tabs alone may surround a pair (RFC 6265 §5.2): `strip()` would take more for the name.
+    return [
+        value.strip(" \t")
         for header in request.headers.getlist("cookie")
         for part in header.split(";")
         for key, _, value in [part.partition("=")]
-        if key.strip() == name
+        if key.strip(" \t") == name
     ]
+
+
+def read(request: HTTPConnection, name: str) -> str | None:
+    """Return a cookie's value; None where there is none, or several, of which any may be planted."""
+    found = values(request, name)
     return found[0] if len(found) == 1 and found[0] else None
 
 

@@ -27,6 +27,10 @@ class RefreshRefused(Unauthenticated):
     code, title = "session_over", "The session is over; log in again"
 
 
+class SessionMismatch(RefreshRefused):
+    """The cookies of one request name different sessions. Front ends do the same about it: begin a login."""
+
+
 class Forbidden(Problem):
     """The caller is known and may not do this."""
 

@@ -195,7 +195,7 @@ async def _used_totp(member: str, factors: Factors, code: str) -> Factors:
 
 
 def _used_recovery(factors: Factors, code: str) -> Factors:
-    presented = store.digest(code.replace("-", "").replace(" ", "").lower())
+    presented = store.digest(code.lower() if code.isascii() else code)
     if not factors.enrolled or presented not in factors.recovery:
         raise SecondFactorRejected
     return factors._replace(recovery=tuple(kept for kept in factors.recovery if kept != presented))

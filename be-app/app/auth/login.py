@@ -107,11 +107,12 @@ async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
     begun = await store.take(_login_key(secret), state=store.digest(answer["state"]))
     if begun is None:
         raise LoginNotUnderWay
-    at = store.milliseconds()
+    at = store.milliseconds()  # What the provider says is no older than that.
     try:
         verified = await to_thread.run_sync(partial(_verified, answer, begun))
         if await _is_disabled(verified.identity.member):
             raise oidc.LoginFailed("the member is disabled")
+        await sessions.note_groups(verified.identity, at)
     except oidc.LoginFailed as failure:
         metrics.add("login_failed")
         logger.warning("login_failed", extra={"reason": str(failure)})

@@ -1,13 +1,14 @@
 """Routes of logging in. They need neither the database nor Valkey, and only they can sign tokens."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from app.auth import cookies, csrf
+from app.auth import cookies, credentials, csrf
 from app.auth.errors import (
     CrossSiteRefused,
     FactorExists,
@@ -18,6 +19,7 @@ from app.auth.errors import (
     ProviderUnavailable,
     RefreshRefused,
     SecondFactorRejected,
+    SessionMismatch,
     StepUpRequired,
 )
 from app.auth.schemas import (
@@ -36,10 +38,10 @@ from app.auth.schemas import (
     TotpConfirmation,
     TotpSecret,
 )
-from app.auth.subject import Subject, current_subject
+from app.auth.subject import Subject, count_stranger, current_subject
 from app.authz import guard
 from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require
-from app.core import limits
+from app.core import client, limits
 from app.core.errors import (
     NotFound,
     PreconditionFailed,
@@ -68,7 +70,7 @@ unguarded = partial(guard.unguarded, cost=0)
 # What a route may answer, by what it needs.
 UNAVAILABLE = (SnapshotsUnavailable, KeyUnavailable)
 LIMITED = (*UNAVAILABLE, TooManyRequests)
-SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated)
+SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated, RefreshRefused)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
 anyone = APIRouter(prefix="/v1/auth", tags=["login"])
@@ -138,7 +140,9 @@ async def finish_login(
             made = await login.enter(
                 identity, returned.at, second_factor_at=proven_at, device=_device(request)
             )
+            await _end_replaced(request)
             cookies.put_session(response, made)
+    access.forget()
     cookies.put(response, cookies.LOGIN, "", 0)
     return response
 
@@ -147,66 +151,93 @@ async def finish_login(
 
 
 class _Holder(NamedTuple):
-    """Who proves or enrols a second factor: a login that waits for it, or a session."""
+    """The person who proves or enrols a second factor: of a login that waits for it, or of a session."""
 
     member: str
     name: str
     ceremony: str
-    """What challenges given to this browser are kept under."""
-    pending: "Pending | None"
-    subject: Subject | None
+    """Where the challenges given to this browser are kept."""
+    pending: "Pending | None" = None
+    subject: Subject | None = None
 
 
 async def _holder(request: Request) -> _Holder:
+    """Return the person whose login waits, else the caller of this session; raise `Unauthenticated` for nobody."""
     csrf.check(request)
     secret = cookies.read(request, cookies.PENDING)
+    if secret is not None:
+        await count_stranger(request)  # Any made-up cookie costs a read.
     waiting = await login.pending(secret)
     if waiting is not None:
         identity = waiting.identity
-        return _Holder(identity.member, identity.email or identity.name, waiting.key[0], waiting, None)
+        return _Holder(identity.member, identity.email or identity.name, waiting.key[0], pending=waiting)
     identify = request.app.dependency_overrides.get(current_subject, current_subject)
     subject: Subject = await identify(request)
     identity = subject.session.identity
-    return _Holder(
-        subject.id, identity.email or identity.name, f"session#{subject.session.session}", None, subject
-    )
+    name = identity.email or identity.name
+    return _Holder(subject.id, name, f"session#{subject.session.session}", subject=subject)
 
 
-async def _enrolling(request: Request) -> _Holder:
-    """Return the holder if they may add a factor: the first in a login that waits for one, or after a step-up."""
+class _Prover(NamedTuple):
+    """Who proves or adds a factor, and what a proof completes: their login, or a step-up of their session."""
+
+    holder: _Holder
+    request: Request
+    renewal: str
+    """The refresh token of the session that is stepped up; empty for a login."""
+
+    async def complete(self, response: Response) -> None:
+        """Complete the login, or note in the session that the second factor was proven just now; set the cookies."""
+        if self.holder.pending is not None:
+            made = await login.complete(self.holder.pending, _device(self.request))
+            await _end_replaced(self.request)
+        else:
+            made = await sessions.refresh(
+                self.renewal,
+                arrived_at=client.arrived_at(self.request.scope),
+                second_factor_at=int(datetime.now(UTC).timestamp()),
+            )
+        access.forget()
+        cookies.put_session(response, made)
+
+
+async def _end_replaced(request: Request) -> None:
+    """End the session that the browser had before a login; cookies of several end none, and hinder no login."""
+    with suppress(SessionMismatch):
+        replaced = credentials.of(request)
+        await sessions.end_by_tokens(replaced.refresh, replaced.access)
+
+
+async def _prover(request: Request) -> _Prover:
+    """Return who proves or adds a factor, before the proof is looked at: it counts once, and mustn't be lost."""
+    csrf.check(request)
+    await limits.spend(limits.SECOND_FACTOR, request)
     holder = await _holder(request)
+    renewal = "" if holder.pending else credentials.of(request).renewal
+    return _Prover(holder, request, renewal)
+
+
+async def _enroller(prover: Annotated[_Prover, Depends(_prover)]) -> _Prover:
+    """Return the prover if they may add a factor: the first in a login that waits for one, or after a step-up."""
+    holder = prover.holder
     if holder.subject is not None:
         authorise(holder.subject, "factor:add", None)  # One's own: there is no other object.
     elif (await factors.load(holder.member)).enrolled:
         raise FactorExists
-    return holder
+    return prover
 
 
-async def _proven(holder: _Holder, request: Request, response: Response) -> None:
-    """Complete a login, or note in its session that the second factor was proven just now; set the cookies."""
-    token = cookies.read(request, cookies.REFRESH)
-    if holder.pending is not None:
-        made = await login.complete(holder.pending, _device(request))
-        # Whatever session this browser had before is replaced by the new one.
-        await sessions.end_by_tokens(token, cookies.read(request, cookies.ACCESS))
-    else:
-        if token is None:
-            raise RefreshRefused
-        made = await sessions.refresh(
-            token, cookies.read(request, cookies.SESSION), second_factor_at=int(datetime.now(UTC).timestamp())
-        )
-    access.forget()
-    cookies.put_session(response, made)
+Prover = Annotated[_Prover, Depends(_prover)]
+Enroller = Annotated[_Prover, Depends(_enroller)]
 
 
 @strict.get(
     "/second-factor",
     dependencies=[unguarded("auth:second-factor")],
-    responses=responses(*UNAVAILABLE, Unauthenticated),
+    responses=responses(*LIMITED, Unauthenticated, RefreshRefused),
 )
-async def read_second_factor(request: Request) -> SecondFactorState:
+async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> SecondFactorState:
     """Tell whether this browser's login still wants a second factor, and which it may be."""
-    holder = await _holder(request)
     held = await factors.load(holder.member)
     return SecondFactorState(
         state="pending" if holder.pending else "active",
@@ -218,14 +249,13 @@ async def read_second_factor(request: Request) -> SecondFactorState:
 @strict.post(
     "/second-factor",
     dependencies=[unguarded("auth:second-factor")],
-    responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
+    responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay),
 )
-async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
+async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
     """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""
-    holder = await _holder(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = prover.holder
     await factors.prove(holder.member, holder.ceremony, body.method, body.code, body.credential)
-    await _proven(holder, request, response)
+    await prover.complete(response)
     held = await factors.load(holder.member)
     return SecondFactorState(state="active", enrolled=True, methods=held.methods)
 
@@ -235,10 +265,9 @@ async def prove_second_factor(request: Request, response: Response, body: Proof)
     dependencies=[unguarded("auth:second-factor")],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
-async def ask_for_passkey(request: Request) -> PasskeyOptions:
+async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
     """Get a challenge for one of the member's passkeys."""
-    holder = await _holder(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = prover.holder
     return PasskeyOptions(public_key=await factors.ask_passkey(holder.member, holder.ceremony))
 
 
@@ -247,10 +276,9 @@ async def ask_for_passkey(request: Request) -> PasskeyOptions:
     dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT),
 )
-async def begin_totp(request: Request) -> TotpSecret:
+async def begin_totp(enroller: Enroller) -> TotpSecret:
     """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
-    holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = enroller.holder
     secret = await factors.begin_totp(holder.member, holder.ceremony)
     return TotpSecret(**factors.provisioning(secret, holder.name))
 
@@ -260,13 +288,12 @@ async def begin_totp(request: Request) -> TotpSecret:
     dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
-async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
+async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirmation) -> FactorAdded:
     """Prove that the authenticator has the new secret, which makes it a factor; the first completes the login."""
-    holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = enroller.holder
     first = holder.pending is not None
     codes = await factors.confirm_totp(holder.member, holder.ceremony, body.code, first=first)
-    await _proven(holder, request, response)
+    await enroller.complete(response)
     return FactorAdded(recovery_codes=codes)
 
 
@@ -275,10 +302,9 @@ async def confirm_totp(request: Request, response: Response, body: TotpConfirmat
     dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT),
 )
-async def begin_passkey(request: Request) -> PasskeyOptions:
+async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
     """Get what the browser needs to create a passkey."""
-    holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = enroller.holder
     return PasskeyOptions(public_key=await factors.begin_passkey(holder.member, holder.ceremony, holder.name))
 
 
@@ -287,13 +313,12 @@ async def begin_passkey(request: Request) -> PasskeyOptions:
     dependencies=[unguarded("auth:enrol-first-factor")],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
-async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
+async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddition) -> FactorAdded:
     """Add the created passkey; the first factor completes the login."""
-    holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
+    holder = enroller.holder
     first = holder.pending is not None
     codes = await factors.add_passkey(holder.member, holder.ceremony, body.name, body.credential, first=first)
-    await _proven(holder, request, response)
+    await enroller.complete(response)
     return FactorAdded(recovery_codes=codes)
 
 
@@ -346,26 +371,31 @@ async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
     csrf.check(request)
     await limits.spend(limits.REFRESH, request)
-    token = cookies.read(request, cookies.REFRESH)
-    if token is None:
-        raise RefreshRefused
+    made = await sessions.refresh(
+        credentials.of(request).renewal, arrived_at=client.arrived_at(request.scope)
+    )
     response = Response(status_code=204)
-    cookies.put_session(response, await sessions.refresh(token, cookies.read(request, cookies.SESSION)))
+    cookies.put_session(response, made)
     return response
 
 
 @strict.post(
     "/logout",
+    response_model=LoggedOut,
     dependencies=[unguarded("auth:logout")],
-    responses=responses(*LIMITED, CrossSiteRefused),
+    responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
-async def log_out(request: Request, response: Response) -> LoggedOut:
-    """End this browser's session. Without one it answers alike."""
+async def log_out(request: Request, response: Response) -> LoggedOut | Response:
+    """End this browser's session. Without one it answers alike; cookies of several are removed, and end none."""
     csrf.check(request)
     await limits.spend(limits.REFRESH, request)
-    await sessions.end_by_tokens(
-        cookies.read(request, cookies.REFRESH), cookies.read(request, cookies.ACCESS)
-    )
+    try:
+        held = credentials.of(request)
+    except SessionMismatch as mismatch:
+        refused = mismatch.response()
+        cookies.remove_session(refused)
+        return refused
+    await sessions.end_by_tokens(held.refresh, held.access)
     access.forget()
     cookies.remove_session(response)
     return LoggedOut(end_session_url=await oidc.log_out_url())

@@ -1,14 +1,36 @@
 """Requests and answers about logging in."""
 
+import re
+import string
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from app.core.schema import Input, Instant, Line, Model
 
 Method = Literal["totp", "passkey", "recovery"]
-Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+# Codes are shown in groups and typed as the keyboard is set: what separates groups is left out, and full-width digits
+# and letters (U+FF10 and on) count as ASCII's. Other digits of Unicode stay what they are, and wrong.
+_AS_TYPED = dict.fromkeys(map(ord, " \t\r\n\u00a0\u2009\u202f\u3000-\u2010\u2011\u2013\uff0d")) | {
+    0xFEE0 + ord(c): c for c in string.digits + string.ascii_letters
+}
+
+
+def _plain(code: str) -> str:
+    return code.translate(_AS_TYPED)
+
+
+def _six_digits(code: str) -> str:
+    if not _TOTP.fullmatch(code):
+        raise PydanticCustomError("totp_code", "must have six digits")
+    return code
+
+
+_TOTP = re.compile(r"[0-9]{6}")
+TypedCode = Annotated[str, Field(max_length=40), AfterValidator(_plain)]
+TotpCode = Annotated[TypedCode, AfterValidator(_six_digits)]
 # A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand.
 Credential = Annotated[
     dict[str, Any],
@@ -44,8 +66,8 @@ class Proof(Input):
     """A proof of the second factor."""
 
     method: Method = Field(examples=["totp"])
-    code: Annotated[str, Field(max_length=40)] = Field(
-        "", description="TOTP or recovery code.", examples=["492039"]
+    code: TypedCode = Field(
+        "", description="TOTP or recovery code, with or without spaces and hyphens.", examples=["492039"]
     )
     credential: Credential | None = None
 
@@ -61,7 +83,7 @@ class TotpSecret(Model):
 class TotpConfirmation(Input):
     """A code of the new secret."""
 
-    code: Code = Field(examples=["492039"])
+    code: TotpCode = Field(description="Six digits, with or without spaces.", examples=["492039"])
 
 
 class PasskeyOptions(Model):

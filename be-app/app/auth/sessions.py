@@ -1,8 +1,10 @@
 """Sessions: one item each in DynamoDB, a refresh token that changes with every use, an end that holds at once.
 
-A refresh token is opaque and kept as a hash alone. Its successor is an HMAC of a fresh random salt under the token
-itself: who repeats a token within the grace period gets the same successor, never a second one, and nobody but its
-holder can compute it. A rotated token that comes later was stolen from somebody: the session ends (RFC 9700 §4.14).
+A refresh token is opaque and kept as a hash alone. Its successor is an HMAC of a random salt under the token itself,
+and the first request that rotates the token fixes the salt: every request that raced with it computes the same
+successor, and only a holder of the token can. A rotated token that comes later was stolen from somebody: the session
+ends (RFC 9700 §4.14). "Later" compares when the request arrived, not when it is served: however long requests queue,
+those that were sent together are served alike.
 """
 
 import hashlib
@@ -19,13 +21,12 @@ from app.auth.cookies import Tokens
 from app.auth.errors import RefreshRefused
 from app.core import dynamodb, metrics
 from app.core.clock import new_id
-from app.core.settings import settings
+from app.core.settings import ROLES, settings
 
 MAX_AGE_S = 30 * 24 * 3600
 """The longest that a session lasts, however much it is used."""
 
 _MEMBERS = uuid.UUID("0b9f3d53-5a3f-5c3e-9d0c-6f1d6a4b7e21")
-_TRIES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Identity(NamedTuple):
     email: str
     name: str
     role: str
-    """What their groups make them; empty for nothing."""
+    """What their groups make them; empty for no role."""
     provider_session: str
 
     @property
@@ -99,8 +100,6 @@ async def create(identity: Identity, *, second_factor_at: int, device: str) -> T
         "secondFactorAt": second_factor_at,
         "device": device[:200],
         "refreshHash": store.digest(secret),
-        "previousHash": "-",
-        "salt": "-",
         "rotatedAt": 0,
     }
     await store.put(_key(identity.member, session), values)
@@ -140,7 +139,7 @@ async def state(member: str, session: str) -> State | None:
     found, profile = await store.get_all([_key(member, session), profile_key(member)])
     if found is None or not _is_live(found, profile):
         return None
-    identity = _identity(found)
+    identity = _identity(found, profile)
     known = profile if profile and "version" in profile else None
     return State(
         member=member,
@@ -155,8 +154,30 @@ async def state(member: str, session: str) -> State | None:
     )
 
 
-def _identity(found: dict[str, Any]) -> Identity:
-    return Identity(**{name: found[name] for name in Identity._fields})
+def _identity(found: dict[str, Any], profile: dict[str, Any] | None) -> Identity:
+    """Return a session's identity, with the lower of two roles: by its own login's groups, and by the latest login's.
+
+    Losing a group reaches every session; gaining one takes a login with it.
+    """
+    identity = Identity(**{name: found[name] for name in Identity._fields})
+    roles = (identity.role, (profile or {}).get("groupRole", identity.role))
+    return identity._replace(role=max(roles, key=ROLES.index) if all(roles) else "")
+
+
+async def note_groups(identity: Identity, at: int) -> None:
+    """Make the groups of a login, verified at `at` (epoch milliseconds), count for all sessions of its member.
+
+    A login that was verified earlier, and is noted later, changes nothing.
+    """
+    with suppress(dynamodb.ConditionFailed):
+        await dynamodb.call(
+            "update_item",
+            TableName=settings().sessions_table,
+            Key=store.encoded(profile_key(identity.member)),
+            UpdateExpression="SET groupRole = :role, groupsAt = :at",
+            ConditionExpression="attribute_not_exists(groupsAt) OR groupsAt <= :at",
+            ExpressionAttributeValues=dynamodb.encode({":role": identity.role, ":at": at}),
+        )
 
 
 def claims_digest(identity: Identity) -> str:
@@ -169,40 +190,42 @@ def _successor(secret: str, salt: str) -> str:
     return urlsafe_b64encode(made).decode().rstrip("=")
 
 
-async def refresh(token: str, bound_to: str | None, *, second_factor_at: int | None = None) -> Tokens:
+async def refresh(token: str, *, arrived_at: int, second_factor_at: int | None = None) -> Tokens:
     """Exchange a refresh token for its successor and a new access token; note a second factor proven just now.
 
-    `bound_to` is the session that the browser's own cookie names. Raises `RefreshRefused` when the token is no
-    good; one that was rotated before, beyond the grace period, ends its session.
+    `arrived_at` is when the request came (epoch milliseconds). Raises `RefreshRefused` when the token is no good; one
+    that was rotated before the request was sent ends its session.
     """
     member, session, secret = _parts(token)
-    if session != bound_to:
-        raise RefreshRefused
     key, presented = _key(member, session), store.digest(secret)
-    access = await tokens.sign(
-        member, session
-    )  # Before anything is rotated: it may fail, and then nothing was.
-    for _ in range(_TRIES):
-        found, profile = await store.get_all([key, profile_key(member)])
+    # Before anything is rotated: it may fail, and then nothing was.
+    access = await tokens.sign(member, session)
+    while True:
+        found, profile, rotation = await store.get_all(
+            [key, profile_key(member), _rotated_key(key, presented)]
+        )
         if found is None or not _is_live(found, profile):
             raise RefreshRefused
-        if hmac.compare_digest(presented, found["refreshHash"]):
-            salt = secrets.token_urlsafe(32)
-            successor = _successor(secret, salt)
-            try:
-                await _rotate(key, found, successor, salt, second_factor_at)
-            except dynamodb.ConditionFailed:
-                continue  # Another request with the same token was first; the next turn finds its successor.
-            return _tokens(access, member, session, successor, found["endsAt"])
-        late = store.milliseconds() - found["rotatedAt"] > settings().refresh_grace_s * 1000
-        if hmac.compare_digest(presented, found["previousHash"]) and not late:
-            return _tokens(access, member, session, _successor(secret, found["salt"]), found["endsAt"])
-        if await store.get(_rotated_key(key, presented)):
-            await store.remove(key)
-            metrics.add("refresh_reused")
-            logger.warning("refresh_reused", extra={"member": member, "session": session})
+        if not hmac.compare_digest(presented, found["refreshHash"]):
+            break
+        salt = await _begin_rotation(key, found, stepped_up=second_factor_at is not None)
+        successor = _successor(secret, salt)
+        try:
+            await _finish_rotation(key, found, successor, second_factor_at)
+        except dynamodb.ConditionFailed:
+            continue  # Another request finished it, or ended the session; the next turn finds out which.
+        return _tokens(access, member, session, successor, found["endsAt"])
+    if rotation is None:
         raise RefreshRefused
-    raise RefreshRefused
+    current = await _current_token(key, found, secret, rotation, arrived_at)
+    if current is None:
+        await store.remove(key)
+        metrics.add("refresh_reused")
+        logger.warning("refresh_reused", extra={"member": member, "session": session})
+        raise RefreshRefused
+    if second_factor_at is not None:
+        await _step_up(key, second_factor_at)
+    return _tokens(access, member, session, current, found["endsAt"])
 
 
 def _parts(token: str) -> tuple[str, str, str]:
@@ -216,33 +239,86 @@ def _rotated_key(key: store.Key, presented: str) -> store.Key:
     return key[0], f"rotated#{key[1]}#{presented}"
 
 
-async def _rotate(
-    key: store.Key, found: dict[str, Any], successor: str, salt: str, second_factor_at: int | None
+async def _current_token(
+    key: store.Key, found: dict[str, Any], secret: str, rotation: dict[str, Any], arrived_at: int
+) -> str | None:
+    """Return the current token of a family for a request that raced with the rotation of `secret`.
+
+    None if it came too late: after the grace period, or after the successor was used by more than a step-up, which
+    shows that its answer wasn't lost.
+    """
+    grace = settings().refresh_grace_s * 1000
+    successor = _successor(secret, rotation.get("salt", ""))
+    if store.digest(successor) == found["refreshHash"]:
+        return successor if arrived_at <= found["rotatedAt"] + grace else None
+    if arrived_at > rotation.get("rotatedAt", 0) + grace:
+        return None
+    while (presented := store.digest(successor)) != found["refreshHash"]:
+        used = await store.get(_rotated_key(key, presented))
+        if used is None or not (used["steppedUp"] or arrived_at < used["rotatedAt"]):
+            return None
+        successor = _successor(successor, used["salt"])
+    return successor
+
+
+async def _begin_rotation(key: store.Key, found: dict[str, Any], *, stepped_up: bool) -> str:
+    """Keep a token's hash for as long as its family may live; return the salt, which the first of several fixes."""
+    begun = await dynamodb.call(
+        "update_item",
+        TableName=settings().sessions_table,
+        Key=store.encoded(_rotated_key(key, found["refreshHash"])),
+        UpdateExpression="SET salt = if_not_exists(salt, :salt), rotatedAt = if_not_exists(rotatedAt, :at), "
+        "steppedUp = if_not_exists(steppedUp, :up), expiresAt = :end",
+        ExpressionAttributeValues=dynamodb.encode(
+            {
+                ":salt": secrets.token_urlsafe(32),
+                ":at": store.milliseconds(),
+                ":up": int(stepped_up),
+                ":end": found["endsAt"],
+            }
+        ),
+        ReturnValues="ALL_NEW",
+    )
+    return str(dynamodb.decode(begun["Attributes"])["salt"])
+
+
+async def _finish_rotation(
+    key: store.Key, found: dict[str, Any], successor: str, second_factor_at: int | None
 ) -> None:
-    """Replace the token in one transaction that only one of several can win; keep the old one's hash."""
-    table = settings().sessions_table
-    values = {
+    """Replace the token; raise `ConditionFailed` if another request has done so, or ended the session."""
+    values: dict[str, str | int] = {
         ":new": store.digest(successor),
         ":old": found["refreshHash"],
-        ":salt": salt,
         ":at": store.milliseconds(),
         ":idle": _idle_end(found["endsAt"]),
-        ":factor": second_factor_at or found["secondFactorAt"],
     }
-    update = {
-        "TableName": table,
-        "Key": store.encoded(key),
-        "UpdateExpression": "SET refreshHash = :new, previousHash = :old, salt = :salt, rotatedAt = :at, "
-        "lastUsedAt = :at, expiresAt = :idle, secondFactorAt = :factor",
-        "ConditionExpression": "refreshHash = :old",
-        "ExpressionAttributeValues": dynamodb.encode(values),
-    }
-    rotated = {
-        **store.encoded(_rotated_key(key, found["refreshHash"])),
-        **dynamodb.encode({"expiresAt": found["endsAt"]}),
-    }
-    items = [{"Update": update}, {"Put": {"TableName": table, "Item": rotated}}]
-    await dynamodb.call("transact_write_items", TransactItems=items)
+    update = "SET refreshHash = :new, rotatedAt = :at, lastUsedAt = :at, expiresAt = :idle"
+    if second_factor_at is not None:
+        values[":factor"] = second_factor_at
+        update += ", secondFactorAt = :factor"
+    await dynamodb.call(
+        "update_item",
+        TableName=settings().sessions_table,
+        Key=store.encoded(key),
+        UpdateExpression=update,
+        ConditionExpression="refreshHash = :old",
+        ExpressionAttributeValues=dynamodb.encode(values),
+    )
+
+
+async def _step_up(key: store.Key, second_factor_at: int) -> None:
+    """Note a second factor in a session; raise `RefreshRefused` if it is over."""
+    try:
+        await dynamodb.call(
+            "update_item",
+            TableName=settings().sessions_table,
+            Key=store.encoded(key),
+            UpdateExpression="SET secondFactorAt = :factor",
+            ConditionExpression="attribute_exists(refreshHash)",
+            ExpressionAttributeValues=dynamodb.encode({":factor": second_factor_at}),
+        )
+    except dynamodb.ConditionFailed:
+        raise RefreshRefused from None
 
 
 async def listed(member: str) -> list[dict[str, Any]]:

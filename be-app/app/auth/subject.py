@@ -1,19 +1,27 @@
 """The caller of a request, as the rest of the application knows them."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from app.auth import cookies, csrf
+from app.auth import credentials, csrf
 from app.core.errors import Unauthenticated
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:
     from app.auth import access
     from app.auth.sessions import State
+    from app.core import rates
 else:
     access = lazy_import("app.auth.access")
+    rates = lazy_import("app.core.rates")
+
+READ, CHANGE = 1, 5
+"""What a request costs its caller's rate: a search and a change take several stores."""
+
+_COUNTED = "familycorp.stranger"
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,24 @@ SYSTEM = Subject("system", role="system")
 
 
 async def current_subject(request: Request) -> Subject:
-    """Return the caller; raise `Unauthenticated` without a live session, `CrossSiteRefused` for a foreign page."""
-    token = cookies.read(request, cookies.ACCESS)
+    """Return the caller.
+
+    Raises `Unauthenticated` without a live session, `SessionMismatch` for cookies of several, `CrossSiteRefused` for
+    a foreign page, `TooManyRequests` for a client that keeps sending tokens that are no good.
+    """
+    token = credentials.of(request).access
     if token is None:  # A stranger's request needn't load what verifies tokens.
         raise Unauthenticated
     csrf.check(request)
-    return await access.subject_of(token)
+    return await access.subject_of(token, partial(count_stranger, request))
+
+
+async def count_stranger(request: Request) -> None:
+    """Count a request of nobody known by its client's address, once; raise `TooManyRequests` beyond the limit."""
+    if _COUNTED in request.scope:
+        return
+    request.scope[_COUNTED] = True
+    if getattr(request.scope["route"], "in_vpc", False):
+        await rates.of_visitor(request.scope, READ if request.method == "GET" else CHANGE)
+    else:
+        await rates.of_stranger(request.scope, READ)

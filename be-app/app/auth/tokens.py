@@ -108,15 +108,28 @@ async def _public_key(kid: str) -> Any:
     return key
 
 
-async def verify(token: str) -> Claims | None:
-    """Return what a token says; None for one that isn't ours, is over, or isn't valid yet."""
+def _kid(token: str) -> str | None:
+    """Return the id of the key that a token says it is signed with; None for a token that isn't of our kind."""
     try:
         header = jwt.get_unverified_header(token)
-        kid = header.get("kid")
-        if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE:
-            return None
-        if not isinstance(kid, str) or not _THUMBPRINT.fullmatch(kid):
-            return None
+    except jwt.InvalidTokenError:
+        return None
+    kid = header.get("kid")
+    ours = header.get("alg") == _ALGORITHM and header.get("typ") == _TYPE
+    return kid if ours and isinstance(kid, str) and _THUMBPRINT.fullmatch(kid) else None
+
+
+def has_key_of(token: str) -> bool:
+    """Tell whether a token is signed, as it says, with a key that this process has found before."""
+    return _kid(token) in _public
+
+
+async def verify(token: str) -> Claims | None:
+    """Return what a token says; None for one that isn't ours, is over, or isn't valid yet."""
+    kid = _kid(token)
+    if kid is None:
+        return None
+    try:
         key = await _public_key(kid)
         if key is None:
             return None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.auth.errors import CrossSiteRefused, Forbidden, StepUpRequired
-from app.auth.subject import Subject, current_subject
+from app.auth.errors import CrossSiteRefused, Forbidden, RefreshRefused, StepUpRequired
+from app.auth.subject import CHANGE, READ, Subject, count_stranger, current_subject
 from app.core import metrics
 from app.core.clock import now
 from app.core.errors import (
@@ -40,7 +40,9 @@ _RESOURCE, _STEP_UP, _NOT_OWNER = "resource_required", "step_up_required", "not_
 SCHEME = "session"
 """What the OpenAPI document calls the way in which a caller of a guarded route is known."""
 
-_RESPONSES = responses(Unauthenticated, Forbidden, CrossSiteRefused, TooManyRequests, SnapshotsUnavailable)
+_RESPONSES = responses(
+    Unauthenticated, RefreshRefused, Forbidden, CrossSiteRefused, TooManyRequests, SnapshotsUnavailable
+)
 
 # The action that was only allowed on condition that it is asked again with its object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
@@ -77,13 +79,13 @@ class GuardedRoute(StrictRoute):
 
         async def guarded(request: Request) -> Response:
             identify = request.app.dependency_overrides.get(current_subject, current_subject)
-            cost = _READ if request.method == "GET" else _MORE
+            cost = READ if request.method == "GET" else CHANGE
             try:
                 with metrics.timed("auth"):
                     subject: Subject = await identify(request)
             except Problem:
-                if self.in_vpc:  # Whoever shows made-up tokens is counted by address.
-                    await rates.of_visitor(request.scope, cost)
+                if self.in_vpc:
+                    await count_stranger(request)
                 raise
             if self.in_vpc:
                 await rates.of_member(request.scope, subject.id, cost)
@@ -109,10 +111,6 @@ class GuardedAuthRoute(GuardedRoute):
     """A guarded route of the function without database and cache: it can't provision members or count requests."""
 
     in_vpc = False
-
-
-_READ, _MORE = 1, 5
-"""What a request costs: a search and whatever changes something take several stores."""
 
 
 def _action_of(dependant: Any) -> str:
@@ -197,7 +195,7 @@ def grant(action: str) -> Any:
     return _named(allowed, action)
 
 
-def unguarded(action: str, *, cost: int = _READ) -> Any:
+def unguarded(action: str, *, cost: int = READ) -> Any:
     """Return a dependency that names the action of a route which anybody may use, and counts its requests.
 
     The policy isn't asked when it is used: that it allows it to everybody is tested with the built bundle.

@@ -10,6 +10,9 @@ from app.core.clock import new_id
 RATE_HEADERS = "familycorp.rate"
 """Where a request's scope keeps the headers that say what its caller may still ask for."""
 
+ARRIVED_AT = "familycorp.arrived"
+"""Where a request's scope keeps when this process received it, in epoch milliseconds."""
+
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")

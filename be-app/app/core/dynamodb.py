@@ -12,7 +12,7 @@ Item = Mapping[str, Mapping[str, Any]]
 
 
 class ConditionFailed(Exception):
-    """A conditional write, or one of a transaction's, found that its condition doesn't hold."""
+    """A conditional write found that its condition doesn't hold."""
 
 
 class Refused(Exception):
@@ -29,19 +29,13 @@ async def call(operation: str, **parameters: Any) -> dict[str, Any]:
         return await aws.call("dynamodb", operation, **parameters)
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code == "ConditionalCheckFailedException" or _lost_race(error):
+        if code == "ConditionalCheckFailedException":
             raise ConditionFailed from None
         if aws.is_outage(error):
             raise SnapshotsUnavailable from error
         raise Refused(code) from error
     except BotoCoreError as error:
         raise SnapshotsUnavailable from error
-
-
-def _lost_race(error: ClientError) -> bool:
-    """Tell whether a transaction was cancelled by a condition, or by another that was at the same item."""
-    reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
-    return bool(reasons & {"ConditionalCheckFailed", "TransactionConflict"})
 
 
 def encode(values: Mapping[str, str | int]) -> dict[str, dict[str, str]]:

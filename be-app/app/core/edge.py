@@ -56,6 +56,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        scope[context.ARRIVED_AT] = int(time.time() * 1000)
         method = scope["method"]
         request_id = context.accept_request_id(_header(scope, b"x-request-id"))
         token = context.bind(request_id)

@@ -46,6 +46,11 @@ class Rate(NamedTuple):
     name: str
     most: int
     seconds: int = 60
+    shared: bool = True
+    """Whether all processes count together; else each counts for itself, and asks no store."""
+
+
+_STRANGERS: Final = Rate("strangers", 60, shared=False)
 
 
 class Answer(NamedTuple):
@@ -58,6 +63,11 @@ class Answer(NamedTuple):
 async def of_visitor(scope: Any, cost: int) -> None:
     """Count a visitor's request, as `count` does."""
     await count(scope, Rate("visitors", settings().rate_visitors), address(scope), cost)
+
+
+async def of_stranger(scope: Any, cost: int) -> None:
+    """Count a request of nobody known, as `count` does, where Valkey can't be reached."""
+    await count(scope, _STRANGERS, address(scope), cost)
 
 
 async def of_member(scope: Any, member: str, cost: int) -> None:
@@ -92,6 +102,8 @@ def _whole(seconds: float) -> int:
 
 
 async def _ask(key: str, rate: Rate, cost: int) -> Answer:
+    if not rate.shared:
+        return _ask_here(key, rate, cost)
     window, moved = rate.seconds * 1_000_000, cost * rate.seconds * 1_000_000 // rate.most
     answer = await cache.script(_GCRA, key, window, moved)
     if answer is None:

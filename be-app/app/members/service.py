@@ -69,7 +69,7 @@ async def provision(state: State) -> Subject:
     if member.disabled_at is not None:
         raise Unauthenticated
     access.forget()
-    return Subject(state.member, member.role or member.group_role, state.second_factor_at, state)
+    return Subject(state.member, member.role or identity.role or None, state.second_factor_at, state)
 
 
 def _tell(transaction: outbox.Transaction, member: Member, kind: str) -> None:

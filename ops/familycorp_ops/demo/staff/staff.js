@@ -60,7 +60,7 @@ const act = (action) => async (event) => {
   try {
     await action(event);
   } catch (error) {
-    if (error.code === 'unauthenticated') return show('anonymous');
+    if (['unauthenticated', 'session_over'].includes(error.code)) return show('anonymous');
     if (error.code === 'step_up_required') {
       afterProof = action;
       await askForProof();
@@ -114,7 +114,8 @@ async function confirm(event) {
 
 async function proveByCode(event) {
   const code = new FormData(event.target).get('code').trim();
-  const method = /^[0-9]{6}$/.test(code) ? 'totp' : 'recovery';
+  // The API takes codes as people type them: in groups, or in full width.
+  const method = /^[0-9]{6}$/.test(code.normalize('NFKC').replace(/[\s\u2010\u2011\u2013-]/g, '')) ? 'totp' : 'recovery';
   event.target.reset();
   await call('POST', '/v1/auth/second-factor', { method, code });
   await proven();
