@@ -5,6 +5,8 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from app.core import grammar
+
 ACCESS = "__Host-access"
 """The access token, a JWT of 15 minutes."""
 
@@ -36,13 +38,7 @@ class Tokens(NamedTuple):
 
 def read(request: HTTPConnection, name: str) -> str | None:
     """Return a cookie's value; None where there is none, or several, of which any may be planted."""
-    found = [
-        value.strip()
-        for header in request.headers.getlist("cookie")
-        for part in header.split(";")
-        for key, _, value in [part.partition("=")]
-        if key.strip() == name
-    ]
+    found = grammar.cookies(request.scope["headers"], name.encode())
     return found[0] if len(found) == 1 and found[0] else None
 
 
