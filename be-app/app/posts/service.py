@@ -1,6 +1,5 @@
 """Rules of posts: writing, revising, and what becomes public when."""
 
-import difflib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +17,9 @@ from app.core import snapshots as stored
 from app.core.clock import now, timestamp
 from app.core.database import reading
 from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
+from app.core.offload import offload
 from app.core.snapshots import Snapshot
+from app.posts import diff as diffs
 from app.posts import markup, repository, snapshots
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
@@ -199,7 +200,7 @@ async def rebuild() -> None:
             await events.mark_due(at)
         for post, revision in batch:
             if revision and post.first_published_at:
-                public = _public(post, revision, post.first_published_at)
+                public = await _public(post, revision, post.first_published_at)
                 public.category = post.published_category or post.category
                 await stored.replace(snapshots.published(public, post.translation_key), post.version)
             else:
@@ -242,7 +243,7 @@ async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
     """Return a post's current revision as visitors would read it."""
     async with reading() as session:
         post, revision = await _allowed(session, post_id, actor, "post:preview")
-    return _public(post, revision, post.first_published_at or now())
+    return await _public(post, revision, post.first_published_at or now())
 
 
 async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
@@ -265,10 +266,10 @@ async def diff(post_id: uuid.UUID, number: int, against: int, actor: Subject) ->
     async with reading() as session:
         await _allowed(session, post_id, actor, READ)
         before, after = await _revision(session, post_id, against), await _revision(session, post_id, number)
-    lines = difflib.unified_diff(
-        _lines(before), _lines(after), f"revision {against}", f"revision {number}", lineterm=""
+    unified = await offload(
+        diffs.unified, _lines(before), _lines(after), f"revision {against}", f"revision {number}"
     )
-    return RevisionDiff(before=against, after=number, unified="\n".join(lines))
+    return RevisionDiff(before=against, after=number, unified=unified)
 
 
 async def download(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str, actor: Subject) -> str:
@@ -299,11 +300,12 @@ async def search(query: SearchQuery) -> bytes:
             before=before,
             limit=query.limit + 1,
         )
+    excerpts = await offload(_excerpts, [revision for _, revision in found])
     page = [
         PostCard.model_validate(
-            _card(post, revision, post.first_published_at) | {"category": post.published_category}
+            _card(post, revision, post.first_published_at, excerpt) | {"category": post.published_category}
         )
-        for post, revision in found
+        for (post, revision), excerpt in zip(found, excerpts, strict=True)
     ]
     more = len(page) > query.limit
     page = page[: query.limit]
@@ -398,7 +400,7 @@ async def _revise(
     def reference(upload: uuid.UUID) -> dict[str, Any]:
         return AttachmentReference.model_validate(known[upload]).model_dump(mode="json")
 
-    if len(markup.to_html(content.body).encode()) > MAX_HTML_BYTES:
+    if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
         raise ValidationFailed.on(
             "body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes"
         )
@@ -434,9 +436,8 @@ async def _publish(
     post.state, post.scheduled_at = PUBLISHED, None
     post.published_revision, post.published_category = post.revision, post.category
     post.first_published_at = post.first_published_at or at
-    public = _public(post, revision, post.first_published_at)
-    words = (public.title, public.excerpt, *public.tags, markup.to_text(public.html))
-    post.search_text = markup.fold(" ".join(words))
+    public = await _public(post, revision, post.first_published_at)
+    post.search_text = await offload(_search_text, public)
     snapshot = snapshots.published(public, post.translation_key)
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
 
@@ -490,21 +491,31 @@ def _editorial(post: Post, revision: PostRevision) -> EditorialPost:
     return EditorialPost.model_validate({**_columns(post), **_content(revision)})
 
 
-def _card(post: Post, revision: PostRevision, published_at: datetime | None) -> dict[str, Any]:
+def _card(post: Post, revision: PostRevision, published_at: datetime | None, excerpt: str) -> dict[str, Any]:
     return {
         **_columns(post),
         **_content(revision),
-        "excerpt": revision.excerpt or markup.excerpt(revision.body),
+        "excerpt": excerpt,
         "published_at": published_at,
         "updated_at": revision.created_at,
     }
 
 
-def _public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+def _excerpts(revisions: Sequence[PostRevision]) -> list[str]:
+    return [revision.excerpt or markup.excerpt(revision.body) for revision in revisions]
+
+
+def _search_text(public: PublicPost) -> str:
+    words = (public.title, public.excerpt, *public.tags, markup.to_text(public.html))
+    return markup.fold(" ".join(words))
+
+
+async def _public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    (excerpt,) = await offload(_excerpts, [revision])
     return PublicPost.model_validate(
         {
-            **_card(post, revision, published_at),
-            "html": markup.to_html(revision.body),
+            **_card(post, revision, published_at, excerpt),
+            "html": await offload(markup.to_html, revision.body),
             "view_count": 0,
             "translations": [],
         }
@@ -518,4 +529,4 @@ def _lines(revision: PostRevision) -> list[str]:
         f"tags: {', '.join(revision.tags)}",
         "",
     )
-    return [*head, *revision.body.splitlines()]
+    return [*head, *revision.body.split("\n")]
