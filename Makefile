@@ -173,6 +173,7 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/policy.py
 	@.venv/bin/python bench/uploads.py
+	@.venv/bin/python bench/hostile.py
 
 bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
 	@.venv/bin/python bench/cold.py

@@ -232,7 +232,7 @@ def _verified(token: Any, *, require: list[str]) -> dict[str, Any]:
             leeway=_LEEWAY_S,
             options={"require": ["iss", "aud", *require]},
         )
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise LoginFailed(f"the token is invalid: {error}") from None
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     # Several audiences need a party that they were made for, and that must be us (§3.1.3.7, 3 to 5).

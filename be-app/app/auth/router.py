@@ -50,7 +50,7 @@ from app.core.errors import (
     responses,
 )
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
+from app.core.routing import BoundedRoute, StrictRoute
 
 if TYPE_CHECKING:
     from app.auth import access, factors, login, oidc, sessions
@@ -71,7 +71,7 @@ LIMITED = (*UNAVAILABLE, TooManyRequests)
 SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
-anyone = APIRouter(prefix="/v1/auth", tags=["login"])
+anyone = APIRouter(prefix="/v1/auth", tags=["login"], route_class=BoundedRoute)
 strict = APIRouter(prefix="/v1/auth", tags=["login"], route_class=StrictRoute)
 staff: APIRouter = guarded_router("/v1/auth", "account", GuardedAuthRoute)
 
@@ -92,15 +92,14 @@ def _device(request: Request) -> str:
     "/login",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login")],
+    dependencies=[unguarded("auth:login", limit=limits.LOGIN)],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
-async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
+async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
     """Send the browser to the login provider. It comes back to `returnTo` with `login` added.
 
     `done`: logged in. `second-factor`: prove or enrol a second factor now. `failed`: nobody is logged in.
     """
-    await limits.spend(limits.LOGIN, request)
     begun = await login.begin(query.return_to, anew=query.anew)
     response = _goes_to(begun.url)
     cookies.put(response, cookies.LOGIN, begun.secret, login.STAGE_AGE_S)
@@ -111,7 +110,7 @@ async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -
     "/callback",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback")],
+    dependencies=[unguarded("auth:callback", limit=limits.LOGIN)],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -122,7 +121,6 @@ async def finish_login(
     error: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Take the provider's answer; browsers come here from its pages."""
-    await limits.spend(limits.LOGIN, request)
     answer = {"state": state, "code": code, "iss": iss, "error": error}
     returned = await login.finish(
         cookies.read(request, cookies.LOGIN),
@@ -215,13 +213,12 @@ async def read_second_factor(request: Request) -> SecondFactorState:
 
 @strict.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay, RefreshRefused),
 )
 async def prove_second_factor(request: Request, response: Response, body: Proof) -> SecondFactorState:
     """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""
     holder = await _holder(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     await factors.prove(holder.member, holder.ceremony, body.method, body.code, body.credential)
     await _proven(holder, request, response)
     held = await factors.load(holder.member)
@@ -230,38 +227,35 @@ async def prove_second_factor(request: Request, response: Response, body: Proof)
 
 @strict.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(request: Request) -> PasskeyOptions:
     """Get a challenge for one of the member's passkeys."""
     holder = await _holder(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     return PasskeyOptions(public_key=await factors.ask_passkey(holder.member, holder.ceremony))
 
 
 @strict.post(
     "/enrolment/totp",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_totp(request: Request) -> TotpSecret:
     """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
     holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     secret = await factors.begin_totp(holder.member, holder.ceremony)
     return TotpSecret(**factors.provisioning(secret, holder.name))
 
 
 @strict.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(request: Request, response: Response, body: TotpConfirmation) -> FactorAdded:
     """Prove that the authenticator has the new secret, which makes it a factor; the first completes the login."""
     holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     first = holder.pending is not None
     codes = await factors.confirm_totp(holder.member, holder.ceremony, body.code, first=first)
     await _proven(holder, request, response)
@@ -270,25 +264,23 @@ async def confirm_totp(request: Request, response: Response, body: TotpConfirmat
 
 @strict.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(request: Request) -> PasskeyOptions:
     """Get what the browser needs to create a passkey."""
     holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     return PasskeyOptions(public_key=await factors.begin_passkey(holder.member, holder.ceremony, holder.name))
 
 
 @strict.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(request: Request, response: Response, body: PasskeyAddition) -> FactorAdded:
     """Add the created passkey; the first factor completes the login."""
     holder = await _enrolling(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     first = holder.pending is not None
     codes = await factors.add_passkey(holder.member, holder.ceremony, body.name, body.credential, first=first)
     await _proven(holder, request, response)
@@ -337,13 +329,11 @@ async def renew_recovery_codes(
 @strict.post(
     "/refresh",
     status_code=204,
-    dependencies=[unguarded("auth:refresh")],
+    dependencies=[unguarded("auth:refresh", limit=limits.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
-    csrf.check(request)
-    await limits.spend(limits.REFRESH, request)
     token = cookies.read(request, cookies.REFRESH)
     if token is None:
         raise RefreshRefused
@@ -354,13 +344,11 @@ async def refresh_session(request: Request) -> Response:
 
 @strict.post(
     "/logout",
-    dependencies=[unguarded("auth:logout")],
+    dependencies=[unguarded("auth:logout", limit=limits.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut:
     """End this browser's session. Without one it answers alike."""
-    csrf.check(request)
-    await limits.spend(limits.REFRESH, request)
     await sessions.end_by_tokens(
         cookies.read(request, cookies.REFRESH), cookies.read(request, cookies.ACCESS)
     )
@@ -369,6 +357,7 @@ async def log_out(request: Request, response: Response) -> LoggedOut:
     return LoggedOut(end_session_url=await oidc.log_out_url())
 
 
+_LONGEST_LOGOUT_FORM = 32 * 1024
 _LOGOUT_TOKEN = {
     "requestBody": {
         "required": True,
@@ -387,16 +376,18 @@ _LOGOUT_TOKEN = {
 
 @anyone.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout")],
+    dependencies=[unguarded("auth:backchannel-logout", limit=limits.BACKCHANNEL)],
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )
 async def log_out_by_provider(request: Request) -> dict[str, Any]:
     """Take the provider's word that a session or a person is logged out (OpenID Connect Back-Channel Logout)."""
-    await limits.spend(limits.BACKCHANNEL, request)
     # FastAPI's forms need a parser of multipart bodies, which this never is.
+    body = await request.body()
+    if len(body) > _LONGEST_LOGOUT_FORM:
+        raise LogoutRefused
     try:
-        form = parse_qs((await request.body()).decode("latin-1"), max_num_fields=10)
+        form = parse_qs(body.decode("latin-1"), max_num_fields=10)
     except ValueError:
         raise LogoutRefused from None
     await login.log_out_at_provider(form.get("logout_token", [""])[0])
