@@ -31,7 +31,6 @@ HUMAN = {
     "posts/markup.py": "text that people write",
     "posts/service.py": "text that people write, and messages of database drivers",
     "posts/repository.py": "words to search for",
-    "posts/complexity.py": "HTML that authors write, read more broadly than HTML defines it",
     "members/repository.py": "addresses as the provider gave them, compared by the database",
     "auth/factors.py": "recovery codes, hashed afterwards",
     "auth/oidc.py": "a message for the log",

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
@@ -45,7 +46,7 @@ class TooComplex(ValidationFailed):
 
 def bound(markdown: MarkdownIt) -> MarkdownIt:
     """Make a parser raise `TooComplex` before a text exceeds the bounds; return it."""
-    interrupting = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    interrupting: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("table", "bound", _block_step, interrupting)
     markdown.inline.ruler.before("text", "bound", _inline_step)
     markdown.core.ruler.after("block", "bound_blocks", _blocks)
