@@ -199,6 +199,7 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke onl
 	@$(WITH_ARGS) bench/run.py
 	@$(WITH_ARGS) bench/policy.py
 	@$(WITH_ARGS) bench/uploads.py
+	@$(WITH_ARGS) bench/hostile.py
 
 bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
 	@.venv/bin/python bench/cold.py

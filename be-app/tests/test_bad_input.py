@@ -185,7 +185,7 @@ def test_text_is_kept_composed(each_client: httpx.Client) -> None:
         ("cursor=%FF%FE", "cursor", "cursor_invalid"),
         ("cursor=AAAA", "cursor", "cursor_invalid"),
         (f"cursor={'A' * 201}", "cursor", "string_too_long"),
-        (f"cursor={'A' * 50_000}", "cursor", "string_too_long"),
+        (f"cursor={'A' * 5_000}", "cursor", "string_too_long"),
         ("cursor[]=a", "cursor[]", "extra_forbidden"),
         ("limit[$gt]=1", "limit[$gt]", "extra_forbidden"),
         ("%00=1", "\x00", "extra_forbidden"),
@@ -202,7 +202,7 @@ def test_a_hostile_query_is_refused_by_every_list(
 
 
 def test_a_long_list_of_errors_is_cut(client: httpx.Client) -> None:
-    query = "&".join(f"p{i}=1" for i in range(2000))
+    query = "&".join(f"p{i}=1" for i in range(200))
     for path in ("/v1/posts", "/v1/categories"):
         refused(client.get(f"{path}?{query}"))
 

@@ -208,6 +208,7 @@ def requests(posts: list[dict[str, str]]) -> Iterator[Request]:
             'q="quoted"',
         ),
         *("empty=", "novalue", "__Host-access=" + "x" * 3000),
+        *("\xa0__Host-access=a", "\x85__Host-access=a; a=1", "__host-access=a", "a=1;__Host-access=b"),
     ]
     for cookie in cookies:
         for path in ("/v1/posts", "/v1/auth/me", "/v1/editor/posts"):
@@ -282,6 +283,7 @@ def with_bodies() -> Iterator[Request]:
         *(json.dumps({**inquiry, "email": "no"}).encode(), json.dumps({**inquiry, "extra": 1}).encode()),
         *(json.dumps({**inquiry, "message": "가" * 30_000}).encode(), b"[" * 2000, b"x" * 6_000_000),
         json.dumps({**inquiry, "message": "x" * (1024 * 1024)}).encode(),
+        json.dumps(dict.fromkeys(map(str, range(60_000)))).encode(),
     ]
     for body in bodies:
         yield Request("POST", "/v1/inquiries", as_json, body)

@@ -365,6 +365,11 @@ def test_health_touches_nothing(client: httpx.Client) -> None:
     assert answer.headers["X-Test-Steps"] == "answer"
 
 
+def counts(answer: httpx.Response) -> list[int]:
+    """Return how often each store was asked."""
+    return [int(answer.headers[f"X-Count-{store}"]) for store in ("SQL", "DynamoDB", "Valkey")]
+
+
 def test_ready_reports_each_dependency_with_its_latency(each_client: httpx.Client) -> None:
     answer = each_client.get("/ready")
     found = ok(answer)
@@ -373,7 +378,9 @@ def test_ready_reports_each_dependency_with_its_latency(each_client: httpx.Clien
     for dependency in found["dependencies"].values():
         assert dependency["status"] == "ok"
         assert 0 < dependency["latencyMs"] < 3000
-    assert [int(answer.headers[f"X-Count-{store}"]) for store in ("SQL", "DynamoDB", "Valkey")] == [1, 1, 1]
+    # Another test may have asked within the last five seconds.
+    assert counts(answer) in ([1, 1, 1], [0, 0, 0])
+    assert counts(each_client.get("/ready")) == [0, 0, 0]
 
 
 def test_the_documentation_may_load_what_it_needs(client: httpx.Client) -> None:

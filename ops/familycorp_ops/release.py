@@ -136,7 +136,7 @@ def push(
 ) -> None:
     """Bring the image of `make image` into an environment's registry, with `skopeo`; print its digest."""
     registry, ecr = _parameter(env, "registry/backend"), _client("ecr")
-    ours, there = _digest(IMAGE), _pushed(ecr, registry, version)
+    ours, there = _digest_of(IMAGE), _pushed(ecr, registry, version)
     if there and there != ours:
         sys.exit(
             _(
@@ -151,7 +151,7 @@ def push(
     show({"image": image, "digest": ours, "version": version}, image, as_json=as_json)
 
 
-def _digest(image: Path) -> str:
+def _digest_of(image: Path) -> str:
     """Return the digest of an OCI archive's one image (OCI image layout, `index.json`)."""
     try:
         with tarfile.open(image) as archive:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from app.core import grammar
+
 ACCESS = "__Host-access"
 """The access token, a JWT of 15 minutes."""
 
@@ -36,14 +38,7 @@ class Tokens(NamedTuple):
 
 def values(request: HTTPConnection, name: str) -> list[str]:
     """Return every value that a request has for a cookie."""
-    # Spaces and tabs alone may surround a pair (RFC 6265 §5.2): `strip()` would take more for the name.
-    return [
-        value.strip(" \t")
-        for header in request.headers.getlist("cookie")
-        for part in header.split(";")
-        for key, _, value in [part.partition("=")]
-        if key.strip(" \t") == name
-    ]
+    return grammar.cookies(request.scope["headers"], name.encode())
 
 
 def read(request: HTTPConnection, name: str) -> str | None:

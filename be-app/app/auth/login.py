@@ -128,7 +128,9 @@ def _verified(answer: dict[str, str], begun: dict[str, Any]) -> oidc.Verified:
         raise oidc.LoginFailed("another issuer answered (iss)")
     if "code" not in answer:
         error = answer.get("error", "")
-        raise oidc.LoginFailed(f"the provider refused: {error if error.isidentifier() else 'no code'}")
+        raise oidc.LoginFailed(
+            f"the provider refused: {error if error.isascii() and error.isidentifier() else 'no code'}"
+        )
     return oidc.exchange(answer["code"], verifier=begun["verifier"], nonce=begun["nonce"])
 
 

@@ -270,7 +270,7 @@ def _verified(token: Any, *, require: list[str], keys_every_s: float) -> dict[st
         raise LoginFailed("there is no token")
     try:
         header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise LoginFailed(f"the token is invalid: {error}") from None
     if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise LoginFailed("the token's algorithm is not allowed")

@@ -52,7 +52,7 @@ from app.core.errors import (
     responses,
 )
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
+from app.core.routing import BoundedRoute, StrictRoute
 
 if TYPE_CHECKING:
     from app.auth import access, factors, login, oidc, sessions
@@ -73,7 +73,7 @@ LIMITED = (*UNAVAILABLE, TooManyRequests)
 SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated, RefreshRefused)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
-anyone = APIRouter(prefix="/v1/auth", tags=["login"])
+anyone = APIRouter(prefix="/v1/auth", tags=["login"], route_class=BoundedRoute)
 strict = APIRouter(prefix="/v1/auth", tags=["login"], route_class=StrictRoute)
 staff: APIRouter = guarded_router("/v1/auth", "account", GuardedAuthRoute)
 
@@ -94,15 +94,14 @@ def _device(request: Request) -> str:
     "/login",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login")],
+    dependencies=[unguarded("auth:login", limit=limits.LOGIN)],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
-async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -> Response:
+async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
     """Send the browser to the login provider. It comes back to `returnTo` with `login` added.
 
     `done`: logged in. `second-factor`: prove or enrol a second factor now. `failed`: nobody is logged in.
     """
-    await limits.spend(limits.LOGIN, request)
     begun = await login.begin(query.return_to, anew=query.anew)
     response = _goes_to(begun.url)
     cookies.put(response, cookies.LOGIN, begun.secret, login.STAGE_AGE_S)
@@ -113,7 +112,7 @@ async def begin_login(request: Request, query: Annotated[LoginQuery, Query()]) -
     "/callback",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback")],
+    dependencies=[unguarded("auth:callback", limit=limits.LOGIN)],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -124,7 +123,6 @@ async def finish_login(
     error: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Take the provider's answer; browsers come here from its pages."""
-    await limits.spend(limits.LOGIN, request)
     answer = {"state": state, "code": code, "iss": iss, "error": error}
     returned = await login.finish(
         cookies.read(request, cookies.LOGIN),
@@ -210,8 +208,6 @@ async def _end_replaced(request: Request) -> None:
 
 async def _prover(request: Request) -> _Prover:
     """Return who proves or adds a factor, before the proof is looked at: it counts once, and mustn't be lost."""
-    csrf.check(request)
-    await limits.spend(limits.SECOND_FACTOR, request)
     holder = await _holder(request)
     renewal = "" if holder.pending else credentials.of(request).renewal
     return _Prover(holder, request, renewal)
@@ -248,7 +244,7 @@ async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> Se
 
 @strict.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay),
 )
 async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
@@ -262,7 +258,7 @@ async def prove_second_factor(prover: Prover, response: Response, body: Proof) -
 
 @strict.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor")],
+    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
@@ -273,7 +269,7 @@ async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/totp",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_totp(enroller: Enroller) -> TotpSecret:
@@ -285,7 +281,7 @@ async def begin_totp(enroller: Enroller) -> TotpSecret:
 
 @strict.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirmation) -> FactorAdded:
@@ -299,7 +295,7 @@ async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirm
 
 @strict.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
@@ -310,7 +306,7 @@ async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor")],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddition) -> FactorAdded:
@@ -364,13 +360,11 @@ async def renew_recovery_codes(
 @strict.post(
     "/refresh",
     status_code=204,
-    dependencies=[unguarded("auth:refresh")],
+    dependencies=[unguarded("auth:refresh", limit=limits.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
-    csrf.check(request)
-    await limits.spend(limits.REFRESH, request)
     made = await sessions.refresh(
         credentials.of(request).renewal, arrived_at=client.arrived_at(request.scope)
     )
@@ -382,13 +376,11 @@ async def refresh_session(request: Request) -> Response:
 @strict.post(
     "/logout",
     response_model=LoggedOut,
-    dependencies=[unguarded("auth:logout")],
+    dependencies=[unguarded("auth:logout", limit=limits.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut | Response:
     """End this browser's session. Without one it answers alike; cookies of several are removed, and end none."""
-    csrf.check(request)
-    await limits.spend(limits.REFRESH, request)
     try:
         held = credentials.of(request)
     except SessionMismatch as mismatch:
@@ -401,6 +393,7 @@ async def log_out(request: Request, response: Response) -> LoggedOut | Response:
     return LoggedOut(end_session_url=await oidc.log_out_url())
 
 
+_LONGEST_LOGOUT_FORM = 32 * 1024
 _LOGOUT_TOKEN = {
     "requestBody": {
         "required": True,
@@ -419,16 +412,18 @@ _LOGOUT_TOKEN = {
 
 @anyone.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout")],
+    dependencies=[unguarded("auth:backchannel-logout", limit=limits.BACKCHANNEL)],
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )
 async def log_out_by_provider(request: Request) -> dict[str, Any]:
     """Take the provider's word that a session or a person is logged out (OpenID Connect Back-Channel Logout)."""
-    await limits.spend(limits.BACKCHANNEL, request)
     # FastAPI's forms need a parser of multipart bodies, which this never is.
+    body = await request.body()
+    if len(body) > _LONGEST_LOGOUT_FORM:
+        raise LogoutRefused
     try:
-        form = parse_qs((await request.body()).decode("latin-1"), max_num_fields=10)
+        form = parse_qs(body.decode("latin-1"), max_num_fields=10)
     except ValueError:
         raise LogoutRefused from None
     await login.log_out_at_provider(form.get("logout_token", [""])[0])

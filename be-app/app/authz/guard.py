@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.auth import csrf
 from app.auth.errors import CrossSiteRefused, Forbidden, RefreshRefused, StepUpRequired
 from app.auth.subject import CHANGE, READ, Subject, count_stranger, current_subject
-from app.core import metrics
+from app.core import limits, metrics
 from app.core.clock import now
 from app.core.errors import (
     NotFound,
@@ -195,21 +196,33 @@ def grant(action: str) -> Any:
     return _named(allowed, action)
 
 
-def unguarded(action: str, *, cost: int = READ) -> Any:
-    """Return a dependency that names the action of a route which anybody may use, and counts its requests.
+def unguarded(
+    action: str, *, cost: int = READ, limit: limits.Limit | None = None, csrf_checked: bool = False
+) -> Any:
+    """Return a dependency that names the action of a route which anybody may use.
 
-    The policy isn't asked when it is used: that it allows it to everybody is tested with the built bundle.
+    The policy isn't asked when it is used: that it allows it to everybody is tested with the built bundle. The
+    route (`BoundedRoute`) counts a request before it reads anything of it.
 
     Args:
         action: what is done.
-        cost: what a request costs its client's address; 0 for what has limits of its own, or needs none.
+        cost: what a request costs its client's address; 0 for what has a limit of its own, or needs none.
+        limit: the limit of its own.
+        csrf_checked: whether a page of another site is refused first, so that it can't use up its visitor's limit.
     """
 
-    async def anybody(request: Request) -> None:
+    async def count(request: Request) -> None:
+        if csrf_checked:
+            csrf.check(request)
         if cost:
             await rates.of_visitor(request.scope, cost)
+        if limit is not None:
+            await limits.spend(limit, request)
 
-    anybody.public = True  # type: ignore[attr-defined]
+    async def anybody() -> None:
+        pass
+
+    anybody.public, anybody.count = True, count  # type: ignore[attr-defined]
     return _named(anybody, action)
 
 

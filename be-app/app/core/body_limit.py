@@ -4,6 +4,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core import grammar
+
 
 class BodyLimit:
     """Refuses a body beyond the limit when it is read, so that a route which reads none never minds.
@@ -22,7 +24,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        too_large = announced.isdecimal() and int(announced) > self._max_bytes
+        length = grammar.number(announced)
+        too_large = length is not None and length > self._max_bytes
         read = 0
 
         async def bounded() -> Message:

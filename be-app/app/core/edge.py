@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import context, metrics
-from app.core.errors import Problem
+from app.core import context, grammar, metrics
+from app.core.errors import AddressTooLong, HeadersTooLarge, Problem
 from app.core.lazy import lazy_import
 from app.core.logging import sampled
 
@@ -32,7 +33,13 @@ _HEADERS: Final = (
 )
 _COUNTED: Final = {403: "denied", 429: "rate_limited"}
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context §3.2
-_CODING: Final = re.compile(r"(?:^|,)\s*([^\s,;]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?(?=,|$)")
+_CODING: Final = re.compile(
+    r"(?:^|,)[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?(?=,|$)"
+)
+_MOST_HEADERS, _HEADER_BYTES, _ADDRESS_BYTES = 200, 64 * 1024, 10_240
+"""What is read of a request before its route: some of it in Python, field by field. API Gateway's own quota for the
+request line and all header fields is 10,240 bytes; the Web Adapter adds two fields."""
+
 _COMPOSED: Final = "familycorp.composed"
 _ROUTE: Final = "familycorp.route"
 
@@ -41,6 +48,16 @@ def _header(scope: Scope, name: bytes) -> str | None:
     for key, value in scope["headers"]:
         if key == name:
             return bytes(value).decode("latin-1")
+    return None
+
+
+def _oversized(scope: Scope) -> type[Problem] | None:
+    """Return the problem of a request whose head is too large to be read."""
+    headers = scope["headers"]
+    if len(headers) > _MOST_HEADERS or sum(map(len, chain.from_iterable(headers))) > _HEADER_BYTES:
+        return HeadersTooLarge
+    if len(scope["path"]) + len(scope["query_string"]) > _ADDRESS_BYTES:
+        return AddressTooLong
     return None
 
 
@@ -58,6 +75,9 @@ class RequestContext:
         started = time.perf_counter()
         scope[context.ARRIVED_AT] = int(time.time() * 1000)
         method = scope["method"]
+        refused = _oversized(scope)
+        if refused:
+            scope = {**scope, "headers": []}
         request_id = context.accept_request_id(_header(scope, b"x-request-id"))
         token = context.bind(request_id)
         head = method == "HEAD"
@@ -83,7 +103,8 @@ class RequestContext:
 
         with sampled(), metrics.measured() as fields:
             try:
-                await self._app(scope, receive, send_dressed)
+                app = refused().response() if refused else self._app
+                await app(scope, receive, send_dressed)
             finally:
                 fields["method"], fields["status"], fields["bytes"] = method, status, size
                 fields["route"] = scope.get(_ROUTE) or getattr(scope.get("route"), "path", "-")
@@ -189,7 +210,7 @@ async def _send_entry(entry: Any, scope: Scope, send: Send) -> None:
         (b"vary", b"Origin, Accept-Encoding"),
     ]
     if_none_match = _header(scope, b"if-none-match")
-    if if_none_match and _matches(if_none_match, entry.etag.decode()):
+    if if_none_match and grammar.matches(if_none_match, entry.etag.decode()):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
@@ -207,14 +228,7 @@ async def _send_entry(entry: Any, scope: Scope, send: Send) -> None:
 def _takes_gzip(accepted: str) -> bool:
     """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
     weights = {}
-    for coding, weight in _CODING.findall(accepted.lower()):
+    for coding, weight in _CODING.findall(grammar.lower(accepted)):
         weights[coding] = float(weight or 1)
     gzip = weights.get("gzip", weights.get("*", 0.0))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly, as If-None-Match demands (RFC 9110 §13.1.2)."""
-    return if_none_match.strip() == "*" or etag.removeprefix("W/") in {
-        tag.strip().removeprefix("W/") for tag in if_none_match.split(",")
-    }

@@ -98,6 +98,12 @@ class BodyTooLarge(Problem):
     status, code, title = 413, "body_too_large", "The body is too large"
 
 
+class AddressTooLong(Problem):
+    """Path and query exceed what the API reads."""
+
+    status, code, title = 414, "address_too_long", "The address is too long"
+
+
 class UnsupportedMediaType(Problem):
     """The body is of another type than the API reads."""
 
@@ -131,6 +137,12 @@ class PreconditionRequired(Problem):
     """A write that can race came without `If-Match`."""
 
     status, code, title = 428, "precondition_required", "If-Match is required"
+
+
+class HeadersTooLarge(Problem):
+    """The header fields exceed what the API reads."""
+
+    status, code, title = 431, "headers_too_large", "The request's headers are too large"
 
 
 class Unavailable(Problem):
@@ -187,7 +199,7 @@ def problem_response(
     }
     if detail:
         document["detail"] = detail
-    # There may be as many as a body of 1 MB has members, and their names are the caller's.
+    # Names of fields may be the caller's.
     if broken := [e.model_dump() | {"field": e.field[:_LONGEST_FIELD]} for e in islice(errors, _MOST_ERRORS)]:
         document["errors"] = broken
     return Response(
@@ -236,11 +248,6 @@ def merged(*documented: Mapping[Any, dict[str, Any]]) -> dict[Any, dict[str, Any
 
 
 def _validation_failed(error: RequestValidationError) -> Problem:
-    if any(e["type"] == "json_invalid" for e in error.errors()):
-        return MalformedBody("The body is not valid JSON.")
-    if any(e["loc"] == ("body",) and isinstance(e["input"], bytes) for e in error.errors()):
-        # The framework leaves a body of another declared type unread.
-        return UnsupportedMediaType("Send JSON, and Content-Type: application/json.")
     # Neither the input nor the context is repeated: they may hold personal data or what JSON can't carry.
     return ValidationFailed(
         errors=[
@@ -249,7 +256,7 @@ def _validation_failed(error: RequestValidationError) -> Problem:
                 rule=e["type"],
                 message=e["msg"].removeprefix("Value error, "),
             )
-            for e in error.errors()
+            for e in islice(error.errors(), _MOST_ERRORS)
         ]
     )
 

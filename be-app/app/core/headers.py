@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import Depends, Header
 
 from app.core.errors import PreconditionFailed, PreconditionRequired, responses
+from app.core.grammar import WHITESPACE
 
-_VERSION = re.compile(r'"([1-9]\d{0,8})"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 
 
 def etag(version: int) -> str:
@@ -28,7 +29,7 @@ def _if_match(
 ) -> int:
     if if_match is None:
         raise PreconditionRequired("Send the ETag that you read in an If-Match header.")
-    matched = _VERSION.fullmatch(if_match.strip())
+    matched = _VERSION.fullmatch(if_match.strip(WHITESPACE))
     if not matched:
         # A weak, foreign or malformed tag can't be that of any version of ours (RFC 9110 §13.1.1).
         raise PreconditionFailed('If-Match must hold one ETag of this resource, as "7".')

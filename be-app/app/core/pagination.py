@@ -14,8 +14,9 @@ from pydantic import Field
 
 from app.core.clock import timestamp
 from app.core.errors import ValidationFailed
+from app.core.schema import Digits
 
-Limit = Annotated[int, Field(ge=1, le=100, description="How many items at the most.")]
+Limit = Annotated[int, Field(ge=1, le=100, description="How many items at the most."), Digits]
 Cursor = Annotated[
     str | None,
     Field(max_length=200, description="`nextCursor` of the page before; leave out for the first page."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.core.clock import timestamp
 
@@ -24,6 +24,13 @@ _BLANK = re.compile(rf"[\s{IGNORABLE}\u2800\ufff9-\ufffb\U0001d159]*")
 _LINE_BREAK = re.compile(r"\r\n?")
 _LINE_CONTROLS = re.compile(CONTROLS.pattern[:-1] + r"\t\n\r\u2028\u2029]")
 
+_DIGITS = re.compile(r"[0-9]+")
+_MOST_MARKS = 30
+"""Combining marks in a row: no language needs more (Stream-Safe Text Format, UAX #15 §13)."""
+_MAYBE_MARKS = re.compile(r"[^\w\s\x00-\u02ff]{31,}")
+# Characters that are looked at, whatever a field's own limit is: NFC makes one syllable of three characters of NFD.
+_LONGEST_LINE, _LONGEST_TEXT = 3 * 500, 3 * 100_000
+
 
 def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
     if not isinstance(text, str):
@@ -35,14 +42,32 @@ def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
             {"character": f"U+{ord(found.group()):04X}"},
         )
     # What is visible keeps its invisible characters: emoji and Indic scripts are spelt with them.
-    return "" if _BLANK.fullmatch(text) else unicodedata.normalize("NFC", text).strip()
+    return "" if _BLANK.fullmatch(text) else _normalized(text).strip()
+
+
+def _normalized(text: str) -> str:
+    """Return text in NFC; refuse endless runs of combining marks, which Python orders in quadratic time."""
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    for run in _MAYBE_MARKS.finditer(text):
+        if len(run[0]) - list(map(unicodedata.combining, run[0])).count(0) > _MOST_MARKS:
+            raise PydanticCustomError(
+                "too_many_marks",
+                "must not have more than {most} combining marks in a row",
+                {"most": _MOST_MARKS},
+            )
+    return unicodedata.normalize("NFC", text)
 
 
 def _line(text: Any) -> Any:
+    if isinstance(text, str) and len(text) > _LONGEST_LINE:
+        raise PydanticKnownError("string_too_long", {"max_length": _LONGEST_LINE})
     return _clean(text, _LINE_CONTROLS)
 
 
 def _text(text: Any) -> Any:
+    if isinstance(text, str) and len(text) > _LONGEST_TEXT:
+        raise PydanticKnownError("string_too_long", {"max_length": _LONGEST_TEXT})
     # One kind of line break is kept, so that what was stored reads the same from a file of any system.
     return _clean(_LINE_BREAK.sub("\n", text) if isinstance(text, str) else text, CONTROLS)
 
@@ -60,6 +85,16 @@ def _no_number(value: Any) -> Any:
         raise PydanticCustomError("datetime_type", "must be an ISO 8601 date and time with its offset")
     return value
 
+
+def _digits(value: Any) -> Any:
+    """Refuse text that Pydantic would read as a number beside `0` to `9`: `1_0`, ` 10`, `+10`, `10.0`."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+Digits = BeforeValidator(_digits)
+"""Makes `int` of ASCII digits, where it comes in a path or query: one number, one spelling, one cache entry."""
 
 Line = BeforeValidator(_line)
 """Makes `str` one line of text: NFC, trimmed, without control or bidirectional-override characters.

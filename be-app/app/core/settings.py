@@ -9,11 +9,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from app.core import grammar
+
 PREFIX = "FAMILYCORP_"
 
 Names = Annotated[
     tuple[str, ...],
-    BeforeValidator(lambda v: [s.strip() for s in v.split(",") if s.strip()] if isinstance(v, str) else v),
+    BeforeValidator(
+        lambda v: [n for s in v.split(",") if (n := s.strip(" \t\n"))] if isinstance(v, str) else v
+    ),
 ]
 
 
@@ -319,7 +323,9 @@ class Settings(BaseModel):
         """
         own = {k.removeprefix(PREFIX): v for k, v in os.environ.items() if k.startswith(PREFIX)}
         try:
-            values = {k.lower(): v for k, v in {**json.loads(own.pop("SETTINGS", "{}")), **own}.items()}
+            values = {
+                grammar.lower(k): v for k, v in {**json.loads(own.pop("SETTINGS", "{}")), **own}.items()
+            }
         except (ValueError, TypeError, AttributeError):
             raise SettingsError(f"{PREFIX}SETTINGS must be a JSON object of names and values") from None
         try:

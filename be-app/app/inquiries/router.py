@@ -3,7 +3,7 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.auth.subject import Subject
 from app.authz.guard import guarded_router, require, unguarded
@@ -42,7 +42,7 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 
 @public.post(
     "",
-    dependencies=[unguarded("inquiry:send", cost=5)],
+    dependencies=[unguarded("inquiry:send", cost=5, limit=limits.INQUIRY)],
     status_code=201,
     responses=responses(
         TooManyRequests,
@@ -52,11 +52,8 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
         SnapshotsUnavailable,
     ),
 )
-async def send_inquiry(
-    request: Request, body: InquiryCreate, idempotency_key: IdempotencyKey = None
-) -> InquiryReceipt:
+async def send_inquiry(body: InquiryCreate, idempotency_key: IdempotencyKey = None) -> InquiryReceipt:
     """Send the contact form."""
-    await limits.spend(limits.INQUIRY, request)
     return await service.receive(body, idempotency_key)
 
 

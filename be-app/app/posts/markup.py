@@ -9,6 +9,7 @@ import nh3
 from markdown_it import MarkdownIt
 
 from app.core.schema import CONTROLS
+from app.posts import complexity
 from app.posts.emphasis import CjkMarkdown
 
 # What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
@@ -25,12 +26,15 @@ _NOT_IN_SLUG = re.compile(r"[^a-z0-9가-힣]+")
 
 @cache
 def _markdown() -> MarkdownIt:
-    return CjkMarkdown("commonmark").enable(["table", "strikethrough"])
+    return complexity.bound(CjkMarkdown("commonmark").enable(["table", "strikethrough"]))
 
 
 @lru_cache(8)  # A post is checked when it is written and rendered when it is published, often at once.
 def to_html(markdown: str) -> str:
-    """Render Markdown and sanitise the result by ammonia's rules: no script, no event handler, no odd URL."""
+    """Render Markdown and sanitise the result by ammonia's rules: no script, no event handler, no odd URL.
+
+    Raises `complexity.TooComplex`. A long text takes half a second: call this in a worker thread (`offload`).
+    """
     cleaned = nh3.clean(
         _markdown().render(markdown),
         tags=_TAGS,
@@ -55,7 +59,12 @@ def to_text(rendered: str) -> str:
 
 def excerpt(markdown: str, length: int = 200) -> str:
     """Return the beginning of a text in Markdown as plain text, cut at a word where one ends near."""
-    text = to_text(to_html(markdown[: 10 * length]))
+    return _excerpt(markdown[: 10 * length], length)
+
+
+@lru_cache(512)  # Search makes one for each post that it lists.
+def _excerpt(beginning: str, length: int) -> str:
+    text = to_text(to_html(beginning))
     if len(text) <= length:
         return text
     cut = text[:length]

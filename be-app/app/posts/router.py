@@ -20,6 +20,7 @@ from app.core.errors import (
 from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.lazy import lazy_import
 from app.core.routing import StrictRoute
+from app.core.schema import Digits
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.schemas import (
     EditorialCards,
@@ -52,7 +53,7 @@ editorial = guarded_router("/v1/editor/posts", "editorial: posts")
 JSON = "application/json"
 IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
-RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000), Digits]
 STORES = responses(DatabaseUnavailable, SnapshotsUnavailable)
 
 
@@ -248,7 +249,7 @@ async def diff_revisions(
     actor: Annotated[Subject, require("post:read-any")],
     post_id: PostId,
     number: RevisionNumber,
-    against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with.")],
+    against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with."), Digits],
 ) -> RevisionDiff:
     """Compare a revision with another."""
     return await service.diff(post_id, number, against, actor)

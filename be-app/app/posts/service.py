@@ -1,6 +1,5 @@
 """Rules of posts: writing, revising, and what becomes public when."""
 
-import difflib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +19,9 @@ from app.core import snapshots as stored
 from app.core.clock import new_id, now, timestamp
 from app.core.database import reading, writing
 from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
+from app.core.offload import offload
 from app.core.snapshots import Snapshot
+from app.posts import diff as diffs
 from app.posts import markup, repository, searching, snapshots
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
@@ -209,7 +210,7 @@ async def rebuild() -> None:
         for post, revision in batch:
             if revision and post.first_published_at:
                 await _search_again(post, revision)
-                public = _public(post, revision, post.first_published_at)
+                public = await _public(post, revision, post.first_published_at)
                 public.category = post.published_category or post.category
                 await stored.replace(snapshots.published(public, post.translation_key), post.version)
             else:
@@ -252,7 +253,7 @@ async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
     """Return a post's current revision as visitors would read it."""
     async with reading() as session:
         post, revision = await _allowed(session, post_id, actor, "post:preview")
-    return _public(post, revision, post.first_published_at or now())
+    return await _public(post, revision, post.first_published_at or now())
 
 
 async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
@@ -275,10 +276,10 @@ async def diff(post_id: uuid.UUID, number: int, against: int, actor: Subject) ->
     async with reading() as session:
         await _allowed(session, post_id, actor, READ)
         before, after = await _revision(session, post_id, against), await _revision(session, post_id, number)
-    lines = difflib.unified_diff(
-        _lines(before), _lines(after), f"revision {against}", f"revision {number}", lineterm=""
+    unified = await offload(
+        diffs.unified, _lines(before), _lines(after), f"revision {against}", f"revision {number}"
     )
-    return RevisionDiff(before=against, after=number, unified="\n".join(lines))
+    return RevisionDiff(before=against, after=number, unified=unified)
 
 
 async def download(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str, actor: Subject) -> str:
@@ -310,11 +311,15 @@ async def search(query: SearchQuery) -> bytes:
             limit=query.limit + 1,
         )
     page, more = found[: query.limit], len(found) > query.limit
-    hits = [_hit(hit, words, searching.SCANNED // len(page)) for hit in page]
+    hits = await offload(_hits, page, words)
     last = f"{page[-1].rank}#{snapshots.sort_key(hits[-1])}" if more else None
     return snapshots.cards(
         [orjson.dumps(h.model_dump(mode="json", by_alias=True)).decode() for h in hits], last
     )
+
+
+def _hits(page: Sequence[repository.Hit], words: Sequence[str]) -> list[SearchHit]:
+    return [_hit(hit, words, searching.SCANNED // len(page)) for hit in page]
 
 
 def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
@@ -477,7 +482,7 @@ async def _revise(
     def reference(upload: uuid.UUID) -> dict[str, Any]:
         return AttachmentReference.model_validate(known[upload]).model_dump(mode="json")
 
-    if len(markup.to_html(content.body).encode()) > MAX_HTML_BYTES:
+    if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
         raise ValidationFailed.on(
             "body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes"
         )
@@ -535,8 +540,8 @@ async def _publish(
     post.state, post.scheduled_at = PUBLISHED, None
     post.published_revision, post.published_category = post.revision, post.category
     post.first_published_at, post.published_at = post.first_published_at or at, at
-    public = _public(post, revision, post.first_published_at)
-    post.plain_text, post.search_text = _searched(revision, public.html)
+    public = await _public(post, revision, post.first_published_at)
+    post.plain_text, post.search_text = await offload(_searched, revision, public.html)
     snapshot = snapshots.published(public, post.translation_key)
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
 
@@ -549,7 +554,8 @@ def _searched(revision: PostRevision, rendered: str) -> tuple[str, str]:
 
 async def _search_again(post: Post, revision: PostRevision) -> None:
     """Make again what is searched of a published post, unless the post has changed meanwhile."""
-    plain, searched = _searched(revision, markup.to_html(revision.body))
+    rendered = await offload(markup.to_html, revision.body)
+    plain, searched = await offload(_searched, revision, rendered)
     unchanged = (Post.id == post.id, Post.version == post.version)
     statement = update_statement(Post).where(*unchanged).values(plain_text=plain, search_text=searched)
     async with writing() as session:
@@ -618,7 +624,11 @@ def _card(post: Post, revision: PostRevision, published_at: datetime) -> dict[st
     }
 
 
-def _public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+async def _public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    return await offload(_rendered, post, revision, published_at)
+
+
+def _rendered(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
     return PublicPost.model_validate(
         {
             **_card(post, revision, published_at),
@@ -636,4 +646,4 @@ def _lines(revision: PostRevision) -> list[str]:
         f"tags: {', '.join(revision.tags)}",
         "",
     )
-    return [*head, *revision.body.splitlines()]
+    return [*head, *revision.body.split("\n")]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from app.authz.guard import unguarded
 from app.core.lazy import lazy_import
+from app.core.routing import BoundedRoute
 from app.core.settings import settings
 from app.system.schemas import Health, Readiness
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.system.service")
 
-public = APIRouter(tags=["system"])
+public = APIRouter(tags=["system"], route_class=BoundedRoute)
 
 
 @public.get("/health", dependencies=[unguarded("system:health", cost=0)])
@@ -25,11 +26,14 @@ async def health() -> Health:
 
 @public.get(
     "/ready",
-    dependencies=[unguarded("system:ready", cost=0)],
+    dependencies=[unguarded("system:ready", cost=5)],
     responses={503: {"model": Readiness, "description": "A store doesn't answer"}},
 )
 async def ready(response: Response) -> Readiness:
-    """Ask every store for a sign of life. This wakes a sleeping database: for people, not load balancers."""
+    """Ask every store for a sign of life. This wakes a sleeping database: for people, not load balancers.
+
+    An answer serves every caller for five seconds.
+    """
     found = await service.readiness()
     response.status_code = 200 if found.status == "ok" else 503
     return found

@@ -10,8 +10,11 @@ from app.core.settings import settings
 from app.system.schemas import Dependency, Readiness
 
 _DEADLINE_S = 3.0
+_KEPT_S = 5.0
 
 logger = logging.getLogger(__name__)
+
+_last: tuple[float, asyncio.Task[Readiness]] | None = None
 
 
 async def _dynamodb() -> None:
@@ -29,6 +32,18 @@ async def _probe(name: str, ask: Callable[[], Awaitable[None]]) -> Dependency:
 
 
 async def readiness() -> Readiness:
+    """Return what the last probe of every store found, or is about to find; one is begun every five seconds at most.
+
+    So strangers can't multiply what a probe costs, however many ask at once.
+    """
+    global _last  # noqa: PLW0603 - the process's last probe is one value
+    loop = asyncio.get_running_loop()
+    if _last is None or loop.time() - _last[0] > _KEPT_S or _last[1].get_loop() is not loop:
+        _last = loop.time(), loop.create_task(_probe_all())
+    return await asyncio.shield(_last[1])  # A caller who leaves doesn't end what others wait for.
+
+
+async def _probe_all() -> Readiness:
     """Probe every store at once; each has three seconds."""
     names = ("database", "dynamodb", "cache")
     database_state, dynamodb_state, cache_state = await asyncio.gather(
