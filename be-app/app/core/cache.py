@@ -15,10 +15,12 @@ How late another process may notice a change: `LOCAL_TTL_S` in the usual case, `
 the change could not reach Valkey, or where the process can't reach Valkey and DynamoDB is away, too.
 """
 
+import asyncio
 import hashlib
 import logging
 import time
 import zlib
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -45,6 +47,9 @@ indexes follow its tables with a delay."""
 
 _SKEW_S = 1.0
 """Seconds by which clocks of processes and of Valkey may differ; an entry from further ahead is not used."""
+
+_AGAIN_S = 0.2
+"""Seconds for which a visitor who waited already waits for Valkey."""
 
 _LOCAL_ENTRIES = 256
 _ENTRIES = 4096
@@ -238,6 +243,15 @@ async def lookup(key: bytes) -> Lookup:
     if before == _changes:
         _keep(key, entry, now, fresh=fresh)
     return Lookup(entry, None) if fresh else Lookup(None, epoch, entry if _may_be_stale(age) else None)
+
+
+async def last_good(key: bytes, found: Lookup) -> Lookup:
+    """Look a stale answer up again that `found` had, because it may have been invalidated meanwhile."""
+    if found.epoch is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_S):
+                return await lookup(key)
+    return Lookup(None, None, _unconfirmed(key))
 
 
 def _may_be_stale(age: float) -> bool:

@@ -269,8 +269,7 @@ class PublicCache:
                 self._paused[route] = time.monotonic() + _PAUSE_S
                 self._late.add(refresh.task)
                 refresh.task.add_done_callback(self._late.discard)
-        # Looked up again, because it may have been invalidated meanwhile.
-        again = await cache.lookup(asked.key)
+        again = await cache.last_good(asked.key, found)
         entry = again.entry or again.stale
         if entry is not None:
             if again.entry is None:
@@ -286,8 +285,8 @@ class PublicCache:
     def _may_try(self, route: bytes) -> bool:
         """Tell whether a stale answer is worth the wait for a fresh one.
 
-        After one of a route was late, only one request a second tries; the others are served at once. Those that are
-        late still keep a thread each, or two, of the forty in which AWS is called.
+        After one of a route was late, only one request a second tries, and the others are served at once. What is
+        late keeps a thread or two of the forty in which AWS is called, so nobody tries while much is.
         """
         if len(self._late) >= _MOST_LATE:
             return False
