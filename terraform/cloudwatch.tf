@@ -54,7 +54,7 @@ locals {
       }
       stores-fail = {
         what   = "A store fails again and again, whether visitors notice or not", namespace = "FamilyCorp", statistic = "Sum"
-        series = [for m in ["cache_errors", "dynamodb_errors", "s3_errors", "sql_errors"] : { metric = m, dimensions = local.lines_of.backend }]
+        series = [for m in ["cache_errors", "cache_stale", "dynamodb_errors", "s3_errors", "sql_errors"] : { metric = m, dimensions = local.lines_of.backend }]
         above  = 10, minutes = 5, times = 2
       }
       drain-silent = {

@@ -4,7 +4,7 @@ locals {
 
   # Of the application's own metrics a name is enough; of others, [namespace, metric, dimension, value, …].
   own = { for m in [
-    "access_denied", "cache_errors", "cache_hit", "cache_miss", "cache_ms", "cold_start", "denied", "dynamodb_errors",
+    "access_denied", "cache_errors", "cache_hit", "cache_miss", "cache_ms", "cache_stale", "cold_start", "denied", "dynamodb_errors",
     "dynamodb_ms", "errors", "latency", "login_failed", "outbox_failed", "rate_limited", "rates_without_valkey",
     "refresh_reused", "s3_errors", "s3_ms", "second_factor_failed", "shed", "sql_errors", "sql_ms",
   ] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-backend"] }
@@ -41,7 +41,7 @@ locals {
     { title = "Time in stores, ms", stat = "Average", metrics = [local.own.cache_ms, local.own.dynamodb_ms, local.own.sql_ms, local.own.s3_ms] },
     {
       title   = "Stores that fail", stat = "Sum"
-      metrics = [local.own.cache_errors, local.own.dynamodb_errors, local.own.sql_errors, local.own.s3_errors, local.own.rates_without_valkey]
+      metrics = [local.own.cache_errors, local.own.dynamodb_errors, local.own.sql_errors, local.own.s3_errors, local.own.rates_without_valkey, local.own.cache_stale]
     },
     { title = "Cold starts", stat = "Sum", metrics = [local.own.cold_start] },
     { title = "Refused", stat = "Sum", metrics = [local.own.denied, local.own.rate_limited, local.own.access_denied, local.own.shed] },

@@ -40,7 +40,8 @@ async def run_due() -> bool:
         published = await posts.publish_due(at)
         looked_at = await uploads.work_due(at)
         drained = await outbox.drain()
-        complete = published and looked_at and drained
+        forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
+        complete = published and looked_at and drained and forgotten
         if complete:
             for marker in markers:
                 await events.clear_due(marker)

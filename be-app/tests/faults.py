@@ -15,8 +15,9 @@ from typing import Any
 from app.auth.cookies import REFRESH
 from app.core import dynamodb
 from contract import at_once, unique
+from failing_front import FAILED, Front
 from familycorp_ops.alarms import Line
-from stack import EDITOR, Application, Stack, draft
+from stack import EDITOR, Application, Stack, draft, published
 from staff import Person
 
 NOBODYS = "mysql+aiomysql://nobody@127.0.0.1:1/content"
@@ -92,6 +93,18 @@ def a_caller_who_may_not(stack: Stack, threshold: float) -> list[Line]:
             headers = EDITOR | {"X-Test-Role": "viewer"}
             assert client.post("/v1/editor/categories", json={}, headers=headers).status_code == 403
     return lines
+
+
+def a_table_that_fails_behind_the_cache(stack: Stack) -> None:
+    """DynamoDB fails, and a visitor gets an answer of before."""
+    with Front(stack.ministack.port) as front:
+        url = f"http://127.0.0.1:{front.port}"
+        behind = stack.start(TEST_CACHE_HOLD_S="0", FAMILYCORP_AWS_ENDPOINT_URL=url)
+        with stack.client(behind) as client:
+            assert client.get("/v1/posts").status_code == 200
+            published(client)
+            front.fault = FAILED
+            assert client.get("/v1/posts").status_code == 200
 
 
 class _Refusing(BaseHTTPRequestHandler):

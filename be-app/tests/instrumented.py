@@ -9,8 +9,9 @@
 - `POST /test/run-due?ahead=61` does what the minute's function does, with a clock that many seconds ahead.
 - `POST /test/clock?ahead=3600` sets the process's clock that many seconds ahead of the machine's.
 - Names take as long to resolve as the file exists that `TEST_DNS_HANGS` names: for a process with asyncio's own loop.
-- The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication, and limits on clients hold only
-  where `TEST_LIMITS` is set.
+- The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication, `TEST_PATIENCE_S` the time after
+  which a stale answer is served instead of a late one (30 s: a busy machine must not change what tests see), and
+  limits on clients hold only where `TEST_LIMITS` is set.
 """
 
 import os
@@ -33,7 +34,7 @@ import recording
 from app import jobs
 from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject
-from app.core import aws, cache, clock, database, limits, rates
+from app.core import aws, cache, clock, database, edge, limits, rates
 from app.core.errors import Problem
 from app.main import api
 from app.main import app as real
@@ -88,6 +89,7 @@ def _instrument() -> None:
 
     redis.asyncio.Redis.execute_command = counted
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
+    edge.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
     if "TEST_LIMITS" not in os.environ:
         limits.spend = rates.count = _nothing
 

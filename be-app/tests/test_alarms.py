@@ -181,6 +181,7 @@ def everything(stack: Stack) -> Iterator[Line]:
     faults.a_policy_without_a_line(stack, 1)
     faults.a_database_that_is_away(stack, 1)
     faults.a_table_that_is_throttled(stack, 1)
+    faults.a_table_that_fails_behind_the_cache(stack)
     with faults.stuck(stack), stack.client() as client:
         published(client)
     yield from faults.a_change_that_is_refused(stack, 0)

@@ -4,6 +4,7 @@ Every row puts the same traffic on a process, breaks something, mends it, and th
 chaos` runs all rows and writes down what was seen; the suite runs some, shorter.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pymysql  # type: ignore[import-untyped]
 import pytest
 import redis
 
+from app.core import edge
 from failing_front import FAILED, OFTEN_THROTTLED, THROTTLED, Answered, Fault, Front, Hung, Refused, Slow
 from familycorp_ops.documents import table
 from familycorp_ops.pytest_servers import missing
@@ -31,16 +33,23 @@ from staff import ACCESS, CSRF, Person, at_browser
 from traffic import LOST, Traffic, Write
 from uploading import photo
 
-HEAD = ["fault", "visitors served", "staff's reads", "writes accepted", "slowest s", "back after s"]
+HEAD = [
+    *("fault", "visitors served", "of them stale", "slowest visitor s"),
+    *("staff's reads", "writes accepted", "slowest s", "back after s"),
+]
 RATE = 10
 MIX = {"read": 60, "staff": 15, "write": 12, "closed": 10, "login": 3}
 FILES = {**MIX, "upload": 20}
 BEFORE_S, DURING_S, AFTER_S = 2, 5, 7
+SERVED = 0.95
+"""The share of visitors who must be served, whatever is broken; all of them read pages that the cache has had."""
 RECOVERY_S = 5
 """After this everything must be as before."""
 DATABASE_DEADLINE_S = 8
 AWS_S = 6
 """What one call of AWS may take: two attempts, each of a second to connect and two to be answered."""
+AS_DEPLOYED: dict[str, Any] = {"TEST_PATIENCE_S": str(edge.PATIENCE_S)}
+"""How long a visitor waits where there is a stale answer."""
 BUSY = Answered(503, b"<Error><Code>SlowDown</Code></Error>", "text/xml")
 
 
@@ -71,7 +80,7 @@ class Site:
         self.stack = opened.enter_context(
             Stack(directory, self.ministack, self.valkey, url, provider=self.provider, **settings)
         )
-        self.process = self.stack.prepare().start()
+        self.process = self.stack.prepare().start(**AS_DEPLOYED)
         self.person = self._log_in(opened, "editor")
         ended = self._log_in(opened, "admin")
         access = ended.cookie(ACCESS)
@@ -149,7 +158,7 @@ class Site:
 
     def start(self, **environment: str) -> Application:
         """Start one more process, which the next traffic goes to."""
-        return self.stack.start(**environment)
+        return self.stack.start(**AS_DEPLOYED, **environment)
 
 
 class Row(NamedTuple):
@@ -208,12 +217,12 @@ def kill_often(site: Site) -> None:
 
 
 def respawning(site: Site) -> Application:
-    site.respawning = site.stack.start(respawns=True)
+    site.respawning = site.stack.start(respawns=True, **AS_DEPLOYED)
     return site.respawning
 
 
 def on_a_full_disk(site: Site) -> Application:
-    application = Application(site.stack.environment, site.directory)
+    application = Application(site.stack.environment | AS_DEPLOYED, site.directory)
     application.log = Path("/dev/full")
     application.start()
     return application
@@ -314,9 +323,7 @@ def test_a_fault_breaks_no_promise(site: Site, seen: list[list[str]], row: Row) 
     process, staff = row.process(site), site.staff()
     people: Any = {"paths": site.paths, "staff": staff, "closed": site.closed, "image": photo()}
     people["files_to"] = site.ministack.port
-    for path in site.paths:
-        with site.stack.client(process) as client:
-            assert client.get(path).status_code == 200
+    warm(site, process)
     seconds = BEFORE_S + row.during_s + AFTER_S
     with Traffic(process.port, seconds, rate=RATE, mix=row.mix, seed=ROWS.index(row), **people) as crowd:
         time.sleep(BEFORE_S)
@@ -335,8 +342,12 @@ def test_a_fault_breaks_no_promise(site: Site, seen: list[list[str]], row: Row) 
         those = [a.status for a in during if a.kind in kinds]
         return f"{sum(s in {200, 201} for s in those)} of {len(those)}"
 
+    reads = [a for a in during if a.kind == "read"]
+    waited = max(a.ms for a in reads) / 1000
+    stale = served_stale(process, began, healed)
     accepted = share("write", "upload", "completion")
-    seen.append([row.name, share("read"), share("staff"), accepted, f"{slowest:.1f}", f"{back:.1f}"])
+    visitors = [row.name, share("read"), str(stale), f"{waited:.1f}"]
+    seen.append([*visitors, share("staff"), accepted, f"{slowest:.1f}", f"{back:.1f}"])
     print("\n" + table(HEAD, seen[-1:], numbers=0))
 
     allowed = {200, 201, 503, *row.also}
@@ -348,11 +359,30 @@ def test_a_fault_breaks_no_promise(site: Site, seen: list[list[str]], row: Row) 
     assert {a.status for a in answers if a.kind == "login"} <= {302, 303, *allowed}
     assert all(a.retry_after for a in answers if a.status == 503)
     assert slowest < row.budget_s
+    answered = [a for a in reads if a.status not in row.also]
+    assert sum(a.status == 200 for a in answered) >= SERVED * len(answered)
     late = [a for a in bad if a.at > healed + RECOVERY_S]
     assert late == []
     nothing_is_lost_or_done_twice(site, crowd.writes)
     if process is not site.process:
         process.kill()
+
+
+def served_stale(process: Application, since: float, until: float) -> int:
+    """Count the stale answers of a time, as the process's log tells of them."""
+    if not process.log.is_file():
+        return 0
+    lines = (json.loads(line) for line in process.log.read_text().splitlines() if '"cache_stale"' in line)
+    return sum(since <= line["_aws"]["Timestamp"] / 1000 < until for line in lines)
+
+
+def warm(site: Site, process: Application) -> None:
+    """Have the cache know every page that visitors read; soon after an invalidation it takes none."""
+    with site.stack.client(process) as client:
+        for path in site.paths:
+            while not (answer := client.get(path)).headers.get("Age"):
+                assert answer.status_code == 200
+                time.sleep(0.1)
 
 
 def due_by_now(site: Site) -> list[dict[str, Any]]:

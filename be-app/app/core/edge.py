@@ -1,13 +1,14 @@
 """The outermost layers of a request's way: correlation id, headers, one log line; then the public cache."""
 
+import asyncio
 import logging
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,6 +43,12 @@ request line and all header fields is 10,240 bytes; the Web Adapter adds two fie
 
 _COMPOSED: Final = "familycorp.composed"
 _ROUTE: Final = "familycorp.route"
+
+PATIENCE_S = 0.75
+"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being composed."""
+
+_PAUSE_S: Final = 1.0
+_MOST_LATE: Final = 16
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -169,12 +176,68 @@ class PublicResponse(Response):
         )
 
 
+class _Asked(NamedTuple):
+    """A request for something that the cache may keep."""
+
+    key: bytes
+    scope: Scope
+    receive: Receive
+    send: Send
+
+
+class _Refresh:
+    """An attempt to have a stale answer composed again, whose result is held back until it is chosen."""
+
+    def __init__(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
+        self.entry: Any = None
+        self.status = 500
+        self._messages: list[Message] = []
+        self.task = asyncio.create_task(self._run(key, compose))
+
+    async def _run(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
+        try:
+            self.entry = await compose(self._hold)
+        except Exception:
+            logger.exception("unhandled_error")
+            self.status = 500
+        if self.entry is not None:
+            self.status = 200
+        elif self.status < 500 and self.status != 429:
+            await cache.forget(key)
+
+    async def _hold(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        self._messages.append(message)
+
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it ends, or for so long; return whether it has ended."""
+        await asyncio.wait({self.task}, timeout=timeout_s)
+        return self.task.done()
+
+    async def send(self, asked: _Asked) -> None:
+        """Send what came of it."""
+        if self.entry is not None:
+            await _send_entry(self.entry, asked.scope, asked.send)
+        elif self._messages:
+            for message in self._messages:
+                await asked.send(message)
+        else:
+            await Problem().response()(asked.scope, asked.receive, asked.send)
+
+
 class PublicCache:
-    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`."""
+    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`.
+
+    Where a fresh answer can't be had (5xx, an exception, no answer within `PATIENCE_S`), a stale one is served if the
+    cache has one. What takes longer is composed to its end in the background, and stored.
+    """
 
     def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:
         self._app = app
         self._prefixes = tuple(prefixes)
+        self._late: set[asyncio.Task[None]] = set()
+        self._paused: dict[bytes, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -185,30 +248,90 @@ class PublicCache:
         ):
             await self._app(scope, receive, send)
             return
+        until = time.monotonic() + PATIENCE_S
         # The order of parameters means nothing; one entry serves all orders.
         query = b"&".join(sorted(scope["query_string"].split(b"&")))
         key = scope["path"].encode() + b"?" + query
         found = await cache.lookup(key)
-        entry = found.entry
-        metrics.add("cache_miss" if entry is None else "cache_hit")
-        if entry is None:
-            composed: list[Any] = []
-            scope[_COMPOSED] = composed
-            await self._app(scope, receive, send)
-            if not composed:
-                return
-            entry = composed[0]
-            await cache.store(key, entry, found.epoch)
-        scope[_ROUTE] = entry.route.decode()
-        await _send_entry(entry, scope, send)
+        if found.entry is not None:
+            metrics.add("cache_hit")
+            await _send_entry(found.entry, scope, send, cached=True)
+            return
+        metrics.add("cache_miss")
+        asked = _Asked(key, scope, receive, send)
+        if found.stale is not None:
+            await self._refresh(asked, found, until)
+            return
+        entry = await self._compose(asked, found.epoch, send)
+        if entry is not None:
+            await _send_entry(entry, scope, send)
+
+    async def _compose(self, asked: _Asked, epoch: bytes | None, send: Send) -> Any:
+        """Have the application answer, and store the answer; return None where it sent another kind of answer."""
+        composed: list[Any] = []
+        asked.scope[_COMPOSED] = composed
+        await self._app(asked.scope, asked.receive, send)
+        if not composed:
+            return None
+        await cache.store(asked.key, composed[0], epoch)
+        return composed[0]
+
+    async def _refresh(self, asked: _Asked, found: Any, until: float) -> None:
+        """Serve a fresh answer in place of a stale one, or the stale one."""
+        route, refresh, reason = found.stale.route, None, "slow"
+        if self._may_try(route):
+            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, found.epoch, hold))
+            if await refresh.wait(max(0, until - time.monotonic())):
+                self._paused.pop(route, None)
+                if refresh.status < 500:
+                    await refresh.send(asked)
+                    return
+                reason = str(refresh.status)
+            else:
+                self._paused[route] = time.monotonic() + _PAUSE_S
+                self._late.add(refresh.task)
+                refresh.task.add_done_callback(self._late.discard)
+        again = await cache.last_good(asked.key, found)
+        entry = again.entry or again.stale
+        if entry is not None:
+            if again.entry is None:
+                metrics.add("cache_stale")
+                metrics.note("stale_reason", reason)
+            await _send_entry(entry, asked.scope, asked.send, cached=True)
+            return
+        if refresh is None:
+            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, again.epoch, hold))
+        await refresh.wait()
+        await refresh.send(asked)
+
+    def _may_try(self, route: bytes) -> bool:
+        """Tell whether a stale answer is worth the wait for a fresh one.
+
+        After one of a route was late, only one request a second tries, and the others are served at once. What is
+        late keeps a thread or two of the forty in which AWS is called, so nobody tries while much is.
+        """
+        if len(self._late) >= _MOST_LATE:
+            return False
+        now, until = time.monotonic(), self._paused.get(route)
+        if until is None:
+            return True
+        if now < until:
+            return False
+        self._paused[route] = now + _PAUSE_S
+        return True
 
 
-async def _send_entry(entry: Any, scope: Scope, send: Send) -> None:
+async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:
+    """Send an entry; one that comes from the cache has an `Age` (RFC 9111 §5.1)."""
+    scope[_ROUTE] = entry.route.decode()
     headers = [
         (b"etag", entry.etag),
         (b"cache-control", b"public, no-cache"),
         (b"vary", b"Origin, Accept-Encoding"),
     ]
+    if cached:
+        age = time.time() - entry.made
+        headers.append((b"age", b"%d" % age if age > 0 else b"0"))
     if_none_match = _header(scope, b"if-none-match")
     if if_none_match and grammar.matches(if_none_match, entry.etag.decode()):
         await send({"type": "http.response.start", "status": 304, "headers": headers})

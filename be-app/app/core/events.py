@@ -16,6 +16,7 @@ from app.core.settings import settings
 
 RETENTION = timedelta(days=30)
 _DUE = "due"
+_INVALIDATION = "#invalidation"
 _NAMES = {"#a": "aggregate"}  # a reserved word of DynamoDB's expressions
 
 
@@ -40,15 +41,20 @@ async def publish(aggregate: str, version: int, kind: str, data: dict[str, Any])
         )
 
 
-async def mark_due(at: datetime) -> str:
-    """Leave a marker that the database has work at `at`; return its name."""
-    marker = f"{timestamp(at)}#{new_id()}"
+async def mark_due(at: datetime, *, invalidation: bool = False) -> str:
+    """Leave a marker that the database has work at `at`, or that the cache must be invalidated; return its name."""
+    marker = f"{timestamp(at)}#{new_id()}{_INVALIDATION if invalidation else ''}"
     await dynamodb.call(
         "put_item",
         TableName=settings().events_table,
         Item=dynamodb.encode({"aggregate": _DUE, "sequence": marker}),
     )
     return marker
+
+
+def is_invalidation(marker: str) -> bool:
+    """Tell whether a marker says that the cache must be invalidated."""
+    return marker.endswith(_INVALIDATION)
 
 
 async def due_markers(at: datetime) -> list[str]:

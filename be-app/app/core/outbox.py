@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, Integer, delete, select, tuple_
@@ -163,9 +164,8 @@ async def drain() -> bool:
             owed = owed.where(OutboxRow.aggregate.not_in(stuck))
         async with reading() as session:
             rows = (await session.scalars(owed)).all()
-        paid, outage = await _pay_all(rows, stuck)
-        if any(row.snapshot and Snapshot(**row.snapshot).table == POSTS for row in paid):
-            await cache.invalidate()
+        paid, outage, change = await _pay_all(rows, stuck)
+        await _forget(change)
         if paid:
             # An id isn't all: SQLite may give that of a row which is gone to the next one ("SQLite Autoincrement").
             named = _IDENTITY.in_([(row.aggregate, row.version, row.kind) for row in paid])
@@ -179,14 +179,34 @@ async def drain() -> bool:
             return not stuck
 
 
-async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool]:
-    """Pay rows but those of `stuck` aggregates, which may become more; return the paid, and if a store is out."""
-    paid = list[OutboxRow]()
+class _Change(IntEnum):
+    """What a batch of effects does to the answers that visitors were given before."""
+
+    NONE = 0
+    ADDS = 1
+    REPLACES = 2
+
+
+async def _forget(change: _Change) -> None:
+    """Have the cache end the answers that a change ends; what Valkey doesn't get is due in a minute."""
+    if change is _Change.ADDS:
+        await cache.expire()
+    elif change is _Change.REPLACES and not await cache.invalidate():
+        await events.mark_due(now() + GRACE, invalidation=True)
+
+
+async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool, _Change]:
+    """Pay rows but those of `stuck` aggregates, which may become more.
+
+    Return the paid, whether a store is out, and what has changed for visitors.
+    """
+    paid, change = list[OutboxRow](), _Change.NONE
     for row in rows:
         if row.aggregate in stuck:
             continue
         try:
-            await _pay(row)
+            change = max(change, await _show(row))
+            await events.publish(row.aggregate, row.version, row.kind, row.data)
         except (Unavailable, dynamodb.Refused) as error:
             metrics.add("outbox_failed")
             logger.warning(
@@ -194,15 +214,22 @@ async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[Out
                 extra={"outbox_id": row.id, "kind": row.kind, "caused_by": row.correlation_id},
                 exc_info=True,
             )
+            if row.snapshot and row.snapshot["absent"]:
+                change = _Change.REPLACES  # What was withdrawn must not be served because DynamoDB is away.
             if isinstance(error, Unavailable):
-                return paid, True
+                return paid, True, change
             stuck.add(row.aggregate)
         else:
             paid.append(row)
-    return paid, False
+    return paid, False, change
 
 
-async def _pay(row: OutboxRow) -> None:
-    if row.snapshot:
-        await snapshots.replace(Snapshot(**row.snapshot), row.version)
-    await events.publish(row.aggregate, row.version, row.kind, row.data)
+async def _show(row: OutboxRow) -> _Change:
+    """Bring a row's snapshot to DynamoDB."""
+    if row.snapshot is None:
+        return _Change.NONE
+    snapshot = Snapshot(**row.snapshot)
+    added = await snapshots.replace(snapshot, row.version)
+    if snapshot.table != POSTS:
+        return _Change.NONE
+    return _Change.ADDS if added else _Change.REPLACES

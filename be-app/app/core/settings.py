@@ -89,6 +89,13 @@ class Settings(BaseModel):
     cache_ttl_s: int = Field(
         60, ge=1, le=3600, description="Seconds that a cached public answer may live: the bound on staleness."
     )
+    cache_stale_s: int = Field(
+        86_400,
+        ge=0,
+        le=604_800,
+        description="Seconds after that in which the answer may still be served where a fresh one can't be had; 0 "
+        "means never.",
+    )
 
     aws_region: str = Field("ap-northeast-2", description="Region of every AWS resource.")
     aws_endpoint_url: str | None = Field(None, description="An emulator's address; unset means AWS itself.")

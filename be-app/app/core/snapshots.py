@@ -20,6 +20,12 @@ POSTS, PROFILES = "posts", "profiles"
 SHARDS = 8
 
 
+_ADDED = 256
+_added: dict[tuple[str, int], None] = {}
+"""Changes of this process, the latest last, that only added something: drains may run side by side, and the second
+finds such a change made."""
+
+
 class Snapshot(NamedTuple):
     """A change of one item: the attributes it gets, and those it loses.
 
@@ -50,7 +56,8 @@ class Page(NamedTuple):
 async def replace(snapshot: Snapshot, version: int) -> bool:
     """Apply a change, unless the item has this version or a newer one already.
 
-    Attributes that the change doesn't name stay as they are. Return whether the item changed.
+    Attributes that the change doesn't name stay as they are. Return whether the change only added something: the item
+    had none of the attributes before. False where it isn't known, because another process made the change.
     """
     values = {**snapshot.attributes, "version": version}
     names = {f"#{n}": n for n in (*values, *snapshot.absent)}
@@ -58,16 +65,22 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
     if snapshot.absent:
         update += " REMOVE " + ", ".join(f"#{n}" for n in snapshot.absent)
     try:
-        await dynamodb.call(
+        found = await dynamodb.call(
             "update_item",
             **_address(snapshot),
+            ReturnValues="UPDATED_OLD",
             UpdateExpression=update,
             ConditionExpression="attribute_not_exists(#version) OR #version < :version",
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
         )
     except dynamodb.ConditionFailed:
+        return (snapshot.key, version) in _added
+    if snapshot.absent or not found.get("Attributes", {}).keys() <= {"version"}:
         return False
+    if len(_added) >= _ADDED:
+        _added.pop(next(iter(_added)))
+    _added[snapshot.key, version] = None
     return True
 
 
