@@ -31,6 +31,8 @@ _STORED, _DEFLATED = 0, 8
 _LOCAL, _CENTRAL, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _END_64, _LOCATOR_64, _DESCRIPTOR = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
 _16, _32 = 0xFFFF, 0xFFFFFFFF
+_VERSION = 63
+"""The version of the format, times ten, that unpackers know (4.4.3)."""
 
 _SIZES_64, _NAME = 0x0001, 0x7075
 _LINKS = {0x000D, 0x756E, 0x6C78}
@@ -182,14 +184,14 @@ class Archive:
             if self._data[position : position + 4] != _CENTRAL or position + 46 > end:
                 raise Rejection("malformed")
             fields = struct.unpack_from("<6H3I5H2I", self._data, position + 4)
-            _made, _needed, flags, method, _time, _date, checksum, packed, size = fields[:9]
+            _made, needed, flags, method, _time, _date, checksum, packed, size = fields[:9]
             name_length, extra_length, comment_length, disk, _internal, external, offset = fields[9:]
             position += 46
             name = self._data[position : position + name_length]
             extra = _extra(self._data[position + name_length : position + name_length + extra_length])
             position += name_length + extra_length + comment_length
             size, packed, offset = _sizes(extra, size, packed, offset)
-            if disk not in {0, _16}:
+            if disk not in {0, _16} or needed & 0xFF > _VERSION:
                 raise Rejection("malformed")
             entry = Entry(name, flags, method, checksum, packed, size, offset, external >> 16, extra)
             _refuse_escape(entry.name, extra)

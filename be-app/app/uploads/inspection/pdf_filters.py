@@ -22,7 +22,7 @@ def decode(data: bytes, names: Sequence[Any], parameters: Sequence[Any]) -> byte
     parameters += [{}] * (len(names) - len(parameters))
     try:
         for name, parameter in zip(names, parameters, strict=False):
-            if name not in _FILTERS or not isinstance(parameter, dict):
+            if not isinstance(name, bytes) or name not in _FILTERS or not isinstance(parameter, dict):
                 return None
             data = _unpredict(_FILTERS[name](data, parameter), parameter)
     except (_BadStreamError, ValueError, zlib.error):
