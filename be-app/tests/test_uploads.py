@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+import signal
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from app.uploads import images, inspection, storage
-from app.uploads.errors import StorageUnavailable
+from app.uploads import images
 from contract import NOBODY, breaks, ok, problem, unique
 from familycorp_ops.provision import provision
 from familycorp_ops.pytest_servers import missing
@@ -26,7 +27,7 @@ from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.seaweedfs import SeaweedFS
 from familycorp_ops.servers.valkey import Valkey
-from stack import EDITOR, Stack, act, draft, make_category, published
+from stack import EDITOR, Application, Stack, act, draft, make_category, published
 from uploading import (
     ADMIN,
     DOCX,
@@ -610,41 +611,103 @@ def test_locks_and_searches_hold_on_servers_too(stacks_of: Callable[..., Stack],
         assert [state(client, u)["state"] for u in (upload, second)] == ["clean", "deleted"]
 
 
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [
-        (photo, "image/jpeg"),
-        (pdf, "application/pdf"),
-        (docx, DOCX),
-        (hwp, "application/x-hwp"),
-        (hwpx, "application/vnd.hancom.hwpx"),
-        (lambda: archive({"a": b"a"}), "application/zip"),
-    ],
-)
-def test_an_outage_while_a_file_is_looked_at_is_no_damage_of_it(make: Callable[[], bytes], kind: str) -> None:
-    """Parsers take any exception for damage; whatever read it fails at, the file must not be rejected."""
-    content = make()
+def test_an_outage_while_a_file_is_read_is_no_damage_of_it(stacks_of: Callable[..., Stack]) -> None:
+    """The file ends early and the connection breaks: neither may count as what was sent."""
+    stack = stacks_of("ministack")
+    with stack.client() as client:
+        upload = sent(client, pdf(), "a.pdf", "application/pdf")
+        script = """
+import asyncio, io, sys, uuid
+from botocore.exceptions import ReadTimeoutError
+from app.uploads import processing, storage
+from app.uploads.errors import StorageUnavailable
 
-    class Failing(storage.Reader):
-        left = 0
+class Broken(io.BytesIO):
+    def read(self, count=-1):
+        return super().read(count) or self.fail()
+    def fail(self):
+        raise ReadTimeoutError(endpoint_url="s3")
 
-        def _span(self, start: int, count: int) -> bytes:
-            self.left -= 1
-            if self.left < 0:
-                raise StorageUnavailable
-            return content[start : start + count]
+storage._read = lambda *_: Broken(b"%PDF-1.7 cut")
+try:
+    asyncio.run(processing.advance(uuid.UUID(sys.argv[1])))
+except StorageUnavailable:
+    sys.exit(0)
+sys.exit("it was decided")
+"""
+        stack.run("-c", script, upload["id"])
+        assert state(client, upload)["state"] == "pending"
+        assert ok(complete(client, upload))["state"] == "clean"
 
-    found = storage.Found(len(content), "etag", None)
-    for reads in (*range(60), *range(60, 5000, 97)):
-        reader = Failing("key", found, inspection.budget(kind))
-        reader.left = reads
-        try:
-            inspection.inspect(reader, kind)
-        except StorageUnavailable:
-            continue
-        assert reads > 0
-        return
-    raise AssertionError("it reads without end")
+
+@contextmanager
+def suspended(
+    stack: Stack, application: Application, point: int, method: str, path: str
+) -> Iterator[list[httpx.Response]]:
+    """Run a block while a process is held at a point of a request; afterwards the list has the answer."""
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        with stack.client(application) as client:
+            answers.append(client.request(method, path, headers=KIM | {"X-Test-Signal": f"{point} STOP"}))
+
+    assert application.pid
+    process, thread = psutil.Process(application.pid), threading.Thread(target=ask)
+    thread.start()
+    try:
+        while process.status() != psutil.STATUS_STOPPED and thread.is_alive():
+            time.sleep(0.005)
+        assert thread.is_alive(), "the request never got to the point"
+        yield answers
+    finally:
+        process.send_signal(signal.SIGCONT)
+        thread.join()
+
+
+def test_a_file_that_is_decided_about_while_it_is_completed_is_not_called_pending(
+    stacks_of: Callable[..., Stack],
+) -> None:
+    stack = stacks_of("ministack")
+    application = stack.start()
+    try:
+        for content, name, kind, status in (
+            (pdf(), "a.pdf", "application/pdf", 200),
+            (b"%PDF-1.7 nonsense", "a.pdf", "application/pdf", 422),
+        ):
+            with stack.client() as client:
+                told = complete(client, sent(client, content, name, kind))
+                upload = sent(client, content, name, kind)
+                looked_for = told.headers["X-Test-Steps"].split().index("S3") + 1
+                path = f"/v1/uploads/{upload['id']}/complete"
+                with suspended(stack, application, looked_for, "POST", path) as answers:
+                    assert complete(client, upload).status_code == status
+                assert answers[0].status_code == status, answers[0].text
+    finally:
+        application.kill()
+        stack.processes.remove(application)
+
+
+def test_a_file_that_is_restored_while_it_is_deleted_stays(stacks_of: Callable[..., Stack]) -> None:
+    stack = stacks_of("ministack")
+    script = """
+import asyncio, sys, uuid
+from app.auth.subject import SYSTEM
+from app.uploads import processing, service
+
+hide = processing.hide
+
+async def late(upload_id):
+    await service.restore(upload_id, SYSTEM)
+    await hide(upload_id)
+
+processing.hide, service.authorise = late, lambda *_: None
+asyncio.run(service.delete(uuid.UUID(sys.argv[1]), SYSTEM))
+"""
+    with stack.client() as client:
+        file = ok(uploaded(client, pdf(), "a.pdf", "application/pdf"))
+        stack.run("-c", script, file["id"])
+        assert state(client, file)["state"] == "clean"
+        assert set(stored(stack, file)) == {"original"}
 
 
 def test_a_large_file_comes_in_parts_and_can_be_resumed(

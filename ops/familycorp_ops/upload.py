@@ -1,20 +1,16 @@
 """`familycorp upload`: sends a file as a front end does, for an operator who needs no session."""
 
 import hashlib
-import mimetypes
 import sys
 import uuid
 from gettext import gettext as _
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from familycorp_ops import environment, output
 
 if TYPE_CHECKING:
     from app.uploads.schemas import PostForm, UploadCreate
-
-# What Python's table doesn't know.
-TYPES = {".hwp": "application/x-hwp", ".hwpx": "application/vnd.hancom.hwpx", ".webp": "image/webp"}
 
 
 def run(file: Path, title: str | None, state: Path, *, as_json: bool) -> None:
@@ -32,9 +28,8 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
     from app.core.settings import settings  # noqa: PLC0415
     from app.uploads import processing, service  # noqa: PLC0415
 
-    kind = TYPES.get(PurePath(name).suffix.lower()) or mimetypes.guess_type(name)[0] or ""
     try:
-        announced = await service.create(_announcement(name, content, kind), None, SYSTEM)
+        announced = await service.create(_announcement(name, content), None, SYSTEM)
         if announced.form is None:
             raise environment.CommandError(_("Files above 10 MB come in parts: the staff page sends them."))
         _post(announced.form, content)
@@ -43,8 +38,16 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
             raise environment.CommandError(
                 _("{name} was rejected: {reason}.").format(name=name, reason=upload and upload.reason)
             )
+        if upload.state == "pending":
+            raise environment.CommandError(_("{name} has not arrived in the bucket.").format(name=name))
+        if title is not None and upload.state != "clean":
+            raise environment.CommandError(
+                _(
+                    "{name} is still {state}, so no post was published. Attach upload {id} to one once it is clean."
+                ).format(name=name, state=upload.state, id=upload.id)
+            )
         told, url = f"{upload.state} {upload.id}", None
-        if title is not None and upload.state == "clean":
+        if title is not None:
             post = await _publish(title, upload.id)
             url = f"{settings().api_url}/v1/posts/{post}/attachments/{upload.id}"
             told += f"\n{url}"
@@ -54,7 +57,7 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
         raise environment.CommandError(f"{problem.title}: {reasons or problem.detail}") from None
 
 
-def _announcement(name: str, content: bytes, kind: str) -> "UploadCreate":
+def _announcement(name: str, content: bytes) -> "UploadCreate":
     from pydantic import ValidationError  # noqa: PLC0415
 
     from app.uploads.schemas import UploadCreate  # noqa: PLC0415
@@ -63,9 +66,8 @@ def _announcement(name: str, content: bytes, kind: str) -> "UploadCreate":
         return UploadCreate(
             name=name,
             size=len(content),
-            content_type=kind,
             sha256=hashlib.sha256(content).hexdigest(),
-            purpose="image" if kind.startswith("image/") else "attachment",
+            purpose="attachment",
         )
     except ValidationError as error:
         raise environment.CommandError(

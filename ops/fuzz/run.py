@@ -37,7 +37,7 @@ MEMORY_MB = 1024
 HANGS_AFTER_S = 20
 INSTRUMENTED = [
     *("app", "familycorp_ops.content", "fuzzed", "imagesize", "jwt", "markdown_it", "mdurl", "olefile"),
-    *("pypdf", "starlette.requests", "yaml", "zipfile"),
+    *("starlette.requests", "yaml"),
 ]
 
 

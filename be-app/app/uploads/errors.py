@@ -1,6 +1,7 @@
 """Errors of files."""
 
 from app.core.errors import FieldError, Problem, Unavailable
+from app.uploads.reasons import REASONS
 
 
 class StorageUnavailable(Unavailable):
@@ -45,36 +46,8 @@ class UploadRejected(Problem):
     status, code, title = 422, "upload_rejected", "The file was rejected"
 
 
-class Rejection(Exception):
-    """Why a file is rejected: a stable reason, and what it means for people."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class Vanished(Exception):
     """An object isn't there any more, or is another: somebody decided about it meanwhile, or sent it again."""
-
-
-REASONS = {
-    "never_arrived": "No file arrived in time.",
-    "size_mismatch": "The file's length is not the announced one.",
-    "checksum_mismatch": "The file's SHA-256 is not the announced one.",
-    "type_mismatch": "The file's content is not of the announced type.",
-    "malformed": "The file is damaged or not built as its type demands.",
-    "too_complex": "Checking the file would take too long.",
-    "polyglot": "The file could pass for another type as well.",
-    "too_many_pixels": "The image has too many pixels, or too many in all frames together.",
-    "encrypted": "The file is encrypted, so that nobody can check it.",
-    "active_content": "The file holds scripts or macros.",
-    "archive_bomb": "The archive unpacks to too much, or its entries overlap.",
-    "nested_archive": "The archive holds another archive.",
-    "unsafe_path": "A name in the archive leads out of it.",
-    "malware": "The malware scanner found something.",
-    "not_scanned": "The malware scanner could not check the file.",
-}
-"""Every reason for which a file is rejected."""
 
 
 def rejected(reason: str) -> UploadRejected:

@@ -10,9 +10,7 @@ import tempfile
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from botocore.exceptions import ClientError
@@ -21,19 +19,13 @@ from app.audit import service as audit
 from app.core import events, metrics, outbox
 from app.core.clock import now
 from app.core.database import reading
-from app.core.lazy import lazy_import
-from app.uploads import malware, repository, storage
-from app.uploads.errors import Rejection, StorageUnavailable, Vanished
+from app.core.settings import settings
+from app.uploads import images, inspection, malware, repository, storage
+from app.uploads.errors import StorageUnavailable, Vanished
 from app.uploads.kinds import KINDS, THUMBNAILS
 from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Attachment, Upload
+from app.uploads.reasons import Rejection
 from app.uploads.storage import Found
-
-# The image library is loaded by the first image, the parsers by the first document.
-if TYPE_CHECKING:
-    from app.uploads import images, inspection
-else:
-    images = lazy_import("app.uploads.images")
-    inspection = lazy_import("app.uploads.inspection")
 
 WAITS_FOR_SCAN = timedelta(hours=24)
 """How long a scanner may take before an upload is rejected."""
@@ -61,8 +53,7 @@ async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | No
 
 
 async def _advance(upload_id: uuid.UUID, *, expired: bool) -> Upload | None:
-    async with reading() as session:
-        upload = await repository.upload(session, upload_id)
+    upload = await _row(upload_id)
     if upload is None or upload.state in _FINAL:
         # Sent again after the decision, or left by a crash just after it.
         await storage.erase(storage.quarantine_key(upload_id))
@@ -70,16 +61,26 @@ async def _advance(upload_id: uuid.UUID, *, expired: bool) -> Upload | None:
     try:
         found = await _arrived(upload)
         if found is None:
-            return await _settle(upload, REJECTED, reason="never_arrived") if expired else upload
-        await _check(upload, found)
-        if not await malware.passed(upload, found):
-            if expired and upload.created_at < now() - WAITS_FOR_SCAN:
-                raise Rejection("not_scanned")
-            return await _settle(upload, SCANNING)
-        size = await _move(upload, found)
+            if expired:
+                return await _settle(upload, REJECTED, reason="never_arrived")
+            # The object goes after the decision is written: who doesn't find it must look for the decision again.
+            return await _row(upload_id)
+        with tempfile.TemporaryDirectory(prefix="upload-") as directory:
+            source = Path(directory, "source")
+            await _check(upload, found, source)
+            if not await malware.passed(upload, found):
+                if expired and upload.created_at < now() - WAITS_FOR_SCAN:
+                    raise Rejection("not_scanned")
+                return await _settle(upload, SCANNING)
+            size = await _move(upload, found, source)
     except Rejection as rejection:
         return await _settle(upload, REJECTED, reason=rejection.reason)
     return await _settle(upload, CLEAN, size=size)
+
+
+async def _row(upload_id: uuid.UUID) -> Upload | None:
+    async with reading() as session:
+        return await repository.upload(session, upload_id)
 
 
 async def _arrived(upload: Upload) -> Found | None:
@@ -90,34 +91,30 @@ async def _arrived(upload: Upload) -> Found | None:
     return found
 
 
-async def _check(upload: Upload, found: Found) -> None:
-    """Check an object against what was announced; raise `Rejection`."""
+async def _check(upload: Upload, found: Found, source: Path) -> None:
+    """Check an object against what was announced, and write it to `source`; raise `Rejection`."""
     if found.size != upload.size:
         raise Rejection("size_mismatch")
     checksum = found.checksum or await to_thread.run_sync(storage.digest, upload, found)
     if checksum != storage.expected_checksum(upload):
         raise Rejection("checksum_mismatch")
-    key = storage.quarantine_key(upload.id)
-    reader = storage.Reader(key, found, inspection.budget(upload.content_type))
-    await to_thread.run_sync(inspection.inspect, reader, upload.content_type)
-    logger.info("upload_inspected", extra={"upload": str(upload.id), "bytes_read": reader.fetched})
+    await to_thread.run_sync(storage.fetch, upload, found, source)
+    pixels = settings().upload_max_pixels
+    await to_thread.run_sync(inspection.inspect, source, upload.content_type, pixels)
 
 
-async def _move(upload: Upload, found: Found) -> int:
+async def _move(upload: Upload, found: Found, source: Path) -> int:
     """Put the file where it stays; return its length there."""
     if KINDS[upload.content_type].family != "image":
         await storage.keep(upload, found)
         return found.size
-    with tempfile.TemporaryDirectory(prefix="upload-") as directory:
-        source = Path(directory, "source")
-        await to_thread.run_sync(partial(storage.fetch, upload, found, source))
-        made = await to_thread.run_sync(images.render, source, upload.content_type)
-        for kind, file in made.thumbnails.items():
-            key = storage.file_key(upload.id, f"thumbnail.{kind}")
-            await storage.put(key, file, f"{Path(upload.name).stem}.{kind}", THUMBNAILS[kind])
-        # Last, because it is what makes the file complete.
-        await storage.put(storage.file_key(upload.id), made.original, upload.name, upload.content_type)
-        return made.original.stat().st_size
+    made = await to_thread.run_sync(images.render, source, upload.content_type)
+    for kind, file in made.thumbnails.items():
+        key = storage.file_key(upload.id, f"thumbnail.{kind}")
+        await storage.put(key, file, f"{Path(upload.name).stem}.{kind}", THUMBNAILS[kind])
+    # Last, because it is what makes the file complete.
+    await storage.put(storage.file_key(upload.id), made.original, upload.name, upload.content_type)
+    return made.original.stat().st_size
 
 
 async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: int = 0) -> Upload:
@@ -180,6 +177,14 @@ async def remove(transaction: outbox.Transaction, upload: Upload, actor: str) ->
     audit.record(session, actor, "upload.deleted", f"upload:{upload.id}")
 
 
+async def hide(upload_id: uuid.UUID) -> None:
+    """Hide a deleted file, unless it was restored meanwhile: its row is locked as it is for a restoration."""
+    async with outbox.transaction() as transaction:
+        upload = await repository.locked(transaction.session, upload_id)
+        if upload is not None and upload.state == DELETED:
+            await storage.hide(upload_id)
+
+
 async def scanned(upload_id: uuid.UUID, etag: str, verdict: str) -> None:
     """Note what the scanner says of an object, and go on with it."""
     async with outbox.transaction() as transaction:
@@ -195,8 +200,7 @@ async def work_due(at: datetime) -> bool:
     async with reading() as session:
         ids = await repository.due(session, at, _BATCH)
     for upload_id in ids:
-        async with reading() as session:
-            upload = await repository.upload(session, upload_id)
+        upload = await _row(upload_id)
         if upload is not None and upload.state == CLEAN:
             await _collect(upload)
         elif upload is not None:
@@ -227,7 +231,7 @@ async def _collect(upload: Upload) -> None:
             await remove(transaction, found, "system")
         found.due_at = None
     if orphan:
-        await storage.hide(upload.id)
+        await hide(upload.id)
 
 
 async def _look_again(upload_id: uuid.UUID) -> None:

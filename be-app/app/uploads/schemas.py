@@ -1,5 +1,6 @@
 """Requests and answers about files."""
 
+import re
 import uuid
 from typing import Annotated, Literal
 
@@ -22,10 +23,35 @@ class AttachmentReference(Model):
     size: int = Field(description="Bytes.", examples=[482133])
 
 
+# Every system's separators and wildcards, and what can't be seen or turns the direction of text: controls, format
+# characters, surrogates, blank letters, tags (Unicode 17: Default_Ignorable_Code_Point). Emoji need U+FE0E and
+# U+FE0F, and some Chinese characters U+E0100 to U+E01EF.
+_UNSAFE = re.compile(
+    r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e'
+    r"\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
+_RESERVED = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)", re.IGNORECASE
+)
+"""Names of devices, whatever suffix they have (Microsoft: Naming Files, Paths, and Namespaces)."""
+
+
 def _file_name(name: str) -> str:
-    if set(name) & set('/\\:*?"<>|') or name.startswith("."):
+    if found := _UNSAFE.search(name):
+        raise PydanticCustomError(
+            "file_name",
+            "must be a file name that every system can have, without {character}",
+            {"character": f"U+{ord(found.group()):04X}"},
+        )
+    if name.startswith(".") or _RESERVED.match(name):
         raise PydanticCustomError("file_name", "must be a file name that every system can have")
     return name
+
+
+def shown_name(name: str) -> str:
+    """Return a file's name as it may be shown and saved: those of older files may hold unsafe characters."""
+    return _UNSAFE.sub("", name)
 
 
 FileName = Annotated[
@@ -42,7 +68,12 @@ class UploadCreate(Input):
 
     name: FileName
     size: int = Field(ge=1, le=5_000_000_000, description="Bytes.", examples=[482133])
-    content_type: str = Field(max_length=100, examples=["application/pdf"])
+    content_type: str = Field(
+        "",
+        max_length=255,
+        description="The client's name for the type: a hint. The file name's suffix decides; the content must agree.",
+        examples=["application/pdf"],
+    )
     sha256: Sha256 = Field(
         description="SHA-256 of the file in hexadecimal. Of a file above 10 MB: SHA-256 of the SHA-256 digests "
         "(32 bytes each) of its 8 MiB parts, one after another.",

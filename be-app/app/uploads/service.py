@@ -44,7 +44,7 @@ _SENDING = timedelta(minutes=10)
 
 async def create(request: UploadCreate, key: str | None, actor: Subject) -> UploadOut:
     """Announce a file; return how to send it. With an idempotency key, once."""
-    _check(request)
+    content_type = _kind(request)
     single = storage.count_parts(request.size) == 1
 
     async def announce(transaction: outbox.Transaction, upload_id: uuid.UUID) -> None:
@@ -61,7 +61,7 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
             id=upload_id,
             owner=actor.id,
             name=request.name,
-            content_type=request.content_type,
+            content_type=content_type,
             purpose=request.purpose,
             size=request.size,
             sha256=request.sha256,
@@ -142,7 +142,7 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:
             raise UploadStateForbids(f"The upload is {upload.state}.")
-    await storage.hide(upload_id)
+    await processing.hide(upload_id)
 
 
 async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
@@ -172,16 +172,19 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
 # -- how ----------------------------------------------------------------------------------------------------
 
 
-def _check(request: UploadCreate) -> None:
-    if not kinds.allowed(request.content_type, request.purpose):
-        known = ", ".join(kind for kind in KINDS if kinds.allowed(kind, request.purpose))
-        raise ValidationFailed.on("body.contentType", "type_not_allowed", f"must be one of {known}")
-    if not request.name.lower().endswith(KINDS[request.content_type].suffixes):
+def _kind(request: UploadCreate) -> str:
+    """Return the type that an announced file is stored as: by its name, since what clients call a type varies."""
+    known = ", ".join(kind for kind in KINDS if kinds.allowed(kind, request.purpose))
+    kind = kinds.by_name(request.name)
+    if kind is None and request.content_type in KINDS:
         suffixes = ", ".join(KINDS[request.content_type].suffixes)
         raise ValidationFailed.on("body.name", "suffix_mismatch", f"must end in {suffixes}")
-    if request.size > kinds.limit(request.content_type):
-        most = kinds.limit(request.content_type)
+    if kind is None or not kinds.allowed(kind, request.purpose):
+        raise ValidationFailed.on("body.contentType", "type_not_allowed", f"must be one of {known}")
+    most = settings().upload_limits.get(kind, KINDS[kind].limit_mb) * MEGABYTE
+    if request.size > most:
         raise ValidationFailed.on("body.size", "too_large", f"must be at most {most} bytes for this type")
+    return kind
 
 
 def _quota() -> int:
@@ -217,10 +220,13 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
     begun = upload.multipart or await storage.begin_parts(upload)
     async with outbox.transaction() as transaction:
         locked = _found(await repository.locked(transaction.session, upload.id))
-        locked.multipart = locked.multipart or begun
-        locked.part_digests = locked.part_digests | digests
+        if open_ := locked.state == PENDING:
+            locked.multipart = locked.multipart or begun
+            locked.part_digests = locked.part_digests | digests
     if locked.multipart != begun:
         await storage.drop_parts(storage.quarantine_key(upload.id), begun)
+    if not open_:
+        raise UploadStateForbids("The file may no longer be sent.")
     return locked
 
 

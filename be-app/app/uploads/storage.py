@@ -5,7 +5,6 @@ The server signs; it never relays an upload. Every key is made of an upload's id
 
 import base64
 import hashlib
-import io
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -20,10 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.core import aws
 from app.core.clock import now
 from app.core.settings import settings
-from app.uploads.errors import Rejection, StorageUnavailable, Vanished
+from app.uploads.errors import StorageUnavailable, Vanished
 from app.uploads.kinds import SINGLE_POST
 from app.uploads.models import Upload
-from app.uploads.schemas import PART_BYTES, PartAddress, PartWanted, PostForm
+from app.uploads.reasons import Rejection
+from app.uploads.schemas import PART_BYTES, PartAddress, PartWanted, PostForm, shown_name
 
 LINK_S = 60
 """Seconds for which a download's link is good."""
@@ -33,8 +33,7 @@ SIGNED_S = 300
 
 QUARANTINE, FILES = "quarantine/", "files/"
 
-_BLOCK = 32 * 1024
-_MOST_SERVED = 64
+_BLOCK = 64 * 1024
 _MISSING = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchVersion"}
 _CHANGED = {"PreconditionFailed", "412"}
 
@@ -160,6 +159,7 @@ def link(key: str, name: str, content_type: str) -> str:
 
 def disposition(name: str) -> str:
     """Return the Content-Disposition of an attachment (RFC 6266): its name in UTF-8, for old clients in ASCII."""
+    name = shown_name(name)
     ascii_name = name.encode("ascii", "replace").decode().translate(str.maketrans('?"\\%;', "_____"))
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -241,96 +241,10 @@ async def find(upload: Upload) -> Found | None:
     return Found(head["ContentLength"], head["ETag"], head.get("ChecksumSHA256"))
 
 
-class Reader(io.RawIOBase):
-    """An object as a file that is read by ranges; reading beyond the budget rejects it as too complex."""
-
-    def __init__(self, key: str, found: Found, budget: int) -> None:
-        super().__init__()
-        self._key, self._etag, self.size = key, found.etag, found.size
-        self._budget, self._left = budget, budget
-        self._to_serve = _MOST_SERVED * budget
-        # What is read of a JPEG lies apart, between the 64 KB pieces of its colour profile: small blocks for it.
-        self._block_size = min(_BLOCK, budget // 64)
-        self._blocks: dict[int, bytes] = {}
-        self._position = 0
-        self.failure: Exception | None = None
-        """What reading failed of. Parsers take such an exception for damage, or pass over it."""
-
-    @property
-    def fetched(self) -> int:
-        """How many bytes were fetched."""
-        return self._budget - self._left
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a position."""
-        self._position = max(0, offset + (0, self._position, self.size)[whence])
-        return self._position
-
-    def read(self, count: int | None = -1, /) -> bytes:
-        """Return the next bytes, in a worker thread."""
-        left = max(0, self.size - self._position)
-        count = left if count is None or count < 0 else min(count, left)
-        try:
-            content = self._span(self._position, count)
-        except Exception as error:
-            self.failure = self.failure or error
-            raise
-        self._position += count
-        return content
-
-    def _span(self, start: int, count: int) -> bytes:
-        self._to_serve -= count
-        if self._to_serve < 0:
-            raise Rejection("too_complex")
-        if count == 0:
-            return b""
-        first, end = start // self._block_size, -(-(start + count) // self._block_size)
-        missing = [number for number in range(first, end) if number not in self._blocks]
-        if missing:
-            self._fetch(missing[0], missing[-1] + 1)
-        content = b"".join(self._blocks[number] for number in range(first, end))
-        return content[start - first * self._block_size :][:count]
-
-    def readline(self, limit: int | None = -1, /) -> bytes:
-        """Return the next line, of 64 KB at most."""
-        start = self._position
-        line = self.read(limit if limit is not None and 0 <= limit < 65536 else 65536)
-        end = line.find(b"\n") + 1 or len(line)
-        self._position = start + end
-        return line[:end]
-
-    def _fetch(self, first: int, end: int) -> None:
-        """Fetch neighbouring blocks at once."""
-        start, stop = first * self._block_size, min(end * self._block_size, self.size)
-        self._left -= stop - start
-        if self._left < 0:
-            raise Rejection("too_complex")
-        try:
-            content = _read(self._key, self._etag, f"bytes={start}-{stop - 1}").read()
-        except BotoCoreError as error:
-            raise StorageUnavailable from error
-        for number in range(first, end):
-            offset = number * self._block_size - start
-            self._blocks[number] = content[offset : offset + self._block_size]
-
-
-def _read(key: str, etag: str, span: str | None = None) -> Any:
+def _read(key: str, etag: str) -> Any:
     """Open the body of exactly this object; raise `Vanished` for another."""
-    options = {"Range": span} if span else {}
     try:
-        return _call("get_object", Key=key, IfMatch=etag, **options)["Body"]
+        return _call("get_object", Key=key, IfMatch=etag)["Body"]
     except ClientError as error:
         if _code(error) in _CHANGED | _MISSING:
             raise Vanished from error
@@ -341,7 +255,7 @@ def chunks(key: str, found: Found) -> Iterator[bytes]:
     """Yield an object's bytes piece by piece, in a worker thread."""
     body = _read(key, found.etag)
     try:
-        while piece := body.read(_BLOCK * 2):
+        while piece := body.read(_BLOCK):
             yield piece
     except BotoCoreError as error:
         raise StorageUnavailable from error

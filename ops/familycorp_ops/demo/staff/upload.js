@@ -26,9 +26,8 @@ export async function upload(file, ask, onProgress) {
   const parts = file.size > SINGLE ? cut(file) : null;
   const digests = await Promise.all((parts ?? [file]).map(digest));
   const sha256 = hex(parts ? await digest(new Blob(digests)) : digests[0]);
-  const contentType = file.type || 'application/octet-stream';
-  const purpose = contentType.startsWith('image/') ? 'image' : 'attachment';
-  const announced = { name: file.name, size: file.size, contentType, sha256, purpose };
+  // Many systems name types badly or not at all, so the API goes by the name's suffix; `file.type` is no more than a hint.
+  const announced = { name: file.name, size: file.size, contentType: file.type, sha256, purpose: 'attachment' };
   const { id, form } = await ask('POST', '/v1/uploads', announced, { 'Idempotency-Key': crypto.randomUUID() });
   if (form) {
     const body = new FormData();
