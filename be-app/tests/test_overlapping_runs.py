@@ -5,7 +5,7 @@ Lambda reserves no concurrency for either, because a new account has none to spa
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,6 +77,7 @@ class Pair:
 
     def __init__(self, stack: Stack, url: str, directory: Path) -> None:
         self.stack, self.url, self.go = stack, url, directory / "go"
+        self.programs: list[Process] = []
         reached = directory / "reached"
         self.first = self.program(HALTED, str(reached), str(self.go))
         self.first.spawn()
@@ -85,6 +86,7 @@ class Pair:
     def program(self, script: str, *arguments: str) -> Process:
         program = self.stack.program("-c", script, *arguments, FAMILYCORP_DATABASE_URL=self.url)
         program.log = self.go.with_name(f"{time.monotonic_ns()}.log")
+        self.programs.append(program)
         return program
 
     def second(self, wait_s: int) -> Process:
@@ -94,11 +96,14 @@ class Pair:
 
 
 @pytest.fixture(params=DATABASES)
-def pair(request: pytest.FixtureRequest, stacks: Callable[[str], Stack], tmp_path: Path) -> Pair:
+def pair(request: pytest.FixtureRequest, stacks: Callable[[str], Stack], tmp_path: Path) -> Iterator[Pair]:
     url = f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
     if request.param in SERVERS:
         url = request.getfixturevalue(request.param).create_database("migrated")
-    return Pair(stacks(request.param), url, tmp_path)
+    made = Pair(stacks(request.param), url, tmp_path)
+    yield made
+    for program in made.programs:
+        program.kill()
 
 
 def test_of_two_migrations_at_once_the_second_waits_and_finds_nothing_to_do(pair: Pair) -> None:

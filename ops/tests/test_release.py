@@ -57,11 +57,12 @@ class Registry:
             entry.size = len(index)
             archive.addfile(entry, io.BytesIO(index))
 
-    def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, sam: Path = release.SAM, **more: str) -> subprocess.CompletedProcess[str]:
         script = (
-            "import sys, pathlib\nfrom familycorp_ops import cli, release\n"
+            "import pathlib\nfrom familycorp_ops import cli, release\n"
             f"release.IMAGE = pathlib.Path({str(self.directory / 'image.tar')!r})\n"
-            f"cli.main()"
+            f"release.SAM = pathlib.Path({str(sam)!r})\n"
+            "cli.main()"
         )
         path = os.pathsep.join((str(self.directory), os.environ["PATH"]))
         environment = clean_environment(**CREDENTIALS, AWS_ENDPOINT_URL=self.server.url, PATH=path, **more)
@@ -136,10 +137,17 @@ def test_a_stack_that_never_came_to_be_is_recognised_and_deleted_only_when_told(
     assert "--delete-failed" in refused.stderr
     (found,) = never_deployed.describe_stacks(StackName=STACK)["Stacks"]
     assert found["StackStatus"] == "ROLLBACK_COMPLETE"
-    deleted = registry.run(*asked, "--delete-failed")
+    sam = registry.directory / "sam"
+    sam.write_text(f"#!/bin/sh\necho $* >{registry.directory}/sam.log\n")
+    sam.chmod(0o755)
+    deleted = registry.run(*asked, "--delete-failed", sam=sam)
+    assert deleted.returncode == 0, deleted.stderr
     assert f"Deleting {STACK}, whose creation failed: Wrong" in deleted.stderr
-    # SAM goes on as for the first time.
-    assert "ROLLBACK_COMPLETE" not in deleted.stderr.partition("Deleting")[2].partition("\n")[2]
+    # The stack is gone when SAM comes, as for the first time.
+    found = never_deployed.list_stacks(StackStatusFilter=["ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS"])
+    assert [s for s in found["StackSummaries"] if s["StackName"] == STACK] == []
+    told = (registry.directory / "sam.log").read_text()
+    assert f"--s3-bucket familycorp-dev-releases --image-repository {registry.url} " in told
 
 
 @pytest.mark.skipif(not release.SAM.is_file(), reason="SAM isn't installed: `make test` installs it.")

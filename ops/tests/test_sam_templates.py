@@ -98,13 +98,8 @@ def test_each_environment_has_its_configuration(env: str) -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())[env]
     deploy = config["deploy"]["parameters"]
     assert deploy["stack_name"] == f"familycorp-{env}-backend"
-    bucket = re.search(
-        r'^resource "aws_s3_bucket" "releases" \{.*?bucket += "\$\{local.name\}-(\w+)"',
-        S3,
-        re.DOTALL | re.MULTILINE,
-    )
-    assert bucket
-    assert deploy["s3_bucket"] == f"familycorp-{env}-{bucket[1]}"
+    assert '"releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}"' in S3
+    assert deploy["s3_bucket"] == f"familycorp-{env}-releases"
     assert {c["parameters"]["stack_name"] for c in config.values()} == {deploy["stack_name"]}
     assert {c["parameters"]["region"] for c in config.values()} == {"ap-northeast-2"}
     file = deploy["parameter_overrides"].removeprefix("file://")

@@ -461,6 +461,7 @@ def _same_events(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
         if "Pattern" in rule:
             said = json.dumps(rule["Pattern"]).replace("${Environment}", plan["env"])
             said = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", said)
+            said = said.replace('{"Ref": "UploadsBucket"}', json.dumps(chosen(plan).uploads_bucket))
             assert json.loads(said) == json.loads(theirs[name]["event_pattern"])
     targets = {a: v for a, v in of_type(plan, "aws_cloudwatch_event_target") if v.get("input_transformer")}
     ((transformer,),) = [v["input_transformer"] for v in targets.values()]

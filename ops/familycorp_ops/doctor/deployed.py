@@ -244,7 +244,7 @@ def names(it: Environment) -> Check:
         except ClientError as error:
             if error.response["Error"]["Code"] != "403":
                 raise
-            mend = _("S3's names are the world's: choose another in terraform/s3.tf.")
+            mend = _("S3 bucket names are globally unique: set bucket_suffix (docs/infra.md).")
             found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), mend))
             continue
         if there is None:
