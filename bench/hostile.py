@@ -21,8 +21,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "be-app" / "tests"))
 
-from app.core import limits, rates
-from app.core.errors import ValidationFailed
+from app.core.http.problems import ValidationFailed
+from app.core.rate_limits import fixed_window, gcra
 from app.inquiries import service
 from app.inquiries.schemas import InquiryCreate, InquiryReceipt
 from app.main import app
@@ -64,7 +64,7 @@ def _bodies(rounds: int) -> dict[str, float]:
     async def receive(_: InquiryCreate, __: str | None) -> InquiryReceipt:
         return InquiryReceipt(id="01900000-0000-7000-8000-000000000000")  # type: ignore[arg-type]
 
-    limits.spend = rates.count = nothing  # type: ignore[assignment]
+    fixed_window.spend = gcra.count = nothing  # type: ignore[assignment]
     service.receive = receive
     runner = asyncio.Runner()
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench")

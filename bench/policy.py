@@ -29,7 +29,7 @@ from rich.markdown import Markdown
 from rich.progress import track
 
 from app.authz import policy, wasm
-from app.core.logging import configure
+from app.core.observability.logging import configure
 from familycorp_ops.documents import with_part
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack

@@ -169,7 +169,7 @@ async def _subject(subject: Any) -> Any:
 async def _forget() -> None:
     from sqlalchemy import delete
 
-    from app.core.database import writing
+    from app.core.database.engine import writing
     from app.uploads.models import Upload, UploadUsage
 
     async with writing() as session:

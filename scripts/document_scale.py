@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.core.snapshots import SHARDS
+from app.core.read_path.read_model import SHARDS
 from familycorp_ops.documents import keep
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -34,7 +34,7 @@ _CONNECTIONS = "Aurora user guide, max_connections"
 _PARTITIONS = "DynamoDB developer guide, partitions"
 _LIFETIME = "a longer lifetime in the cache: a list is composed once in it, however many ask"
 _SHARDING = "DynamoDB developer guide, write sharding"
-_SHARDS = "`SHARDS` in core/snapshots.py"
+_SHARDS = "`SHARDS` in core/read_path/read_model.py"
 _HEAD = (
     "| request | share | CPU ms | Valkey | DynamoDB | SQL | busy for |\n|---|---:|---:|---:|---:|---:|---:|"
 )

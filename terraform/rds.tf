@@ -22,7 +22,7 @@ resource "aws_rds_cluster_parameter_group" "main" {
     for_each = merge(
       {
         character_set_server     = "utf8mb4"
-        collation_server         = "utf8mb4_unicode_520_ci" # app.core.database.TEXT_COLLATION
+        collation_server         = "utf8mb4_unicode_520_ci" # app.core.database.engine.TEXT_COLLATION
         time_zone                = "UTC"
         require_secure_transport = "ON"
         slow_query_log           = "1"

@@ -18,11 +18,13 @@ from app.auth import cookies, csrf
 from app.auth import router as auth
 from app.authz import guard
 from app.categories import router as categories
-from app.core import edge, errors, lazy, logging
-from app.core.body_limit import BodyLimit
-from app.core.cors import Cors
+from app.core import lazy
+from app.core.http import middleware, problems
+from app.core.http.body_limit import BodyLimit
+from app.core.http.cors import Cors
+from app.core.http.load_shedding import Shedding
+from app.core.observability import logging
 from app.core.settings import Settings, settings
-from app.core.shedding import Shedding
 from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.members import router as members
@@ -70,9 +72,9 @@ def create_api(chosen: Settings) -> FastAPI:
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
         redirect_slashes=False,  # A redirect would name whatever host the caller claimed to ask.
         generate_unique_id_function=_operation_id,
-        responses=errors.responses(errors.ValidationFailed, errors.TooManyRequests, errors.Problem),
+        responses=problems.responses(problems.ValidationFailed, problems.TooManyRequests, problems.Problem),
     )
-    errors.install(api)
+    problems.install(api)
     api.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
         api.include_router(router)
@@ -85,12 +87,12 @@ def create_api(chosen: Settings) -> FastAPI:
     return api
 
 
-def at_the_edge(api: FastAPI, chosen: Settings) -> edge.RequestContext:
+def at_the_edge(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
     """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
     bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
-    return edge.RequestContext(
+    return middleware.RequestContext(
         Cors(
-            edge.UnhandledErrors(edge.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
+            middleware.UnhandledErrors(middleware.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
             allow_origins=chosen.cors_origins,
             allow_credentials=True,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
@@ -125,15 +127,15 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
             routes=api.routes,
         )
         _, problem = models_json_schema(
-            [(errors.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
+            [(problems.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
         )
-        unreadable = {str(s): r for s, r in errors.responses(*errors.OF_BODIES).items()}
-        busy = {str(s): r for s, r in errors.responses(errors.Overloaded).items()}
+        unreadable = {str(s): r for s, r in problems.responses(*problems.OF_BODIES).items()}
+        busy = {str(s): r for s, r in problems.responses(problems.Overloaded).items()}
         for path, operation in ((p, o) for p, of in schema["paths"].items() for o in of.values()):
             if path not in SPARED:
-                operation["responses"] = errors.merged(operation["responses"], busy)
+                operation["responses"] = problems.merged(operation["responses"], busy)
             if "requestBody" in operation:
-                operation["responses"] = errors.merged(operation["responses"], unreadable)
+                operation["responses"] = problems.merged(operation["responses"], unreadable)
         schema["components"]["securitySchemes"] = {
             guard.SCHEME: {
                 "type": "apiKey",
@@ -168,7 +170,7 @@ gc.enable()
 def __getattr__(name: str) -> Any:
     """Make Mangum's `handler` when Lambda asks for it; other servers never import Mangum."""
     if name == "handler":
-        from app.core.gateway import Gateway  # noqa: PLC0415
+        from app.core.http.gateway import Gateway  # noqa: PLC0415
 
         globals()["handler"] = handler = Gateway(app, lifespan="off")
         return handler

@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 # Every module with mapped classes, so that their tables are known.
 import app.audit.models
 import app.categories.models
-import app.core.idempotency
-import app.core.outbox
+import app.core.write_path.idempotency
+import app.core.write_path.outbox
 import app.inquiries.models
 import app.members.models
 import app.posts.models
 import app.uploads.models  # noqa: F401
-from app.core.database import Base, engine
-from app.core.migrations import alone
+from app.core.database.engine import Base, engine
+from app.functions.migrations import alone
 
 # The full-text index and its shadow tables are each database's own; migrations make them.
 _SEARCH = "post_search"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.auth.cookies import REFRESH
-from app.core import dynamodb
+from app.core.aws import dynamodb
 from contract import at_once, unique
 from failing_front import FAILED, Front
 from familycorp_ops.alarms import Line
@@ -24,10 +24,10 @@ NOBODYS = "mysql+aiomysql://nobody@127.0.0.1:1/content"
 """A database that isn't there."""
 
 FUNCTIONS = {
-    "app.jobs": "drain",
-    "app.notices": "events",
-    "app.uploads.events": "uploads",
-    "app.auth.rotation": "rotation",
+    "app.functions.drain": "drain",
+    "app.functions.notices": "events",
+    "app.functions.uploads": "uploads",
+    "app.functions.rotation": "rotation",
 }
 """Functions that events start, by the module of their entry point."""
 
@@ -181,7 +181,7 @@ with contextlib.suppress(Exception):
 
 def drained(stack: Stack, **environment: str) -> list[Line]:
     """Have the minute's function run, and return what it told."""
-    return invoked(stack, "app.jobs", **environment)
+    return invoked(stack, "app.functions.drain", **environment)
 
 
 @contextmanager

@@ -31,11 +31,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 import recording
-from app import jobs
 from app.auth.sessions import Identity, State
 from app.auth.subject import Subject, current_subject
-from app.core import aws, cache, clock, database, edge, limits, rates
-from app.core.errors import Problem
+from app.core import clock
+from app.core.aws import clients as aws
+from app.core.database import engine as database
+from app.core.http import middleware
+from app.core.http.problems import Problem
+from app.core.rate_limits import fixed_window, gcra
+from app.core.read_path import cache
+from app.functions import drain
 from app.main import api
 from app.main import app as real
 
@@ -90,9 +95,9 @@ def _instrument() -> None:
 
     redis.asyncio.Redis.execute_command = counted
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
-    edge.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
+    middleware.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
     if "TEST_LIMITS" not in os.environ:
-        limits.spend = rates.count = _nothing
+        fixed_window.spend = gcra.count = _nothing
 
 
 async def _nothing(*_: Any) -> None:
@@ -141,9 +146,9 @@ def _set_clock(request: Request) -> JSONResponse:
 
 async def _run_due(request: Request) -> JSONResponse:
     ahead = timedelta(seconds=float(request.query_params["ahead"]))
-    jobs.now = lambda: clock.now() + ahead
+    drain.now = lambda: clock.now() + ahead
     try:
-        return JSONResponse({"due": await jobs.run_due()})
+        return JSONResponse({"due": await drain.run_due()})
     except Problem as problem:
         return JSONResponse({"code": problem.code}, problem.status)
 

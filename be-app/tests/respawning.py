@@ -24,7 +24,7 @@ LAZY = (
     "app.feeds.service",
     "app.inquiries.service",
     "app.posts.service",
-    "app.posts.snapshots",
+    "app.posts.read_model",
     "app.system.service",
 )
 

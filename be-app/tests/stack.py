@@ -16,9 +16,9 @@ import httpx
 import sqlalchemy
 
 import recording
-from app.core import dynamodb
+from app.core.aws import dynamodb
+from app.core.read_path.read_model import SHARDS
 from app.core.settings import Settings
-from app.core.snapshots import SHARDS
 from familycorp_ops.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import (
@@ -192,7 +192,9 @@ class Stack:
 
     def run_due(self) -> None:
         """Do what the minute's function does."""
-        self.run_as("drain", "import asyncio; from app.jobs import run_due; asyncio.run(run_due())")
+        self.run_as(
+            "drain", "import asyncio; from app.functions.drain import run_due; asyncio.run(run_due())"
+        )
 
     def start(self, *, respawns: bool = False, deployed: bool = False, **environment: str) -> Application:
         """Start one more process of the application, instrumented or exactly as it is deployed."""

@@ -15,7 +15,7 @@ import pytest
 
 import faults
 import uploading
-from app.core import metrics
+from app.core.observability import metrics
 from contract import ok
 from familycorp_ops import infra
 from familycorp_ops.alarms import Alarm, Line, on_dashboard
@@ -175,7 +175,7 @@ def everything(stack: Stack) -> Iterator[Line]:
         uploading.uploaded(client, b"no picture", "b.jpg", "image/jpeg")
         arrived = [uploading.sent(client, f, "c.jpg", "image/jpeg") for f in (file, b"neither")]
         for upload in arrived:
-            yield from faults.invoked(stack, "app.uploads.events", uploading.event(stack, upload))
+            yield from faults.invoked(stack, "app.functions.uploads", uploading.event(stack, upload))
         yield from settled_late(stack, client)
     faults.a_caller_who_may_not(stack, 1)
     faults.a_policy_without_a_line(stack, 1)
@@ -217,10 +217,10 @@ def refused_functions(stack: Stack, upload: dict[str, Any]) -> Iterator[Line]:
     record["eventSourceARN"] = "arn:aws:dynamodb:ap-northeast-2:000000000000:table/familycorp-test-events"
     stack.sql("UPDATE uploads SET state = 'pending'")
     events: dict[str, Any] = {
-        "app.jobs": {},
-        "app.notices": {"Records": [record]},
-        "app.uploads.events": uploading.event(stack, upload),
-        "app.auth.rotation": {
+        "app.functions.drain": {},
+        "app.functions.notices": {"Records": [record]},
+        "app.functions.uploads": uploading.event(stack, upload),
+        "app.functions.rotation": {
             "Step": "createSecret",
             "SecretId": stack.settings.signing_key_secret,
             "ClientRequestToken": str(uuid.uuid4()),

@@ -17,7 +17,7 @@ import pymysql  # type: ignore[import-untyped]
 import pytest
 import redis
 
-from app.core import edge
+from app.core.http import middleware
 from failing_front import FAILED, OFTEN_THROTTLED, THROTTLED, Answered, Fault, Front, Hung, Refused, Slow
 from familycorp_ops.documents import table
 from familycorp_ops.pytest_servers import missing
@@ -48,7 +48,7 @@ RECOVERY_S = 5
 DATABASE_DEADLINE_S = 8
 AWS_S = 6
 """What one call of AWS may take: two attempts, each of a second to connect and two to be answered."""
-AS_DEPLOYED: dict[str, Any] = {"TEST_PATIENCE_S": str(edge.PATIENCE_S)}
+AS_DEPLOYED: dict[str, Any] = {"TEST_PATIENCE_S": str(middleware.PATIENCE_S)}
 """How long a visitor waits where there is a stale answer."""
 BUSY = Answered(503, b"<Error><Code>SlowDown</Code></Error>", "text/xml")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.core.client import address, arrived_at
-from app.core.context import ARRIVED_AT
+from app.core.http.client_address import address, arrived_at
+from app.core.observability.context import ARRIVED_AT
 
 CLAIMED = [
     (b"x-forwarded-for", b"203.0.113.1"),

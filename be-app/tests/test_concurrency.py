@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from app.core.snapshots import SHARDS
+from app.core.read_path.read_model import SHARDS
 from contract import edit, ok, own_category, read, unique
 from stack import EDITOR, Application, Stack, act, draft, published
 

@@ -20,7 +20,7 @@ UP_AND_DOWN = """
 import sys
 import sqlalchemy
 from alembic import command
-from app.core.migrations import config
+from app.functions.migrations import config
 
 engine = sqlalchemy.create_engine(sys.argv[1], poolclass=sqlalchemy.NullPool)
 command.upgrade(config(), "head")
@@ -36,7 +36,7 @@ assert tables == set(sqlalchemy.inspect(engine).get_table_names())
 LOOK = """
 import sqlalchemy, sys
 from alembic import command
-from app.core.migrations import config, handler
+from app.functions.migrations import config, handler
 
 assert handler({"look": True}, None) == {"revision": None, "lacking": REVISIONS, "known": True}
 engine = sqlalchemy.create_engine(sys.argv[1], poolclass=sqlalchemy.NullPool)

@@ -13,7 +13,7 @@ import pytest
 from contract import ok, read
 from stack import Stack, act, draft
 
-FUNCTIONS = {"app.jobs": "drain", "app.notices": "events"}
+FUNCTIONS = {"app.functions.drain": "drain", "app.functions.notices": "events"}
 TWICE = """
 import json, sys
 from {module} import handler
@@ -48,7 +48,7 @@ def test_the_minutes_function_publishes_what_is_due(stack: Stack, client: httpx.
     for post in posts:
         ok(act(client, post, "schedule", {"publishAt": at.isoformat()}))
     time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()) + 0.5)
-    call(stack, "app.jobs", {"source": "aws.events"}, {"source": "aws.events"})
+    call(stack, "app.functions.drain", {"source": "aws.events"}, {"source": "aws.events"})
     for post in posts:
         assert read(client, post)["state"] == "published"
 
@@ -113,7 +113,7 @@ def test_people_are_told_of_what_happened_and_of_nothing_else(
     answer = client.post("/v1/inquiries", json=inquiry, headers={"Idempotency-Key": str(uuid.uuid4())})
     records = records_of(stack, before)
     assert len(records) > 2, "markers are in the stream, too"
-    answers = call(stack, "app.notices", {"Records": records[:2]}, {"Records": records[2:]})
+    answers = call(stack, "app.functions.notices", {"Records": records[:2]}, {"Records": records[2:]})
     assert answers == [{"batchItemFailures": []}] * 2
     notices = told(2)
     kinds = [notice["MessageAttributes"]["kind"]["Value"] for notice in notices]
@@ -131,5 +131,5 @@ def test_what_cant_be_told_is_told_again_from_there_on(stack: Stack, client: htt
     ok(act(client, ok(draft(client), 201), "publish"))
     records = [r for r in records_of(stack, before) if "kind" in r["dynamodb"].get("NewImage", {})]
     lost = [records[0] | {"eventSourceARN": "arn:aws:dynamodb:nowhere-1:000000000000:table/x/stream/y"}]
-    (answer,) = call(stack, "app.notices", {"Records": lost})
+    (answer,) = call(stack, "app.functions.notices", {"Records": lost})
     assert answer == {"batchItemFailures": [{"itemIdentifier": lost[0]["dynamodb"]["SequenceNumber"]}]}

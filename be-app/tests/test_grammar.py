@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 import app
 from app.auth import cookies
-from app.core import grammar
+from app.core.http import grammar
 from contract import ok, problem
 from stack import EDITOR, Stack, draft
 from staff import ACCESS, CSRF, REFRESH, SESSION, Person
@@ -26,8 +26,8 @@ KINDS = {
 }
 STRIPS = {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines"}
 HUMAN = {
-    "core/grammar.py": "is where it is done right",
-    "core/schema.py": "text that people write",
+    "core/http/grammar.py": "is where it is done right",
+    "core/http/schema.py": "text that people write",
     "posts/markup.py": "text that people write",
     "posts/service.py": "text that people write, and messages of database drivers",
     "posts/repository.py": "words to search for",
@@ -37,7 +37,7 @@ HUMAN = {
     "auth/login.py": "after isascii()",
     "authz/wasm.py": "names of this machine, and a message for the log",
     "core/settings.py": "names of this class's own fields",
-    "core/errors.py": "phrases of HTTPStatus",
+    "core/http/problems.py": "phrases of HTTPStatus",
 }
 """Modules, or what in them, that no protocol's text reaches in this way."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core import limits
+from app.core.rate_limits import fixed_window
 from contract import breaks, ok, problem
 from hostile_bodies import BODIES, MARKDOWN, QUERIES, VALID
 from stack import EDITOR, Stack, draft
@@ -38,10 +38,10 @@ def limited(stacks: Callable[[str], Stack]) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        (INQUIRY, limits.INQUIRY.most),
-        ("/v1/auth/second-factor", limits.SECOND_FACTOR.most),
-        ("/v1/auth/enrolment/totp/confirm", limits.SECOND_FACTOR.most),
-        ("/v1/auth/backchannel-logout", limits.BACKCHANNEL.most),
+        (INQUIRY, fixed_window.INQUIRY.most),
+        ("/v1/auth/second-factor", fixed_window.SECOND_FACTOR.most),
+        ("/v1/auth/enrolment/totp/confirm", fixed_window.SECOND_FACTOR.most),
+        ("/v1/auth/backchannel-logout", fixed_window.BACKCHANNEL.most),
     ],
 )
 def test_a_stranger_is_counted_before_the_body_is_read(limited: httpx.Client, path: str, most: int) -> None:
@@ -61,7 +61,7 @@ def test_a_stranger_is_counted_before_the_body_is_read(limited: httpx.Client, pa
 def test_login_is_counted_before_its_query_is_read(limited: httpx.Client) -> None:
     statuses: list[int] = []
     while 429 not in statuses:
-        assert len(statuses) <= 2 * limits.LOGIN.most
+        assert len(statuses) <= 2 * fixed_window.LOGIN.most
         statuses.append(limited.get("/v1/auth/login?nonsense=1").status_code)
     assert set(statuses[:-1]) == {422}
 
@@ -69,7 +69,7 @@ def test_login_is_counted_before_its_query_is_read(limited: httpx.Client) -> Non
 @pytest.mark.security(40)
 def test_a_foreign_page_uses_up_nobodys_limit(limited: httpx.Client) -> None:
     foreign = {"Origin": "https://evil.example", "X-CSRF-Protection": "1"}
-    for _ in range(2 * limits.SECOND_FACTOR.most + 1):
+    for _ in range(2 * fixed_window.SECOND_FACTOR.most + 1):
         answer = limited.post("/v1/auth/second-factor", content=b"{", headers=JSON | foreign)
         problem(answer, 403, "cross_site_refused")
 

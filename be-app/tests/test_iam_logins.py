@@ -41,7 +41,7 @@ OF_A_ROLE = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SESSION_TOKEN": "a-session
 PING = """
 import asyncio, json
 from app.core import database
-from app.core.errors import DatabaseUnavailable
+from app.core.http.problems import DatabaseUnavailable
 try:
     asyncio.run(database.ping())
     print(json.dumps("connected"))
@@ -188,7 +188,9 @@ connection.cursor().execute("GRANT ALL ON familycorp.* TO app")
         assert run(token + PING, FAMILYCORP_DATABASE_URL=url, **ca) == "connected"
         assert "certificate verify failed" in run(token + PING, FAMILYCORP_DATABASE_URL=url)
         migrated = run(
-            f"{token}import json; from app.core.migrations import handler; print(json.dumps(handler({{}}, None)))",
+            f"{token}import json; from app.functions.migrations import handler\
+"
+            "print(json.dumps(handler({}, None)))",
             FAMILYCORP_DATABASE_URL=url,
             **ca,
         )

@@ -121,7 +121,7 @@ print(json.dumps([collected, gc.isenabled(), gc.get_freeze_count() > 0]))
 
 
 def test_an_idle_minute_imports_no_database() -> None:
-    loaded = run("import app.jobs, sys, json; print(json.dumps(sorted(sys.modules)))")
+    loaded = run("import app.functions.drain, sys, json; print(json.dumps(sorted(sys.modules)))")
     assert [n for n in loaded if n.split(".")[0] in {"sqlalchemy", "markdown_it", "nh3", "redis"}] == []
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core import metrics
-from app.core.logging import JsonFormatter
+from app.core.observability import metrics
+from app.core.observability.logging import JsonFormatter
 from contract import NOBODY, at_once, log_lines, logged, problem, unique
 from stack import EDITOR, Stack, published
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core import metrics
+from app.core.observability import metrics
 from contract import log_lines, logged, ok, unique
 from stack import EDITOR, Stack, draft, make_category, published
 
@@ -103,7 +103,8 @@ def test_functions_that_events_start_measure_too(stack: Stack) -> None:
     out = stack.directory / "out.jsonl"
     stack.run(
         "-c",
-        f"import sys; sys.stdout = open({str(out)!r}, 'w')\nfrom app.jobs import handler; handler({{}}, 0)",
+        f"import sys; sys.stdout = open({str(out)!r}, 'w')\n"
+        "from app.functions.drain import handler; handler({}, 0)",
     )
     line = json.loads(out.read_text().splitlines()[-1])
     assert (line["message"], line["service"], line["errors"]) == ("invocation", "familycorp-drain", 0)

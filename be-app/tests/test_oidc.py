@@ -23,7 +23,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from app.auth.errors import ProviderUnavailable
 from app.auth.provider_keys import KeySet
-from app.core import dynamodb
+from app.core.aws import dynamodb
 from authenticator import encoded
 from contract import problem
 from familycorp_ops.login import browser

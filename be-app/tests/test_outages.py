@@ -12,7 +12,7 @@ import pytest
 import redis
 import uvloop
 
-from app.core import cache
+from app.core.read_path import cache
 from contract import edit, ok, problem, read, unique
 from failing_front import Front
 from familycorp_ops.pytest_servers import _running

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core import dynamodb
+from app.core.aws import dynamodb
 from familycorp_ops.servers.process import Process
 from stack import Stack, act, draft, make_category
 
@@ -22,7 +22,7 @@ SERVERS = ("mariadb", "mysql")
 HALTED = """
 import pathlib, sys, time
 from alembic import op
-from app.core.migrations import upgrade
+from app.functions.migrations import upgrade
 
 reached, go, create = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), op.create_table
 

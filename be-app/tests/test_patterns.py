@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import app
-import app.core.schema
+import app.core.http.schema
 import familycorp_ops
 
 SOURCES = [
@@ -30,7 +30,10 @@ LENGTHS = (*range(16, 40, 2), *(40 * 2**i for i in range(1, 10)))
 SLOW_S = 0.25
 """CPU time that one search may take; of 20,000 characters a linear one takes less than a millisecond."""
 
-COMPUTED = {(app.core.schema._LINE_CONTROLS.pattern, "search"), (app.core.schema.CONTROLS.pattern, "search")}
+COMPUTED = {
+    (app.core.http.schema._LINE_CONTROLS.pattern, "search"),
+    (app.core.http.schema.CONTROLS.pattern, "search"),
+}
 """Those that are put together where they are made, or used elsewhere."""
 
 
@@ -139,7 +142,7 @@ def test_every_expression_is_looked_at() -> None:
     assert len(WRITTEN_OUT) > 30
     unread = {(place.partition(":")[0], written) for place, written, _ in FOUND if not literal(written)}
     # The first is in COMPUTED; the second is written out where it is given as `pattern=`.
-    assert {place for place, _ in unread} == {"core/schema.py", "rehearse/plan.py"}, unread
+    assert {place for place, _ in unread} == {"core/http/schema.py", "rehearse/plan.py"}, unread
 
 
 @pytest.mark.parametrize("pattern", ["(a|aa)*b", "x[a-c]*[b-d]*y"])

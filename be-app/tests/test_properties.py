@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from app.core import pagination
-from app.core.errors import ValidationFailed
-from app.core.pagination import decode_id, decode_timed, encode, timed_key
+from app.core.http import pagination
+from app.core.http.pagination import decode_id, decode_timed, encode, timed_key
+from app.core.http.problems import ValidationFailed
 from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body, Slug, Title
 from app.posts.searching import fold

@@ -25,7 +25,7 @@ EDITOR = {"X-Test-Subject": "ed"}
 MANY = """
 import asyncio, json, sys, time
 from app.core import cache, rates
-from app.core.errors import TooManyRequests
+from app.core.http.problems import TooManyRequests
 
 # So slow to come back that nothing does meanwhile.
 RATE = rates.Rate("test", 100, 1_000_000)

@@ -36,7 +36,7 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
             dynamodb.delete_table(TableName=table)
         provision(stack.settings)
         for _ in range(2):  # Twice is no different from once.
-            stack.run_as("drain", "from app.jobs import handler; handler({'restore': True}, None)")
+            stack.run_as("drain", "from app.functions.drain import handler; handler({'restore': True}, None)")
 
         fresh = stack.start()
         with stack.client(fresh) as reader:

@@ -41,7 +41,7 @@ def stack(own_stack: Stack) -> Stack:
 def workers(stack: Stack, number: int = 1) -> Iterator[None]:
     """Run what does the minute's work on a developer's machine."""
     with ExitStack() as running:
-        programs = [stack.program("-m", "app.worker") for _ in range(number)]
+        programs = [stack.program("-m", "app.functions.worker") for _ in range(number)]
         for program in programs:
             running.enter_context(program)
         yield

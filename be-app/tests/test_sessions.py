@@ -610,7 +610,7 @@ def test_a_new_signing_key_logs_nobody_out(
         assert current() == old
         event = {"Step": step, "SecretId": name, "ClientRequestToken": version}
         staff_stack.run_as(
-            "rotation", f"from app.auth.rotation import handler\nfor _ in '12': handler({event}, None)"
+            "rotation", f"from app.functions.rotation import handler\nfor _ in '12': handler({event}, None)"
         )
     new = current()
     assert (new["kid"], new["d"]) != (old["kid"], old["d"])

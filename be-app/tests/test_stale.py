@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from app.core import dynamodb
+from app.core.aws import dynamodb
 from contract import at_once, edit, ok, problem, unique
 from failing_front import FAILED, THROTTLED, Fault, Front, Hung, Refused
 from familycorp_ops.servers.ministack import MiniStack

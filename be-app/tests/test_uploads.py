@@ -486,7 +486,7 @@ def hear(stack: Stack, told: dict[str, Any]) -> None:
     import json
 
     script = (
-        "import json, sys; from app.uploads.events import handler; handler(json.loads(sys.argv[1]), None)"
+        "import json, sys; from app.functions.uploads import handler; handler(json.loads(sys.argv[1]), None)"
     )
     stack.run_as("uploads", script, json.dumps(told))
 
@@ -943,7 +943,7 @@ def test_a_server_with_lifecycles_forgets_quarantine_and_keeps_files(
 
 def test_the_worker_hears_what_the_bucket_tells(stacks_of: Callable[..., Stack]) -> None:
     stack = stacks_of("ministack")
-    worker = stack.program("-m", "app.worker")
+    worker = stack.program("-m", "app.functions.worker")
     with worker, stack.client() as client:
         upload = sent(client, photo(), "a.jpg", "image/jpeg")
         deadline = time.monotonic() + 120

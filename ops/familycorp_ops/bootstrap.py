@@ -67,7 +67,7 @@ def signing_key(env: str, region: str) -> bool:
 
     Nobody but the auth function may read the secret, so this asks only whether it has a value.
     """
-    from app.auth.rotation import new_key  # noqa: PLC0415 - to make the bucket needs no cryptography.
+    from app.functions.rotation import new_key  # noqa: PLC0415 - to make the bucket needs no cryptography.
 
     secrets = _client("secretsmanager", region)
     name = f"familycorp-{env}-signing-key"

@@ -54,7 +54,7 @@ def is_current(file: Path) -> bool:
 
 def upgrade(__: "Settings") -> None:
     """Bring the database that the settings name to the newest revision."""
-    from app.core import migrations as schema  # noqa: PLC0415
+    from app.functions import migrations as schema  # noqa: PLC0415
 
     schema.upgrade()
 
@@ -79,7 +79,7 @@ def _reported(what: str) -> Iterator[None]:
 @app.command("upgrade")
 def upgrade_command(as_json: AsJson = False) -> None:
     """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
-    from app.core import migrations as schema  # noqa: PLC0415
+    from app.functions import migrations as schema  # noqa: PLC0415
 
     with _reported(_("The schema couldn't be brought up to date")):
         revision = schema.upgrade()
@@ -89,7 +89,7 @@ def upgrade_command(as_json: AsJson = False) -> None:
 @app.command("status")
 def status_command(as_json: AsJson = False) -> None:
     """Tell the revision of the database of FAMILYCORP_DATABASE_URL; the status is 1 where it isn't the newest."""
-    from app.core.migrations import states  # noqa: PLC0415
+    from app.functions.migrations import states  # noqa: PLC0415
 
     with _reported(_("The schema can't be read")):
         revision, lacking = states()
@@ -113,7 +113,7 @@ def downgrade_command(
     as_json: AsJson = False,
 ) -> None:
     """Take the database of FAMILYCORP_DATABASE_URL back to an earlier revision."""
-    from app.core.migrations import downgrade  # noqa: PLC0415
+    from app.functions.migrations import downgrade  # noqa: PLC0415
 
     if not yes:
         sys.exit(_("What later revisions added goes, with its data: say --yes once there is a backup."))
@@ -128,7 +128,7 @@ def check_command(as_json: AsJson = False) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
-    from app.core.migrations import config  # noqa: PLC0415
+    from app.functions.migrations import config  # noqa: PLC0415
 
     configuration = config()
     configuration.stdout = io.StringIO()  # Alembic's own words, in place of which ours are printed.
@@ -147,7 +147,7 @@ def revision_command(
     """Write the migration from the present schema to the one that the models describe; read it before use."""
     from alembic import command  # noqa: PLC0415
 
-    from app.core.migrations import config  # noqa: PLC0415
+    from app.functions.migrations import config  # noqa: PLC0415
 
     configuration = config()
     configuration.stdout = io.StringIO()
@@ -161,7 +161,7 @@ def revision_command(
 @contextmanager
 def _migrated_scratch() -> Iterator[None]:
     """Work on an SQLite file of its own, brought to the newest revision."""
-    from app.core import migrations as schema  # noqa: PLC0415
+    from app.functions import migrations as schema  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["FAMILYCORP_DATABASE_URL"] = f"sqlite+aiosqlite:///{Path(scratch, 'scratch.db')}"

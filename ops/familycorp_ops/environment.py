@@ -58,8 +58,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     # Importing them needs the settings that `choose` chooses.
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
-    from app.core import cache, database, dynamodb  # noqa: PLC0415
-    from app.core.errors import DatabaseUnavailable, Unavailable  # noqa: PLC0415
+    from app.core.aws import dynamodb  # noqa: PLC0415
+    from app.core.database import engine as database  # noqa: PLC0415
+    from app.core.http.problems import DatabaseUnavailable, Unavailable  # noqa: PLC0415
+    from app.core.read_path import cache  # noqa: PLC0415
 
     async def bounded() -> None:
         try:

@@ -112,7 +112,7 @@ def cors_rules(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _notify(s3: Any, sqs: Any, bucket: str, queue: str) -> None:
-    """Have arrivals in quarantine told to a queue, which `app.worker` reads; in AWS they start a function."""
+    """Send events of arrivals in quarantine to a queue for `app.functions.worker`; in AWS they start a function."""
     url = sqs.create_queue(QueueName=queue)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     statement = {
@@ -135,7 +135,7 @@ def _notify(s3: Any, sqs: Any, bucket: str, queue: str) -> None:
 
 
 def _signing_key(secrets: Any, name: str) -> str | None:
-    from app.auth.rotation import new_key  # noqa: PLC0415 - most commands need no cryptography.
+    from app.functions.rotation import new_key  # noqa: PLC0415 - most commands need no cryptography.
 
     try:
         secrets.describe_secret(SecretId=name)

@@ -87,7 +87,7 @@ def load_demo(__: "Settings") -> None:
 
 def restore(__: "Settings") -> None:
     """Write to the emulator what it lost because it was killed: snapshots and markers, from the database."""
-    from app.jobs import restore as restore_all  # noqa: PLC0415
+    from app.functions.drain import restore as restore_all  # noqa: PLC0415
 
     asyncio.run(restore_all())
 
@@ -228,7 +228,7 @@ class _Services:
         # Nothing stands before it, so whoever says that they speak for another address invents it.
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
-        self.worker = self._python(_("The worker"), "worker", "-m", "app.worker")
+        self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
         staff = ["familycorp_ops.staff", str(staff_port), api_url, self.emulator.url]
         self.staff = self._python(
             _("The staff page"), "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")

@@ -24,7 +24,7 @@ def run(file: Path, title: str | None, state: Path, *, as_json: bool) -> None:
 
 async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) -> None:
     from app.auth.subject import SYSTEM  # noqa: PLC0415
-    from app.core.errors import Problem  # noqa: PLC0415
+    from app.core.http.problems import Problem  # noqa: PLC0415
     from app.core.settings import settings  # noqa: PLC0415
     from app.uploads import processing, service  # noqa: PLC0415
 

@@ -27,14 +27,17 @@ from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
-from app.core import aws, cache, database, events, outbox
+from app.core.aws import clients
 from app.core.clock import now
-from app.core.errors import NotFound
+from app.core.database import engine
+from app.core.http.problems import NotFound
+from app.core.read_path import cache
 from app.core.settings import Settings
 from app.core.settings import settings as app_settings
-from app.jobs import run_due
+from app.core.write_path import events, outbox
+from app.functions.drain import run_due
+from app.posts import read_model
 from app.posts import service as posts
-from app.posts import snapshots
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment
@@ -114,14 +117,14 @@ class Site:
             try:
                 return await work()
             finally:
-                await database.dispose()
+                await engine.dispose()
                 await cache.close()
 
         return self._here(lambda: asyncio.run(closed()))
 
     def posts(self) -> dict[str, Post]:
         async def read() -> dict[str, Post]:
-            async with database.reading() as session:
+            async with engine.reading() as session:
                 return {post.slug: post for post in await session.scalars(select(Post))}
 
         found: dict[str, Post] = self.ask(read)
@@ -136,7 +139,7 @@ class Site:
             found = dict[str, Any]()
             for slug in slugs:
                 try:
-                    found[slug] = json.loads(await snapshots.page(slug))
+                    found[slug] = json.loads(await read_model.page(slug))
                 except NotFound:
                     found[slug] = None
             return found
@@ -154,9 +157,9 @@ class Site:
             os.environ.clear()
             os.environ |= before
             logging.getLogger("app").setLevel(level)
-            if aws.client.cache_info().currsize:
-                aws.client("dynamodb").close()
-            aws.client.cache_clear()
+            if clients.client.cache_info().currsize:
+                clients.client("dynamodb").close()
+            clients.client.cache_clear()
             app_settings.cache_clear()
 
 
@@ -197,7 +200,7 @@ def test_files_become_posts_as_if_an_editor_had_written_them(site: Site) -> None
     assert site.page("er") is None
 
     async def look() -> tuple[set[tuple[str, str]], set[str], int, int]:
-        async with database.reading() as session:
+        async with engine.reading() as session:
             entries = (await session.scalars(select(AuditEntry))).all()
             owed = await session.scalar(text("SELECT count(*) FROM outbox"))
         hits = json.loads(await posts.search(SearchQuery(q="실적")))["items"]
@@ -279,7 +282,7 @@ def test_what_moves_in_unpublished_was_public_never_but_keeps_its_time(site: Sit
     site.load()
 
     async def look() -> list[str]:
-        async with database.reading() as session:
+        async with engine.reading() as session:
             return list(await session.scalars(select(AuditEntry.action)))
 
     assert "post.published" not in site.ask(look)
@@ -335,7 +338,7 @@ def test_a_killed_import_is_finished_by_the_next(site: Site) -> None:
     run.communicate()
 
     async def owed() -> tuple[int, list[str]]:
-        async with database.reading() as session:
+        async with engine.reading() as session:
             rows = await session.scalar(text("SELECT count(*) FROM outbox"))
         return rows or 0, await events.due_markers(now() + outbox.GRACE)
 
@@ -423,7 +426,7 @@ def test_an_import_says_what_it_waits_for_until_the_other_ends_or_dies(
     site.write("a.md")
 
     async def hold() -> None:
-        async with database.exclusively("import", waits=lambda: None):
+        async with engine.exclusively("import", waits=lambda: None):
             waiting = begin(site)
             assert waiting.stderr is not None
             assert "Another import is running" in waiting.stderr.readline()
@@ -501,7 +504,7 @@ def test_what_an_editor_did_meanwhile_is_kept(site: Site) -> None:
     picture = uuid.uuid4()
 
     async def edit() -> None:
-        async with database.writing() as session:
+        async with engine.writing() as session:
             session.add(
                 Attachment(
                     id=picture, name="a.png", content_type="image/png", size=1, object_key="files/a",
@@ -520,7 +523,7 @@ def test_what_an_editor_did_meanwhile_is_kept(site: Site) -> None:
                 await posts.publish(post.id, written.version, EDITOR)
 
     async def read_all() -> list[Post]:
-        async with database.reading() as session:
+        async with engine.reading() as session:
             return list(await session.scalars(select(Post)))
 
     site.ask(edit)
@@ -820,7 +823,7 @@ def test_an_export_replaces_its_own_files_and_spares_all_others(site: Site, tmp_
     )
 
     async def rename() -> None:
-        async with database.writing() as session:
+        async with engine.writing() as session:
             await session.execute(text("UPDATE posts SET slug = 'b'"))
 
     site.ask(rename)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core import metrics
+from app.core.observability import metrics
 from familycorp_ops import infra, templates
 from familycorp_ops.alarms import Alarm, Series, on_dashboard
 from familycorp_ops.infra import Terraform

@@ -156,7 +156,7 @@ def test_state_survives_and_the_second_start_makes_nothing_again(start, used):
 @pytest.mark.parametrize(
     ("part", "name"),
     [
-        ("app.worker", "worker"),
+        ("app.functions.worker", "worker"),
         ("uvicorn", "API"),
         ("valkey-server", "Valkey"),
         ("ministack", "MiniStack"),

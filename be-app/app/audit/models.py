@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Key
+from app.core.database.engine import Base, Key
 
 
 class AuditEntry(Base):

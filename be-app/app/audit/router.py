@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from app.audit.schemas import AuditEntries, AuditQuery
 from app.authz.guard import Grant, grant, guarded_router
-from app.core.errors import DatabaseUnavailable, responses
+from app.core.http.problems import DatabaseUnavailable, responses
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
-from app.core.pagination import Cursor, Limit
-from app.core.schema import Input, Instant, Model
+from app.core.http.pagination import Cursor, Limit
+from app.core.http.schema import Input, Instant, Model
 
 
 class AuditEntryOut(Model):

@@ -9,10 +9,10 @@ from app.audit import repository
 from app.audit.models import AuditEntry
 from app.audit.schemas import AuditEntries, AuditEntryOut, AuditQuery
 from app.authz.guard import Grant
-from app.core import pagination
 from app.core.clock import new_id, now
-from app.core.context import request_id
-from app.core.database import reading
+from app.core.database.engine import reading
+from app.core.http import pagination
+from app.core.observability.context import request_id
 
 
 def record(session: AsyncSession, actor: str, action: str, target: str, **detail: Any) -> None:

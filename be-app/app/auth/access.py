@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from app.auth import sessions, tokens
 from app.auth.subject import Subject
-from app.core.errors import Unauthenticated
+from app.core.http.problems import Unauthenticated
 
 KEPT_S = 1.0
 _ENDED_KEPT_S = 60.0

@@ -1,6 +1,6 @@
 """Errors of logging in. They never tell one account, or one reason, from another."""
 
-from app.core.errors import Problem, Unauthenticated, Unavailable
+from app.core.http.problems import Problem, Unauthenticated, Unavailable
 
 
 class LoginNotUnderWay(Problem):

@@ -21,9 +21,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.auth import store
 from app.auth.errors import FactorExists, KeyUnavailable, LastFactor, SecondFactorRejected
 from app.auth.sessions import owner
-from app.core import aws, dynamodb, metrics
+from app.core.aws import clients, dynamodb
 from app.core.clock import new_id, now, timestamp
-from app.core.errors import NotFound, PreconditionFailed, TooManyRequests
+from app.core.http.problems import NotFound, PreconditionFailed, TooManyRequests
+from app.core.observability import metrics
 from app.core.settings import settings
 
 CEREMONY_AGE_S = 300
@@ -396,7 +397,7 @@ async def _used_passkey(
 
 async def _kms(operation: str, member: str, **parameters: Any) -> dict[str, Any]:
     try:
-        return await aws.call(
+        return await clients.call(
             "kms",
             operation,
             KeyId=settings().factors_key,

@@ -18,8 +18,8 @@ from app.auth import oidc, sessions, store
 from app.auth.cookies import Tokens
 from app.auth.errors import LoginNotUnderWay, LogoutRefused
 from app.auth.sessions import Identity
-from app.core import metrics
-from app.core.errors import ValidationFailed
+from app.core.http.problems import ValidationFailed
+from app.core.observability import metrics
 from app.core.settings import settings
 
 STAGE_AGE_S = 600

@@ -23,8 +23,8 @@ from app.auth import store
 from app.auth.errors import KeyUnavailable, ProviderUnavailable
 from app.auth.provider_keys import ALGORITHMS, KEPT_S, KeyNotFound, Keys, KeySet
 from app.auth.sessions import MAX_AGE_S, Identity
-from app.core import aws
-from app.core.schema import CONTROLS
+from app.core.aws import clients
+from app.core.http.schema import CONTROLS
 from app.core.settings import ROLES, settings
 
 _MOST_BYTES = 512 * 1024
@@ -218,7 +218,7 @@ def _client_secret() -> str | None:
     if name is None:
         return None
     try:
-        return str(aws.call_here("secretsmanager", "get_secret_value", SecretId=name)["SecretString"])
+        return str(clients.call_here("secretsmanager", "get_secret_value", SecretId=name)["SecretString"])
     except (BotoCoreError, ClientError) as error:
         raise KeyUnavailable from error
 

@@ -41,8 +41,8 @@ from app.auth.schemas import (
 from app.auth.subject import Subject, count_stranger, current_subject
 from app.authz import guard
 from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require
-from app.core import client, limits
-from app.core.errors import (
+from app.core.http import client_address
+from app.core.http.problems import (
     NotFound,
     PreconditionFailed,
     SnapshotsUnavailable,
@@ -51,8 +51,9 @@ from app.core.errors import (
     ValidationFailed,
     responses,
 )
+from app.core.http.routing import BoundedRoute, StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import BoundedRoute, StrictRoute
+from app.core.rate_limits import fixed_window
 
 if TYPE_CHECKING:
     from app.auth import access, factors, login, oidc, sessions
@@ -94,7 +95,7 @@ def _device(request: Request) -> str:
     "/login",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login", limit=limits.LOGIN)],
+    dependencies=[unguarded("auth:login", limit=fixed_window.LOGIN)],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
 async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
@@ -112,7 +113,7 @@ async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
     "/callback",
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback", limit=limits.LOGIN)],
+    dependencies=[unguarded("auth:callback", limit=fixed_window.LOGIN)],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -192,7 +193,7 @@ class _Prover(NamedTuple):
         else:
             made = await sessions.refresh(
                 self.renewal,
-                arrived_at=client.arrived_at(self.request.scope),
+                arrived_at=client_address.arrived_at(self.request.scope),
                 second_factor_at=int(datetime.now(UTC).timestamp()),
             )
         access.forget()
@@ -244,7 +245,7 @@ async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> Se
 
 @strict.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:second-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay),
 )
 async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
@@ -258,7 +259,7 @@ async def prove_second_factor(prover: Prover, response: Response, body: Proof) -
 
 @strict.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:second-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
@@ -269,7 +270,7 @@ async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/totp",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_totp(enroller: Enroller) -> TotpSecret:
@@ -281,7 +282,7 @@ async def begin_totp(enroller: Enroller) -> TotpSecret:
 
 @strict.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirmation) -> FactorAdded:
@@ -295,7 +296,7 @@ async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirm
 
 @strict.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
@@ -306,7 +307,7 @@ async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
 
 @strict.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=limits.SECOND_FACTOR, csrf_checked=True)],
+    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddition) -> FactorAdded:
@@ -360,13 +361,13 @@ async def renew_recovery_codes(
 @strict.post(
     "/refresh",
     status_code=204,
-    dependencies=[unguarded("auth:refresh", limit=limits.REFRESH, csrf_checked=True)],
+    dependencies=[unguarded("auth:refresh", limit=fixed_window.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
     made = await sessions.refresh(
-        credentials.of(request).renewal, arrived_at=client.arrived_at(request.scope)
+        credentials.of(request).renewal, arrived_at=client_address.arrived_at(request.scope)
     )
     response = Response(status_code=204)
     cookies.put_session(response, made)
@@ -376,7 +377,7 @@ async def refresh_session(request: Request) -> Response:
 @strict.post(
     "/logout",
     response_model=LoggedOut,
-    dependencies=[unguarded("auth:logout", limit=limits.REFRESH, csrf_checked=True)],
+    dependencies=[unguarded("auth:logout", limit=fixed_window.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut | Response:
@@ -412,7 +413,7 @@ _LOGOUT_TOKEN = {
 
 @anyone.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout", limit=limits.BACKCHANNEL)],
+    dependencies=[unguarded("auth:backchannel-logout", limit=fixed_window.BACKCHANNEL)],
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.core.schema import Input, Instant, Line, Model
+from app.core.http.schema import Input, Instant, Line, Model
 
 Method = Literal["totp", "passkey", "recovery"]
 # Codes are shown in groups and typed as the keyboard is set: what separates groups is left out, and full-width digits

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from app.auth import store, tokens
 from app.auth.cookies import Tokens
 from app.auth.errors import RefreshRefused
-from app.core import dynamodb, metrics
+from app.core.aws import dynamodb
 from app.core.clock import new_id
+from app.core.observability import metrics
 from app.core.settings import ROLES, settings
 
 MAX_AGE_S = 30 * 24 * 3600

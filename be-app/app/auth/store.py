@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.core import dynamodb
+from app.core.aws import dynamodb
 from app.core.clock import now
-from app.core.errors import Unavailable
+from app.core.http.problems import Unavailable
 from app.core.settings import settings
 
 Values = Mapping[str, str | int]

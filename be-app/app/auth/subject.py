@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 
 from app.auth import credentials, csrf
-from app.core.errors import Unauthenticated
+from app.core.http.problems import Unauthenticated
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:
     from app.auth import access
     from app.auth.sessions import State
-    from app.core import rates
+    from app.core.rate_limits import gcra
 else:
     access = lazy_import("app.auth.access")
-    rates = lazy_import("app.core.rates")
+    gcra = lazy_import("app.core.rate_limits.gcra")
 
 READ, CHANGE = 1, 5
 """What a request costs its caller's rate: a search and a change take several stores."""
@@ -74,6 +74,6 @@ async def count_stranger(request: Request) -> None:
         return
     request.scope[_COUNTED] = True
     if getattr(request.scope["route"], "in_vpc", False):
-        await rates.of_visitor(request.scope, READ if request.method == "GET" else CHANGE)
+        await gcra.of_visitor(request.scope, READ if request.method == "GET" else CHANGE)
     else:
-        await rates.of_stranger(request.scope, READ)
+        await gcra.of_stranger(request.scope, READ)

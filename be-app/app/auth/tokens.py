@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm
 
 from app.auth import store
 from app.auth.errors import KeyUnavailable
-from app.core import aws
+from app.core.aws import clients
 from app.core.clock import new_id
 from app.core.settings import settings
 
@@ -58,7 +58,7 @@ async def _signing_key() -> _SigningKey:
     global _signing  # noqa: PLW0603 - the process's signing key is one value
     if _signing is None or time.monotonic() - _signing.read_at > _KEY_KEPT_S:
         try:
-            found = await aws.call(
+            found = await clients.call(
                 "secretsmanager", "get_secret_value", SecretId=settings().signing_key_secret
             )
         except (BotoCoreError, ClientError) as error:

@@ -14,9 +14,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.auth import csrf
 from app.auth.errors import CrossSiteRefused, Forbidden, RefreshRefused, StepUpRequired
 from app.auth.subject import CHANGE, READ, Subject, count_stranger, current_subject
-from app.core import limits, metrics
 from app.core.clock import now
-from app.core.errors import (
+from app.core.http.problems import (
     NotFound,
     Problem,
     SnapshotsUnavailable,
@@ -25,16 +24,18 @@ from app.core.errors import (
     merged,
     responses,
 )
+from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
+from app.core.observability import metrics
+from app.core.rate_limits import fixed_window
 
 if TYPE_CHECKING:
     from app.authz import policy
-    from app.core import rates
+    from app.core.rate_limits import gcra
     from app.members import service as members
 else:
     policy = lazy_import("app.authz.policy")
-    rates = lazy_import("app.core.rates")
+    gcra = lazy_import("app.core.rate_limits.gcra")
     members = lazy_import("app.members.service")
 
 _RESOURCE, _STEP_UP, _NOT_OWNER = "resource_required", "step_up_required", "not_owner"
@@ -89,7 +90,7 @@ class GuardedRoute(StrictRoute):
                     await count_stranger(request)
                 raise
             if self.in_vpc:
-                await rates.of_member(request.scope, subject.id, cost)
+                await gcra.of_member(request.scope, subject.id, cost)
                 if subject.state is not None and not subject.state.provisioned:
                     subject = await members.provision(subject.state)
             metrics.note("subject", hashlib.blake2b(subject.id.encode(), digest_size=8).hexdigest())
@@ -197,7 +198,7 @@ def grant(action: str) -> Any:
 
 
 def unguarded(
-    action: str, *, cost: int = READ, limit: limits.Limit | None = None, csrf_checked: bool = False
+    action: str, *, cost: int = READ, limit: fixed_window.Limit | None = None, csrf_checked: bool = False
 ) -> Any:
     """Return a dependency that names the action of a route which anybody may use.
 
@@ -215,9 +216,9 @@ def unguarded(
         if csrf_checked:
             csrf.check(request)
         if cost:
-            await rates.of_visitor(request.scope, cost)
+            await gcra.of_visitor(request.scope, cost)
         if limit is not None:
-            await limits.spend(limit, request)
+            await fixed_window.spend(limit, request)
 
     async def anybody() -> None:
         pass

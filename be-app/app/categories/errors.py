@@ -1,6 +1,6 @@
 """Errors of categories."""
 
-from app.core.errors import Problem
+from app.core.http.problems import Problem
 
 
 class CategoryExists(Problem):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Key
+from app.core.database.engine import Base, Key
 
 
 class Category(Base):

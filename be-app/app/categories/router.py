@@ -8,11 +8,11 @@ from app.auth.subject import Subject
 from app.authz.guard import guarded_router, require, unguarded
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
-from app.core.edge import PublicResponse
-from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
-from app.core.headers import CONFLICTS, IfMatch, etag
+from app.core.http.middleware import PublicResponse
+from app.core.http.preconditions import CONFLICTS, IfMatch, etag
+from app.core.http.problems import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
+from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
 
 if TYPE_CHECKING:
     from app.categories import service

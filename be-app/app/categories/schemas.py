@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.schema import Input, Line, Model
+from app.core.http.schema import Input, Line, Model
 
 CategorySlug = Annotated[
     str,

@@ -18,10 +18,11 @@ from app.categories.schemas import (
     CategoryUpdate,
     LocalisedName,
 )
-from app.core import outbox, snapshots
 from app.core.clock import now
-from app.core.database import reading
-from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
+from app.core.database.engine import reading
+from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
+from app.core.read_path import read_model
+from app.core.write_path import outbox
 
 _SNAPSHOT = "~categories"
 _AGGREGATE = "categories"
@@ -29,7 +30,7 @@ _AGGREGATE = "categories"
 
 async def public() -> bytes:
     """Return the published list as JSON, from DynamoDB."""
-    item = await snapshots.get(_SNAPSHOT)
+    item = await read_model.get(_SNAPSHOT)
     return item["list"].encode() if item else b'{"items":[]}'
 
 
@@ -101,7 +102,7 @@ async def delete(slug: str, expected: int, actor: Subject) -> tuple[CategoryList
 async def rebuild() -> None:
     """Write to DynamoDB the list that the database holds; one that is in date stays as it is."""
     listed, version = await editorial()
-    await snapshots.replace(_snapshot(listed), version)
+    await read_model.replace(_snapshot(listed), version)
 
 
 async def _open(transaction: outbox.Transaction, expected: int | None) -> list[Category]:
@@ -122,9 +123,9 @@ async def _close(
     return listed, version
 
 
-def _snapshot(listed: CategoryListOut) -> snapshots.Snapshot:
+def _snapshot(listed: CategoryListOut) -> read_model.Snapshot:
     document = orjson.dumps(listed.model_dump(mode="json", by_alias=True))
-    return snapshots.Snapshot(_SNAPSHOT, {"list": document.decode()})
+    return read_model.Snapshot(_SNAPSHOT, {"list": document.decode()})
 
 
 def _find(categories: list[Category], slug: str) -> Category:

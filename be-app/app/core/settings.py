@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from app.core import grammar
+from app.core.http import grammar
 
 PREFIX = "FAMILYCORP_"
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from app.authz.guard import unguarded
-from app.core.edge import PublicResponse
-from app.core.errors import SnapshotsUnavailable, responses
+from app.core.http.middleware import PublicResponse
+from app.core.http.problems import SnapshotsUnavailable, responses
+from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
 from app.feeds.schemas import FeedQuery
 
 if TYPE_CHECKING:

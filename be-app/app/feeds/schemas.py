@@ -1,7 +1,7 @@
 """Requests for feeds."""
 
 from app.categories.schemas import CategorySlug
-from app.core.schema import Input
+from app.core.http.schema import Input
 from app.posts.schemas import Lang
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from app.core.clock import now
 from app.core.settings import settings
 from app.feeds.schemas import FeedQuery
-from app.posts import snapshots
+from app.posts import read_model
 from app.posts.schemas import Lang, PostCard, PostCards, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"
@@ -25,7 +25,7 @@ def _address(post: PostCard) -> str:
 
 
 async def _newest(query: FeedQuery) -> list[PostCard]:
-    listed = await snapshots.listed(PublicQuery(lang=query.lang, category=query.category, limit=_ENTRIES))
+    listed = await read_model.listed(PublicQuery(lang=query.lang, category=query.category, limit=_ENTRIES))
     return PostCards.model_validate_json(listed).items
 
 
@@ -110,7 +110,7 @@ async def sitemap() -> bytes:
     for lang in _NAMES:
         cursor = None
         while urls < _MAX_SITEMAP_URLS:
-            listed = await snapshots.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
+            listed = await read_model.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
             page = PostCards.model_validate_json(listed)
             for post in page.items[: _MAX_SITEMAP_URLS - urls]:
                 url = _child(root, "url")

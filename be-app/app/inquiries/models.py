@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import TABLE_OPTIONS, Base, Key, LongText
+from app.core.database.engine import TABLE_OPTIONS, Base, Key, LongText
 
 NEW = "new"
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from app.auth.subject import Subject
 from app.authz.guard import guarded_router, require, unguarded
-from app.core import limits
-from app.core.errors import (
+from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
@@ -17,9 +17,9 @@ from app.core.errors import (
     ValidationFailed,
     responses,
 )
-from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
+from app.core.rate_limits import fixed_window
 from app.inquiries.schemas import (
     InquiryCards,
     InquiryCreate,
@@ -42,7 +42,7 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 
 @public.post(
     "",
-    dependencies=[unguarded("inquiry:send", cost=5, limit=limits.INQUIRY)],
+    dependencies=[unguarded("inquiry:send", cost=5, limit=fixed_window.INQUIRY)],
     status_code=201,
     responses=responses(
         TooManyRequests,

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.core.pagination import Cursor, Limit
-from app.core.schema import Input, Instant, Line, Model, Text
+from app.core.http.pagination import Cursor, Limit
+from app.core.http.schema import Input, Instant, Line, Model, Text
 
 Status = Literal["new", "in_progress", "done"]
 # What a mail server would say is not for a form to guess; this only catches what can't be an address.

@@ -7,10 +7,11 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import Subject
-from app.core import idempotency, outbox, pagination
 from app.core.clock import new_id, now
-from app.core.database import reading
-from app.core.errors import NotFound, PreconditionFailed
+from app.core.database.engine import reading
+from app.core.http import pagination
+from app.core.http.problems import NotFound, PreconditionFailed
+from app.core.write_path import idempotency, outbox
 from app.inquiries import repository
 from app.inquiries.models import NEW, Inquiry
 from app.inquiries.schemas import (

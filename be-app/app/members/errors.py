@@ -1,6 +1,6 @@
 """Errors of members."""
 
-from app.core.errors import Problem
+from app.core.http.problems import Problem
 
 
 class NobodyByThatEmail(Problem):

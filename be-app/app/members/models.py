@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import TABLE_OPTIONS, Base, Key
+from app.core.database.engine import TABLE_OPTIONS, Base, Key
 from app.core.settings import ROLES
 
 _NAMES = ", ".join(f"'{role}'" for role in ROLES)

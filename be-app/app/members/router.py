@@ -9,8 +9,8 @@ from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
 from app.auth.subject import Subject
 from app.authz.guard import Grant, grant, guarded_router, require
-from app.core.errors import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
-from app.core.headers import CONFLICTS, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, IfMatch, etag
+from app.core.http.problems import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
 from app.core.lazy import lazy_import
 from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
 

@@ -18,11 +18,13 @@ from app.auth import access, sessions
 from app.auth.sessions import State
 from app.auth.subject import SYSTEM, Subject
 from app.authz.guard import Grant, authorise
-from app.core import outbox, pagination, snapshots
 from app.core.clock import now
-from app.core.database import reading
-from app.core.errors import NotFound, PreconditionFailed, Unauthenticated
-from app.core.snapshots import Snapshot
+from app.core.database.engine import reading
+from app.core.http import pagination
+from app.core.http.problems import NotFound, PreconditionFailed, Unauthenticated
+from app.core.read_path import read_model
+from app.core.read_path.read_model import Snapshot
+from app.core.write_path import outbox
 from app.members import addresses, repository
 from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
 from app.members.models import Member
@@ -91,7 +93,7 @@ def _profile(member: Member) -> Snapshot:
             "seenAt": int(member.seen_at.timestamp() * 1000),
             "claims": sessions.claims_digest(identity),
         },
-        table=snapshots.PROFILES,
+        table=read_model.PROFILES,
     )
 
 
@@ -255,7 +257,7 @@ async def everybody() -> list[MemberOut]:
 async def rebuild() -> None:
     """Write to DynamoDB what the members table says, where DynamoDB knows less."""
     async for member in _all():
-        await snapshots.replace(_profile(member), member.version)
+        await read_model.replace(_profile(member), member.version)
 
 
 async def _all() -> AsyncIterator[Member]:

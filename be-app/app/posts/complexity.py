@@ -14,7 +14,7 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 
-from app.core.errors import ValidationFailed
+from app.core.http.problems import ValidationFailed
 
 MAX_STEPS: Final = 60_000
 """Steps of both parsers, and blocks."""

@@ -1,6 +1,6 @@
 """Errors of posts."""
 
-from app.core.errors import Problem
+from app.core.http.problems import Problem
 
 
 class SlugTaken(Problem):

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 import nh3
 from markdown_it import MarkdownIt
 
-from app.core.schema import CONTROLS
+from app.core.http.schema import CONTROLS
 from app.posts import complexity
 from app.posts.emphasis import CjkMarkdown
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.categories.models import Category
-from app.core.database import TABLE_OPTIONS, Base, Key, LongText
+from app.core.database.engine import TABLE_OPTIONS, Base, Key, LongText
 
 SearchText = Text().with_variant(MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
 

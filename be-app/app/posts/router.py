@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse
 
 from app.auth.subject import Subject
 from app.authz.guard import Grant, grant, guarded_router, require, unguarded
-from app.core.edge import PublicResponse
-from app.core.errors import (
+from app.core.http.middleware import PublicResponse
+from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
@@ -17,10 +18,9 @@ from app.core.errors import (
     ValidationFailed,
     responses,
 )
-from app.core.headers import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.routing import StrictRoute
+from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
-from app.core.schema import Digits
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.schemas import (
     EditorialCards,
@@ -42,10 +42,10 @@ from app.uploads.router import MOVED, AttachmentId, redirect
 from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
-    from app.posts import service, snapshots
+    from app.posts import read_model, service
 else:
     service = lazy_import("app.posts.service")
-    snapshots = lazy_import("app.posts.snapshots")
+    read_model = lazy_import("app.posts.read_model")
 
 public = APIRouter(prefix="/v1", tags=["posts"], route_class=StrictRoute)
 editorial = guarded_router("/v1/editor/posts", "editorial: posts")
@@ -65,7 +65,7 @@ STORES = responses(DatabaseUnavailable, SnapshotsUnavailable)
 )
 async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     """List published posts of one language, newest first."""
-    return PublicResponse(await snapshots.listed(query), media_type=JSON)
+    return PublicResponse(await read_model.listed(query), media_type=JSON)
 
 
 @public.get(
@@ -76,7 +76,7 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
 )
 async def read_post(id_or_slug: IdOrSlug) -> Response:
     """Read one published post."""
-    return PublicResponse(await snapshots.page(id_or_slug), media_type=JSON)
+    return PublicResponse(await read_model.page(id_or_slug), media_type=JSON)
 
 
 @public.post(
@@ -87,7 +87,7 @@ async def read_post(id_or_slug: IdOrSlug) -> Response:
 )
 async def count_view(post_id: PostId) -> None:
     """Count one view of a published post. Reading alone counts nothing: a GET changes nothing."""
-    await snapshots.count_view(post_id)
+    await read_model.count_view(post_id)
 
 
 @public.get(

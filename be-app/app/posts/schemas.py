@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.categories.schemas import CategorySlug
-from app.core.pagination import Cursor, Limit
-from app.core.schema import Input, Instant, Line, Model, Text
+from app.core.http.pagination import Cursor, Limit
+from app.core.http.schema import Input, Instant, Line, Model, Text
 from app.uploads.schemas import AttachmentReference
 
 Lang = Literal["ko", "en"]

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from app.core.schema import IGNORABLE
+from app.core.http.schema import IGNORABLE
 
 SNIPPET = 160
 _BEFORE = 50

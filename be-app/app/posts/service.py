@@ -14,15 +14,16 @@ from sqlalchemy.orm.exc import StaleDataError
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
 from app.authz.guard import Grant, authorise, permitted
-from app.core import events, idempotency, outbox, pagination
-from app.core import snapshots as stored
 from app.core.clock import new_id, now, timestamp
-from app.core.database import reading, writing
-from app.core.errors import NotFound, PreconditionFailed, ValidationFailed
+from app.core.database.engine import reading, writing
+from app.core.http import pagination
+from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
 from app.core.offload import offload
-from app.core.snapshots import Snapshot
+from app.core.read_path import read_model as stored
+from app.core.read_path.read_model import Snapshot
+from app.core.write_path import events, idempotency, outbox
 from app.posts import diff as diffs
-from app.posts import markup, repository, searching, snapshots
+from app.posts import markup, read_model, repository, searching
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.schemas import (
@@ -212,9 +213,9 @@ async def rebuild() -> None:
                 await _search_again(post, revision)
                 public = await _public(post, revision, post.first_published_at)
                 public.category = post.published_category or post.category
-                await stored.replace(snapshots.published(public, post.translation_key), post.version)
+                await stored.replace(read_model.published(public, post.translation_key), post.version)
             else:
-                await stored.replace(snapshots.withdrawn(post.id), post.version)
+                await stored.replace(read_model.withdrawn(post.id), post.version)
         if len(batch) < _REBUILD_BATCH:
             return
         last = batch[-1][0].id
@@ -312,8 +313,8 @@ async def search(query: SearchQuery) -> bytes:
         )
     page, more = found[: query.limit], len(found) > query.limit
     hits = await offload(_hits, page, words)
-    last = f"{page[-1].rank}#{snapshots.sort_key(hits[-1])}" if more else None
-    return snapshots.cards(
+    last = f"{page[-1].rank}#{read_model.sort_key(hits[-1])}" if more else None
+    return read_model.cards(
         [orjson.dumps(h.model_dump(mode="json", by_alias=True)).decode() for h in hits], last
     )
 
@@ -542,7 +543,7 @@ async def _publish(
     post.first_published_at, post.published_at = post.first_published_at or at, at
     public = await _public(post, revision, post.first_published_at)
     post.plain_text, post.search_text = await offload(_searched, revision, public.html)
-    snapshot = snapshots.published(public, post.translation_key)
+    snapshot = read_model.published(public, post.translation_key)
     await _step(transaction, post, actor, "post.published", snapshot, revision=post.revision)
 
 
@@ -569,7 +570,7 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         was_public = post.state == PUBLISHED
         post.state, post.scheduled_at = state, None
         post.published_revision = post.published_category = post.search_text = post.plain_text = None
-        await _step(transaction, post, actor, action, snapshots.withdrawn(post.id) if was_public else None)
+        await _step(transaction, post, actor, action, read_model.withdrawn(post.id) if was_public else None)
         return _editorial(post, revision)
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from app.authz.guard import unguarded
+from app.core.http.routing import BoundedRoute
 from app.core.lazy import lazy_import
-from app.core.routing import BoundedRoute
 from app.core.settings import settings
 from app.system.schemas import Health, Readiness
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from app.core.schema import Model
+from app.core.http.schema import Model
 
 
 class Health(Model):

@@ -5,7 +5,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from app.core import cache, database, dynamodb
+from app.core.aws import dynamodb
+from app.core.database import engine
+from app.core.read_path import cache
 from app.core.settings import settings
 from app.system.schemas import Dependency, Readiness
 
@@ -47,7 +49,7 @@ async def _probe_all() -> Readiness:
     """Probe every store at once; each has three seconds."""
     names = ("database", "dynamodb", "cache")
     database_state, dynamodb_state, cache_state = await asyncio.gather(
-        _probe(names[0], database.ping),
+        _probe(names[0], engine.ping),
         _probe(names[1], _dynamodb),
         _probe(names[2], cache.ping) if settings().cache_url else _off(),
     )

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from app.core import snapshots
-from app.core.errors import NotFound
+from app.core.http.problems import NotFound
+from app.core.read_path import read_model
 from app.uploads import storage
 from app.uploads.kinds import KINDS, THUMBNAILS
 
@@ -26,17 +26,17 @@ async def public(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str) -> 
 async def count(post_id: uuid.UUID, attachment_id: uuid.UUID) -> None:
     """Count one download of a file of a published post; raise `NotFound` for anything that is not public now."""
     await _public_file(post_id, attachment_id)
-    await snapshots.increment(str(post_id), f"{_COUNTER}{attachment_id}")
+    await read_model.increment(str(post_id), f"{_COUNTER}{attachment_id}")
 
 
 async def counts(post_id: uuid.UUID) -> dict[str, int]:
     """Return how often each file of a post was downloaded while it was public."""
-    _, counters = await snapshots.with_counters(str(post_id))
+    _, counters = await read_model.with_counters(str(post_id))
     return {name.removeprefix(_COUNTER): n for name, n in counters.items() if name.startswith(_COUNTER)}
 
 
 async def _public_file(post_id: uuid.UUID, attachment_id: uuid.UUID) -> Mapping[str, Any]:
-    item = await snapshots.get(str(post_id))
+    item = await read_model.get(str(post_id))
     if item is None or "page" not in item:
         raise NotFound
     page = orjson.loads(item["page"])

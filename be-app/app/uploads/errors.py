@@ -1,6 +1,6 @@
 """Errors of files."""
 
-from app.core.errors import FieldError, Problem, Unavailable
+from app.core.http.problems import FieldError, Problem, Unavailable
 from app.uploads.reasons import REASONS
 
 

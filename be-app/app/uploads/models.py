@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import TABLE_OPTIONS, Base, Key
+from app.core.database.engine import TABLE_OPTIONS, Base, Key
 
 PENDING, SCANNING, CLEAN, REJECTED, DELETED = "pending", "scanning", "clean", "rejected", "deleted"
 _STATES = ", ".join(f"'{state}'" for state in (PENDING, SCANNING, CLEAN, REJECTED, DELETED))

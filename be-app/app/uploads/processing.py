@@ -16,10 +16,11 @@ from anyio import to_thread
 from botocore.exceptions import ClientError
 
 from app.audit import service as audit
-from app.core import events, metrics, outbox
 from app.core.clock import now
-from app.core.database import reading
+from app.core.database.engine import reading
+from app.core.observability import metrics
 from app.core.settings import settings
+from app.core.write_path import events, outbox
 from app.uploads import images, inspection, malware, repository, storage
 from app.uploads.errors import StorageUnavailable, Vanished
 from app.uploads.kinds import KINDS, THUMBNAILS

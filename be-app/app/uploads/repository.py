@@ -9,7 +9,7 @@ from sqlalchemy import String, cast, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import writing
+from app.core.database.engine import writing
 from app.posts.models import Post, PostRevision
 from app.uploads.models import Attachment, Upload, UploadUsage
 

@@ -8,7 +8,8 @@ from fastapi.responses import RedirectResponse
 
 from app.auth.subject import Subject
 from app.authz.guard import guarded_router, require, unguarded
-from app.core.errors import (
+from app.core.http.preconditions import IdempotencyKey
+from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
@@ -16,9 +17,8 @@ from app.core.errors import (
     ValidationFailed,
     responses,
 )
-from app.core.headers import IdempotencyKey
+from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
-from app.core.routing import StrictRoute
 from app.uploads.errors import (
     QuotaExceeded,
     StorageUnavailable,

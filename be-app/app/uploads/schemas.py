@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from app.core.schema import Input, Instant, Line, Model
+from app.core.http.schema import Input, Instant, Line, Model
 from app.uploads.kinds import Purpose
 
 PART_BYTES = 8 * 1024 * 1024

@@ -6,11 +6,11 @@ from datetime import timedelta
 from app.audit import service as audit
 from app.auth.subject import Subject
 from app.authz.guard import authorise
-from app.core import idempotency, outbox
 from app.core.clock import now
-from app.core.database import reading
-from app.core.errors import NotFound, ValidationFailed
+from app.core.database.engine import reading
+from app.core.http.problems import NotFound, ValidationFailed
 from app.core.settings import settings
+from app.core.write_path import idempotency, outbox
 from app.uploads import kinds, processing, repository, storage
 from app.uploads.errors import (
     QuotaExceeded,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from anyio import to_thread
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.core import aws
+from app.core.aws import clients as aws
 from app.core.clock import now
 from app.core.settings import settings
 from app.uploads.errors import StorageUnavailable, Vanished

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.core.database import Key, UtcDateTime
+from app.core.database.engine import Key, UtcDateTime
 
 revision = '0003'
 down_revision = '0002'

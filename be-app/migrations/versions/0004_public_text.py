@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from app.core.database import Key, UtcDateTime
+from app.core.database.engine import Key, UtcDateTime
 
 revision = '0004'
 down_revision = '0003'

@@ -6,8 +6,8 @@ Hostile bodies cost no more than their bytes: the seeds are those of `hostile_bo
 import json
 from typing import Any
 
-from app.core.errors import MalformedBody
-from app.core.routing import MAX_ELEMENTS, _elements, _parsed
+from app.core.http.problems import MalformedBody
+from app.core.http.routing import MAX_ELEMENTS, _elements, _parsed
 from hostile_bodies import BODIES, VALID
 
 WITHIN_S = 0.2

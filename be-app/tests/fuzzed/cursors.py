@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.core.errors import ValidationFailed
-from app.core.pagination import Cursor, decode_id, decode_timed, encode, timed_key
+from app.core.http.pagination import Cursor, decode_id, decode_timed, encode, timed_key
+from app.core.http.problems import ValidationFailed
 
 WITHIN_S = 0.2
 LONGEST = 300

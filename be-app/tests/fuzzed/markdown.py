@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.core.errors import ValidationFailed
+from app.core.http.problems import ValidationFailed
 from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body
 from app.posts.searching import fold

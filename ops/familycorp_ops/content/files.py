@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
-from app.core.schema import Instant, Line
+from app.core.http.schema import Instant, Line
 from app.posts import markup
 from app.posts.schemas import PostCreate, Slug, State
 from app.posts.service import MAX_HTML_BYTES

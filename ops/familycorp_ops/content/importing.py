@@ -12,9 +12,11 @@ from typing import TypeVar
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
-from app.core import context, database, outbox
 from app.core.clock import new_id, now
-from app.core.errors import PreconditionFailed, Problem, Unavailable
+from app.core.database import engine
+from app.core.http.problems import PreconditionFailed, Problem, Unavailable
+from app.core.observability import context
+from app.core.write_path import outbox
 from app.posts import service as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
 from familycorp_ops.content import files, stored
@@ -228,7 +230,7 @@ class _Import:
             await self._run()
             return
         # What two imports find missing, both would create.
-        async with database.exclusively("import", waits=self._listener.waits):
+        async with engine.exclusively("import", waits=self._listener.waits):
             await self._run()
 
     async def _run(self) -> None:

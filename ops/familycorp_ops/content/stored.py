@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, select
 
-from app.core.database import reading
+from app.core.database.engine import reading
 from app.posts.models import Post, PostRevision
 
 BATCH = 500

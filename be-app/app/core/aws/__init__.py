@@ -1,0 +1,1 @@
+"""Clients of AWS services, DynamoDB's errors and types, IAM authentication tokens."""

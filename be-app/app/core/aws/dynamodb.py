@@ -1,0 +1,48 @@
+"""DynamoDB: its operations, its errors as ours, and its attribute values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.core.aws import clients
+from app.core.http.problems import SnapshotsUnavailable
+
+Item = Mapping[str, Mapping[str, Any]]
+
+
+class ConditionFailed(Exception):
+    """A conditional write found that its condition doesn't hold."""
+
+
+class Refused(Exception):
+    """DynamoDB refuses the request as such (too large, not allowed, no such table); a retry can't help."""
+
+
+async def call(operation: str, **parameters: Any) -> dict[str, Any]:
+    """Call a DynamoDB operation by its method name.
+
+    Raises `ConditionFailed` for a failed condition, `SnapshotsUnavailable` when DynamoDB can't be reached,
+    throttles or fails, `Refused` for anything else.
+    """
+    try:
+        return await clients.call("dynamodb", operation, **parameters)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailed from None
+        if clients.is_outage(error):
+            raise SnapshotsUnavailable from error
+        raise Refused(code) from error
+    except BotoCoreError as error:
+        raise SnapshotsUnavailable from error
+
+
+def encode(values: Mapping[str, str | int]) -> dict[str, dict[str, str]]:
+    """Turn plain values into DynamoDB attribute values."""
+    return {k: {"N": str(v)} if isinstance(v, int) else {"S": v} for k, v in values.items()}
+
+
+def decode(item: Item) -> dict[str, Any]:
+    """Turn DynamoDB attribute values (strings and numbers) into plain ones."""
+    return {k: int(v["N"]) if "N" in v else v["S"] for k, v in item.items()}

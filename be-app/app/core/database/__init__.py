@@ -1,0 +1,1 @@
+"""The relational database: engine and sessions, column types, MySQL connections."""

@@ -1,0 +1,1 @@
+"""What every HTTP request and response passes: middleware, problem documents, schemas, preconditions."""

@@ -1,0 +1,358 @@
+"""The outermost layers of a request's way: correlation id, headers, one log line; then the public cache."""
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.http import grammar
+from app.core.http.problems import AddressTooLong, HeadersTooLarge, Problem
+from app.core.lazy import lazy_import
+from app.core.observability import context, metrics
+from app.core.observability.logging import sampled
+
+# Valkey's client is imported by the first request that may be cached.
+cache: Any = lazy_import("app.core.read_path.cache")
+
+logger = logging.getLogger("app.access")
+
+# What every answer carries, unless its route says otherwise: nothing is stored by browsers or proxies (ASVS 14.3.2).
+_HEADERS: Final = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"vary", b"Origin"),
+    (b"cache-control", b"no-store"),
+)
+_COUNTED: Final = {403: "denied", 429: "rate_limited"}
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context §3.2
+_CODING: Final = re.compile(
+    r"(?:^|,)[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?(?=,|$)"
+)
+_MOST_HEADERS, _HEADER_BYTES, _ADDRESS_BYTES = 200, 64 * 1024, 10_240
+"""What is read of a request before its route: some of it in Python, field by field. API Gateway's own quota for the
+request line and all header fields is 10,240 bytes; the Web Adapter adds two fields."""
+
+_COMPOSED: Final = "familycorp.composed"
+_ROUTE: Final = "familycorp.route"
+
+PATIENCE_S = 0.75
+"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being composed."""
+
+_PAUSE_S: Final = 1.0
+_MOST_LATE: Final = 16
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
+def _oversized(scope: Scope) -> type[Problem] | None:
+    """Return the problem of a request whose head is too large to be read."""
+    headers = scope["headers"]
+    if len(headers) > _MOST_HEADERS or sum(map(len, chain.from_iterable(headers))) > _HEADER_BYTES:
+        return HeadersTooLarge
+    if len(scope["path"]) + len(scope["query_string"]) > _ADDRESS_BYTES:
+        return AddressTooLong
+    return None
+
+
+class RequestContext:
+    """Gives every request its correlation id, every answer its headers, and the log one line for both."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        scope[context.ARRIVED_AT] = int(time.time() * 1000)
+        method = scope["method"]
+        refused = _oversized(scope)
+        if refused:
+            scope = {**scope, "headers": []}
+        request_id = context.accept_request_id(_header(scope, b"x-request-id"))
+        token = context.bind(request_id)
+        head = method == "HEAD"
+        if head:  # Answered as the GET it stands for, without the content (RFC 9110 §9.3.2).
+            scope = {**scope, "method": "GET"}
+        status = size = 0
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message["headers"])
+                present = {name for name, _ in headers}
+                headers += [header for header in _HEADERS if header[0] not in present]
+                headers.append((b"x-request-id", request_id.encode()))
+                headers += scope.get(context.RATE_HEADERS, ())
+                message["headers"] = headers
+            else:
+                if head:
+                    message = {**message, "body": b""}
+                size += len(message.get("body", b""))
+            await send(message)
+
+        with sampled(), metrics.measured() as fields:
+            try:
+                app = refused().response() if refused else self._app
+                await app(scope, receive, send_dressed)
+            finally:
+                fields["method"], fields["status"], fields["bytes"] = method, status, size
+                fields["route"] = scope.get(_ROUTE) or getattr(scope.get("route"), "path", "-")
+                fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
+                if logger.isEnabledFor(logging.INFO):
+                    _write_line(fields, scope)
+                context.unbind(token)
+
+
+def _write_line(fields: metrics.Fields, scope: Scope) -> None:
+    """Log a request's one line, which is its metrics, too."""
+    status = fields["status"]
+    fields["errors"] = int(status >= 500 or not status)
+    if name := _COUNTED.get(status):
+        fields[name] = 1
+    if (traced := _header(scope, b"traceparent")) and _TRACE.fullmatch(traced):
+        fields["trace_id"] = traced[3:35]
+    if traced := _header(scope, b"x-amzn-trace-id") or os.environ.get("_X_AMZN_TRACE_ID"):
+        fields["xray_trace_id"] = traced.removeprefix("Root=")[:35]
+    # `logger.info` would look for its caller, at a tenth of a cached answer's whole cost.
+    line = {"name": logger.name, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"}
+    logger.handle(logging.makeLogRecord(line | metrics.embedded(fields)))
+
+
+class UnhandledErrors:
+    """Sees to it that an exception which nobody expected becomes a generic 500; its details go to the log alone.
+
+    The framework answers for what its routes raise, and raises again; what is outside of it is answered here.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        began = complete = False
+
+        async def note(message: Message) -> None:
+            nonlocal began, complete
+            began = True
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception:
+            logger.exception("unhandled_error")
+            if not began:
+                await Problem().response()(scope, receive, send)
+            elif not complete:
+                raise  # The server cuts the connection, so that half an answer can't pass for a whole one.
+
+
+class PublicResponse(Response):
+    """An answer that any visitor may get, and therefore the cache may keep. Nothing else is ever kept."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Leave the answer to `PublicCache`, which stores and sends it."""
+        assert self.media_type  # noqa: S101 - every caller names one
+        scope[_COMPOSED].append(
+            cache.Entry.of(bytes(self.body), content_type=self.media_type, route=scope["route"].path)
+        )
+
+
+class _Asked(NamedTuple):
+    """A request for something that the cache may keep."""
+
+    key: bytes
+    scope: Scope
+    receive: Receive
+    send: Send
+
+
+class _Refresh:
+    """An attempt to have a stale answer composed again, whose result is held back until it is chosen."""
+
+    def __init__(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
+        self.entry: Any = None
+        self.status = 500
+        self._messages: list[Message] = []
+        self.task = asyncio.create_task(self._run(key, compose))
+
+    async def _run(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
+        try:
+            self.entry = await compose(self._hold)
+        except Exception:
+            logger.exception("unhandled_error")
+            self.status = 500
+        if self.entry is not None:
+            self.status = 200
+        elif self.status < 500 and self.status != 429:
+            await cache.forget(key)
+
+    async def _hold(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        self._messages.append(message)
+
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it ends, or for so long; return whether it has ended."""
+        await asyncio.wait({self.task}, timeout=timeout_s)
+        return self.task.done()
+
+    async def send(self, asked: _Asked) -> None:
+        """Send what came of it."""
+        if self.entry is not None:
+            await _send_entry(self.entry, asked.scope, asked.send)
+        elif self._messages:
+            for message in self._messages:
+                await asked.send(message)
+        else:
+            await Problem().response()(asked.scope, asked.receive, asked.send)
+
+
+class PublicCache:
+    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`.
+
+    Where a fresh answer can't be had (5xx, an exception, no answer within `PATIENCE_S`), a stale one is served if the
+    cache has one. What takes longer is composed to its end in the background, and stored.
+    """
+
+    def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:
+        self._app = app
+        self._prefixes = tuple(prefixes)
+        self._late: set[asyncio.Task[None]] = set()
+        self._paused: dict[bytes, float] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or not scope["path"].startswith(self._prefixes)
+        ):
+            await self._app(scope, receive, send)
+            return
+        until = time.monotonic() + PATIENCE_S
+        # The order of parameters means nothing; one entry serves all orders.
+        query = b"&".join(sorted(scope["query_string"].split(b"&")))
+        key = scope["path"].encode() + b"?" + query
+        found = await cache.lookup(key)
+        if found.entry is not None:
+            metrics.add("cache_hit")
+            await _send_entry(found.entry, scope, send, cached=True)
+            return
+        metrics.add("cache_miss")
+        asked = _Asked(key, scope, receive, send)
+        if found.stale is not None:
+            await self._refresh(asked, found, until)
+            return
+        entry = await self._compose(asked, found.epoch, send)
+        if entry is not None:
+            await _send_entry(entry, scope, send)
+
+    async def _compose(self, asked: _Asked, epoch: bytes | None, send: Send) -> Any:
+        """Have the application answer, and store the answer; return None where it sent another kind of answer."""
+        composed: list[Any] = []
+        asked.scope[_COMPOSED] = composed
+        await self._app(asked.scope, asked.receive, send)
+        if not composed:
+            return None
+        await cache.store(asked.key, composed[0], epoch)
+        return composed[0]
+
+    async def _refresh(self, asked: _Asked, found: Any, until: float) -> None:
+        """Serve a fresh answer in place of a stale one, or the stale one."""
+        route, refresh, reason = found.stale.route, None, "slow"
+        if self._may_try(route):
+            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, found.epoch, hold))
+            if await refresh.wait(max(0, until - time.monotonic())):
+                self._paused.pop(route, None)
+                if refresh.status < 500:
+                    await refresh.send(asked)
+                    return
+                reason = str(refresh.status)
+            else:
+                self._paused[route] = time.monotonic() + _PAUSE_S
+                self._late.add(refresh.task)
+                refresh.task.add_done_callback(self._late.discard)
+        again = await cache.last_good(asked.key, found)
+        entry = again.entry or again.stale
+        if entry is not None:
+            if again.entry is None:
+                metrics.add("cache_stale")
+                metrics.note("stale_reason", reason)
+            await _send_entry(entry, asked.scope, asked.send, cached=True)
+            return
+        if refresh is None:
+            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, again.epoch, hold))
+        await refresh.wait()
+        await refresh.send(asked)
+
+    def _may_try(self, route: bytes) -> bool:
+        """Tell whether a stale answer is worth the wait for a fresh one.
+
+        After one of a route was late, only one request a second tries, and the others are served at once. What is
+        late keeps a thread or two of the forty in which AWS is called, so nobody tries while much is.
+        """
+        if len(self._late) >= _MOST_LATE:
+            return False
+        now, until = time.monotonic(), self._paused.get(route)
+        if until is None:
+            return True
+        if now < until:
+            return False
+        self._paused[route] = now + _PAUSE_S
+        return True
+
+
+async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:
+    """Send an entry; one that comes from the cache has an `Age` (RFC 9111 §5.1)."""
+    scope[_ROUTE] = entry.route.decode()
+    headers = [
+        (b"etag", entry.etag),
+        (b"cache-control", b"public, no-cache"),
+        (b"vary", b"Origin, Accept-Encoding"),
+    ]
+    if cached:
+        age = time.time() - entry.made
+        headers.append((b"age", b"%d" % age if age > 0 else b"0"))
+    if_none_match = _header(scope, b"if-none-match")
+    if if_none_match and grammar.matches(if_none_match, entry.etag.decode()):
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    if _takes_gzip(_header(scope, b"accept-encoding") or ""):
+        body = entry.gzipped
+        headers.append((b"content-encoding", b"gzip"))
+    else:
+        body = entry.body()
+    headers += [(b"content-type", entry.content_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache(64)
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
+    weights = {}
+    for coding, weight in _CODING.findall(grammar.lower(accepted)):
+        weights[coding] = float(weight or 1)
+    gzip = weights.get("gzip", weights.get("*", 0.0))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -1,0 +1,55 @@
+"""Headers that writes take: `If-Match` where they can race, `Idempotency-Key` where they create.
+
+An editorial resource's ETag is its version.
+"""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from app.core.http.grammar import WHITESPACE
+from app.core.http.problems import PreconditionFailed, PreconditionRequired, responses
+
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
+
+
+def etag(version: int) -> str:
+    """Return the ETag of a version."""
+    return f'"{version}"'
+
+
+def _if_match(
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match", description='The ETag of the version that this write starts from, as `"7"`.'
+        ),
+    ] = None,
+) -> int:
+    if if_match is None:
+        raise PreconditionRequired("Send the ETag that you read in an If-Match header.")
+    matched = _VERSION.fullmatch(if_match.strip(WHITESPACE))
+    if not matched:
+        # A weak, foreign or malformed tag can't be that of any version of ours (RFC 9110 §13.1.1).
+        raise PreconditionFailed('If-Match must hold one ETag of this resource, as "7".')
+    return int(matched[1])
+
+
+IfMatch = Annotated[int, Depends(_if_match)]
+"""The version that a write starts from."""
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=100,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A key of your own making; the same request sent twice with it is carried out once.",
+    ),
+]
+"""Names one intended creation, whatever number of times it is sent."""
+
+CONFLICTS = responses(PreconditionFailed, PreconditionRequired)
+"""The OpenAPI responses of a route that takes If-Match."""

@@ -1,0 +1,124 @@
+"""Routes that count before they read, bound what they parse, and refuse what they don't understand.
+
+The framework makes an error of each unknown member: 90,000 of them, in 980 KB, held the event loop for 1.3 s. Here a
+request's structure is bounded before it is parsed, at a cost that grows with its bytes alone.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Self
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+
+from app.core.http import grammar
+from app.core.http.problems import FieldError, MalformedBody, UnsupportedMediaType, ValidationFailed
+
+MAX_ELEMENTS: Final = 500
+"""Members and items that a JSON body may have in all, nested ones too. No request of this API needs 100."""
+
+MAX_PARAMETERS: Final = 50
+"""Parameters that a query may have. No route takes 10."""
+
+
+class BoundedRoute(APIRoute):
+    """A route that counts a request before it reads it, and bounds the structure of its query and body."""
+
+    strict = False
+    """Whether query parameters that the route doesn't know, or that come twice, are refused."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, preceded by counts and bounds."""
+        handle = super().get_route_handler()
+        counts: list[Callable[[Request], Awaitable[None]]] = [
+            d.call.count for d in self.dependant.dependencies if d.call and hasattr(d.call, "count")
+        ]
+        takes_none, takes_body = not self.dependant.query_params, self.body_field is not None
+
+        async def bounded(request: Request) -> Response:
+            for count in counts:
+                await count(request)
+            if query := request.scope["query_string"]:
+                if query.count(b"&") >= MAX_PARAMETERS:
+                    raise ValidationFailed.on(
+                        "query", "too_many", f"must have at most {MAX_PARAMETERS} parameters"
+                    )
+                if self.strict:
+                    _check([name for name, _ in request.query_params.multi_items()], takes_none=takes_none)
+            return await handle(await _JsonRequest.read(request) if takes_body else request)
+
+        return bounded
+
+
+class StrictRoute(BoundedRoute):
+    """A route whose query parameters are all known and given once.
+
+    Models refuse unknown parameters by themselves; this adds routes that take none. A parameter given twice
+    would mean something else to each reader of the URL, the cache among them.
+    """
+
+    strict = True
+
+
+def _check(names: list[str], *, takes_none: bool) -> None:
+    broken = [
+        FieldError(field=f"query.{name}", rule="extra_forbidden", message="This takes no such parameter")
+        if takes_none
+        else FieldError(field=f"query.{name}", rule="repeated", message="This may be given once")
+        for name, times in Counter(names).items()
+        if takes_none or times > 1
+    ]
+    if broken:
+        raise ValidationFailed(errors=broken)
+
+
+class _JsonRequest(Request):
+    """A request whose body was read and parsed, for a framework that would do both without bounds."""
+
+    _parsed: Any
+
+    @classmethod
+    async def read(cls, request: Request) -> Self:
+        """Read the body of a request; raise the problem with it, if there is one."""
+        made = cls(request.scope, request.receive)
+        try:
+            body = await made.body()
+        except ClientDisconnect:
+            raise MalformedBody("The body is incomplete.") from None
+        if body:
+            if not grammar.is_json(made.headers.get("content-type", "")):
+                raise UnsupportedMediaType("Send JSON, and Content-Type: application/json.")
+            made._parsed = _parsed(body)
+        return made
+
+    async def json(self) -> Any:
+        """Return what the body holds."""
+        return self._parsed
+
+
+def _parsed(body: bytes) -> Any:
+    if _elements(body) > MAX_ELEMENTS:
+        raise MalformedBody(
+            f"The body may have at most {MAX_ELEMENTS} members and items, nested ones included."
+        )
+    try:
+        return json.loads(
+            body.decode()
+        )  # orjson would refuse half a surrogate pair without naming its field.
+    except (ValueError, RecursionError):
+        raise MalformedBody("The body is not valid JSON.") from None
+
+
+def _elements(body: bytes) -> int:
+    """Return how many members and items a JSON text has at the most, having stopped where it has too many.
+
+    What stands between the quotation marks that aren't escaped are strings; the rest has a comma or a bracket for
+    each element. This is a handful of passes in C, whatever the bytes are: 6 ms for 1 MiB of `\\\\"`.
+    """
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    parts = unescaped.split(b'"', 4 * MAX_ELEMENTS)  # A name and a value, two marks each.
+    if len(parts) > 4 * MAX_ELEMENTS:
+        return len(parts)
+    return sum(part.count(mark) for part in parts[::2] for mark in (b",", b"[", b"{"))

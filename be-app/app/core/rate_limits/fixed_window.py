@@ -1,0 +1,58 @@
+"""Limits on how often one caller may ask for what costs or is worth guessing at.
+
+`spend`: fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and
+also for the function outside the VPC, which can't reach Valkey. Without DynamoDB nothing is let through: what is
+limited there needs it anyway.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.requests import Request
+
+from app.core.clock import now
+from app.core.http.client_address import address
+from app.core.http.problems import TooManyRequests
+from app.core.lazy import lazy_import
+from app.core.settings import settings
+
+if TYPE_CHECKING:
+    from app.core.aws import dynamodb
+else:
+    dynamodb = lazy_import("app.core.aws.dynamodb")
+
+
+class Limit(NamedTuple):
+    """How many requests one client address may send within how many seconds."""
+
+    name: str
+    most: int
+    seconds: int
+
+
+LOGIN = Limit("login", 30, 60)
+SECOND_FACTOR = Limit("second-factor", 30, 60)
+REFRESH = Limit("refresh", 120, 60)
+BACKCHANNEL = Limit("backchannel", 60, 60)
+INQUIRY = Limit("inquiry", 20, 600)
+
+
+async def spend(limit: Limit, request: Request) -> None:
+    """Count a request of this client; raise `TooManyRequests` when it is one too many."""
+    at = int(now().timestamp())
+    started = at - at % limit.seconds
+    # An address is personal data; a window's counter needs no more than to tell addresses apart.
+    client = hashlib.sha256(f"{started} {address(request.scope)}".encode()).hexdigest()[:32]
+    try:
+        await dynamodb.call(
+            "update_item",
+            TableName=settings().sessions_table,
+            Key=dynamodb.encode({"owner": f"limit#{limit.name}#{client}", "item": str(started)}),
+            UpdateExpression="ADD used :one SET expiresAt = :end",
+            ConditionExpression="attribute_not_exists(used) OR used < :most",
+            ExpressionAttributeValues=dynamodb.encode(
+                {":one": 1, ":most": limit.most, ":end": started + 2 * limit.seconds}
+            ),
+        )
+    except dynamodb.ConditionFailed:
+        raise TooManyRequests(headers={"Retry-After": str(started + limit.seconds - at)}) from None

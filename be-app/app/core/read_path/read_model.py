@@ -1,0 +1,174 @@
+"""The table `…-posts`: what visitors are served from, so that the public site needs no database.
+
+An item is a published representation with a version. A newer version replaces an older one, never the
+reverse; what is withdrawn leaves a tombstone (its key and version), so it can't be resurrected.
+
+Counters stand in items of their own, beside it: a write costs as much as its item is large, and an item takes about a
+thousand small ones a second ("Using write sharding", Amazon DynamoDB developer guide), so there are `SHARDS` of them.
+"""
+
+import random
+from collections import Counter
+from typing import Any, NamedTuple
+
+from app.core.aws import dynamodb
+from app.core.http.problems import SnapshotsUnavailable
+from app.core.settings import settings
+
+KEY = "postId"
+POSTS, PROFILES = "posts", "profiles"
+SHARDS = 8
+
+
+_ADDED = 256
+_added: dict[tuple[str, int], None] = {}
+"""Changes of this process, the latest last, that only added something: drains may run side by side, and the second
+finds such a change made."""
+
+
+class Snapshot(NamedTuple):
+    """A change of one item: the attributes it gets, and those it loses.
+
+    `table` says which: a published representation in `…-posts`, or what every request must know of a member, in
+    `…-sessions`.
+    """
+
+    key: str
+    attributes: dict[str, str | int]
+    absent: tuple[str, ...] = ()
+    table: str = POSTS
+
+
+def _address(snapshot: Snapshot) -> dict[str, Any]:
+    if snapshot.table == PROFILES:
+        key = {"owner": snapshot.key, "item": "profile"}
+        return {"TableName": settings().sessions_table, "Key": dynamodb.encode(key)}
+    return {"TableName": settings().posts_table, "Key": dynamodb.encode({KEY: snapshot.key})}
+
+
+class Page(NamedTuple):
+    """Part of a list in an index: the cards, ready-made JSON, and where the next part starts."""
+
+    cards: list[str]
+    next: str | None
+
+
+async def replace(snapshot: Snapshot, version: int) -> bool:
+    """Apply a change, unless the item has this version or a newer one already.
+
+    Attributes that the change doesn't name stay as they are. Return whether the change only added something: the item
+    had none of the attributes before. False where it isn't known, because another process made the change.
+    """
+    values = {**snapshot.attributes, "version": version}
+    names = {f"#{n}": n for n in (*values, *snapshot.absent)}
+    update = "SET " + ", ".join(f"#{n} = :{n}" for n in values)
+    if snapshot.absent:
+        update += " REMOVE " + ", ".join(f"#{n}" for n in snapshot.absent)
+    try:
+        found = await dynamodb.call(
+            "update_item",
+            **_address(snapshot),
+            ReturnValues="UPDATED_OLD",
+            UpdateExpression=update,
+            ConditionExpression="attribute_not_exists(#version) OR #version < :version",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
+        )
+    except dynamodb.ConditionFailed:
+        return (snapshot.key, version) in _added
+    if snapshot.absent or not found.get("Attributes", {}).keys() <= {"version"}:
+        return False
+    if len(_added) >= _ADDED:
+        _added.pop(next(iter(_added)))
+    _added[snapshot.key, version] = None
+    return True
+
+
+async def get(key: str) -> dict[str, Any] | None:
+    """Return an item, or None; read consistently, so that a publisher sees what was just published."""
+    found = await dynamodb.call(
+        "get_item", TableName=settings().posts_table, Key=dynamodb.encode({KEY: key}), ConsistentRead=True
+    )
+    return dynamodb.decode(found["Item"]) if "Item" in found else None
+
+
+async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
+    """Return the items of `index` whose hash key `name` is `value` (one page, 1 MB at most)."""
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().posts_table,
+        IndexName=index,
+        KeyConditionExpression="#k = :k",
+        ExpressionAttributeNames={"#k": name},
+        ExpressionAttributeValues=dynamodb.encode({":k": value}),
+    )
+    return [dynamodb.decode(item) for item in found["Items"]]
+
+
+async def newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:
+    """Return up to `limit` cards of one list, newest first, older than the sort key `before`: one Query."""
+    condition, values = "#k = :k", {":k": value}
+    names = {"#k": name}
+    if before is not None:
+        condition += " AND listedAt < :before"
+        values[":before"] = before
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().posts_table,
+        IndexName=index,
+        KeyConditionExpression=condition,
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues=dynamodb.encode(values),
+        ScanIndexForward=False,
+        Limit=limit + 1,
+    )
+    items = [dynamodb.decode(item) for item in found["Items"]]
+    more = len(items) > limit or "LastEvaluatedKey" in found
+    page = items[:limit]
+    return Page([item["card"] for item in page], page[-1]["listedAt"] if more and page else None)
+
+
+async def is_public(key: str) -> bool:
+    """Return whether an item is published, as it was a moment ago at the latest."""
+    found = await dynamodb.call(
+        "get_item",
+        TableName=settings().posts_table,
+        Key=dynamodb.encode({KEY: key}),
+        ProjectionExpression="slug",
+    )
+    return "slug" in found.get("Item", {})
+
+
+async def increment(key: str, counter: str) -> None:
+    """Add one to a counter of an item, atomically. Whoever calls knows that the item is there to be counted."""
+    shard = random.randrange(SHARDS)  # noqa: S311 - it only has to be even.
+    await dynamodb.call(
+        "update_item",
+        TableName=settings().posts_table,
+        Key=dynamodb.encode({KEY: f"{key}#{shard}"}),
+        UpdateExpression="ADD #c :one",
+        ExpressionAttributeNames={"#c": counter},
+        ExpressionAttributeValues=dynamodb.encode({":one": 1}),
+    )
+
+
+async def with_counters(key: str) -> tuple[dict[str, Any] | None, Counter[str]]:
+    """Return an item, or None, and its counters: one request, read consistently.
+
+    Raises `SnapshotsUnavailable` where DynamoDB leaves a part unread, which it does when it throttles.
+    """
+    table = settings().posts_table
+    keys = [dynamodb.encode({KEY: name}) for name in (key, *(f"{key}#{n}" for n in range(SHARDS)))]
+    found = await dynamodb.call(
+        "batch_get_item", RequestItems={table: {"Keys": keys, "ConsistentRead": True}}
+    )
+    if found.get("UnprocessedKeys"):
+        raise SnapshotsUnavailable
+    item, counters = None, Counter[str]()
+    for read in map(dynamodb.decode, found["Responses"][table]):
+        name = read.pop(KEY)
+        if name == key:
+            item = {KEY: name, **read}
+        else:
+            counters.update(read)
+    return item, counters

@@ -1,0 +1,1 @@
+"""What a change passes: the transactional outbox, idempotency keys, domain events."""

@@ -1,0 +1,82 @@
+"""`Idempotency-Key`: a POST that creates, sent twice, creates once and is answered alike twice.
+
+The key is stored in the same transaction as what it created, so neither can exist without the other.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+from sqlalchemy import String, delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.clock import new_id, now
+from app.core.database.engine import Base, Key
+from app.core.http.problems import IdempotencyKeyReused
+from app.core.write_path import outbox
+
+RETENTION = timedelta(days=7)
+
+
+class IdempotencyRow(Base):
+    """What a key created."""
+
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(Key(100), primary_key=True)
+    key: Mapped[str] = mapped_column(Key(100), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    created_id: Mapped[uuid.UUID]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class _LostRace(Exception):
+    """A request with the same key committed first."""
+
+
+async def create_once(
+    scope: str,
+    key: str | None,
+    request: BaseModel,
+    create: Callable[[outbox.Transaction, uuid.UUID], Awaitable[None]],
+) -> uuid.UUID:
+    """Run `create` with a new id in a transaction, unless `key` did so before within `scope`; return the id.
+
+    Raises `IdempotencyKeyReused` when the key came with another request before.
+    """
+    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    while True:
+        try:
+            async with outbox.transaction() as transaction:
+                if key is not None:
+                    earlier = await transaction.session.get(IdempotencyRow, (scope, key))
+                    if earlier is not None:
+                        if earlier.request_hash != digest:
+                            raise IdempotencyKeyReused
+                        return earlier.created_id
+                created = new_id()
+                if key is not None:
+                    await _claim(transaction.session, scope, key, digest, created)
+                await create(transaction, created)
+                return created
+        except _LostRace:
+            continue  # The winner's row is committed; the next turn finds it.
+
+
+async def _claim(session: AsyncSession, scope: str, key: str, digest: str, created: uuid.UUID) -> None:
+    session.add(
+        IdempotencyRow(scope=scope, key=key, request_hash=digest, created_id=created, created_at=now())
+    )
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise _LostRace from None
+
+
+async def forget_old(session: AsyncSession) -> None:
+    """Remove keys beyond their retention."""
+    await session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now() - RETENTION))

@@ -1,0 +1,238 @@
+"""The transactional outbox: what a committed change still owes to the other stores.
+
+A transaction writes the change and, with `Transaction.emit`, a row that holds everything its effects need.
+Before the commit a marker is left in DynamoDB, so that a crash at any later point is found by the minute's
+function; after the commit the rows are drained in order: snapshot, event, cache, then the row, then the
+marker. Every effect can be repeated without harm, so drains may run side by side.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.aws import dynamodb
+from app.core.clock import now
+from app.core.database.engine import Base, Key, reading, writing
+from app.core.http.problems import Unavailable
+from app.core.observability import metrics
+from app.core.observability.context import request_id
+from app.core.read_path import cache, read_model
+from app.core.read_path.read_model import POSTS, Snapshot
+from app.core.write_path import events
+
+GRACE = timedelta(seconds=60)
+"""How long a change may stay undrained before the minute's function takes over.
+
+At least twice the longest that a transaction may take: a marker must not be looked at before its commit.
+"""
+
+_BATCH = 100
+
+logger = logging.getLogger(__name__)
+
+_shared: ContextVar["_SharedMarkers | None"] = ContextVar("shared_markers", default=None)
+
+
+class OutboxRow(Base):
+    """One change and the effects it still owes."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    aggregate: Mapped[str] = mapped_column(Key(64))
+    version: Mapped[int]
+    kind: Mapped[str] = mapped_column(Key(64))
+    data: Mapped[dict[str, Any]]
+    snapshot: Mapped[dict[str, Any] | None]
+    correlation_id: Mapped[str] = mapped_column(Key(64))
+
+
+_IDENTITY = tuple_(OutboxRow.aggregate, OutboxRow.version, OutboxRow.kind)
+
+
+class Transaction:
+    """One unit of work: a session, and what it owes once committed."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+        self.owes = False
+        self.wakes_at: list[datetime] = []
+
+    def wake_at(self, at: datetime) -> None:
+        """Have the minute's function look at the database at `at`."""
+        self.wakes_at.append(at)
+
+    def emit(
+        self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
+    ) -> None:
+        """Owe an event and the snapshot that goes with it; aggregate, version and kind are its identity."""
+        self.session.add(
+            OutboxRow(
+                aggregate=aggregate,
+                version=version,
+                kind=kind,
+                data=data,
+                snapshot=snapshot and snapshot._asdict(),
+                correlation_id=request_id(),
+            )
+        )
+        self.owes = True
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Transaction]:
+    """Run the block in one transaction; on success commit, then pay what it owes.
+
+    When DynamoDB can't take the marker nothing is committed and `SnapshotsUnavailable` is raised: what is
+    accepted must never depend on luck. When paying fails after the commit, the change stands and is paid for
+    later.
+    """
+    marker = shared = None
+    async with writing() as session:
+        opened = Transaction(session)
+        yield opened
+        await session.flush()
+        for at in opened.wakes_at:
+            await events.mark_due(at)
+            if at < now() + GRACE:  # That look may come too early to see what this transaction changes.
+                await events.mark_due(now() + GRACE)
+        if opened.owes:
+            shared = _shared.get()
+            marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
+    if marker is not None and shared is None:
+        await _settle([marker])
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[None]:
+    """Pay what the transactions of the block owe at its end, together, instead of after each.
+
+    For many small changes in a row: they share markers, the cache's invalidation and the drain's statements.
+    When the block ends by an exception nothing is paid here; the markers see to it.
+    """
+    shared = _SharedMarkers()
+    token = _shared.set(shared)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+    if shared.names:
+        await _settle(shared.names)
+
+
+class _SharedMarkers:
+    """The markers of a block of transactions, as many as its length demands."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._due = now()
+
+    async def live(self) -> str:
+        """Return a marker that won't be due for a while yet; only such a one may stand for a commit to come."""
+        if self._due - now() < GRACE / 2:
+            due = now() + GRACE
+            self.names.append(await events.mark_due(due))
+            self._due = due
+        return self.names[-1]
+
+
+async def _settle(markers: Sequence[str]) -> None:
+    try:
+        if await drain():
+            for marker in markers:
+                await events.clear_due(marker)
+    except Unavailable:
+        logger.warning("outbox_left_for_later", exc_info=True)
+
+
+async def drain() -> bool:
+    """Pay everything that is owed, in the order it was committed; return whether nothing is left.
+
+    A row that a store refuses keeps back later rows of its own aggregate only; an outage ends the drain.
+    """
+    stuck = set[str]()
+    while True:
+        owed = select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH)
+        if stuck:
+            owed = owed.where(OutboxRow.aggregate.not_in(stuck))
+        async with reading() as session:
+            rows = (await session.scalars(owed)).all()
+        paid, outage, change = await _pay_all(rows, stuck)
+        await _forget(change)
+        if paid:
+            # An id isn't all: SQLite may give that of a row which is gone to the next one ("SQLite Autoincrement").
+            named = _IDENTITY.in_([(row.aggregate, row.version, row.kind) for row in paid])
+            async with writing() as session:
+                await session.execute(
+                    delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in paid]), named)
+                )
+        if outage:
+            return False
+        if len(rows) < _BATCH:
+            return not stuck
+
+
+class _Change(IntEnum):
+    """What a batch of effects does to the answers that visitors were given before."""
+
+    NONE = 0
+    ADDS = 1
+    REPLACES = 2
+
+
+async def _forget(change: _Change) -> None:
+    """Have the cache end the answers that a change ends; what Valkey doesn't get is due in a minute."""
+    if change is _Change.ADDS:
+        await cache.expire()
+    elif change is _Change.REPLACES and not await cache.invalidate():
+        await events.mark_due(now() + GRACE, invalidation=True)
+
+
+async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool, _Change]:
+    """Pay rows but those of `stuck` aggregates, which may become more.
+
+    Return the paid, whether a store is out, and what has changed for visitors.
+    """
+    paid, change = list[OutboxRow](), _Change.NONE
+    for row in rows:
+        if row.aggregate in stuck:
+            continue
+        try:
+            change = max(change, await _show(row))
+            await events.publish(row.aggregate, row.version, row.kind, row.data)
+        except (Unavailable, dynamodb.Refused) as error:
+            metrics.add("outbox_failed")
+            logger.warning(
+                "outbox_effect_failed",
+                extra={"outbox_id": row.id, "kind": row.kind, "caused_by": row.correlation_id},
+                exc_info=True,
+            )
+            if row.snapshot and row.snapshot["absent"]:
+                change = _Change.REPLACES  # What was withdrawn must not be served because DynamoDB is away.
+            if isinstance(error, Unavailable):
+                return paid, True, change
+            stuck.add(row.aggregate)
+        else:
+            paid.append(row)
+    return paid, False, change
+
+
+async def _show(row: OutboxRow) -> _Change:
+    """Bring a row's snapshot to DynamoDB."""
+    if row.snapshot is None:
+        return _Change.NONE
+    snapshot = Snapshot(**row.snapshot)
+    added = await read_model.replace(snapshot, row.version)
+    if snapshot.table != POSTS:
+        return _Change.NONE
+    return _Change.ADDS if added else _Change.REPLACES

@@ -1,0 +1,1 @@
+"""Every entry point that AWS starts, one file each."""

@@ -1,0 +1,72 @@
+"""Work that no request starts: once a minute in Lambda, every second by `app.functions.worker` on one's own machine.
+
+`handler` is the entry point of the function that a schedule starts.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.core.clock import now
+from app.core.lazy import lazy_import
+from app.core.observability import context, metrics
+from app.core.write_path import events
+from app.functions import invocation
+
+# An idle minute must import, connect to and ask nothing but DynamoDB.
+categories = lazy_import("app.categories.service")
+members = lazy_import("app.members.service")
+posts = lazy_import("app.posts.service")
+uploads = lazy_import("app.uploads.processing")
+cache = lazy_import("app.core.read_path.cache")
+outbox = lazy_import("app.core.write_path.outbox")
+
+logger = logging.getLogger(__name__)
+
+
+async def run_due() -> bool:
+    """Do what is due: publish scheduled posts, see to uploads, drain the outbox. Return whether anything was.
+
+    Markers are removed only once all work that they may stand for is done, so a failure is tried again.
+    """
+    with context.correlated():
+        at = now()
+        markers = await events.due_markers(at)
+        if not markers:
+            return False
+        # A marker's name begins with when it was due.
+        metrics.add(
+            "outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds()
+        )
+        published = await posts.publish_due(at)
+        looked_at = await uploads.work_due(at)
+        drained = await outbox.drain()
+        forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
+        complete = published and looked_at and drained and forgotten
+        if complete:
+            for marker in markers:
+                await events.clear_due(marker)
+        logger.info("due_work_done", extra={"markers": len(markers), "complete": complete})
+        return True
+
+
+async def restore() -> None:
+    """Bring DynamoDB back in step with the database after its tables were lost or restored from a backup.
+
+    Nothing newer is overwritten, so it may run at any time, and twice. View counts that were lost stay lost.
+    """
+    await categories.rebuild()
+    await posts.rebuild()
+    await members.rebuild()
+    await uploads.rebuild()
+    await outbox.drain()
+    await cache.invalidate()
+
+
+def handler(event: Mapping[str, Any], _: object) -> None:
+    """Serve Lambda: do what is due this minute, or `restore` when an operator sends `{"restore": true}`.
+
+    A failure is raised, and the markers stay for the next minute.
+    """
+    invocation.serve("drain", restore() if event.get("restore") is True else run_due())

@@ -1,0 +1,68 @@
+"""Notices to people of what happened: from the events table's stream to SNS.
+
+`handler` is the entry point of the function that the stream starts. A stream may tell of an event twice, so a notice
+may come twice; none is lost: what fails is told again, and at last left in the queue of dead letters.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.core.aws import clients, dynamodb
+from app.core.settings import settings
+from app.functions import invocation
+
+SUBJECTS: Mapping[str, str] = {
+    "inquiry.received": "New inquiry",
+    "post.published": "Post published",
+    "post.unpublished": "Post withdrawn",
+}
+"""What people are told of, and its subject line; SNS wants ASCII there."""
+
+logger = logging.getLogger(__name__)
+
+Record = Mapping[str, Any]
+
+
+def handler(event: Mapping[str, Any], _: object) -> dict[str, list[dict[str, str]]]:
+    """Serve Lambda: send the notices of a batch; the answer says from which record on to tell it again.
+
+    The shape of both is that of "Using Lambda with DynamoDB" (AWS Lambda developer guide), with
+    `ReportBatchItemFailures`.
+    """
+    failed = invocation.serve("events", _send_all(event["Records"]))
+    return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}
+
+
+async def _send_all(records: Sequence[Record]) -> str | None:
+    for record in records:
+        try:
+            await _send(record)
+        except (BotoCoreError, ClientError):
+            logger.exception("notice_failed")
+            return str(record["dynamodb"]["SequenceNumber"])
+    return None
+
+
+async def _send(record: Record) -> None:
+    # Markers of what is due share the table; they have no kind.
+    happened = dynamodb.decode(record["dynamodb"].get("NewImage", {}))
+    kind = happened.get("kind", "")
+    if record["eventName"] != "INSERT" or kind not in SUBJECTS:
+        return
+    _, partition, _, region, account, *_ = record["eventSourceARN"].split(":")
+    lines = [SUBJECTS[kind], happened["at"]]
+    lines += [f"{name}: {value}" for name, value in orjson.loads(happened["data"]).items()]
+    await clients.call(
+        "sns",
+        "publish",
+        TopicArn=f"arn:{partition}:sns:{region}:{account}:familycorp-{settings().env}-notices",
+        Subject=f"FamilyCorp {settings().env}: {SUBJECTS[kind]}",
+        Message="\n".join(lines),
+        # Whoever wants some kinds alone filters by it.
+        MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}},
+    )
+    logger.info("notice_sent", extra={"kind": kind})

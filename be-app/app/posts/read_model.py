@@ -1,0 +1,144 @@
+"""What visitors are served: a post as it is published to DynamoDB, and reading it back.
+
+Nothing here imports the database; a visitor's request never opens a connection to it.
+"""
+
+import asyncio
+import uuid
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.core.http import pagination
+from app.core.http.problems import NotFound
+from app.core.read_path import read_model
+from app.core.read_path.read_model import Snapshot
+from app.posts.schemas import PostCard, PublicPost, PublicQuery, as_id
+
+_PUBLIC_ATTRIBUTES = ("slug", "lang", "categoryLang", "listedAt", "translationKey", "title", "card", "page")
+
+
+def sort_key(post: PostCard) -> str:
+    """Return where a post stands in lists."""
+    return pagination.timed_key(post.published_at, post.id)
+
+
+def card(post: PostCard) -> str:
+    """Return a post's card as JSON."""
+    return orjson.dumps(post.model_dump(mode="json", by_alias=True, include=_CARD_FIELDS)).decode()
+
+
+_CARD_FIELDS = set(PostCard.model_fields)
+
+
+def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
+    """Return the change that makes `post` public."""
+    page = post.model_dump(mode="json", by_alias=True, exclude={"view_count", "translations"})
+    return Snapshot(
+        str(post.id),
+        {
+            "slug": post.slug,
+            "lang": post.lang,
+            "categoryLang": f"{post.category}#{post.lang}",
+            "listedAt": sort_key(post),
+            "translationKey": str(translation_key),
+            "title": post.title,
+            "card": card(post),
+            "page": orjson.dumps(page).decode(),
+        },
+    )
+
+
+def withdrawn(post_id: uuid.UUID) -> Snapshot:
+    """Return the change that takes a post from the public."""
+    return Snapshot(str(post_id), {}, _PUBLIC_ATTRIBUTES)
+
+
+async def listed(query: PublicQuery) -> bytes:
+    """Return a page of cards as JSON: one DynamoDB query."""
+    after = pagination.decode_timed(query.cursor)
+    before = after and pagination.timed_key(*after)
+    if query.category is None:
+        page = await read_model.newest("byLang", "lang", query.lang, before=before, limit=query.limit)
+    else:
+        hash_key = f"{query.category}#{query.lang}"
+        page = await read_model.newest(
+            "byCategory", "categoryLang", hash_key, before=before, limit=query.limit
+        )
+    return cards(page.cards, page.next)
+
+
+def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
+    """Put ready-made cards into one JSON document, without parsing them."""
+    return orjson.dumps(
+        {
+            "items": [orjson.Fragment(card) for card in ready_made],
+            "nextCursor": pagination.encode(next_sort_key),
+        }
+    )
+
+
+async def page(id_or_slug: str) -> bytes:
+    """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
+    item, views, siblings = None, 0, list[dict[str, Any]]()
+    if place := _places.pop(id_or_slug, None):
+        (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
+    if item is None:
+        item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
+    if item is None:
+        raise NotFound
+    found = _Place(item[read_model.KEY], item["translationKey"])
+    if found != place:
+        siblings = await _siblings(found.group)
+    _remember(id_or_slug, found)
+    document: dict[str, Any] = orjson.loads(item["page"])
+    document["viewCount"] = views
+    document["translations"] = [
+        {name: sibling[name] for name in ("lang", "slug", "title")}
+        for sibling in siblings
+        if sibling[read_model.KEY] != item[read_model.KEY]
+    ]
+    return orjson.dumps(document)
+
+
+class _Place(NamedTuple):
+    post_id: str
+    group: str
+
+
+_places: dict[str, _Place] = {}
+"""Where this process found posts, so that it asks for all of a page at once. It is a guess: what leads to no public
+post is forgotten and looked for anew, and a group that has changed is told by the post itself."""
+
+_PLACES = 1024
+
+
+def _remember(id_or_slug: str, place: _Place) -> None:
+    if len(_places) >= _PLACES:
+        _places.clear()
+    _places[id_or_slug] = place
+
+
+async def _id_of(slug: str) -> str:
+    found = await read_model.equal("bySlug", "slug", slug)
+    if not found:
+        raise NotFound
+    return str(found[0][read_model.KEY])
+
+
+async def _public(post_id: str) -> tuple[dict[str, Any] | None, int]:
+    """Return a post's item, or None where it isn't public, and how often it was viewed."""
+    item, counters = await read_model.with_counters(post_id)
+    return item if item and "page" in item else None, counters["views"]
+
+
+async def _siblings(group: str) -> list[dict[str, Any]]:
+    """Return what a post shows of each of its translations, and the same of itself."""
+    return await read_model.equal("byTranslation", "translationKey", group)
+
+
+async def count_view(post_id: uuid.UUID) -> None:
+    """Add one view; raise `NotFound` for anything that is not public now."""
+    if not await read_model.is_public(str(post_id)):
+        raise NotFound
+    await read_model.increment(str(post_id), "views")
