@@ -97,13 +97,13 @@ actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks o
 	@.venv/bin/python be-app/tests/recording.py build/actions
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
-	@.venv/bin/python -m familycorp_ops.bootstrap state "$$ENV"
+	@.venv/bin/python -m familycorp_ops.deploy.bootstrap state "$$ENV"
 
 rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
 	@.venv/bin/python -m familycorp_ops rehearse --state "$${STATE:-.local}"
 
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
-	@.venv/bin/python -m familycorp_ops.bootstrap plan "$$ENV"
+	@.venv/bin/python -m familycorp_ops.deploy.bootstrap plan "$$ENV"
 
 cost: $(RUN) $(EMULATOR) ## Work out what an environment costs a month; `make cost ENV=prod ARGS=--lean`
 	@$(WITH_ARGS) -m familycorp_ops cost "$$ENV"
@@ -168,7 +168,7 @@ format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff format
 
 templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
-	@.venv/bin/python -m familycorp_ops.zip_template
+	@.venv/bin/python -m familycorp_ops.deploy.zip_template
 
 openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/api.md
 	@.venv/bin/python -m familycorp_ops contract write

@@ -5,7 +5,7 @@ import os
 os.environ["LANGUAGE"] = "en"  # Wins over LC_ALL, LC_MESSAGES and LANG, for gettext alone.
 
 pytest_plugins = [
-    "familycorp_ops.pytest_checklist",
-    "familycorp_ops.pytest_servers",
-    "familycorp_ops.pytest_browser",
+    "familycorp_ops.testing.checklist",
+    "familycorp_ops.testing.servers",
+    "familycorp_ops.testing.browser",
 ]

@@ -21,7 +21,7 @@ from rich.markdown import Markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "be-app" / "tests"))
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers.function import ROOT, Function, Request, packaged
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP

@@ -14,7 +14,7 @@ import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.markdown import with_part
 
 ROOT = Path(__file__).parents[1]
 RUNS = 5

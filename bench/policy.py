@@ -30,8 +30,8 @@ from rich.progress import track
 
 from app.authz import policy, wasm
 from app.core.observability.logging import configure
-from familycorp_ops.documents import with_part
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 
 NOW = 1_795_424_400

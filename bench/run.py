@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
 
-from familycorp_ops.documents import with_part
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, free_port, http_ok
 from familycorp_ops.servers.valkey import Valkey

@@ -25,8 +25,8 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from familycorp_ops.documents import with_part
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment
 from familycorp_ops.servers.seaweedfs import SeaweedFS

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from familycorp_ops.contract import FILE, METHODS
+from familycorp_ops.docs.contract import FILE, METHODS
 
 DOCUMENT: Final = FILE.with_name("api.md")
 COMMON: Final = {"422", "429", "500", "503"}

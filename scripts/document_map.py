@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from familycorp_ops import infra, templates
-from familycorp_ops.documents import keep
+from familycorp_ops.deploy import infra, templates
+from familycorp_ops.markdown import keep
 from familycorp_ops.servers.process import NotInstalledError
 
 DOCUMENT: Final = infra.ROOT / "docs" / "where.md"

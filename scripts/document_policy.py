@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from familycorp_ops.documents import keep
-from familycorp_ops.policy import home
+from familycorp_ops.admin.policy import home
+from familycorp_ops.markdown import keep
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "opa.md"
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from familycorp_ops.documents import keep
+from familycorp_ops.markdown import keep
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "logs.md"

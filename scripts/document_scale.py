@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from app.core.read_path.read_model import SHARDS
-from familycorp_ops.documents import keep
+from familycorp_ops.markdown import keep
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 DOCUMENT: Final = DOCS / "scale.md"

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from app.core.settings import PREFIX, Settings
-from familycorp_ops.documents import keep
+from familycorp_ops.markdown import keep
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "backend.md"
 

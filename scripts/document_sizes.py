@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.markdown import with_part
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 ZIP_MB, UNZIPPED_MB = 40, 120

@@ -16,7 +16,7 @@ from app.auth.cookies import REFRESH
 from app.core.aws import dynamodb
 from contract import at_once, unique
 from failing_front import FAILED, Front
-from familycorp_ops.alarms import Line
+from familycorp_ops.deploy.alarms import Line
 from stack import EDITOR, Application, Stack, draft, published
 from staff import Person
 

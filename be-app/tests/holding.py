@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from familycorp_ops.documents import with_part
+from familycorp_ops.markdown import with_part
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "holds.md"
 SECONDS = int(os.environ.get("HOLDS_SECONDS", "0"))

@@ -19,7 +19,7 @@ import recording
 from app.core.aws import dynamodb
 from app.core.read_path.read_model import SHARDS
 from app.core.settings import Settings
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import (
     LOOPBACK,

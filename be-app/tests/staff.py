@@ -10,7 +10,7 @@ import httpx
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from familycorp_ops.login import browser, log_in
+from familycorp_ops.local.login import browser, log_in
 from stack import Stack
 
 CSRF = {"X-CSRF-Protection": "1"}

@@ -17,12 +17,12 @@ import faults
 import uploading
 from app.core.observability import metrics
 from contract import ok
-from familycorp_ops import infra
-from familycorp_ops.alarms import Alarm, Line, on_dashboard
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.alarms import Alarm, Line, on_dashboard
+from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 from stack import Stack, published
 from staff import Person
 

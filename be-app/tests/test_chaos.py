@@ -19,14 +19,14 @@ import redis
 
 from app.core.http import middleware
 from failing_front import FAILED, OFTEN_THROTTLED, THROTTLED, Answered, Fault, Front, Hung, Refused, Slow
-from familycorp_ops.documents import table
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.markdown import table
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.servers import missing
 from holding import record
 from stack import Application, Stack, make_category, published
 from staff import ACCESS, CSRF, Person, at_browser

@@ -40,7 +40,7 @@ def ask(
 def prose(lang: str) -> str:
     """Return what people wrote in a language, without repetitions: a made-up text would be smaller than real ones."""
     if lang == "ko":
-        files = [ROOT / "README.ko.md", *sorted((ROOT / "ops/familycorp_ops/demo/ko").glob("*.md"))]
+        files = [ROOT / "README.ko.md", *sorted((ROOT / "ops/familycorp_ops/local/demo/ko").glob("*.md"))]
         other = r"[^가-힣0-9.,()%· ]+"
     else:
         files, other = sorted((ROOT / "docs/decisions").glob("*.md")), r"[^A-Za-z0-9.,()%' ]+"

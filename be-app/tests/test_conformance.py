@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import pytest
 
-from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.function import Answer, Function, Request, ask_directly, packaged
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.servers import missing
 from stack import Stack, draft, make_category, published
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]

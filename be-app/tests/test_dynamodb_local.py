@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.valkey import Valkey
 from stack import EDITOR, Stack, act, draft, make_category, published

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contract import ok, problem
-from familycorp_ops.login import log_out
+from familycorp_ops.local.login import log_out
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.people import Person as Account
@@ -83,7 +83,7 @@ def test_somebody_enrols_an_authenticator_and_is_logged_in(each: Stack) -> None:
 
 
 def test_a_wrong_password_gets_nobody_anywhere(each: Stack) -> None:
-    from familycorp_ops.login import LoginError
+    from familycorp_ops.local.login import LoginError
 
     with at_browser(each, account(each.provider), "wrong") as editor, pytest.raises(LoginError):
         editor.first_factor()

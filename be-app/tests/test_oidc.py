@@ -26,7 +26,7 @@ from app.auth.provider_keys import KeySet
 from app.core.aws import dynamodb
 from authenticator import encoded
 from contract import problem
-from familycorp_ops.login import browser
+from familycorp_ops.local.login import browser
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.valkey import Valkey
 from hostile import HostileProvider

@@ -15,11 +15,11 @@ import uvloop
 from app.core.read_path import cache
 from contract import edit, ok, problem, read, unique
 from failing_front import Front
-from familycorp_ops.pytest_servers import _running
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import Server
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.servers import _running
 from stack import EDITOR, Application, Stack, act, draft, make_category, published
 
 TTL_S = 2

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from app.authz import policy
-from familycorp_ops import policy as command
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.admin import policy as command
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 SOURCES = command.home()
 FILES = ("policy.wasm", "data.json", "manifest.json")

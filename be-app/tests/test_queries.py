@@ -11,7 +11,7 @@ import pytest
 import faults
 import insights
 from contract import unique
-from familycorp_ops.infra import SOURCE
+from familycorp_ops.deploy.infra import SOURCE
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from stack import Stack, published

@@ -6,7 +6,7 @@ from datetime import timedelta
 import botocore.session
 
 from app.core.clock import now, timestamp
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
 from stack import EDITOR, Stack, act, draft, make_category, published
 
 

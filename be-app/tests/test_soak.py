@@ -15,9 +15,9 @@ import psutil
 import pytest
 from rich.progress import track
 
-from familycorp_ops.documents import table
 from familycorp_ops.drawing import plot
 from familycorp_ops.figures import percentile
+from familycorp_ops.markdown import table
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP

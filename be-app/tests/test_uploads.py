@@ -19,14 +19,14 @@ from PIL import Image
 
 from app.uploads import images
 from contract import NOBODY, breaks, ok, problem, unique
-from familycorp_ops.provision import provision
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.clamd import HARMLESS_MALWARE, Clamd
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.seaweedfs import SeaweedFS
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.servers import missing
 from stack import EDITOR, Application, Stack, act, draft, make_category, published
 from uploading import (
     ADMIN,

@@ -11,18 +11,21 @@ from typing import Annotated
 
 import typer
 
-from familycorp_ops import code as codes
-from familycorp_ops import content, contract, db, logs, members, policy, rehearse, top
-from familycorp_ops import load as visits
-from familycorp_ops import release as releases
-from familycorp_ops import smoke as checks
-from familycorp_ops import up as local
-from familycorp_ops import upload as files
+from familycorp_ops import content, rehearse
+from familycorp_ops.admin import db, members, policy
+from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
+from familycorp_ops.deploy import load as visits
+from familycorp_ops.deploy import release as releases
+from familycorp_ops.deploy import smoke as checks
+from familycorp_ops.deploy.env import env
+from familycorp_ops.docs import contract
 from familycorp_ops.doctor import doctor
-from familycorp_ops.env import env
+from familycorp_ops.local import totp as codes
+from familycorp_ops.local import up as local
 from familycorp_ops.messages import Language
 from familycorp_ops.output import AsJson, Root, known
+from familycorp_ops.watch import logs, top
 
 main = typer.Typer(
     name="familycorp",

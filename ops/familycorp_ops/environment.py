@@ -8,7 +8,7 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
-from familycorp_ops import up
+from familycorp_ops.local import up
 from familycorp_ops.servers.ministack import CREDENTIALS
 
 PREFIX = "FAMILYCORP_"

@@ -19,14 +19,14 @@ import pytest
 import yaml
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from familycorp_ops import infra, templates
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
-from familycorp_ops.release import SAM
+from familycorp_ops.deploy import infra, templates
+from familycorp_ops.deploy.infra import Terraform
+from familycorp_ops.deploy.release import SAM
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.aws_models import faults
 from familycorp_ops.testing.permissions import NEEDS, ask, filled
+from familycorp_ops.testing.servers import missing
 
 CREATED_BY = {
     "aws_acm_certificate": "acm RequestCertificate",

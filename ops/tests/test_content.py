@@ -41,12 +41,12 @@ from app.posts import service as posts
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment
-from familycorp_ops import up
 from familycorp_ops.cli import main
 from familycorp_ops.content import DEMO, files
 from familycorp_ops.content.exporting import MANIFEST
 from familycorp_ops.content.files import FilePost
-from familycorp_ops.provision import provision
+from familycorp_ops.local import up
+from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey

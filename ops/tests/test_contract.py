@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from familycorp_ops import contract
+from familycorp_ops.docs import contract
 
 OLD: dict[str, Any] = {
     "info": {"version": "1.2.0"},

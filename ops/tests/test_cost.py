@@ -12,18 +12,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from familycorp_ops import infra, templates
 from familycorp_ops.cost import documents, report, resources
 from familycorp_ops.cost.bill import Bill, bill, curves, marginal, with_requests
 from familycorp_ops.cost.documents import idle, site
 from familycorp_ops.cost.prices import prices
 from familycorp_ops.cost.resources import Planner, Resource
 from familycorp_ops.cost.rules import RULES, UNPRICED, Plan, lines, unknown
-from familycorp_ops.documents import with_part
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra, templates
+from familycorp_ops.deploy.infra import Terraform
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 # Plans are made before the first tests, each in seconds, or many of them on a busy machine.
 pytestmark = pytest.mark.timeout(1200)

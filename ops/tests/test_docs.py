@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from app.core.settings import PREFIX, Settings
-from familycorp_ops import pytest_checklist
 from familycorp_ops.servers.process import Process, free_port, http_ok
+from familycorp_ops.testing import checklist
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -153,7 +153,7 @@ def test_every_dependency_has_its_reason() -> None:
 def test_every_line_of_the_security_checklist_is_proved_by_a_test() -> None:
     tests = [*ROOT.glob("be-app/tests/test_*.py"), *ROOT.glob("ops/tests/test_*.py")]
     named = {int(n) for path in tests for n in re.findall(r"mark\.security\((\d+)\)", path.read_text())}
-    assert set(pytest_checklist.PROVED) <= named
+    assert set(checklist.PROVED) <= named
 
 
 def test_every_decision_is_listed() -> None:

@@ -19,10 +19,10 @@ import pytest
 import trustme
 
 from familycorp_ops.doctor import deployed, local, running
-from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
+from familycorp_ops.testing.servers import missing
 
 ENV = "stage"
 NAME = f"familycorp-{ENV}"

@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from familycorp_ops import up as local
-from familycorp_ops.logs import Tail
+from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, Process, free_port, http_ok
+from familycorp_ops.watch.logs import Tail
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy.release import SAM
 from familycorp_ops.rehearse.incidents import shown
-from familycorp_ops.release import SAM
 from familycorp_ops.servers.ministack import CREDENTIALS, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.servers import missing
 
 pytestmark = pytest.mark.infra
 

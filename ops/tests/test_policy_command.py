@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.authz import policy
-from familycorp_ops.policy import home
+from familycorp_ops.admin.policy import home
 
 ROOT = Path(__file__).parents[2]
 

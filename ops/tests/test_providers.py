@@ -15,7 +15,7 @@ import jwt
 import psutil
 import pytest
 
-from familycorp_ops.login import LoginError, browser, log_in, log_out
+from familycorp_ops.local.login import LoginError, browser, log_in, log_out
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.people import PEOPLE

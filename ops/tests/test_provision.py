@@ -11,7 +11,7 @@ from botocore.session import get_session
 from jwt.algorithms import ECAlgorithm
 
 from app.core.settings import Settings
-from familycorp_ops.provision import provision
+from familycorp_ops.local.provision import provision
 
 
 @pytest.fixture

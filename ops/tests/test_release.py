@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from familycorp_ops import infra, release
+from familycorp_ops.deploy import infra, release
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.process import clean_environment
 

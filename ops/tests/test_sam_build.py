@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from familycorp_ops import templates
-from familycorp_ops.infra import ROOT
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import templates
+from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.servers import missing
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from familycorp_ops import facts, templates, zip_template
-from familycorp_ops.infra import ROOT
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops import facts
+from familycorp_ops.deploy import templates, zip_template
+from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.servers import missing
 
 BOTH = [templates.IMAGE, templates.ZIP]
 ENVIRONMENTS = ("dev", "stage", "prod")

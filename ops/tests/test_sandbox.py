@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from familycorp_ops.pytest_servers import missing
 from familycorp_ops.rehearse import sandbox
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 WORKER = """
 import json, os, socket, sys

@@ -15,8 +15,7 @@ import redis
 from botocore.session import get_session
 
 from app.core.settings import Settings
-from familycorp_ops.provision import provision
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.local.provision import provision
 from familycorp_ops.servers import process
 from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.mariadb import MariaDB
@@ -27,6 +26,7 @@ from familycorp_ops.servers.process import NotInstalledError, Process, ServerErr
 from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.sql import SqlServer
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.servers import missing
 
 SERVERS = [Valkey, MiniStack, MariaDB, MySQL, DynamoDBLocal, RadosGW]
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
-from familycorp_ops import staff
-from familycorp_ops import up as local
-from familycorp_ops.code import code
-from familycorp_ops.pytest_browser import plug_in_authenticator
+from familycorp_ops.local import staff
+from familycorp_ops.local import up as local
+from familycorp_ops.local.totp import code
 from familycorp_ops.servers.process import Process, free_port, http_ok
+from familycorp_ops.testing.browser import plug_in_authenticator
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_what_an_access_token_or_a_second_factor_interrupts_goes_on(open_page):
 def test_without_the_api_the_page_says_so_and_keeps_its_policy(chromium, tmp_path):
     port, complaints = free_port(), []
     nothing = f"http://localhost:{free_port()}"
-    command = [sys.executable, "-m", "familycorp_ops.staff", str(port), nothing, nothing]
+    command = [sys.executable, "-m", "familycorp_ops.local.staff", str(port), nothing, nothing]
     server = Process("staff", command, log=tmp_path / "log", ready=lambda: http_ok(port, "/"))
     with server, chromium.new_context() as context:
         page = context.new_page()

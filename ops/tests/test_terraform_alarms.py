@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from app.core.observability import metrics
-from familycorp_ops import infra, templates
-from familycorp_ops.alarms import Alarm, Series, on_dashboard
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra, templates
+from familycorp_ops.deploy.alarms import Alarm, Series, on_dashboard
+from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 APP = infra.ROOT / "be-app" / "app"
 RUNBOOK = infra.ROOT / "docs" / "runbook.md"

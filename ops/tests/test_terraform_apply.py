@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from app.core.settings import Settings
-from familycorp_ops import infra
-from familycorp_ops.infra import Terraform, Timer
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.infra import Terraform, Timer
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.plan import GAPS
 from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.recorder import Recorder, checked
+from familycorp_ops.testing.servers import missing
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
 

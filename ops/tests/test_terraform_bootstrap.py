@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from familycorp_ops import bootstrap as bootstrapping
-from familycorp_ops import infra
-from familycorp_ops.documents import commands
-from familycorp_ops.infra import Timer, executable
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import bootstrap as bootstrapping
+from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.infra import Timer, executable
+from familycorp_ops.markdown import commands
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.plan import GAPS
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.servers import missing
 
 FOR_EMULATORS = [
     "-backend-config=use_path_style=true",
@@ -31,7 +31,7 @@ FOR_EMULATORS = [
 def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.CompletedProcess[str]:
     extra = {"AWS_ENDPOINT_URL": emulator.url, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     return subprocess.run(
-        [sys.executable, "-m", "familycorp_ops.bootstrap", *arguments],
+        [sys.executable, "-m", "familycorp_ops.deploy.bootstrap", *arguments],
         env=clean_environment(**CREDENTIALS, **extra),
         capture_output=True,
         text=True,

@@ -16,12 +16,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from familycorp_ops import infra
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.servers.ministack import REGION, MiniStack
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 ENV = "prod"
 NAME = f"familycorp-{ENV}"

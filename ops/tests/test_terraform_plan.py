@@ -12,11 +12,13 @@ import pytest
 
 from app.auth import csrf
 from app.core.settings import Settings
-from familycorp_ops import facts, infra, provision, templates
-from familycorp_ops.infra import Terraform
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops import facts
+from familycorp_ops.deploy import infra, templates
+from familycorp_ops.deploy.infra import Terraform
+from familycorp_ops.local import provision
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 APP = infra.ROOT / "be-app" / "app"
 CASES = list(itertools.product(("dev", "stage", "prod"), ("sam", "terraform")))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from familycorp_ops import code
+from familycorp_ops.local import totp
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,12 +41,12 @@ def test_help_names_every_command():
 def test_codes_are_those_of_the_standard(monkeypatch, capsys):
     # RFC 6238, appendix B, of which six digits are shown; people type secrets in groups and in lower case.
     secret = "gezd gnbv gy3t qojq GEZD-GNBV-GY3T-QOJQ"
-    assert [code.code(secret, at) for at in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
+    assert [totp.code(secret, at) for at in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
     monkeypatch.setattr("time.time", lambda: 59)
-    code.show(secret, as_json=False)
+    totp.show(secret, as_json=False)
     assert capsys.readouterr().out == "287082\n"
     with pytest.raises(SystemExit, match="isn't a base32 secret"):
-        code.show("not base32!", as_json=False)
+        totp.show("not base32!", as_json=False)
 
 
 def test_a_broken_installation_is_one_sentence():

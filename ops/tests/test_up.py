@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from familycorp_ops import up as local
+from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
 
 STARTED = "Ctrl-C stops everything"
@@ -161,7 +161,7 @@ def test_state_survives_and_the_second_start_makes_nothing_again(start, used):
         ("valkey-server", "Valkey"),
         ("ministack", "MiniStack"),
         ("serve.py", "NanoIDP"),
-        ("familycorp_ops.staff", "staff page"),
+        ("familycorp_ops.local.staff", "staff page"),
     ],
 )
 def test_when_a_process_dies_the_rest_is_stopped(start, used, part, name):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from familycorp_ops import infra
-from familycorp_ops.pytest_servers import missing
+from familycorp_ops.deploy import infra
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 ROOT = infra.ROOT
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from familycorp_ops import environment
-from familycorp_ops import up as local
+from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, document
 
 if TYPE_CHECKING:
     from familycorp_ops.content import exporting, importing
 
-DEMO = Path(__file__).parents[1] / "demo"
+DEMO = Path(__file__).parents[1] / "local" / "demo"
 
 app = typer.Typer(help="Move content in and out as Markdown files.", no_args_is_help=True)
 

@@ -53,7 +53,7 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
     from familycorp_ops.cost import plot as drawing  # noqa: PLC0415 - `--help` needn't wait for them.
     from familycorp_ops.cost import prices, report, resources, rules  # noqa: PLC0415
     from familycorp_ops.cost.bill import bill, with_requests  # noqa: PLC0415
-    from familycorp_ops.infra import TerraformError  # noqa: PLC0415
+    from familycorp_ops.deploy.infra import TerraformError  # noqa: PLC0415
     from familycorp_ops.servers.process import ServerError  # noqa: PLC0415
 
     named = prices.USAGES / f"{usage}.toml"

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from familycorp_ops import infra
 from familycorp_ops.cost import plot, report, resources
 from familycorp_ops.cost.bill import Bill, bill, marginal
 from familycorp_ops.cost.prices import USAGES, Usage, usage
-from familycorp_ops.documents import with_part
+from familycorp_ops.deploy import infra
+from familycorp_ops.markdown import with_part
 
 DOCUMENT: Final = infra.ROOT / "docs" / "costs.md"
 DRAWING: Final = infra.ROOT / "docs" / "costs.svg"

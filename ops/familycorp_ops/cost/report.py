@@ -8,7 +8,7 @@ from familycorp_ops.cost.bill import FIRST, Bill, bill, curves, marginal, with_r
 from familycorp_ops.cost.prices import Usage, prices
 from familycorp_ops.cost.resources import Resource
 from familycorp_ops.cost.rules import RULES, UNPRICED
-from familycorp_ops.documents import table
+from familycorp_ops.markdown import table
 
 CENT: Final = 0.005
 """What rounds to nothing isn't shown line by line."""

@@ -8,7 +8,7 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from familycorp_ops import infra, templates
+from familycorp_ops.deploy import infra, templates
 
 SAM_TYPES = {
     "AWS::Serverless::Function": "aws_lambda_function",

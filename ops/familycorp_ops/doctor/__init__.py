@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from familycorp_ops import up
+from familycorp_ops.deploy.smoke import REGION
+from familycorp_ops.local import up
 from familycorp_ops.output import AsJson, Deployed, document
-from familycorp_ops.smoke import REGION
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-from familycorp_ops.bootstrap import state_bucket_name
+from familycorp_ops.deploy.bootstrap import state_bucket_name
+from familycorp_ops.deploy.smoke import stack
 from familycorp_ops.doctor import Check, Finding
 from familycorp_ops.messages import marked
-from familycorp_ops.smoke import stack
 
 STATE_KEY: Final = "familycorp.tfstate"
 ACTIONS: Final = (

@@ -11,8 +11,8 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from familycorp_ops import up
 from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.local import up
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import port_is_free
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import httpx
 
-from familycorp_ops.documents import commands
-from familycorp_ops.infra import ROOT
+from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.markdown import commands
 from familycorp_ops.rehearse.journey import Staff
 from familycorp_ops.rehearse.promise import expect
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import httpx
 
-from familycorp_ops.code import STEP_S, code
-from familycorp_ops.login import browser, log_in
+from familycorp_ops.local.login import browser, log_in
+from familycorp_ops.local.totp import STEP_S, code
 from familycorp_ops.rehearse.promise import expect
 
 CSRF: Final = {"X-CSRF-Protection": "1"}

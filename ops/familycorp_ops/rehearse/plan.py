@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import yaml
 
-from familycorp_ops import infra
-from familycorp_ops.load import Load
+from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.load import Load
+from familycorp_ops.deploy.release import SAM
+from familycorp_ops.deploy.smoke import stack as stack_name
 from familycorp_ops.rehearse import incidents, sandbox
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
 from familycorp_ops.rehearse.journey import Staff, at_browser
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.remains import remains
 from familycorp_ops.rehearse.report import Report
-from familycorp_ops.release import SAM
-from familycorp_ops.smoke import stack as stack_name
 
 ENV: Final = "dev"
 API: Final = "https://api-dev.familycorp.example"
@@ -108,7 +108,7 @@ class Rehearsal:
             options = ("use_path_style", "skip_metadata_api_check", "skip_region_validation")
             row.seen = self._python(
                 "bootstrap",
-                *("familycorp_ops.bootstrap", "state", ENV, "--directory", str(self._terraform), "--"),
+                *("familycorp_ops.deploy.bootstrap", "state", ENV, "--directory", str(self._terraform), "--"),
                 *(f"-backend-config={option}=true" for option in options),
             ).splitlines()[0]
         with self._report.step("terraform apply") as row:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from familycorp_ops import environment
-from familycorp_ops import up as local
+from familycorp_ops.deploy.smoke import REGION
+from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, show
-from familycorp_ops.smoke import REGION
 
 
 def env(

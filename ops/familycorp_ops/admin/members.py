@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from familycorp_ops import environment
-from familycorp_ops import up as local
+from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 SOURCE: Final = ROOT / "terraform"
 DIGEST: Final = "sha256:" + "a" * 64
 

@@ -1,10 +1,8 @@
-"""What Terraform can't make for itself: the bucket of its state, and the first signing key.
+"""Creates what Terraform can't create for itself: the bucket of its state, and the first signing key.
 
-`python -m familycorp_ops.bootstrap state dev` makes the bucket and initialises `terraform/` on it; what follows
-`--` goes to `terraform init`. `python -m familycorp_ops.bootstrap signing-key dev` writes a first key, unless there
-is one.
-`python -m familycorp_ops.bootstrap plan dev` plans, and writes `build/plan-dev.txt` and, for programs, `….json`.
-All may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
+`state dev` creates the bucket and initialises `terraform/` on it; what follows `--` goes to `terraform init`.
+`signing-key dev` writes a first key, unless there is one. `plan dev` plans, and writes `build/plan-dev.txt` and, for
+programs, `….json`. All may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
 """
 
 import argparse
@@ -17,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from familycorp_ops.infra import SOURCE, executable, plugins
+from familycorp_ops.deploy.infra import SOURCE, executable, plugins
 from familycorp_ops.output import ENVIRONMENTS
 
 PLANS: Final = SOURCE.parent / "build"
@@ -79,7 +77,7 @@ def signing_key(env: str, region: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m familycorp_ops.bootstrap", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m familycorp_ops.deploy.bootstrap", description=__doc__)
     parser.add_argument("what", choices=("state", "signing-key", "plan"))
     parser.add_argument("env", choices=ENVIRONMENTS)
     parser.add_argument("--region", default="ap-northeast-2")

@@ -19,7 +19,7 @@ import typer
 
 from familycorp_ops.output import AsJson, show
 
-FILE: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
+FILE: Final = Path(__file__).parents[3] / "docs" / "openapi.json"
 METHODS: Final = ("get", "put", "post", "delete", "head", "patch")
 # What narrows when it rises, and what narrows when it falls.
 FLOORS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")

@@ -18,10 +18,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from familycorp_ops.deploy.smoke import REGION, stack
 from familycorp_ops.output import AsJson, Deployed, UnusableError, show
-from familycorp_ops.smoke import REGION, stack
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
 IMAGE: Final = ROOT / "build" / "image.tar"
 """The release as an OCI archive: whoever pushes it anywhere gets the same digest."""

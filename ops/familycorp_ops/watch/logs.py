@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from familycorp_ops.local.up import STATE
 from familycorp_ops.output import AsJson
-from familycorp_ops.up import STATE
 
 PROCESSES: Final = ("api", "worker")
 """Processes of the application, by the names of their logs."""

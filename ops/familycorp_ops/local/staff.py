@@ -1,4 +1,4 @@
-"""Serves the staff page, which stands in for a front end: `python -m familycorp_ops.staff PORT API_URL FILES_URL`.
+"""Serves the staff page, which stands in for a front end: arguments are PORT, API_URL and FILES_URL.
 
 It is what front-end developers may copy from: the files in `demo/staff` use nothing but the API.
 """

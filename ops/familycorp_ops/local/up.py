@@ -28,7 +28,7 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.text import Text
 
 from familycorp_ops import output
-from familycorp_ops.db import is_current
+from familycorp_ops.admin.db import is_current
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
@@ -229,7 +229,7 @@ class _Services:
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
-        staff = ["familycorp_ops.staff", str(staff_port), api_url, self.emulator.url]
+        staff = ["familycorp_ops.local.staff", str(staff_port), api_url, self.emulator.url]
         self.staff = self._python(
             _("The staff page"), "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
         )

@@ -6,7 +6,7 @@ Both deploy the same functions; they differ in packaging alone, and this file sa
 import re
 from typing import Final
 
-from familycorp_ops.templates import IMAGE, ZIP
+from familycorp_ops.deploy.templates import IMAGE, ZIP
 
 _HEADER: Final = (
     "# Rendered from template.yaml by `make templates`: change that one, or how it is rendered.\n"

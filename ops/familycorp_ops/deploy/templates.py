@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 IMAGE: Final = ROOT / "template.yaml"
 ZIP: Final = ROOT / "template.zip.yaml"
 

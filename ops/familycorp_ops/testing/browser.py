@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from familycorp_ops.pytest_servers import missing
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Page

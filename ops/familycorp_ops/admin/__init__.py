@@ -1,0 +1,1 @@
+"""The data of an environment: members, files, schema, authorisation policy."""

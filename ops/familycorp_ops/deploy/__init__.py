@@ -1,0 +1,1 @@
+"""Releases: bring an environment up, deploy to it, and check what runs there."""

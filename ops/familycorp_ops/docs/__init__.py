@@ -1,0 +1,1 @@
+"""Generators of the parts of documents that are derived from code."""

@@ -1,0 +1,1 @@
+"""What runs now: its log lines and its figures."""
