@@ -76,17 +76,17 @@ fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)
 
 soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then look for its knee
-	@HOLDS_SECONDS=$(call given,SECONDS,600) $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_soak.py
+	@HOLDS_SECONDS=$(call given,SECONDS,600) $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_soak.py
 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
-	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/test_chaos.py be-app/tests/test_history.py
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
 		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
-	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/test_conformance.py
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/integration/http/test_conformance.py
 
 docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
 	@$(WITH_ARGS) -m pytest ops/tests/test_docs.py
@@ -94,7 +94,7 @@ docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: command
 actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks of AWS, as its tests see it
 	@rm -rf build/actions && mkdir -p build/actions
 	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" $(WITH_ARGS) -m pytest be-app/tests
-	@.venv/bin/python be-app/tests/recording.py build/actions
+	@.venv/bin/python be-app/tests/support/recording.py build/actions
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/python -m familycorp_ops.deploy.bootstrap state "$$ENV"

@@ -27,8 +27,8 @@ from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from stack import Stack, make_category
-from staff import Person, at_browser
+from support.stack import Stack, make_category
+from support.staff import Person, at_browser
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import package

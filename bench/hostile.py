@@ -27,7 +27,7 @@ from app.inquiries import service
 from app.inquiries.schemas import InquiryCreate, InquiryReceipt
 from app.main import app
 from app.posts import diff, markup
-from hostile_bodies import BODIES, LONGEST, MARKDOWN, VALID
+from support.hostile_bodies import BODIES, LONGEST, MARKDOWN, VALID
 
 MOST = 3.0
 ORDINARY = (

@@ -16,7 +16,7 @@ from familycorp_ops.markdown import keep
 from familycorp_ops.servers.process import NotInstalledError
 
 DOCUMENT: Final = infra.ROOT / "docs" / "where.md"
-ACTIONS: Final = infra.ROOT / "be-app" / "tests" / "actions.json"
+ACTIONS: Final = infra.ROOT / "be-app" / "tests" / "support" / "actions.json"
 
 
 def main() -> int:

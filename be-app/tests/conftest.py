@@ -1,11 +1,9 @@
 """Fixtures of the application's tests: stacks of real servers, one per database and worker."""
 
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,11 +12,8 @@ from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from stack import Stack, make_category
-from staff import Person, at_browser
+from support.stack import Stack, make_category
+from support.staff import Person, at_browser
 
 DATABASES = ("sqlite", "mariadb", "mysql")
 VALKEY_DATABASES = count(len(DATABASES) + 1)

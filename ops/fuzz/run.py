@@ -1,4 +1,4 @@
-"""`make fuzz`: looks for inputs that break what the targets in be-app/tests/fuzzed promise.
+"""`make fuzz`: looks for inputs that break what the targets in be-app/tests/support/fuzzed promise.
 
 libFuzzer mutates inputs, guided by what they reach in the Python code below (what is native, as the HTML sanitiser or
 the policy's WebAssembly, it can't see into). What it learnt stays in build/fuzz/TARGET/corpus, for the next run; an
@@ -36,7 +36,16 @@ AT_ONCE = 2
 MEMORY_MB = 1024
 HANGS_AFTER_S = 20
 INSTRUMENTED = [
-    *("app", "familycorp_ops.content", "fuzzed", "imagesize", "jwt", "markdown_it", "mdurl", "olefile"),
+    *(
+        "app",
+        "familycorp_ops.content",
+        "support.fuzzed",
+        "imagesize",
+        "jwt",
+        "markdown_it",
+        "mdurl",
+        "olefile",
+    ),
     *("starlette.requests", "yaml"),
 ]
 
@@ -98,7 +107,7 @@ def fuzz(name: str, seconds: int) -> None:
     import atheris  # noqa: PLC0415
 
     with atheris.instrument_imports(include=INSTRUMENTED):
-        from fuzzed import LONGEST, target  # noqa: PLC0415
+        from support.fuzzed import LONGEST, target  # noqa: PLC0415
 
         fuzzed: Any = target(name)
     directory = RUNS / name
@@ -141,7 +150,7 @@ def main() -> int:
     if chosen.child:
         fuzz(chosen.child, chosen.seconds)
     sys.path.append(str(TESTS))
-    from fuzzed import NAMES, target  # noqa: PLC0415
+    from support.fuzzed import NAMES, target  # noqa: PLC0415
 
     if unknown := set(chosen.targets) - set(NAMES):
         parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

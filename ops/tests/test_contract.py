@@ -194,7 +194,7 @@ def test_the_command_compares_with_a_revision(tmp_path: Path, monkeypatch: pytes
         new["paths"]["/posts/{id}"].pop("put")
         file.write_text(json.dumps(new))
         code = (
-            "import sys, pathlib; from familycorp_ops import contract; "
+            "import sys, pathlib; from familycorp_ops.docs import contract; "
             f"contract.FILE = pathlib.Path({str(file)!r}); contract.diff({revision!r})"
         )
         return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode

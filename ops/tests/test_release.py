@@ -59,7 +59,7 @@ class Registry:
 
     def run(self, *arguments: str, sam: Path = release.SAM, **more: str) -> subprocess.CompletedProcess[str]:
         script = (
-            "import pathlib\nfrom familycorp_ops import cli, release\n"
+            "import pathlib\nfrom familycorp_ops import cli; from familycorp_ops.deploy import release\n"
             f"release.IMAGE = pathlib.Path({str(self.directory / 'image.tar')!r})\n"
             f"release.SAM = pathlib.Path({str(sam)!r})\n"
             "cli.main()"

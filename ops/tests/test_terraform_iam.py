@@ -1,7 +1,7 @@
 """Each function may do what it does, and nothing else: its policy against what the application was seen to do.
 
-`be-app/tests/actions.json` holds every AWS action that the application's tests perform, by function; a run of them
-fails when there is one more. Here it is compared with the plan's policies, and an emulator enforces those.
+`be-app/tests/support/actions.json` has every AWS action that the application's tests perform, by function; their
+run fails when there is one more. Here it is compared with the plan's policies, and an emulator enforces those.
 """
 
 import json
@@ -26,7 +26,7 @@ from familycorp_ops.testing.servers import missing
 ENV = "prod"
 NAME = f"familycorp-{ENV}"
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
-    (infra.ROOT / "be-app" / "tests" / "actions.json").read_text()
+    (infra.ROOT / "be-app" / "tests" / "support" / "actions.json").read_text()
 )
 PERFORMED = {
     (f, a, r) for f, resources in RECORDED.items() for r, actions in resources.items() for a in actions

@@ -1,0 +1,229 @@
+"""The OpenAPI document: complete, with examples, and true."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from support.contract import document as openapi
+from support.contract import ok, operations
+from support.stack import EDITOR, act, draft, published
+from support.staff import Person
+from support.uploading import announce, pdf, uploaded
+
+PROBLEM = "application/problem+json"
+OPERATIONS = 71
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def with_components(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "components": document["components"]}
+
+
+@pytest.fixture
+def document(client: httpx.Client) -> dict[str, Any]:
+    return openapi(client)
+
+
+def test_it_says_what_it_is(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["title"] == "FamilyCorp API"
+    assert document["info"]["summary"]
+    assert document["info"]["description"]
+
+
+def test_every_operation_is_named_summarised_described_and_sorted(client: httpx.Client) -> None:
+    found = operations(client)
+    assert len(found) == OPERATIONS
+    ids = [operation["operationId"] for _, _, operation in found]
+    assert len(set(ids)) == len(ids)
+    for _, path, operation in found:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation["operationId"])
+        assert operation["summary"]
+        assert operation["description"].endswith("."), path
+        (tag,) = operation["tags"]
+        assert tag.startswith("editorial: ") == path.startswith("/v1/editor/")
+
+
+def test_every_parameter_is_described_by_a_schema_with_bounds(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    for _, path, operation in operations(client):
+        for parameter in operation.get("parameters", ()):
+            schema = resolved(document, parameter["schema"])
+            for choice in schema.get("anyOf", [schema]):
+                bounded = {"enum", "format", "maxLength", "maximum", "pattern", "const"} & set(choice)
+                bounded |= {"boolean"} & {choice["type"]}
+                # Any If-Match can be sent; it is compared, not kept.
+                assert bounded or choice["type"] == "null" or parameter["name"] == "If-Match", (
+                    path,
+                    parameter,
+                )
+
+
+def test_every_error_is_documented_with_an_example_that_is_one(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    validator = jsonschema_rs.validator_for(
+        with_components(document, {"$ref": "#/components/schemas/ProblemDocument"})
+    )
+    for method, path, operation in operations(client):
+        for status, response in operation["responses"].items():
+            if int(status) < 400 or (path, status) == ("/ready", "503"):
+                continue
+            (media_type,) = response["content"]
+            assert media_type == PROBLEM, (method, path, status)
+            examples = response["content"][PROBLEM]["examples"]
+            assert examples, (method, path, status)
+            for code, example in examples.items():
+                validator.validate(example["value"])
+                assert (example["value"]["code"], example["value"]["status"]) == (code, int(status))
+
+
+def test_every_operation_documents_the_errors_of_its_kind(client: httpx.Client) -> None:
+    for method, path, operation in operations(client):
+        documented = set(operation["responses"])
+        expected = {"422", "500"}
+        if path.startswith("/v1/editor/"):
+            expected |= {"401", "403", "503"}
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
+            expected |= {"400", "413", "415"}
+        if any(p["name"] == "If-Match" for p in operation.get("parameters", ())):
+            expected |= {"412", "428"}
+        if any(p["in"] == "path" for p in operation.get("parameters", ())):
+            expected |= {"404"}
+        assert documented >= expected, (method, path, expected - documented)
+        assert len([s for s in documented if s < "400"]) == 1
+
+
+def test_it_says_who_has_to_be_logged_in(client: httpx.Client, document: dict[str, Any]) -> None:
+    (scheme,) = document["components"]["securitySchemes"].items()
+    assert (scheme[0], scheme[1]["in"], scheme[1]["name"]) == ("session", "cookie", "__Host-access")
+    for method, path, operation in operations(client):
+        guarded = "forbidden" in str(operation["responses"].get("403", {}).get("content"))
+        assert operation.get("security", []) == [{"session": []}] * guarded, (method, path)
+
+
+def test_every_request_body_has_examples(client: httpx.Client, document: dict[str, Any]) -> None:
+    def examples(schema: dict[str, Any]) -> Any:
+        schema = resolved(document, schema)
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False
+            return {name: examples(schema["properties"][name]) for name in schema["required"]}
+        if "enum" in schema:
+            return schema["enum"][0]
+        return schema["const"] if "const" in schema else schema["examples"][0]
+
+    bodies = [o["requestBody"]["content"] for _, _, o in operations(client) if "requestBody" in o]
+    assert len(bodies) == 15
+    for content in bodies:
+        if set(content) == {"application/x-www-form-urlencoded"}:  # The provider's, by its own standard.
+            continue
+        (media_type,) = content
+        assert media_type == "application/json"
+        schema = content[media_type]["schema"]
+        jsonschema_rs.validator_for(with_components(document, schema)).validate(examples(schema))
+
+
+def test_every_answer_has_a_schema(client: httpx.Client, document: dict[str, Any]) -> None:
+    for method, path, operation in operations(client):
+        (status,) = (s for s in operation["responses"] if s < "400")
+        if status in {"204", "302", "303"}:
+            assert "content" not in operation["responses"][status]
+            continue
+        ((media_type, content),) = operation["responses"][status]["content"].items()
+        assert resolved(document, content["schema"])["type"] in {"object", "string"}, (method, path)
+        assert media_type in {
+            "application/json",
+            "application/rss+xml",
+            "application/atom+xml",
+            "application/xml",
+        }
+
+
+def test_names_are_camel_case(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
+        for member in schema.get("properties", ()):
+            assert re.fullmatch(r"[a-z]+[0-9]*([A-Z][a-z]+)*", member), (name, member)
+
+
+def test_nothing_is_left_over(document: dict[str, Any]) -> None:
+    used = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
+    assert set(document["components"]["schemas"]) == used
+
+
+def test_answers_are_what_the_document_says(
+    client: httpx.Client, document: dict[str, Any], somebody: Callable[..., Person]
+) -> None:
+    """Fill every kind of answer with something, and hold it against its schema, formats included."""
+    first = published(client, excerpt="요약", tags=["a"])
+    second = ok(act(client, ok(draft(client, lang="en", translationOf=first["id"]), 201), "publish"))
+    form = {"name": "a", "email": "a@b.kr", "subject": "a", "message": "a", "consent": True}
+    inquiry = ok(client.post("/v1/inquiries", json=form), 201)["id"]
+    file = ok(uploaded(client, pdf(), "a.pdf", "application/pdf", who=EDITOR))["id"]
+    large = ok(announce(client, pdf(padding=11_000_000), "b.pdf", "application/pdf", EDITOR), 201)["id"]
+    with_file = published(client, attachments=[file])["id"]
+    client.post(f"/v1/posts/{with_file}/attachments/{file}/downloads")
+    admin = somebody("admins")
+    admin.log_in()
+    me = ok(admin.me())["id"]
+    answers = {
+        "/health": client.get("/health"),
+        "/ready": client.get("/ready"),
+        "/v1/categories": client.get("/v1/categories"),
+        "/v1/posts": client.get("/v1/posts?limit=1"),
+        "/v1/posts/{id_or_slug}": client.get(f"/v1/posts/{second['id']}"),
+        "/v1/search": client.get("/v1/search", params={"q": first["title"]}),
+        "/v1/editor/categories": client.get("/v1/editor/categories", headers=EDITOR),
+        "/v1/editor/posts": client.get("/v1/editor/posts?limit=1", headers=EDITOR),
+        "/v1/editor/posts/{post_id}": client.get(f"/v1/editor/posts/{first['id']}", headers=EDITOR),
+        "/v1/editor/inquiries": client.get("/v1/editor/inquiries", headers=EDITOR),
+        "/v1/editor/inquiries/{inquiry_id}": client.get(f"/v1/editor/inquiries/{inquiry}", headers=EDITOR),
+        "/v1/editor/posts/{post_id}/downloads": client.get(
+            f"/v1/editor/posts/{with_file}/downloads", headers=EDITOR
+        ),
+        "/v1/uploads/{upload_id}": client.get(f"/v1/uploads/{file}", headers=EDITOR),
+        "/v1/uploads/{upload_id}/parts": client.get(f"/v1/uploads/{large}/parts", headers=EDITOR),
+        "/v1/members": admin.client.get("/v1/members?limit=1"),
+        "/v1/members/{member_id}": admin.client.get(f"/v1/members/{me}"),
+        "/v1/members/{member_id}/sessions": admin.client.get(f"/v1/members/{me}/sessions"),
+        "/v1/audit": admin.client.get("/v1/audit"),
+    }
+    answers |= {
+        f"/v1/auth/{name}": admin.client.get(f"/v1/auth/{name}")
+        for name in ("me", "sessions", "factors", "second-factor")
+    }
+    for step in ("preview", "revisions", "revisions/1", "revisions/1/diff?against=1"):
+        path = "/v1/editor/posts/{post_id}/" + step.partition("?")[0].replace("/1", "/{number}")
+        answers[path] = client.get(f"/v1/editor/posts/{first['id']}/{step}", headers=EDITOR)
+    described = {
+        path
+        for method, path, o in operations(client)
+        if method == "GET" and "application/json" in o["responses"].get("200", {}).get("content", {})
+    }
+    assert set(answers) == described
+    for path, answer in answers.items():
+        schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        validator = jsonschema_rs.validator_for(
+            with_components(document, closed(document, schema)), validate_formats=True
+        )
+        validator.validate(ok(answer))
+
+
+def closed(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that allows no members beyond the documented ones."""
+    if isinstance(schema, list):
+        return [closed(document, part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: closed(document, part) for name, part in resolved(document, schema).items()}
+    return schema | {"additionalProperties": False} if "properties" in schema else schema

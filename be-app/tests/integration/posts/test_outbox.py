@@ -1,0 +1,464 @@
+"""What was committed reaches every store once and in order, wherever a process dies or lags.
+
+Each test makes a process die at one point of a request after the other, until the request gets through.
+"""
+
+import json
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+import pytest
+
+from support.contract import edit, ok, own_category, read, unique
+from support.stack import EDITOR, Application, Stack, act, draft, published
+
+GRACE_S = 61
+"""After this many seconds the minute's function takes over what a process left behind."""
+
+Post = dict[str, Any]
+
+
+class Site:
+    """A stack with an application to break, and another one for the minute's function."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.broken = stack.start(respawns=True, TEST_CACHE_HOLD_S="0")
+        self.sound = stack.start(respawns=True, TEST_CACHE_HOLD_S="0")
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        with self.stack.client(self.broken) as client:
+            yield client
+
+    def run_due(self, *, ahead: float = GRACE_S, **headers: str) -> bool:
+        """Do what the minute's function does; return whether there was anything to do."""
+        with self.stack.client(self.sound) as client:
+            answer = client.post("/test/run-due", params={"ahead": ahead}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        due: bool = answer.json()["due"]
+        return due
+
+    def finish(self) -> None:
+        """Let the minute's function come after a process died; then nothing is left to do."""
+        self.run_due()
+        assert self.stack.sql("SELECT * FROM outbox") == []
+        assert self.stack.items("due") == []
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def site(request: pytest.FixtureRequest, new_stack: Callable[[str], Stack]) -> Site:
+    return Site(new_stack(request.param))
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[httpx.Client]:
+    with site.client() as client:
+        yield client
+
+
+@pytest.fixture
+def category(client: httpx.Client) -> str:
+    """A category of the test's own, so that its lists are short."""
+    return own_category(client)
+
+
+def owe(
+    site: Site, aggregate: str, version: int, *, key: str = "", times: int = 1, **attributes: str
+) -> None:
+    """Put rows into the outbox; with a key, they owe a snapshot."""
+    row = "(:aggregate, :version, 'test.owed', '{}', :snapshot, 'test')"
+    site.stack.sql(
+        "INSERT INTO outbox (aggregate, version, kind, data, snapshot, correlation_id) VALUES "
+        + ", ".join([row] * times),
+        aggregate=aggregate,
+        version=version,
+        snapshot=json.dumps({"key": key, "attributes": attributes, "absent": []}) if key else None,
+    )
+
+
+def soon() -> str:
+    """Return a time before that at which the minute's function comes."""
+    return (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+
+
+def deaths(step: Callable[[dict[str, str]], httpx.Response]) -> Iterator[int]:
+    """Have the process die at each point of a step in turn; at the end the step must get through."""
+    for point in count(1):
+        answer = None
+        with suppress(httpx.TransportError):
+            answer = step({"X-Test-Signal": f"{point} KILL"})
+        yield point
+        if answer is not None:
+            assert answer.status_code < 300, answer.text
+            assert point == len(answer.headers["X-Test-Steps"].split()) + 1
+            return
+
+
+# -- what visitors and editors see ---------------------------------------------------------------------------
+
+
+def public_title(client: httpx.Client, post: Post) -> str | None:
+    """Return the title under which visitors find a post, which must be the same wherever they look."""
+    listed = client.get("/v1/posts", params={"category": post["category"], "limit": 100}).json()["items"]
+    found = {next((card["title"] for card in listed if card["id"] == post["id"]), None)}
+    for name in (post["id"], post["slug"]):
+        answer = client.get(f"/v1/posts/{name}")
+        assert answer.status_code in {200, 404}, answer.text
+        found.add(answer.json()["title"] if answer.status_code == 200 else None)
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def published_title(client: httpx.Client, post: Post) -> str | None:
+    """Return the title of the revision that the database says is public."""
+    number = read(client, post)["publishedRevision"]
+    if number is None:
+        return None
+    answer = client.get(f"/v1/editor/posts/{post['id']}/revisions/{number}", headers=EDITOR)
+    title: str = answer.json()["title"]
+    return title
+
+
+def assert_consistent(site: Site, client: httpx.Client, post: Post, events: list[str]) -> None:
+    """Check that every store says the same about a post, and that exactly `events` were told."""
+    assert public_title(client, post) == published_title(client, post)
+    assert site.stack.events(f"post:{post['id']}") == events
+    snapshot = site.stack.snapshot(post["id"])
+    assert (snapshot["version"] if snapshot else None) == (int(events[-1].split()[0]) if events else None)
+
+
+# -- a process dies ------------------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """An editorial step: the post that it starts from, the events told until then, and the one it adds."""
+
+    begin: Callable[[httpx.Client, str], Post]
+    told: list[str]
+    name: str
+    event: str
+
+
+def written(client: httpx.Client, category: str) -> Post:
+    post: Post = draft(client, category=category).json()
+    return post
+
+
+def public(client: httpx.Client, category: str) -> Post:
+    return published(client, category=category)
+
+
+def public_and_edited(client: httpx.Client, category: str) -> Post:
+    post: Post = ok(edit(client, published(client, category=category), title=unique("고침 ")))
+    return post
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(written, [], "publish", "2 post.published"),
+        Step(public, ["2 post.published"], "unpublish", "3 post.unpublished"),
+        Step(public_and_edited, ["2 post.published"], "publish", "4 post.published"),
+    ],
+    ids=["publish", "unpublish", "republish"],
+)
+def test_a_death_at_any_point_of_a_step_leaves_all_of_it_or_nothing(
+    site: Site, client: httpx.Client, category: str, step: Step
+) -> None:
+    def take(headers: dict[str, str]) -> httpx.Response:
+        nonlocal post
+        post = step.begin(client, category)
+        public_title(client, post)  # From here on the cache holds what is about to become stale.
+        return act(client, post, step.name, **headers)
+
+    post: Post = {}
+    outcomes = []
+    for _ in deaths(take):
+        site.finish()
+        committed = read(client, post)["version"] == post["version"] + 1
+        outcomes.append(committed)
+        assert_consistent(site, client, post, [*step.told, step.event] if committed else step.told)
+    assert outcomes == sorted(outcomes)  # Nothing first, then all.
+    assert outcomes.count(False) > 4
+    assert outcomes.count(True) > 7
+
+
+def test_a_death_at_any_point_of_a_category_change_leaves_all_of_it_or_nothing(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    slugs = [unique("c") for _ in range(40)]
+    remaining = iter(slugs)
+
+    def create(headers: dict[str, str]) -> httpx.Response:
+        slug = next(remaining)
+        body = {"slug": slug, "name": {"ko": slug, "en": slug}}
+        return client.post("/v1/editor/categories", json=body, headers=EDITOR | headers)
+
+    outcomes = []
+    for point in deaths(create):
+        site.finish()
+        answer = client.get("/v1/editor/categories", headers=EDITOR)
+        version = int(answer.headers["ETag"].strip('"'))
+        assert client.get("/v1/categories").json() == answer.json()
+        assert site.stack.events("categories") == [f"{v} categories.changed" for v in range(2, version + 1)]
+        outcomes.append(slugs[point - 1] in [category["slug"] for category in answer.json()["items"]])
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+def test_a_death_at_any_point_of_an_inquiry_leaves_all_of_it_or_nothing(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    def send(headers: dict[str, str]) -> httpx.Response:
+        form = {
+            "name": "김하늘",
+            "email": "haneul@example.com",
+            "subject": key,
+            "message": "?",
+            "consent": True,
+        }
+        return client.post("/v1/inquiries", json=form, headers={"Idempotency-Key": key, **headers})
+
+    def received() -> list[str]:
+        listed = client.get("/v1/editor/inquiries", params={"limit": 100}, headers=EDITOR).json()["items"]
+        return [card["id"] for card in listed if card["subject"] == key]
+
+    outcomes = []
+    key = uuid.uuid4().hex
+    for _ in deaths(send):
+        site.finish()
+        before = received()
+        assert len(before) <= 1
+        for inquiry in before:
+            assert site.stack.events(f"inquiry:{inquiry}") == ["1 inquiry.received"]
+        outcomes.append(bool(before))
+        # The visitor, who got no answer, sends the form again.
+        again = send({})
+        assert again.status_code == 201, again.text
+        assert received() == [again.json()["id"]]
+        assert not before or received() == before
+        assert site.stack.events(f"inquiry:{again.json()['id']}") == ["1 inquiry.received"]
+        key = uuid.uuid4().hex
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+def test_a_death_at_any_point_of_the_minutes_job_leaves_it_to_the_next_minute(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    done = False
+    for point in count(1):
+        scheduled = draft(client, category=category).json()
+        assert act(client, scheduled, "schedule", {"publishAt": soon()}).status_code == 200
+        owed = str(uuid.uuid4())
+        owe(site, f"test:{owed}", 1, key=owed, slug=f"slug-{owed}")
+        with suppress(httpx.TransportError):
+            done = site.run_due(**{"X-Test-Signal": f"{point} KILL"})
+        site.finish()
+        assert_consistent(site, client, scheduled, ["3 post.published"])
+        assert site.stack.events(f"test:{owed}") == ["1 test.owed"]
+        assert site.stack.snapshot(owed) == {"postId": owed, "slug": f"slug-{owed}", "version": 1}
+        if done:
+            break
+    assert point > 15
+
+
+def test_what_several_dead_processes_owe_is_paid_in_order(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    post, other = draft(client, category=category).json(), draft(client, category=category).json()
+    steps = act(client, other, "publish").headers["X-Test-Steps"].split()
+    just_committed = {"X-Test-Signal": f"{steps.index('commit') + 2} KILL"}
+    for step in ("publish", "unpublish", "publish", "archive"):
+        with pytest.raises(httpx.TransportError):
+            act(client, read(client, post), step, **just_committed)
+    assert len(site.stack.sql("SELECT * FROM outbox")) == 4
+    site.finish()
+    told = ["2 post.published", "3 post.unpublished", "4 post.published", "5 post.archived"]
+    assert_consistent(site, client, post, told)
+
+
+# -- a process lags ------------------------------------------------------------------------------------------
+
+
+def worker(application: Application) -> psutil.Process:
+    """Return the process that serves now."""
+    (child,) = psutil.Process(application.pid).children()
+    return child
+
+
+@contextmanager
+def suspended(
+    site: Site, point: int, step: Callable[[httpx.Client, dict[str, str]], httpx.Response]
+) -> Iterator[list[httpx.Response]]:
+    """Run a block while the process is held at a point of a step; afterwards the list has the answer."""
+    answers: list[httpx.Response] = []
+
+    def take() -> None:
+        with site.client() as client:
+            answers.append(step(client, {"X-Test-Signal": f"{point} STOP"}))
+
+    process = worker(site.broken)
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 120
+        while process.status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline, "the process never got to the point"
+            time.sleep(0.005)
+        yield answers
+    finally:
+        process.send_signal(signal.SIGCONT)
+        thread.join()
+
+
+def test_a_late_older_drain_does_not_resurrect_a_withdrawn_post(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()
+    drain = steps.index("commit") + 1
+    snapshot = steps.index("DynamoDB", drain) + 1
+    for point in (snapshot, snapshot + 1):  # Before the snapshot, and between the snapshot and its event.
+        post = draft(client, category=category).json()
+        with (
+            suspended(
+                site, point, lambda c, headers, post=post: act(c, post, "publish", **headers)
+            ) as answers,
+            site.stack.client(site.sound) as other,
+        ):
+            assert act(other, read(other, post), "unpublish").status_code == 200
+            assert_consistent(site, other, post, ["2 post.published", "3 post.unpublished"])
+            told = site.stack.items(f"post:{post['id']}")
+        assert [answer.status_code for answer in answers] == [200]
+        assert public_title(client, post) is None
+        site.finish()
+        assert_consistent(site, client, post, ["2 post.published", "3 post.unpublished"])
+        assert site.stack.items(f"post:{post['id']}") == told  # Not even told again.
+
+
+def test_a_late_older_drain_does_not_replace_a_newer_snapshot(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()
+    snapshot = steps.index("DynamoDB", steps.index("commit")) + 1
+    post = draft(client, category=category, title="옛 제목").json()
+    with (
+        suspended(site, snapshot, lambda c, headers: act(c, post, "publish", **headers)),
+        site.stack.client(site.sound) as other,
+    ):
+        newer = ok(edit(other, read(other, post), title="새 제목"))
+        assert act(other, newer, "publish").status_code == 200
+    site.finish()
+    assert public_title(client, post) == newer["title"]
+    assert_consistent(site, client, post, ["2 post.published", "4 post.published"])
+
+
+def test_a_late_drain_takes_no_other_row_for_the_one_it_paid(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()
+    event = steps.index("DynamoDB", steps.index("commit")) + 2
+    post, aggregate = draft(client, category=category).json(), unique("test:")
+    with (
+        suspended(site, event, lambda c, headers: act(c, post, "publish", **headers)),
+        site.stack.client(site.sound) as other,
+    ):
+        published(other, category=category)  # Pays for both, so that the table is empty.
+        owe(site, aggregate, 1)  # SQLite gives this row the id of one that was there before.
+    published(client, category=category)
+    assert site.stack.events(aggregate) == ["1 test.owed"]
+
+
+def test_a_post_scheduled_by_a_slow_process_is_published(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    # Its time comes while its transaction is still open; the look that was due then found nothing.
+    steps = act(client, draft(client, category=category).json(), "schedule", {"publishAt": soon()})
+    commit = steps.headers["X-Test-Steps"].split().index("commit") + 1
+    site.finish()
+    post, at = draft(client, category=category).json(), datetime.now(UTC) + timedelta(seconds=5)
+    body = {"publishAt": at.isoformat()}
+    with suspended(site, commit, lambda c, headers: act(c, post, "schedule", body, **headers)) as answers:
+        while datetime.now(UTC) < at:
+            time.sleep(0.01)
+        assert site.run_due(ahead=0)
+    assert [answer.status_code for answer in answers] == [200]
+    site.finish()
+    assert_consistent(site, client, post, ["3 post.published"])
+
+
+def test_a_post_rescheduled_while_the_job_runs_keeps_its_new_time(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    def schedule(client: httpx.Client, post: Post, at: str) -> Post:
+        scheduled: Post = ok(act(client, post, "schedule", {"publishAt": at}))
+        return scheduled
+
+    def run_due(client: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        return client.post("/test/run-due", params={"ahead": GRACE_S}, headers=headers)
+
+    schedule(client, draft(client, category=category).json(), soon())
+    steps = run_due(client, {}).headers["X-Test-Steps"].split()
+    paying = steps.index("commit") + 2
+    first, second = (schedule(client, draft(client, category=category).json(), soon()) for _ in range(2))
+    # The job knows that both are due, and is about to pay for the first one.
+    with suspended(site, paying, run_due) as answers, site.stack.client(site.sound) as other:
+        second = schedule(other, second, (datetime.now(UTC) + timedelta(days=1)).isoformat())
+    assert [answer.status_code for answer in answers] == [200]
+    assert_consistent(site, client, first, ["3 post.published"])
+    assert_consistent(site, client, second, [])
+    assert read(client, second) == second
+    ok(act(client, second, "unpublish"))
+    for marker in site.stack.items("due"):  # Tomorrow's
+        key = {"aggregate": {"S": "due"}, "sequence": {"S": marker["sequence"]}}
+        site.stack.dynamodb.delete_item(TableName=site.stack.settings.events_table, Key=key)
+
+
+# -- rows that no request of today would write ---------------------------------------------------------------
+
+
+def test_a_row_that_is_refused_keeps_back_its_own_aggregate_alone(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    stuck, free = f"test:{uuid.uuid4()}", f"test:{uuid.uuid4()}"
+    owe(site, stuck, 1, key=stuck, page="x" * 410_000)  # DynamoDB takes 400 KB.
+    owe(site, stuck, 2, times=120)  # More than a drain reads at once.
+    owe(site, free, 1)
+    post = published(client, category=category)
+    assert_consistent(site, client, post, ["2 post.published"])
+    assert site.stack.events(free) == ["1 test.owed"]
+    assert site.stack.events(stuck) == []
+    assert site.stack.sql("SELECT DISTINCT aggregate FROM outbox") == [(stuck,)]
+
+    assert site.run_due()
+    assert site.stack.items("due") != []  # Every minute tries again …
+    site.stack.sql("DELETE FROM outbox WHERE version = 1")  # … until somebody has mended it.
+    site.finish()
+    assert site.stack.events(stuck) == ["2 test.owed"]
+
+
+def test_an_older_row_that_turns_up_late_changes_nothing(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    def drain_late(version: int) -> None:
+        owe(site, f"post:{post['id']}", version, key=post["id"], slug=post["slug"], page='{"title": "?"}')
+        published(client, category=category)  # Pays everything that is owed.
+        assert site.stack.sql("SELECT * FROM outbox") == []
+
+    post = published(client, category=category)
+    for version in (1, 2):
+        drain_late(version)
+        assert public_title(client, post) == post["title"]
+    assert act(client, post, "unpublish").status_code == 200
+    drain_late(2)
+    assert public_title(client, post) is None

@@ -1,0 +1,228 @@
+"""Things that break: each is done to a stack so that a threshold is crossed, and returns what its lines tell."""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from app.auth.cookies import REFRESH
+from app.core.aws import dynamodb
+from familycorp_ops.deploy.alarms import Line
+from support.contract import at_once, unique
+from support.failing_front import FAILED, Front
+from support.stack import EDITOR, Application, Stack, draft, published
+from support.staff import Person
+
+NOBODYS = "mysql+aiomysql://nobody@127.0.0.1:1/content"
+"""A database that isn't there."""
+
+FUNCTIONS = {
+    "app.functions.drain": "drain",
+    "app.functions.notices": "events",
+    "app.functions.uploads": "uploads",
+    "app.functions.rotation": "rotation",
+}
+"""Functions that events start, by the module of their entry point."""
+
+
+def told(log: Path, since: int = 0) -> list[Line]:
+    """Return the metrics' lines of a log as Prod would write them; the environment's name alone is put right."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()[since:]]
+    return [line | {"env": "prod"} for line in lines if "_aws" in line]
+
+
+@contextmanager
+def asked(application: Application, requests: int, into: list[Line]) -> Iterator[None]:
+    """Add the lines of the requests that the block makes, and of nothing before."""
+    before = len(application.log.read_text().splitlines())
+    yield
+    deadline = time.monotonic() + 120  # A line may be written after its answer.
+    while len(lines := told(application.log, before)) < requests:
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.02)
+    into += lines
+
+
+def search(stack: Stack, application: Application, times: int) -> list[Line]:
+    lines: list[Line] = []
+    with stack.client(application) as client, asked(application, times, lines):
+        for _ in range(times):
+            client.get("/v1/search", params={"q": unique()})
+    return lines
+
+
+def a_database_that_is_away(stack: Stack, threshold: float) -> list[Line]:
+    """Whoever searches gets an error."""
+    return search(stack, stack.start(FAMILYCORP_DATABASE_URL=NOBODYS), int(threshold) + 1)
+
+
+def some_requests_that_fail(stack: Stack, threshold: float) -> list[Line]:
+    """A few of fifty requests need the database that isn't there; the others are served."""
+    away, failing = stack.start(FAMILYCORP_DATABASE_URL=NOBODYS), int(50 * threshold) + 1
+    lines = search(stack, away, failing)
+    with stack.client(away) as client, asked(away, 50 - failing, lines):
+        for _ in range(50 - failing):
+            assert client.get("/v1/posts").status_code == 200
+    return lines
+
+
+def a_database_that_is_locked(stack: Stack, threshold: float) -> list[Line]:
+    """Somebody holds the database for a while; who writes meanwhile waits, and succeeds."""
+    (application, *_), lines = stack.processes, list[Line]()
+    with stack.client() as client, asked(application, 4, lines), ThreadPoolExecutor(4) as pool:
+        with closing(sqlite3.connect(stack.directory / "content.db", isolation_level=None)) as held:
+            held.execute("BEGIN IMMEDIATE")
+            waiting = [pool.submit(draft, client) for _ in range(4)]
+            time.sleep(threshold / 1000 + 0.2)
+        assert [answer.result().status_code for answer in waiting] == [201] * 4
+    return lines
+
+
+def a_caller_who_may_not(stack: Stack, threshold: float) -> list[Line]:
+    """A viewer tries what only editors may, again and again."""
+    (application, *_), lines, times = stack.processes, list[Line](), int(threshold) + 1
+    with stack.client() as client, asked(application, times, lines):
+        for _ in range(times):
+            headers = EDITOR | {"X-Test-Role": "viewer"}
+            assert client.post("/v1/editor/categories", json={}, headers=headers).status_code == 403
+    return lines
+
+
+def a_table_that_fails_behind_the_cache(stack: Stack) -> None:
+    """DynamoDB fails, and a visitor gets an answer of before."""
+    with Front(stack.ministack.port) as front:
+        url = f"http://127.0.0.1:{front.port}"
+        behind = stack.start(TEST_CACHE_HOLD_S="0", FAMILYCORP_AWS_ENDPOINT_URL=url)
+        with stack.client(behind) as client:
+            assert client.get("/v1/posts").status_code == 200
+            published(client)
+            front.fault = FAILED
+            assert client.get("/v1/posts").status_code == 200
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """AWS, which refuses whatever it is asked; S3 in its own way."""
+
+    error = ""
+
+    def do_HEAD(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def do_POST(self) -> None:
+        if self.headers["Content-Type"].startswith("application/x-www-form-urlencoded"):  # SNS
+            body = f"<ErrorResponse><Error><Code>{self.error}</Code></Error></ErrorResponse>"
+        else:
+            body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{self.error}", "message": "no"})
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def refusing(error: str) -> Iterator[str]:
+    """Serve as an AWS that answers this error to everything; yield its address."""
+    handler = type("Handler", (_Refusing,), {"error": error})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _refused(stack: Stack, error: str, times: int) -> list[Line]:
+    """Have DynamoDB answer an error, ask several times at once, and return what was told."""
+    lines: list[Line] = []
+    with refusing(error) as url:
+        refused = stack.start(FAMILYCORP_AWS_ENDPOINT_URL=url)
+        with stack.client(refused) as client, asked(refused, times, lines):
+            answers = at_once(times, lambda _: client.get(f"/v1/posts/{unique()}").status_code)
+            assert all(status >= 500 for status in answers)
+    return lines
+
+
+def a_policy_without_a_line(stack: Stack, _: float) -> list[Line]:
+    """DynamoDB says that the function may not."""
+    return _refused(stack, "AccessDeniedException", 1)
+
+
+def a_table_that_is_throttled(stack: Stack, threshold: float) -> list[Line]:
+    """DynamoDB says that it is asked too often, to retries, too."""
+    return _refused(stack, "ThrottlingException", int(threshold) + 1)
+
+
+def invoked(stack: Stack, module: str, event: Any = None, **environment: str) -> list[Line]:
+    """Have Lambda's entry point of a module take an event, well or not, and return what it told."""
+    log = stack.directory / f"{FUNCTIONS[module]}-{unique()}.jsonl"
+    script = f"""
+import contextlib, sys
+sys.stdout = open({str(log)!r}, "w")
+from {module} import handler
+with contextlib.suppress(Exception):
+    handler({event or {}!r}, None)
+"""
+    stack.run_as(FUNCTIONS[module], script, **environment)
+    return told(log)
+
+
+def drained(stack: Stack, **environment: str) -> list[Line]:
+    """Have the minute's function run, and return what it told."""
+    return invoked(stack, "app.functions.drain", **environment)
+
+
+@contextmanager
+def due(stack: Stack, seconds: float) -> Iterator[None]:
+    """Have something been due for so long while the block runs."""
+    at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+    marker = dynamodb.encode({"aggregate": "due", "sequence": f"{at.removesuffix('+00:00')}Z#fault"})
+    stack.dynamodb.put_item(TableName=stack.settings.events_table, Item=marker)
+    yield
+    stack.dynamodb.delete_item(TableName=stack.settings.events_table, Key=marker)
+
+
+@contextmanager
+def stuck(stack: Stack) -> Iterator[None]:
+    """Have the outbox hold a row that DynamoDB won't take (above 400 KB) while the block runs."""
+    snapshot = {"key": "stuck", "attributes": {"page": "x" * 410_000}, "absent": []}
+    stack.sql(
+        "INSERT INTO outbox (aggregate, version, kind, data, snapshot, correlation_id) "
+        "VALUES ('test:stuck', 1, 'test.owed', '{}', :snapshot, 'test')",
+        snapshot=json.dumps(snapshot),
+    )
+    yield
+    stack.sql("DELETE FROM outbox")
+
+
+def a_change_that_is_refused(stack: Stack, threshold: float) -> list[Line]:
+    """A change that can't be delivered, a while after its commit."""
+    with stuck(stack), due(stack, threshold + 60):
+        return drained(stack)
+
+
+def a_refresh_token_that_comes_again(stack: Stack, person: Person) -> list[Line]:
+    """Somebody has a copy of a refresh token, and uses it after its owner did."""
+    person.log_in()
+    stolen = person.cookie(REFRESH) or ""
+    assert person.refresh().status_code == 204
+    member, session, _ = stolen.split(".")
+    before = int((time.time() - 60) * 1000)
+    stack.rewrite(f"member#{member}", f"session#{session}", rotatedAt=before)
+    lines: list[Line] = []
+    with asked(stack.processes[0], 1, lines):
+        person.plant(REFRESH, stolen, "/v1/auth")
+        assert person.refresh().status_code == 401
+    return lines

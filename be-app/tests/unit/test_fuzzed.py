@@ -1,0 +1,40 @@
+"""What `make fuzz` looks for, in short: each target gets its seeds, some of them harmed, and earlier finds."""
+
+import base64
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.fuzzed import NAMES, Target, target
+
+FOUND: dict[str, tuple[str, ...]] = {
+    "policy": ("eyJhIjoi/yJ9",),  # Kept memory: test_policy.py counts what is left of it.
+}
+"""Inputs that broke a target's promise once, in Base64, as `make fuzz` prints them."""
+
+
+def inputs(name: str, fuzzed: Target) -> Iterator[bytes]:
+    """Yield a target's seeds as they are and cut, mended and mixed the same way every time, and its finds."""
+    yield b""
+    luck = random.Random(name)
+    for seed in fuzzed.seeds():
+        yield seed
+        for _ in range(12):
+            at, span = luck.randrange(len(seed) + 1), luck.choice([0, 1, 4, len(seed)])
+            yield seed[:at] + luck.choice([*fuzzed.WORDS, luck.randbytes(3)]) + seed[at + span :]
+    yield from map(base64.b64decode, FOUND.get(name, ()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_input_breaks_what_a_target_promises(name: str) -> None:
+    fuzzed = target(name)
+    for data in inputs(name, fuzzed):
+        began = time.process_time()
+        try:
+            fuzzed.check(data)
+        except Exception as error:
+            error.add_note(f"make fuzz TARGET={name} REPRODUCE={base64.b64encode(data).decode()}")
+            raise
+        assert time.process_time() - began < fuzzed.WITHIN_S

@@ -1,0 +1,191 @@
+"""Cold start: what importing the application loads, and what it connects to."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from support.stack import BE_APP, Stack
+
+OF_LOGGING_IN = ("jwt", "cryptography", "fido2", "segno", "wasmtime")
+HEAVY = (
+    "sqlalchemy",
+    "aiomysql",
+    "aiosqlite",
+    "botocore",
+    "redis",
+    "markdown_it",
+    "nh3",
+    "mangum",
+    "alembic",
+    "jinja2",
+    "uvicorn",
+    "boto3",
+    "urllib3",
+    *OF_LOGGING_IN,
+)
+
+# An event as API Gateway sends it to a function (payload format 2.0).
+EVENT = {
+    "version": "2.0",
+    "routeKey": "$default",
+    "rawPath": "/health",
+    "rawQueryString": "",
+    "headers": {"host": "api.example", "x-request-id": "from-the-gateway", "origin": "https://evil.example"},
+    "requestContext": {
+        "accountId": "123456789012",
+        "apiId": "api",
+        "domainName": "api.example",
+        "http": {
+            "method": "GET",
+            "path": "/health",
+            "protocol": "HTTP/1.1",
+            "sourceIp": "203.0.113.7",
+            "userAgent": "x",
+        },
+        "requestId": "id",
+        "stage": "$default",
+        "time": "23/Nov/2026:09:00:00 +0000",
+        "timeEpoch": 1795424400000,
+    },
+    "isBase64Encoded": False,
+}
+
+
+def run(script: str) -> Any:
+    """Run a script in a process of its own, and return the JSON of its last line."""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=BE_APP, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_importing_the_application_imports_no_store_and_no_renderer() -> None:
+    loaded = run("import app.main, sys, json; print(json.dumps(sorted(sys.modules)))")
+    assert "fastapi" in loaded
+    assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
+
+
+def test_a_start_that_nobody_waits_for_imports_everything() -> None:
+    script = """
+import os
+os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"
+import app.main, sys, json
+lazy = [n for n, m in sys.modules.items() if type(m).__name__ == "_LazyModule"]
+print(json.dumps([lazy, sorted(sys.modules)]))
+"""
+    lazy, loaded = run(script)
+    assert lazy == []
+    assert {"sqlalchemy", "aiomysql", "botocore", "redis", "jwt", "wasmtime"} <= set(loaded)
+
+
+def test_the_function_that_logs_in_starts_with_what_each_of_its_requests_needs() -> None:
+    script = """
+import os
+os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "familycorp-dev-auth"
+import app.main, sys, json
+print(json.dumps(sorted(sys.modules)))
+"""
+    loaded = set(run(script))
+    assert "jwt.algorithms" in loaded
+    assert not {"sqlalchemy", "botocore", "redis"} & loaded
+
+
+def test_importing_the_application_opens_nothing() -> None:
+    script = """
+import json, os, sys
+opened = []
+watched = {"socket.connect", "socket.bind", "subprocess.Popen", "os.mkdir"}
+sys.addaudithook(lambda event, args: opened.append(event) if event in watched else None)
+import app.main
+import threading
+print(json.dumps([opened, threading.active_count()]))
+"""
+    assert run(script) == [[], 1]
+    # Nor for a snapshot, which a connection wouldn't outlive; urllib3 binds a socket to see what IPv6 is.
+    eager = 'os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"\nimport app.main'
+    opened, threads = run(script.replace("import app.main", eager))
+    assert (set(opened) <= {"socket.bind"}, threads) == (True, 1)
+
+
+def test_no_import_is_searched_for_garbage_and_what_comes_later_is() -> None:
+    script = """
+import gc, json, sys
+collected = []
+gc.callbacks.append(lambda phase, _: collected.append(phase) if "fastapi" in sys.modules else None)
+import app.main
+print(json.dumps([collected, gc.isenabled(), gc.get_freeze_count() > 0]))
+"""
+    assert run(script) == [[], True, True]
+
+
+def test_an_idle_minute_imports_no_database() -> None:
+    loaded = run("import app.functions.drain, sys, json; print(json.dumps(sorted(sys.modules)))")
+    assert [n for n in loaded if n.split(".")[0] in {"sqlalchemy", "markdown_it", "nh3", "redis"}] == []
+
+
+def test_health_imports_no_store_either() -> None:
+    script = """
+import asyncio, json, sys
+from app.main import app
+
+async def ask():
+    scope = {"type": "http", "method": "GET", "path": "/health", "query_string": b"", "headers": []}
+    async def receive():
+        return {"type": "http.request", "body": b""}
+    async def send(message):
+        pass
+    await app(scope, receive, send)
+
+asyncio.run(ask())
+print(json.dumps(sorted(sys.modules)))
+"""
+    assert [name for name in run(script) if name.split(".")[0] in HEAVY] == []
+
+
+def test_anonymous_reads_import_nothing_of_logging_in(new_stack: Callable[[str], Stack]) -> None:
+    stack = new_stack("sqlite")
+    application = stack.start(deployed=True, PYTHONPROFILEIMPORTTIME="1")
+    with stack.client() as client:
+        for path in ("/v1/posts", "/v1/categories", "/v1/feed.atom", "/v1/sitemap.xml", "/v1/search?q=ab"):
+            assert client.get(path).status_code == 200
+        assert client.get("/v1/posts/nothing").status_code == 404
+        assert client.get("/v1/editor/posts").status_code == 401
+    loaded = application.imported()
+    assert {"botocore.session", "sqlalchemy", "redis.asyncio"} <= loaded
+    assert {*OF_LOGGING_IN, "cryptography.hazmat"} & loaded <= {
+        "cryptography"
+    }  # botocore asks for its version.
+
+
+def test_the_handler_answers_api_gateway() -> None:
+    script = f"""
+import json, sys
+from app.main import handler
+from app import main
+event = json.loads({json.dumps(EVENT)!r})
+answers = [handler(event, None) for _ in range(2)]
+print(json.dumps([answers, type(handler).__mro__[1].__module__.split(".")[0], main.handler is handler]))
+"""
+    answers, module, same = run(script)
+    assert (module, same) == ("mangum", True)
+    for answer in answers:
+        assert answer["statusCode"] == 200
+        assert json.loads(answer["body"]) == {"status": "ok", "version": "0.1.0", "environment": "local"}
+        assert answer["isBase64Encoded"] is False
+        assert answer["headers"]["x-request-id"] == "from-the-gateway"
+        assert answer["headers"]["cache-control"] == "no-store"
+        assert not [name for name in answer["headers"] if name.startswith("access-control-")]
+
+
+def test_the_handler_is_all_that_the_module_makes_up() -> None:
+    script = """
+import json
+from app import main
+try:
+    main.handlr
+except AttributeError as error:
+    print(json.dumps(str(error)))
+"""
+    assert "handlr" in run(script)
