@@ -121,10 +121,14 @@ def snippet(plain: str, wanted: Sequence[str], scanned: int) -> str:
 
 def _seen(word: str, text: str) -> int | None:
     """Return where a text shows a folded word, in whatever form."""
-    between = rf"[\s{IGNORABLE}]*"
-    forms = between.join(f"[{re.escape(char + _ALIKE.get(char, ''))}]" for char in word)
     compatible = unicodedata.normalize("NFKC", text)
     # Where that changes lengths, places in it say nothing about the text.
     compared = compatible if len(compatible) == len(text) else text
-    found = re.compile(forms, re.IGNORECASE).search(compared)
+    found = re.compile(shown_as(word), re.IGNORECASE).search(compared)
     return found.start() if found else None
+
+
+def shown_as(word: str) -> str:
+    """Return an expression for a folded word in whatever form a text shows it."""
+    between = rf"[\s{IGNORABLE}]*"
+    return between.join(f"[{re.escape(char + _ALIKE.get(char, ''))}]" for char in word)

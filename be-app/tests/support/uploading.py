@@ -244,3 +244,17 @@ def hwpx() -> bytes:
     return archive(
         {"mimetype": b"application/hwp+zip", "Contents/section0.xml": b"<hs:sec/>"}, zipfile.ZIP_STORED
     )
+
+
+def encrypted_zip() -> bytes:
+    made = bytearray(archive({"a.txt": b"hello"}, zipfile.ZIP_STORED))
+    made[6] |= 1
+    made[made.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(made)
+
+
+def overlapping_zip() -> bytes:
+    """Two names for the same bytes."""
+    made = archive({"a.txt": b"hello" * 99, "b.txt": b"hello" * 99}, zipfile.ZIP_STORED)
+    second = made.index(b"PK\x01\x02", made.index(b"PK\x01\x02") + 4)
+    return made[: second + 42] + bytes(4) + made[second + 46 :]

@@ -242,19 +242,19 @@ class _Services:
         """Return what to start, each after the steps it needs."""
         valkey = Step(_("Cache (Valkey)"), self.valkey)
         emulator = Step(_("AWS emulator (MiniStack)"), self.emulator)
-        tables = self._call(_("Tables, bucket and keys"), "tables", "provision", "provision", emulator)
+        tables = self._call(_("Tables, bucket and keys"), "tables", "local.provision", "provision", emulator)
         stores = [valkey, emulator, tables]
         # To ask Alembic takes two seconds.
         current = is_current(self._state / DATABASE)
         if not current:
-            stores.append(self._call(_("Database schema"), "schema", "db", "upgrade"))
+            stores.append(self._call(_("Database schema"), "schema", "admin.db", "upgrade"))
         # On a later start everything is in place, and the API needn't wait for the tables to be looked at.
         complete = current and self._loaded.exists() and not self._lost
         if self._lost:
-            stores.append(self._call(_("What the emulator lost"), "restore", "up", "restore", *stores))
+            stores.append(self._call(_("What the emulator lost"), "restore", "local.up", "restore", *stores))
         self._unsaved.touch()
         if not self._loaded.exists():
-            stores.append(self._call(_("Demonstration content"), "demo", "up", "load_demo", *stores))
+            stores.append(self._call(_("Demonstration content"), "demo", "local.up", "load_demo", *stores))
         api = Step("API", self.api, [valkey, emulator] if complete else stores)
         # The API asks the provider when the first person logs in, so it needn't wait for it.
         pages = [Step(_("Login provider (NanoIDP)"), self.provider), Step(_("Staff page"), self.staff)]

@@ -5,7 +5,6 @@ import io
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -40,9 +39,11 @@ from support.uploading import (
     colour_profile,
     complete,
     docx,
+    encrypted_zip,
     event,
     hwp,
     hwpx,
+    overlapping_zip,
     pdf,
     photo,
     png_bomb,
@@ -352,20 +353,6 @@ def test_what_is_not_what_was_announced_is_deleted_with_a_reason(
     )
     assert versions.get("Versions", []) == []
     breaks(draft(client, attachments=[upload["id"]]), ("body.attachments", "unknown_upload"))
-
-
-def encrypted_zip() -> bytes:
-    made = bytearray(archive({"a.txt": b"hello"}, zipfile.ZIP_STORED))
-    made[6] |= 1
-    made[made.index(b"PK\x01\x02") + 8] |= 1
-    return bytes(made)
-
-
-def overlapping_zip() -> bytes:
-    """Two names for the same bytes."""
-    made = archive({"a.txt": b"hello" * 99, "b.txt": b"hello" * 99}, zipfile.ZIP_STORED)
-    second = made.index(b"PK\x01\x02", made.index(b"PK\x01\x02") + 4)
-    return made[: second + 42] + bytes(4) + made[second + 46 :]
 
 
 @pytest.mark.security(38)

@@ -29,4 +29,4 @@ class Target(Protocol):
 
 def target(name: str) -> Target:
     """Return the target of a name."""
-    return cast("Target", import_module(f"fuzzed.{name}"))
+    return cast("Target", import_module(f"support.fuzzed.{name}"))

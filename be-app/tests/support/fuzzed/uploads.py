@@ -67,10 +67,22 @@ WORDS = (
 
 def seeds() -> list[bytes]:
     from PIL import Image
-    from test_uploads import encrypted_zip, overlapping_zip
 
     from support import crafted
-    from support.uploading import DOCX, animated, archive, docx, hwp, hwpx, pdf, photo, png_bomb, saved
+    from support.uploading import (
+        DOCX,
+        animated,
+        archive,
+        docx,
+        encrypted_zip,
+        hwp,
+        hwpx,
+        overlapping_zip,
+        pdf,
+        photo,
+        png_bomb,
+        saved,
+    )
 
     made: list[tuple[str, bytes]] = [
         ("image/jpeg", photo(60, 40)),
