@@ -30,6 +30,7 @@ def inputs(name: str, fuzzed: Target) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_input_breaks_what_a_target_promises(name: str) -> None:
     fuzzed = target(name)
+    fuzzed.check(fuzzed.seeds()[0])  # What the first input loads isn't the time that an input takes.
     for data in inputs(name, fuzzed):
         began = time.process_time()
         try:
