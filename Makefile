@@ -155,10 +155,11 @@ load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `mak
 alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
 	@.venv/bin/python -m familycorp_ops release alarm "$$ENV" "A deployment failed."
 
-lint: $(DEV) $(BRING) ## Check style, types, lock files, and that migrations are in step with the models
+lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
 	$(UV) lock --check -q
 	@for tool in $(FITTING); do $(UV) lock --check -q --project ops/$$tool || exit; done
 	.venv/bin/python -m familycorp_ops db check

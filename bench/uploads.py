@@ -87,8 +87,9 @@ async def _ask(method: str, path: str, body: Any) -> Any:
 
 def _probe(photo: Path, announced_files: int) -> None:
     """Announce many files and complete one; print the figures of this process."""
+    from app.auth.authentication import current_subject
     from app.auth.sessions import Identity, State
-    from app.auth.subject import Subject, current_subject
+    from app.auth.subject import Subject
     from app.main import api
     from app.uploads import storage
 

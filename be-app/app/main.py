@@ -1,12 +1,9 @@
-"""The application: `app` for ASGI servers (uvicorn, also behind the Web Adapter), `handler` for Mangum."""
+"""The application: `app` for ASGI servers such as uvicorn, `handler` for Mangum.
 
-import gc
+Lambda starts both through `app.functions.http`, which tunes the start of a process first.
+"""
 
-# Nothing that is imported is garbage; to look for some took a tenth of a cold start (`make bench-cold`).
-gc.disable()
-
-import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -18,11 +15,11 @@ from app.auth import cookies, csrf
 from app.auth import router as auth
 from app.authz import guard
 from app.categories import router as categories
-from app.core import lazy
 from app.core.http import middleware, problems
 from app.core.http.body_limit import BodyLimit
 from app.core.http.cors import Cors
 from app.core.http.load_shedding import Shedding
+from app.core.lazy import lazy_import
 from app.core.observability import logging
 from app.core.settings import Settings, settings
 from app.feeds import router as feeds
@@ -32,6 +29,13 @@ from app.posts import router as posts
 from app.system import docs
 from app.system import router as system
 from app.uploads import router as uploads
+
+if TYPE_CHECKING:
+    from app.auth.sessions import State
+    from app.auth.subject import Subject
+    from app.members import service as members_service
+else:
+    members_service = lazy_import("app.members.service")
 
 MAX_BODY_BYTES = 1024 * 1024
 PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
@@ -75,6 +79,7 @@ def create_api(chosen: Settings) -> FastAPI:
         responses=problems.responses(problems.ValidationFailed, problems.TooManyRequests, problems.Problem),
     )
     problems.install(api)
+    api.state.provision = _provision
     api.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
         api.include_router(router)
@@ -87,7 +92,7 @@ def create_api(chosen: Settings) -> FastAPI:
     return api
 
 
-def at_the_edge(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
+def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
     """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
     bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
     return middleware.RequestContext(
@@ -111,6 +116,10 @@ def at_the_edge(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
             max_age=600,
         )
     )
+
+
+async def _provision(state: "State") -> "Subject":
+    return await members_service.provision(state)
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -155,16 +164,7 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
 
 logging.configure("familycorp-backend", settings().log_level)
 api = create_api(settings())
-app = at_the_edge(api, settings())
-# These starts take place before anybody asks (Lambda developer guide, "Defined runtime environment variables").
-if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provisioned-concurrency"}:
-    lazy.load_all()
-elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
-    # Whoever comes to this function shows a token or gets one; visitors, whose starts must be short, never come.
-    import jwt.algorithms  # noqa: F401
-# What is there now stays for good, so it isn't looked at again.
-gc.freeze()
-gc.enable()
+app = wrap_middleware(api, settings())
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from familycorp_ops import content, rehearse
+from familycorp_ops import content, environment, rehearse
 from familycorp_ops.admin import db, members, policy
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
@@ -57,7 +57,7 @@ def root(
 
 @main.command()
 def up(
-    state: State = local.STATE,
+    state: State = environment.STATE,
     port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 8000,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +66,7 @@ def up(
 
 
 @main.command()
-def reset(as_json: AsJson = False, state: State = local.STATE) -> None:
+def reset(as_json: AsJson = False, state: State = environment.STATE) -> None:
     """Delete the local data, after saying what."""
     local.reset(state, as_json=as_json)
 
@@ -87,7 +87,7 @@ def upload(
         str | None, typer.Option(help="Publish a post of this title that offers the file.")
     ] = None,
     as_json: AsJson = False,
-    state: State = local.STATE,
+    state: State = environment.STATE,
 ) -> None:
     """Send a file of up to 10 MB, have it checked, and print its id."""
     files.run(file, title, state, as_json=as_json)
@@ -134,7 +134,7 @@ def _address(url: str | None, env: str | None) -> str:
 
 
 @main.command(name="rehearse")
-def rehearse_(as_json: AsJson = False, state: State = local.STATE) -> None:
+def rehearse_(as_json: AsJson = False, state: State = environment.STATE) -> None:
     """Rehearse a whole deployment on this machine: no AWS, no Docker."""
     sys.exit(rehearse.run(state, as_json=as_json))
 

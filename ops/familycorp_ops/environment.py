@@ -1,17 +1,31 @@
 """Which environment a command works on: that of FAMILYCORP_* variables, else the one on this machine."""
 
 import asyncio
+import fcntl
+import json
 import logging
 import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
-from familycorp_ops.local import up
 from familycorp_ops.servers.ministack import CREDENTIALS
 
 PREFIX = "FAMILYCORP_"
+
+STATE = Path(".local")
+"""Where the data is unless `--state` says otherwise."""
+
+DATABASE = "familycorp.db"
+"""Name of the SQLite file in there."""
+
+LOCK = "familycorp.lock"
+"""File that whoever uses the directory holds locked; no directory without one is ever deleted."""
+
+SETTINGS = "settings.json"
+"""File of the settings of what runs, there as long as it does."""
 
 
 class CommandError(Exception):
@@ -40,14 +54,25 @@ def choose(state: Path, *, writes: bool) -> None:
 
 
 def _local(state: Path, *, writes: bool) -> dict[str, str]:
-    if running := up.running_settings(state):
+    if running := running_settings(state):
         return running
-    database = (state / up.DATABASE).resolve()
+    database = (state / DATABASE).resolve()
     if not writes and database.exists():
         return {f"{PREFIX}DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
     raise CommandError(
         _("Nothing runs on {state}: start it with `make up` in another terminal.").format(state=state)
     )
+
+
+def running_settings(state: Path) -> dict[str, str]:
+    """Return the FAMILYCORP_* variables of what runs on a state directory; none where nothing does (yet)."""
+    with suppress(FileNotFoundError), (state / LOCK).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            variables: dict[str, str] = json.loads((state / SETTINGS).read_bytes())
+            return variables
+    return {}
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -41,11 +41,11 @@ from app.posts import service as posts
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment
+from familycorp_ops import environment
 from familycorp_ops.cli import main
 from familycorp_ops.content import DEMO, files
 from familycorp_ops.content.exporting import MANIFEST
 from familycorp_ops.content.files import FilePost
-from familycorp_ops.local import up
 from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment, free_port
@@ -701,14 +701,14 @@ def test_without_variables_it_takes_the_environment_of_this_machine(site: Site, 
     for found in (site.load(*options), site.load(*options, "--dry-run")):
         assert "make up" in found["problem"]
     state.mkdir()
-    (state / up.SETTINGS).write_text(json.dumps(variables))
-    with (state / up.LOCK).open("w") as lock:
+    (state / environment.SETTINGS).write_text(json.dumps(variables))
+    with (state / environment.LOCK).open("w") as lock:
         assert "make up" in site.load(*options)["problem"]
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert site.load(*options)["created"] == 1
     # Reading needs nothing but the database's file.
     assert "make up" in site.load(*options)["problem"]
-    shutil.copy(site.database, state / up.DATABASE)
+    shutil.copy(site.database, state / environment.DATABASE)
     assert site.load(*options, "--dry-run")["unchanged"] == 1
     assert site.run("content", "export", tmp_path / "out", *options).exit_code == 0
     assert (tmp_path / "out/ko/a.md").exists()

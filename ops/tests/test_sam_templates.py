@@ -68,7 +68,9 @@ def test_functions_are_those_of_the_one_file() -> None:
             assert (found["Timeout"], found["MemorySize"]) == (fact["timeout"], fact["memory"])
             assert ("VpcConfig" in found) is fact["vpc"]
             runs = found["ImageConfig"]["Command"][0] if "ImageConfig" in found else found.get("Handler")
-            assert runs == (fact["handler"] or (path == templates.ZIP and "app.main.handler") or None)
+            assert runs == (
+                fact["handler"] or (path == templates.ZIP and "app.functions.http.handler") or None
+            )
             assert found.keys() >= packaging
 
 

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from familycorp_ops import environment
 from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
 
@@ -139,7 +140,7 @@ def test_it_serves_says_so_and_stops_without_a_trace(start):
 
 
 def test_state_survives_and_the_second_start_makes_nothing_again(start, used):
-    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+    with closing(sqlite3.connect(used / environment.DATABASE)) as connection:
         connection.execute("CREATE TABLE mine (word TEXT)")
         connection.execute("INSERT INTO mine VALUES ('가족')")
         connection.commit()
@@ -149,7 +150,7 @@ def test_state_survives_and_the_second_start_makes_nothing_again(start, used):
     assert "Database schema" not in run.output
     assert "What the emulator lost" not in run.output
     assert run.end() == 0
-    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+    with closing(sqlite3.connect(used / environment.DATABASE)) as connection:
         assert connection.execute("SELECT word FROM mine").fetchone() == ("가족",)
 
 
@@ -181,7 +182,7 @@ def test_the_login_provider_stays_where_it_is_and_sends_people_back(start, used,
     for _ in range(2):
         run = start(used)
         run.wait_started()
-        variables = local.running_settings(used)
+        variables = environment.running_settings(used)
         issuers.add(issuer := variables["FAMILYCORP_OIDC_ISSUER"])
         keys.append(httpx.get(f"{issuer}/.well-known/jwks.json").json())
         assert variables["FAMILYCORP_API_URL"] == f"http://localhost:{run.port}"
@@ -245,7 +246,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(start, number):
 
 def _overwrite(offset: int, text: bytes = b"\xa5" * 4096):
     def damage(state: Path) -> None:
-        with (state / local.DATABASE).open("r+b") as file:
+        with (state / environment.DATABASE).open("r+b") as file:
             file.seek(offset)
             file.write(text)
 
@@ -258,7 +259,7 @@ def _overwrite(offset: int, text: bytes = b"\xa5" * 4096):
         (_overwrite(0), "The database in {state}/familycorp.db is damaged"),
         (_overwrite(8192), "The database in {state}/familycorp.db is damaged"),
         (
-            lambda state: (state / local.DATABASE).write_text("hello"),
+            lambda state: (state / environment.DATABASE).write_text("hello"),
             "The database in {state}/familycorp.db is damaged",
         ),
         (
@@ -296,7 +297,7 @@ def test_programs_get_one_line_when_it_is_ready(used, start):
 
 
 def test_a_migration_that_fails_is_one_sentence(used, capfd):
-    with closing(sqlite3.connect(used / local.DATABASE)) as connection:
+    with closing(sqlite3.connect(used / environment.DATABASE)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from the future'")
         connection.commit()
     assert local.up(used, free_port()) == 1

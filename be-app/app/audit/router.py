@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query
 
 from app.audit.schemas import AuditEntries, AuditQuery
-from app.authz.guard import Grant, grant, guarded_router
+from app.authz.grant import Grant
+from app.authz.guard import grant, guarded_router
 from app.core.http.problems import DatabaseUnavailable, responses
 from app.core.lazy import lazy_import
 

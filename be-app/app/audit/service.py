@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import repository
 from app.audit.models import AuditEntry
 from app.audit.schemas import AuditEntries, AuditEntryOut, AuditQuery
-from app.authz.guard import Grant
+from app.authz.grant import Grant
 from app.core.clock import new_id, now
 from app.core.database.engine import reading
 from app.core.http import pagination

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth import cookies, credentials, csrf
+from app.auth.authentication import count_stranger, current_subject
 from app.auth.errors import (
     CrossSiteRefused,
     FactorExists,
@@ -38,7 +39,7 @@ from app.auth.schemas import (
     TotpConfirmation,
     TotpSecret,
 )
-from app.auth.subject import Subject, count_stranger, current_subject
+from app.auth.subject import Subject
 from app.authz import guard
 from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require
 from app.core.http import client_address

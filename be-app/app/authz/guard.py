@@ -7,13 +7,15 @@ before anything is read; then, by `authorise`, with the object at hand, inside t
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.auth import csrf
+from app.auth.authentication import CHANGE, READ, count_stranger, current_subject
 from app.auth.errors import CrossSiteRefused, Forbidden, RefreshRefused, StepUpRequired
-from app.auth.subject import CHANGE, READ, Subject, count_stranger, current_subject
+from app.auth.subject import Subject
+from app.authz.grant import Grant
 from app.core.clock import now
 from app.core.http.problems import (
     NotFound,
@@ -32,11 +34,9 @@ from app.core.rate_limits import fixed_window
 if TYPE_CHECKING:
     from app.authz import policy
     from app.core.rate_limits import gcra
-    from app.members import service as members
 else:
     policy = lazy_import("app.authz.policy")
     gcra = lazy_import("app.core.rate_limits.gcra")
-    members = lazy_import("app.members.service")
 
 _RESOURCE, _STEP_UP, _NOT_OWNER = "resource_required", "step_up_required", "not_owner"
 SCHEME = "session"
@@ -48,13 +48,6 @@ _RESPONSES = responses(
 
 # The action that was only allowed on condition that it is asked again with its object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
-
-
-class Grant(NamedTuple):
-    """Somebody who may do it, and what is demanded in return (fields to leave out, items to keep back)."""
-
-    subject: Subject
-    obligations: Mapping[str, Any]
 
 
 class UndecidedAction(Exception):
@@ -92,7 +85,7 @@ class GuardedRoute(StrictRoute):
             if self.in_vpc:
                 await gcra.of_member(request.scope, subject.id, cost)
                 if subject.state is not None and not subject.state.provisioned:
-                    subject = await members.provision(subject.state)
+                    subject = await request.app.state.provision(subject.state)
             metrics.note("subject", hashlib.blake2b(subject.id.encode(), digest_size=8).hexdigest())
             request.state.grant = _first_answer(subject, action)
             owed = {action} if request.state.grant is None else set[str]()

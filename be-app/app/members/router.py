@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
 from app.auth.subject import Subject
-from app.authz.guard import Grant, grant, guarded_router, require
+from app.authz.grant import Grant
+from app.authz.guard import grant, guarded_router, require
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
 from app.core.lazy import lazy_import

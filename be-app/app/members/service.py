@@ -17,7 +17,8 @@ from app.audit import service as audit
 from app.auth import access, sessions
 from app.auth.sessions import State
 from app.auth.subject import SYSTEM, Subject
-from app.authz.guard import Grant, authorise
+from app.authz.grant import Grant
+from app.authz.guard import authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import RedirectResponse
 
 from app.auth.subject import Subject
-from app.authz.guard import Grant, grant, guarded_router, require, unguarded
+from app.authz.grant import Grant
+from app.authz.guard import grant, guarded_router, require, unguarded
 from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (

@@ -13,7 +13,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
-from app.authz.guard import Grant, authorise, permitted
+from app.authz.grant import Grant
+from app.authz.guard import authorise, permitted
 from app.core.clock import new_id, now, timestamp
 from app.core.database.engine import reading, writing
 from app.core.http import pagination

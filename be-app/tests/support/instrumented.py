@@ -30,8 +30,9 @@ from sqlalchemy import event
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from app.auth.authentication import current_subject
 from app.auth.sessions import Identity, State
-from app.auth.subject import Subject, current_subject
+from app.auth.subject import Subject
 from app.core import clock
 from app.core.aws import clients as aws
 from app.core.database import engine as database

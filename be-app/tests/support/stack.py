@@ -59,7 +59,7 @@ class Application(Server):
         deployed: bool = False,
     ) -> None:
         self._settings = environment
-        self._module = "app.main:app" if deployed else "support.instrumented:app"
+        self._module = "app.functions.http:app" if deployed else "support.instrumented:app"
         self._respawns = respawns
         log = directory / f"app-{uuid.uuid4().hex[:6]}.log"
         super().__init__("application", port=port, directory=directory, log=log)

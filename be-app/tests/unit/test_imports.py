@@ -1,10 +1,13 @@
 """Cold start: what importing the application loads, and what it connects to."""
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from support.stack import BE_APP, Stack
 
@@ -71,7 +74,7 @@ def test_a_start_that_nobody_waits_for_imports_everything() -> None:
     script = """
 import os
 os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"
-import app.main, sys, json
+import app.functions.http, sys, json
 lazy = [n for n, m in sys.modules.items() if type(m).__name__ == "_LazyModule"]
 print(json.dumps([lazy, sorted(sys.modules)]))
 """
@@ -84,7 +87,7 @@ def test_the_function_that_logs_in_starts_with_what_each_of_its_requests_needs()
     script = """
 import os
 os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "familycorp-dev-auth"
-import app.main, sys, json
+import app.functions.http, sys, json
 print(json.dumps(sorted(sys.modules)))
 """
     loaded = set(run(script))
@@ -104,7 +107,7 @@ print(json.dumps([opened, threading.active_count()]))
 """
     assert run(script) == [[], 1]
     # Nor for a snapshot, which a connection wouldn't outlive; urllib3 binds a socket to see what IPv6 is.
-    eager = 'os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"\nimport app.main'
+    eager = 'os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"\nimport app.functions.http'
     opened, threads = run(script.replace("import app.main", eager))
     assert (set(opened) <= {"socket.bind"}, threads) == (True, 1)
 
@@ -114,7 +117,7 @@ def test_no_import_is_searched_for_garbage_and_what_comes_later_is() -> None:
 import gc, json, sys
 collected = []
 gc.callbacks.append(lambda phase, _: collected.append(phase) if "fastapi" in sys.modules else None)
-import app.main
+import app.functions.http
 print(json.dumps([collected, gc.isenabled(), gc.get_freeze_count() > 0]))
 """
     assert run(script) == [[], True, True]
@@ -159,17 +162,18 @@ def test_anonymous_reads_import_nothing_of_logging_in(new_stack: Callable[[str],
     }  # botocore asks for its version.
 
 
-def test_the_handler_answers_api_gateway() -> None:
+@pytest.mark.parametrize("module", ["app.main", "app.functions.http"])
+def test_the_handler_answers_api_gateway(module: str) -> None:
     script = f"""
 import json, sys
-from app.main import handler
+from {module} import handler
 from app import main
 event = json.loads({json.dumps(EVENT)!r})
 answers = [handler(event, None) for _ in range(2)]
 print(json.dumps([answers, type(handler).__mro__[1].__module__.split(".")[0], main.handler is handler]))
 """
-    answers, module, same = run(script)
-    assert (module, same) == ("mangum", True)
+    answers, base, same = run(script)
+    assert (base, same) == ("mangum", True)
     for answer in answers:
         assert answer["statusCode"] == 200
         assert json.loads(answer["body"]) == {"status": "ok", "version": "0.1.0", "environment": "local"}
@@ -179,13 +183,35 @@ print(json.dumps([answers, type(handler).__mro__[1].__module__.split(".")[0], ma
         assert not [name for name in answer["headers"] if name.startswith("access-control-")]
 
 
-def test_the_handler_is_all_that_the_module_makes_up() -> None:
-    script = """
+@pytest.mark.parametrize("module", ["app.main", "app.functions.http"])
+def test_the_handler_is_all_that_the_module_makes_up(module: str) -> None:
+    script = f"""
+import ast
 import json
-from app import main
+import {module} as module
 try:
-    main.handlr
+    module.handlr
 except AttributeError as error:
     print(json.dumps(str(error)))
 """
     assert "handlr" in run(script)
+
+
+def test_the_linter_of_imports_sees_what_is_imported_lazily() -> None:
+    """import-linter reads import statements: each package that is imported lazily stands under TYPE_CHECKING too."""
+    unseen = []
+    for source in (BE_APP / "app").rglob("*.py"):
+        tree = ast.parse(source.read_text())
+        package = source.relative_to(BE_APP).parts[1]
+        stated = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) == "lazy_import" and isinstance(call.args[0], ast.Constant):
+                name = call.args[0].value
+                if name.split(".")[1] != package and package != "functions" and name not in stated:
+                    unseen.append((str(source.relative_to(BE_APP)), name))
+    assert unseen == []

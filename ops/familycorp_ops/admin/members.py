@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from familycorp_ops import environment
-from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def grant_role(
     ],
     role: Annotated[RoleName, typer.Argument(help="What they shall be.")],
     as_json: AsJson = False,
-    state: State = local.STATE,
+    state: State = environment.STATE,
 ) -> None:
     """Make somebody who has logged in once an admin, editor or viewer; it counts from their next request on."""
 
@@ -59,7 +58,7 @@ def grant_role(
 
 
 @app.command("list")
-def list_command(as_json: AsJson = False, state: State = local.STATE) -> None:
+def list_command(as_json: AsJson = False, state: State = environment.STATE) -> None:
     """List everybody who has logged in."""
 
     async def work() -> None:

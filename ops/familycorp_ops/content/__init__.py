@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from familycorp_ops import environment
-from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, document
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def import_command(
         bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
     ] = False,
     as_json: AsJson = False,
-    state: State = local.STATE,
+    state: State = environment.STATE,
 ) -> None:
     """Make posts of the Markdown files in DIR; run again, it changes only what the files changed."""
     from familycorp_ops.content import importing, report  # noqa: PLC0415
@@ -69,7 +68,7 @@ def export_command(
         bool, typer.Option("--force", help="Write even among files that no export wrote.")
     ] = False,
     as_json: AsJson = False,
-    state: State = local.STATE,
+    state: State = environment.STATE,
 ) -> None:
     """Write all posts and categories to DIR, of which an import makes the same posts."""
     from familycorp_ops.content import exporting, report  # noqa: PLC0415

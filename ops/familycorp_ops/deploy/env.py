@@ -10,7 +10,6 @@ import typer
 
 from familycorp_ops import environment
 from familycorp_ops.deploy.smoke import REGION
-from familycorp_ops.local import up as local
 from familycorp_ops.output import AsJson, show
 
 
@@ -24,7 +23,7 @@ def env(
         typer.Option(
             help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"
         ),
-    ] = local.STATE,
+    ] = environment.STATE,
 ) -> None:
     """Show the settings in effect: of what runs here, or of an environment in AWS."""
     try:

@@ -66,7 +66,7 @@ _CHANGES: Final = (
         ),
         r"      Handler: \1\n",
     ),
-    (r"(?m)^      PackageType: Image\n      ImageUri: .*\n", "      Handler: app.main.handler\n"),
+    (r"(?m)^      PackageType: Image\n      ImageUri: .*\n", "      Handler: app.functions.http.handler\n"),
 )
 """What differs: patterns of the image's template, each of which occurs there, and what the other one has instead."""
 

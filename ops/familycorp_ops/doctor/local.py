@@ -11,8 +11,8 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from familycorp_ops import environment
 from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.local import up
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import port_is_free
 
@@ -114,7 +114,7 @@ def listening(state: Path, port: int) -> Check:
     """Return whether `make up` could listen, or already does."""
     if port_is_free(port):
         return Check(marked("port"), _("{port} is free").format(port=port))
-    if up.running_settings(state):
+    if environment.running_settings(state):
         return Check(
             "port", _("{port} is in use, and `make up` runs on {state}").format(port=port, state=state)
         )

@@ -29,6 +29,7 @@ from rich.text import Text
 
 from familycorp_ops import output
 from familycorp_ops.admin.db import is_current
+from familycorp_ops.environment import DATABASE, LOCK, SETTINGS, STATE
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
@@ -48,18 +49,6 @@ from familycorp_ops.servers.valkey import Valkey
 
 if TYPE_CHECKING:
     from app.core.settings import Settings
-
-STATE = Path(".local")
-"""Where the data is unless `--state` says otherwise."""
-
-DATABASE = "familycorp.db"
-"""Name of the SQLite file in there."""
-
-LOCK = "familycorp.lock"
-"""File that whoever uses the directory holds locked; no directory without one is ever deleted."""
-
-SETTINGS = "settings.json"
-"""File of the settings of what runs, there as long as it does."""
 
 ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
 """What the groups of the people at the local login provider make them."""
@@ -170,17 +159,6 @@ def reset(state: Path, *, as_json: bool = False) -> None:
         rmtree(state)
         if as_json:
             print(output.document(told))
-
-
-def running_settings(state: Path) -> dict[str, str]:
-    """Return the FAMILYCORP_* variables of what runs on a state directory; none where nothing does (yet)."""
-    with suppress(FileNotFoundError), (state / LOCK).open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            variables: dict[str, str] = json.loads((state / SETTINGS).read_bytes())
-            return variables
-    return {}
 
 
 class _Services:

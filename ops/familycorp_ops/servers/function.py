@@ -133,7 +133,7 @@ class Function(Server):
         task: Path = ROOT / "be-app",
         layers: Sequence[Path] = (),
         adapter: bool = False,
-        handler: str = "app.main.handler",
+        handler: str = "app.functions.http.handler",
     ) -> None:
         self._settings, self._task, self._layers = settings, task, layers
         self._adapter, self._handler = adapter, handler
@@ -180,7 +180,7 @@ class Function(Server):
     def _served(self) -> Sequence[str]:
         self._http = free_port()
         return [
-            "app.main:app",
+            "app.functions.http:app",
             "--host",
             LOOPBACK,
             "--port",

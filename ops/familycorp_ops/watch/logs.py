@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from familycorp_ops.local.up import STATE
+from familycorp_ops.environment import STATE
 from familycorp_ops.output import AsJson
 
 PROCESSES: Final = ("api", "worker")

@@ -16,8 +16,8 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from familycorp_ops.environment import STATE
 from familycorp_ops.figures import percentile
-from familycorp_ops.local.up import STATE
 from familycorp_ops.messages import marked
 from familycorp_ops.output import AsJson, document
 from familycorp_ops.watch.logs import EVERY_S, State, Tail, files

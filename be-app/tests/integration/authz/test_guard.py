@@ -229,9 +229,11 @@ def test_a_handler_that_forgets_to_ask_about_its_object_answers_nobody() -> None
 import asyncio, httpx
 from typing import Annotated
 from fastapi import FastAPI, Request
-from app.auth.subject import Subject, current_subject
+from app.auth.authentication import current_subject
+from app.auth.subject import Subject
 from app.core.http import problems as errors
-from app.authz.guard import Grant, authorise, grant, guarded_router, require
+from app.authz.grant import Grant
+from app.authz.guard import authorise, grant, guarded_router, require
 
 api = guarded_router("/v1", "x")
 mine = {"type": "post", "id": "p", "owner": "me", "draft": True}

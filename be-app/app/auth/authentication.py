@@ -1,0 +1,47 @@
+"""Authentication of a request: from its cookies to the subject of its one session."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from app.auth import credentials, csrf
+from app.auth.subject import Subject
+from app.core.http.problems import Unauthenticated
+from app.core.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from app.auth import access
+    from app.core.rate_limits import gcra
+else:
+    access = lazy_import("app.auth.access")
+    gcra = lazy_import("app.core.rate_limits.gcra")
+
+READ, CHANGE = 1, 5
+"""What a request costs its caller's rate: a search and a change take several stores."""
+
+_COUNTED = "familycorp.stranger"
+
+
+async def current_subject(request: Request) -> Subject:
+    """Return the caller.
+
+    Raises `Unauthenticated` without a live session, `SessionMismatch` for cookies of several, `CrossSiteRefused` for
+    a foreign page, `TooManyRequests` for a client that keeps sending tokens that are no good.
+    """
+    token = credentials.of(request).access
+    if token is None:  # A stranger's request needn't load what verifies tokens.
+        raise Unauthenticated
+    csrf.check(request)
+    return await access.subject_of(token, partial(count_stranger, request))
+
+
+async def count_stranger(request: Request) -> None:
+    """Count a request of nobody known by its client's address, once; raise `TooManyRequests` beyond the limit."""
+    if _COUNTED in request.scope:
+        return
+    request.scope[_COUNTED] = True
+    if getattr(request.scope["route"], "in_vpc", False):
+        await gcra.of_visitor(request.scope, READ if request.method == "GET" else CHANGE)
+    else:
+        await gcra.of_stranger(request.scope, READ)
