@@ -288,7 +288,7 @@ def test_tables_are_those_of_the_one_file_that_emulators_get(plan: dict[str, Any
             None
         }
         assert {a["name"] for a in planned["attribute"]} == used
-        ttl = [(t["attribute_name"], t["enabled"]) for t in planned["ttl"]]
+        ttl = [(t["attribute_name"], t["enabled"]) for t in planned.get("ttl", ())]
         assert ttl == ([(asked["ttl"], True)] if "ttl" in asked else [])
         assert bool(planned["stream_enabled"]) is ("stream" in asked)
         assert (planned["stream_view_type"] or None) == asked.get("stream")

@@ -24,7 +24,7 @@ _BLANK = re.compile(rf"[\s{IGNORABLE}\u2800\ufff9-\ufffb\U0001d159]*")
 _LINE_BREAK = re.compile(r"\r\n?")
 _LINE_CONTROLS = re.compile(CONTROLS.pattern[:-1] + r"\t\n\r\u2028\u2029]")
 
-_DIGITS = re.compile(r"[0-9]+")
+_INTEGER = re.compile(r"-?[0-9]+")
 _MOST_MARKS = 30
 """Combining marks in a row: no language needs more (Stream-Safe Text Format, UAX #15 §13)."""
 _MAYBE_MARKS = re.compile(r"[^\w\s\x00-\u02ff]{31,}")
@@ -88,7 +88,7 @@ def _no_number(value: Any) -> Any:
 
 def _digits(value: Any) -> Any:
     """Refuse text that Pydantic would read as a number beside `0` to `9`: `1_0`, ` 10`, `+10`, `10.0`."""
-    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+    if isinstance(value, str) and not _INTEGER.fullmatch(value):
         raise PydanticKnownError("int_parsing")
     return value
 

@@ -64,7 +64,6 @@ _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 _EPOCH = b"epoch"
 _EXPIRED, _INVALIDATED = "epoch", "invalidated"
-_FRESH = 2
 
 _FILL = """
 local function number(name) return tonumber(redis.call('HGET', KEYS[1], name) or 0) end
@@ -82,7 +81,7 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[6]) then
 end
 redis.call('HSET', KEYS[1], ARGV[3], string.format('%.3f', now) .. '\\n' .. tag .. '\\n' .. ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
-return tag == epoch and 2 or 1
+return 1
 """
 _CHANGE = """
 local now = redis.call('TIME')
@@ -281,8 +280,9 @@ async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
         return
     before, lifetime = _changes, settings().cache_ttl_s + settings().cache_stale_s
     stored = await script(_FILL, _HASH, epoch, HOLD_S, _FORM + key, entry.pack(), lifetime, _ENTRIES)
+    # The copy is for outages; the next read asks Valkey, so that a change in another process shows at once.
     if stored and before == _changes:
-        _keep(key, entry, time.time(), fresh=stored == _FRESH)
+        _keep(key, entry, time.time(), fresh=False)
 
 
 async def forget(key: bytes) -> None:

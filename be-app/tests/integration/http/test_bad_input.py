@@ -98,7 +98,13 @@ def test_a_hostile_body_is_refused_everywhere(client: httpx.Client, stack: Stack
     with nothing_stored(stack):
         for method, path in bodies(client):
             headers = JSON | EDITOR | {"If-Match": '"1"'}
-            refused(client.request(method, path, content=HOSTILE[name], headers=headers))
+            answer = client.request(method, path, content=HOSTILE[name], headers=headers)
+            if path.startswith("/v1/auth/") and answer.status_code == 401:
+                problem(
+                    answer, 401, "session_over"
+                )  # The member is asked for before the members of the body.
+            else:
+                refused(answer)
 
 
 def test_a_compressed_body_is_not_read(client: httpx.Client, stack: Stack) -> None:
