@@ -290,8 +290,8 @@ def test_tables_are_those_of_the_one_file_that_emulators_get(plan: dict[str, Any
         assert {a["name"] for a in planned["attribute"]} == used
         ttl = [(t["attribute_name"], t["enabled"]) for t in planned.get("ttl", ())]
         assert ttl == ([(asked["ttl"], True)] if "ttl" in asked else [])
-        assert bool(planned["stream_enabled"]) is ("stream" in asked)
-        assert (planned["stream_view_type"] or None) == asked.get("stream")
+        assert bool(planned.get("stream_enabled")) is ("stream" in asked)
+        assert (planned.get("stream_view_type") or None) == asked.get("stream")
         assert planned["billing_mode"] == "PAY_PER_REQUEST"
 
 
