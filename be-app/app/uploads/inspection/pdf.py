@@ -131,6 +131,7 @@ class _Document:
         self._tokens = 0
         self._headers: dict[int, tuple[int, int]] = {}  # Where `N G obj` begins, and N and G.
         self._places: dict[int, list[Place]] = {}
+        self._begun: set[int] = set()  # Where values of objects begin that were read.
         self._held: dict[
             int, list[int]
         ] = {}  # Where an object stream begins, and the numbers of its objects.
@@ -175,7 +176,7 @@ class _Document:
                     self._trailer(value)
                 continue
             number = self._number_before(found.start())
-            if Place(found.end()) not in self._places.get(number, ()):
+            if found.end() not in self._begun:
                 self._object(found.end(), number)
 
     def _check_end(self) -> None:
@@ -369,6 +370,7 @@ class _Document:
 
     def _object(self, position: int, number: int) -> int:
         """Read the object whose value begins at a position; return where it ends."""
+        self._begun.add(position)
         self._places.setdefault(number, []).append(Place(position))
         parsed = self._value(self._data, position)
         if parsed.stop == b"endobj":
