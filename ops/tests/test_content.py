@@ -618,7 +618,9 @@ def test_every_error_is_told_with_its_line_and_the_other_files_go_in(site: Site)
             (2, "scheduledAt", "scheduled_at"),
         ),
         "control.md": (head.format("c") + "---\n\none\ntwo \a\n", (9, "body", "forbidden_character")),
-        "huge.md": (head.format("h") + "---\n\n" + "<" * 90_000, (7, "body", "too_long_rendered")),
+        "huge.md": (head.format("h") + "---\n\n" + "&" * 55_000, (7, "body", "too_long_rendered")),
+        "signs.md": (head.format("signs") + "---\n\n" + "<" * 90_000, (7, "body", "too_complex")),
+        "tags.md": (head.format("tags") + "---\n\n" + "<b>" * 5_001, (7, "body", "too_complex")),
         "utf8.md": (b"---\ntitle: \xff\n---\n", (2, None, "utf8")),
     }  # fmt: skip
     for name, (content, _) in bad.items():
@@ -640,12 +642,12 @@ def test_every_error_is_told_with_its_line_and_the_other_files_go_in(site: Site)
         told = {(e["file"], e["line"], e["field"], e["rule"]) for e in found["errors"]}
         assert told >= expected, expected - told
         assert {name for name, *_ in told} == {name for name, *_ in expected}
-        assert (found["created"], found["failed"], found["ignoredFiles"]) == (1, 20, 1)
+        assert (found["created"], found["failed"], found["ignoredFiles"]) == (1, 22, 1)
     assert set(site.posts()) == {"good"}
     ran = site.run("content", "import", site.folder)
     assert ran.exit_code == 1
     assert "unknown.md:6: published_at: isn't a key of the front matter; is publishedAt meant?" in ran.stderr
-    assert re.search(r"failed\s*│ 20", ran.stdout)
+    assert re.search(r"failed\s*│ 22", ran.stdout)
 
 
 def test_categories_with_an_error_are_left_and_said(site: Site) -> None:

@@ -1,6 +1,7 @@
 """Files that no office program writes: documents and archives that say different things to different readers."""
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -127,6 +128,13 @@ def pointing(into: bytes, text: bytes) -> bytes:
     return content.replace(b"%010d 00000 n" % first, b"%010d 00000 n" % hidden)
 
 
+def shifted(content: bytes) -> bytes:
+    """Put spaces before a PDF, and count them in its table of references."""
+    made = re.sub(rb"([0-9]{10}) 00000 n", lambda found: b"%010d 00000 n" % (int(found[1]) + 9), content)
+    made = re.sub(rb"startxref\n([0-9]+)", lambda found: b"startxref\n%d" % (int(found[1]) + 9), made)
+    return b" " * 9 + made
+
+
 # -- archives -------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +193,23 @@ def commented(comment: bytes, **files: bytes) -> bytes:
     return out.getvalue()
 
 
+def named(*names: str, encoding: str) -> bytes:
+    """Make an archive whose names are in an encoding that nothing names, as Windows does."""
+    encoded = [name.encode(encoding) for name in names]
+    instead = {f"{at}".rjust(len(name), "x"): name for at, name in enumerate(encoded)}
+    made = archive(dict.fromkeys(instead, b"a"))
+    for placeholder, name in instead.items():
+        made = made.replace(placeholder.encode(), name)
+    return made
+
+
+def old_tar() -> bytes:
+    """Make a tar of Unix V7's form, which has no signature."""
+    head = b"a".ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"00000000001\0" + b"00000000000\0"
+    checksum = b"%06o\0 " % (sum(head) + 8 * ord(" "))
+    return (head + checksum).ljust(512, b"\0") + b"a".ljust(512, b"\0") + bytes(1024)
+
+
 def streamed(files: dict[str, bytes]) -> bytes:
     """Make an archive as a writer does that can't go back: sizes follow each entry."""
 
@@ -238,11 +263,16 @@ def package(more: str = "", parts: dict[str, bytes] | None = None, **instead: An
     return archive(made | (parts or {}))
 
 
-def related(kind: str, target: str, mode: str = ' TargetMode="External"', encoding: str = "utf-8") -> bytes:
-    """Make a Word document whose settings have a relationship to something."""
+def relationships(kind: str, target: str, mode: str = ' TargetMode="External"') -> bytes:
+    """Write a part's relationship to something."""
     types = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
-    content = (
+    return (
         '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
         f'<Relationship Id="r1" Type="{types}{kind}" Target="{target}"{mode}/></Relationships>'
-    )
-    return package(parts={"word/_rels/settings.xml.rels": content.encode(encoding)})
+    ).encode()
+
+
+def related(kind: str, target: str, mode: str = ' TargetMode="External"', encoding: str = "utf-8") -> bytes:
+    """Make a Word document whose settings have a relationship to something."""
+    content = relationships(kind, target, mode).decode().encode(encoding)
+    return package(parts={"word/_rels/settings.xml.rels": content})

@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.http.schema import Instant, Line
-from app.posts import markup
+from app.posts import complexity, markup
 from app.posts.schemas import PostCreate, Slug, State
 from app.posts.service import MAX_HTML_BYTES
 from familycorp_ops.content import yamltext
@@ -46,6 +46,9 @@ KEYS = (
 """Every key of the front matter, in the order in which it is written."""
 
 MAX_FILE_BYTES = 1024 * 1024
+_SHORTEST_RENDERED = 1_000
+"""Characters: as few neither grow too long nor take long, whatever stands in them."""
+
 _FENCE = re.compile(r"---[ \t]*")
 _BOM = "\N{BYTE ORDER MARK}"
 
@@ -79,8 +82,15 @@ class FilePost(PostCreate):
     @field_validator("body")
     @classmethod
     def _fits_a_snapshot(cls, body: str) -> str:
-        # No Markdown grows by more than this, and rendering takes its time.
-        if len(body) > MAX_HTML_BYTES // 25 and len(markup.to_html(body).encode()) > MAX_HTML_BYTES:
+        # Shorter text can't grow too long or be too complex, and rendering takes its time.
+        if len(body) < _SHORTEST_RENDERED:
+            return body
+        try:
+            rendered = markup.to_html(body)
+        except complexity.TooComplex as problem:
+            (error,) = problem.errors
+            raise PydanticCustomError("too_complex", "{why}", {"why": error.message}) from None
+        if len(rendered.encode()) > MAX_HTML_BYTES:
             raise PydanticCustomError(
                 "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
             )

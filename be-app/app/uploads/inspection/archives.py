@@ -43,13 +43,15 @@ _SPECIAL_MODES = {0o120000, 0o010000, 0o020000, 0o060000, 0o140000}
 
 _SUFFIXES = (
     ".zip", ".7z", ".rar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".jar", ".war", ".apk", ".cab",
-    ".iso", ".alz", ".egg", ".lzh", ".arj", ".z",
+    ".iso", ".alz", ".egg", ".lzh", ".arj", ".z", ".tbz", ".tbz2", ".txz", ".tzst", ".lzma", ".lz", ".zipx", ".cpio",
+    ".ace", ".deb", ".rpm", ".wim", ".vhdx", ".ear",
 )  # fmt: skip
 _ZIPPED = (_LOCAL, _END, b"PK00" + _LOCAL, _DESCRIPTOR + _LOCAL)
 _ARCHIVES = (
     *_ZIPPED, b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x1f\x8b", b"\x1f\x9d", b"\x1f\xa0", b"\xfd7zXZ\0",
     b"LZIP\x01", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"MSCF\0", b"MSWIM\0", b"ALZ\x01", b"EGGA\0",
-    b"\x60\xea", b"xar!\0", b"\x5d\0\0\x80\0", b"ISc(",
+    b"\x60\xea", b"xar!\0", b"\x5d\0\0\x80\0", b"ISc(", b"\x02\x21\x4c\x18", b"!<arch>\ndebian", b"\xed\xab\xee\xdb",
+    b"vhdxfile", b"conectix", b"hsqs",
 )  # fmt: skip
 _BZIP2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -89,7 +91,8 @@ class Archive:
         for entry in self.entries:
             self._refuse_link(entry)
         names = [
-            unicodedata.normalize("NFC", entry.name.decode("utf-8", "replace")).casefold()
+            # Names in CP949 and the like aren't UTF-8: each of their bytes stays what it is.
+            unicodedata.normalize("NFC", entry.name.decode("utf-8", "surrogateescape")).casefold()
             for entry in self.entries
         ]
         if len(set(names)) != len(names):
@@ -311,8 +314,21 @@ def _is_archive(head: bytes) -> bool:
         or head[257:262] == b"ustar"
         or (head.startswith(b"07070") and len(head) >= 76 and head[:76].isalnum())
         or (head[2:5] == b"-lh" and head[6:7] == b"-")
-        or head[32769:32774] == b"CD001"
+        or head[7:14] == b"**ACE**"
+        or head[32769:32774] in {b"CD001", b"BEA01"}
+        or _is_tar(head)
     )
+
+
+def _is_tar(head: bytes) -> bool:
+    """Return whether a file begins with a header of tar; that of Unix V7 shows by its checksum alone (POSIX pax)."""
+    told = head[148:156].strip(b"\0 ")
+    if len(head) < 512 or not head[0] or not told.isdigit():
+        return False
+    try:
+        return int(told, 8) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:512])
+    except ValueError:
+        return False
 
 
 def _extra(field: bytes) -> dict[int, bytes]:

@@ -15,6 +15,9 @@ _MAIN = {
 }
 _TYPES = "[Content_Types].xml"
 _MACROS = ("macroenabled", "vbaproject", "vbadata", "macrosheet")
+_RUNNING = (*_MACROS, "afchunk")
+"""Relationships to what runs, or to another file that Word takes in when it opens the document: HTML or RTF."""
+
 _CLICKED = {"hyperlink", "externalLinkPath", "xlExternalLinkPath", "xlPathMissing"}
 """Relationships that may lead out of a document: nothing follows them unless somebody clicks or agrees."""
 
@@ -23,6 +26,9 @@ _SHOWN = {"image", "video", "audio", "media"}
 
 _SHARE = re.compile(r"\s*(?:file:)?(?:[/\\]{4}|[/\\]{2}(?![/\\]|localhost[/\\]))", re.IGNORECASE)
 """The begin of an address that names another machine's files."""
+
+_FETCHED = re.compile(r"\s*(?:https?:|data:|cid:|file:|[a-z]:[/\\]|[^:]*\Z)", re.IGNORECASE)
+"""Addresses of the web and of local files; other schemes may start a program."""
 
 _COMPRESSED_PICTURES = (".emz", ".wmz")
 _MOST_XML = 8_000_000
@@ -69,10 +75,11 @@ def _check_package(archive: Archive) -> None:
     if any(mark in kind for kind in _content_types(archive) for mark in _MACROS):
         raise Rejection("active_content")
     for entry in archive.entries:
-        name = entry.name.lower()
-        if b"vbaproject" in name:
+        # A part's name may be percent-encoded (ECMA-376 part 2, 6.2.2).
+        name = unquote(entry.name.lower())
+        if "vbaproject" in name:
             raise Rejection("active_content")
-        if name.endswith(b".rels"):
+        if name.endswith(".rels") or ".rels/" in name:  # Also in pieces (9.2.3).
             _check_relationships(archive, entry)
     check_members(archive, passed_over=_COMPRESSED_PICTURES, macros=False)
 
@@ -91,6 +98,9 @@ def _check_relationships(archive: Archive, entry: Entry) -> None:
         target, mode = attributes.get("Target", ""), attributes.get("TargetMode", "")
         kind = attributes.get("Type", "").strip().rpartition("/")[2]
         outside = mode.strip().lower() == "external" or ":" in target or _SHARE.match(target)
-        harmless = kind in _CLICKED or (kind in _SHOWN and not _SHARE.match(unquote(target)))
-        if (outside and not harmless) or any(mark in kind.lower() for mark in _MACROS):
+        address = unquote(target)
+        fetched = kind in _SHOWN and _FETCHED.match(address) and not _SHARE.match(address)
+        if (outside and kind not in _CLICKED and not fetched) or any(
+            mark in kind.lower() for mark in _RUNNING
+        ):
             raise Rejection("active_content")

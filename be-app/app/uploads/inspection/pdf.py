@@ -58,10 +58,12 @@ _STOP = re.compile(
 )
 _SPACES = re.compile(_SPACE)
 _OBJECT = re.compile(
-    _SPACE + rb"([0-9]{1,10}+)" + _SPACE + rb"[0-9]{1,5}+" + _SPACE + rb"obj(?!" + _REGULAR + rb")"
+    _SPACE + rb"([0-9]{1,10}+)" + _SPACE + rb"([0-9]{1,5}+)" + _SPACE + rb"obj(?!" + _REGULAR + rb")"
 )
 _PARENTHESIS = re.compile(rb"(?:[^()\\]++|\\.|\\\Z)*+([()])", re.DOTALL)
-_ANY_OBJECT = re.compile(rb"[0-9" + _WHITE + rb"]obj")
+_ANY_OBJECT = re.compile(
+    rb"(?<=[0-9" + _WHITE + rb"])obj|(?<=[" + _WHITE + rb">\])}])trailer(?!" + _REGULAR + rb")"
+)
 _STARTS_STREAM = re.compile(rb"\r?\n")
 _ENDS_STREAM = re.compile(rb"[" + _WHITE + rb"]*+endstream")
 _ENDSTREAM = re.compile(rb"endstream")
@@ -81,7 +83,10 @@ _HARMLESS = {b"/GoTo", b"/Named"}
 """What may happen without a click: to show a place of this document, or to do what a menu does."""
 
 _TRIGGERS = (b"/OpenAction", b"/AA")
-_WATCHED = _KEYS_REFUSED | {b"/S", b"/Subtype", b"/URI", b"/XFA", *_TRIGGERS}
+_ADDRESSES = (b"/URI", b"/Base", b"/F")
+"""Keys of addresses that a reader opens (12.6.4.8, 7.11): of links, of what precedes them, of files and forms."""
+
+_WATCHED = _KEYS_REFUSED | {b"/S", b"/Subtype", b"/XFA", *_TRIGGERS, *_ADDRESSES}
 _MISLEADING = _KEYS_REFUSED | _ACTIONS_REFUSED | {b"/XFA", *_TRIGGERS}
 _SCRIPTED = {"script", "submit", "execute"}
 """Elements of XFA templates (XFA 3.3) that run or send something."""
@@ -124,13 +129,19 @@ class _Document:
     def __init__(self, data: Any) -> None:
         self._data = data
         self._tokens = 0
-        self._headers: dict[int, int] = {}  # Where `N G obj` begins, and N.
+        self._headers: dict[int, tuple[int, int]] = {}  # Where `N G obj` begins, and N and G.
         self._places: dict[int, list[Place]] = {}
+        self._begun: set[int] = set()  # Where values of objects begin that were read.
+        self._held: dict[
+            int, list[int]
+        ] = {}  # Where an object stream begins, and the numbers of its objects.
         self._tables: dict[int, int] = {}  # Where `xref` begins, and where its subsections do.
         self._reference_streams: dict[int, tuple[dict[bytes, Value], int]] = {}
-        self._pointers: list[int] = []
+        self._trailers: dict[int, dict[bytes, Value]] = {}  # By where their table or stream begins.
+        self._pointer: tuple[int, int] = (-1, -1)  # Where the last `startxref` is, and where it leads.
         self._triggers: list[tuple[bytes, Value]] = []
         self._forms: list[Value] = []
+        self._addresses: list[Value] = []
         self._unpacked: tuple[int, bytes] = (-1, b"")
         self._seen: set[bytes] = set()
         self._complete = False
@@ -144,24 +155,36 @@ class _Document:
         self._check_end()
         self._walk(header.end())
         if not self._is_consistent(self._data[: header.end()].index(b"%PDF")):
-            # A reader would search the file for objects, also where this walk saw strings and data of streams.
-            for found in _ANY_OBJECT.finditer(self._data):
-                if Place(found.end()) not in self._places.get(self._number_before(found.end() - 3), ()):
-                    self._object(found.end(), self._number_before(found.end() - 3))
+            self._search()
         if not {b"/Root", b"/Pages", b"/Kids"} <= self._seen:
             self.faults.add("malformed")
         self._complete = True  # What is read again from here on was noted before.
         for key, value in self._triggers:
             self._check_trigger(key, value)
+        for address in self._addresses:
+            if any(_is_script(found) for found in self._resolve(address)):
+                self.faults.add("active_content")
         for form in self._forms:
             self._check_form(form)
+
+    def _search(self) -> None:
+        """Read what a reader finds that searches the file, also where the walk saw strings and data of streams."""
+        for found in _ANY_OBJECT.finditer(self._data):
+            if found[0] == b"trailer":
+                value = self._value(self._data, found.end()).value
+                if isinstance(value, dict):
+                    self._trailer(value)
+                continue
+            number = self._number_before(found.start())
+            if found.end() not in self._begun:
+                self._object(found.end(), number)
 
     def _check_end(self) -> None:
         last = self._data.rfind(_END)
         if last < 0:
             raise Rejection("malformed")
         for start in range(last + len(_END), len(self._data), 65536):
-            if self._data[start : start + 65536].strip(_WHITE_BYTES):
+            if self._data[start : start + 65536].strip(_PADDING):
                 raise Rejection("polyglot")
 
     # -- the file's outer structure (7.5) -------------------------------------------------------------------
@@ -172,8 +195,8 @@ class _Document:
         while True:
             if header := _OBJECT.match(self._data, position):
                 self._refuse_markup(gap, header.start(1))
-                self._headers[header.start(1)] = number = int(header[1])
-                gap = position = self._object(header.end(), number)
+                self._headers[header.start(1)] = (int(header[1]), int(header[2]))
+                gap = position = self._object(header.end(), int(header[1]))
                 continue
             token = _TOKEN.match(self._data, position)
             if token is None:
@@ -189,10 +212,10 @@ class _Document:
             elif word == b"trailer":
                 self._refuse_markup(gap, start)
                 parsed = self._value(self._data, position)
-                self._trailer(parsed.value)
+                self._trailer(parsed.value, next(reversed(self._tables), -1))
                 gap = position = self._begin_of(parsed)
             elif word == b"startxref":
-                self._pointers.append(self._next_number(position))
+                self._pointer = (start, self._next_number(position))
         self._refuse_markup(gap, len(self._data))
         if len(self._tables) + len(self._reference_streams) > MOST_SECTIONS:
             raise Rejection("too_complex")
@@ -212,34 +235,75 @@ class _Document:
         found = _NUMBERS_BEFORE.search(self._data[max(0, position - 40) : position])
         return int(found[1]) if found else -1
 
-    def _trailer(self, value: Value) -> None:
+    def _trailer(self, value: Value, section: int = -1) -> None:
+        """Note a trailer, and of which table or stream of references it is."""
         if not isinstance(value, dict):
             self.faults.add("malformed")
             return
         if value.get(b"/Encrypt", b"null") != b"null":
             self.faults.add("encrypted")
-        for key in (b"/Prev", b"/XRefStm"):
-            if key in value:
-                self._pointers.append(_integer(value[key], -1))
+        self._trailers[section] = value
         self._seen |= value.keys() & {b"/Root"}
 
     def _is_consistent(self, offset: int) -> bool:
-        """Return whether every table of references leads to the objects that were read.
+        """Return whether no reader has a reason to search the file for objects.
 
-        `offset` bytes precede the header; readers count from there, or from the file's begin.
+        `offset` bytes precede the header; some readers count from there, others from the file's begin.
         """
-        return any(self._leads_to_objects(base) for base in {0, offset})
+        return all(self._leads_to_objects(base) for base in {0, offset})
 
     def _leads_to_objects(self, base: int) -> bool:
+        """Return whether the last `startxref` leads to every table, and these to the catalogue and to objects."""
         sections = self._tables.keys() | self._reference_streams.keys()
-        if not self._pointers or not sections:
+        if self._pointer[0] != self._data.rfind(b"startxref"):
             return False
-        # The first section of a linearized file ends with `startxref 0`.
-        if any(pointer and self._skip(pointer + base) not in sections for pointer in self._pointers):
-            return False
-        return all(
-            self._headers.get(self._skip(position + base)) == number
-            for number, position in self._references()
+        visited: dict[int, None] = {}
+        waiting = [self._pointer[1]]
+        while waiting:
+            section = self._skip(waiting.pop() + base)
+            if section not in sections or section not in self._trailers:
+                return False
+            if section not in visited:
+                visited[section] = None
+                trailer = self._trailers[section]
+                waiting += [_integer(trailer[key], -1) for key in (b"/Prev", b"/XRefStm") if key in trailer]
+        roots = [self._trailers[section].get(b"/Root") for section in visited]
+        used = self._used(base)
+        return (
+            visited.keys() == sections
+            and roots[0] is not None
+            and used is not None
+            and all(self._is_catalogue(root, used) for root in roots if root is not None)
+        )
+
+    def _used(self, base: int) -> set[int] | None:
+        """Return the numbers of objects that all tables of references name; None if one leads elsewhere."""
+        used, freed = set[int](), set[int]()
+        for kind, number, place, which in self._references():
+            if kind == _FREE:
+                freed.add(number)
+                continue
+            if kind == _COMPRESSED:
+                holders = [self._held.get(holder.position, []) for holder in self._places.get(place, ())]
+                found = any(numbers[which : which + 1] == [number] for numbers in holders)
+            else:
+                found = self._headers.get(self._skip(place + base)) == (number, which)
+            if not found:
+                return None
+            used.add(number)
+        return used - freed
+
+    def _is_catalogue(self, root: Value, used: set[int]) -> bool:
+        """Return whether a reference leads to a catalogue whose tree of pages says how many there are."""
+        catalogues = self._resolve(root)
+        trees = [found.get(b"/Pages") for found in catalogues if isinstance(found, dict)]
+        pages = [found for tree in trees for found in self._resolve(tree)]
+        counts = [found.get(b"/Count") for found in pages if isinstance(found, dict)]
+        return (
+            {root, *trees} <= used
+            and len(catalogues) == len(trees)
+            and len(pages) == len(counts)
+            and all(_integer(found, -1) >= 0 for count in counts for found in self._resolve(count))
         )
 
     def _skip(self, position: int, passed_over: re.Pattern[bytes] = _SPACES) -> int:
@@ -247,61 +311,66 @@ class _Document:
         found = passed_over.match(self._data, position) if 0 <= position < len(self._data) else None
         return found.end() if found else -1
 
-    def _references(self) -> Iterator[tuple[int, int]]:
-        """Yield number and position of every object that a table of references names (7.5.4, 7.5.8).
+    def _references(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield type, number and two fields of every entry in tables and streams of references (7.5.4, 7.5.8).
 
-        A table that isn't written as it must be names object 0 at -1, where nothing is.
+        The fields are position and generation, or object stream and index in it. A table that isn't written as it
+        must be names object 0 at -1, where nothing is.
         """
         for start in self._tables.values():
             yield from self._table(start)
         for dictionary, data in self._reference_streams.values():
             yield from self._reference_stream(dictionary, data)
 
-    def _table(self, position: int) -> Iterator[tuple[int, int]]:
+    def _table(self, position: int) -> Iterator[tuple[int, int, int, int]]:
         while True:
             found = _SUBSECTION.match(self._data, position)
             if found is None:
                 stop = _TOKEN.match(self._data, position)
                 if stop is None or stop[_WORD] != b"trailer":
-                    yield 0, -1
+                    yield _WRONG
                 return
             first, count = int(found[1]), int(found[2])
             self._count(count)
             position = found.end() + 20 * count
             lines = self._data[found.end() : position]
             if len(lines) != 20 * count or not _ENTRIES.fullmatch(lines):
-                yield 0, -1
+                yield _WRONG
                 return
             for number in range(count):
                 line = lines[20 * number : 20 * number + 18]
-                if line[17:] == b"n":
-                    yield first + number, int(line[:10])
+                kind = _IN_FILE if line[17:] == b"n" else _FREE
+                yield kind, first + number, int(line[:10]), int(line[11:16])
 
-    def _reference_stream(self, dictionary: dict[bytes, Value], data: int) -> Iterator[tuple[int, int]]:
+    def _reference_stream(
+        self, dictionary: dict[bytes, Value], data: int
+    ) -> Iterator[tuple[int, int, int, int]]:
         widths = [_integer(width, -1) for width in _sequence(dictionary.get(b"/W"))]
         index = [_integer(of, -1) for of in _sequence(dictionary.get(b"/Index"))]
         index = index or [0, _integer(dictionary.get(b"/Size"), -1)]
         content = self._decode(dictionary, data)
         if len(widths) != 3 or min(widths) < 0 or max(widths) > 8 or not sum(widths) or content is None:
-            yield 0, -1
+            yield _WRONG
             return
         position, row = 0, sum(widths)
+        fields = [(sum(widths[:at]), sum(widths[: at + 1])) for at in range(3)]
         for first, count in zip(index[::2], index[1::2], strict=False):
             if count < 0 or position + count * row > len(content):
-                yield 0, -1
+                yield _WRONG
                 return
             self._count(count)
             for number in range(first, first + count):
-                kind = int.from_bytes(content[position : position + widths[0]], "big") if widths[0] else 1
-                field = position + widths[0]
-                if kind == 1:
-                    yield number, int.from_bytes(content[field : field + widths[1]], "big")
+                kind, place, which = (
+                    int.from_bytes(content[position + start : position + end], "big") for start, end in fields
+                )
+                yield (kind if widths[0] else _IN_FILE), number, place, which
                 position += row
 
     # -- objects (7.3) --------------------------------------------------------------------------------------
 
     def _object(self, position: int, number: int) -> int:
         """Read the object whose value begins at a position; return where it ends."""
+        self._begun.add(position)
         self._places.setdefault(number, []).append(Place(position))
         parsed = self._value(self._data, position)
         if parsed.stop == b"endobj":
@@ -313,8 +382,9 @@ class _Document:
         if dictionary.get(b"/Type") == b"/ObjStm" or {b"/First", b"/N"} <= dictionary.keys():
             self._object_stream(dictionary, parsed.end, position)
         if dictionary.get(b"/Type") == b"/XRef" or b"/W" in dictionary:
-            self._trailer(dictionary)
-            self._reference_streams[next(reversed(self._headers), -1)] = (dictionary, parsed.end)
+            header = next(reversed(self._headers), -1)
+            self._trailer(dictionary, header)
+            self._reference_streams[header] = (dictionary, parsed.end)
         return self._end_of_stream(dictionary, parsed.end)
 
     def _begin_of(self, parsed: Parsed) -> int:
@@ -344,11 +414,13 @@ class _Document:
         if len(words) != 2 * count or not all(word.isdigit() and len(word) <= 10 for word in words):
             self.faults.add("malformed")
             return
+        self._held[place] = [int(number) for number in words[::2]]
         offsets = [first + int(offset) for offset in words[1::2]]
         for number, start, end in zip(words[::2], offsets, [*offsets[1:], len(content)], strict=True):
             self._places.setdefault(int(number), []).append(Place(start, place))
             items = self._items(content[start:end])
-            if not items:
+            # Where the next object is said to begin in the midst of a name or number, readers read on.
+            if not items or _AMIDST.match(content, end - 1):
                 self._slowly(content, start, single=True)
             else:
                 self._first(items)
@@ -507,8 +579,12 @@ class _Document:
             key = items[position]
             position += 1
             if isinstance(key, bytes) and key[:1] == b"/":
-                made.setdefault(key, items[position])
+                if key in made:
+                    self.faults.add("malformed")
+                made[key] = items[position]
                 position += 1
+        if not self._complete:
+            self._look(made)
         return made
 
     def _look(self, made: dict[bytes, Value]) -> None:
@@ -517,13 +593,18 @@ class _Document:
             not _KEYS_REFUSED.isdisjoint(made)
             or (isinstance(kind, bytes) and kind in _ACTIONS_REFUSED)
             or made.get(b"/Subtype") == b"/RichMedia"
-            or _is_script(made.get(b"/URI"))
         ):
             self.faults.add("active_content")
+        for key in _ADDRESSES:
+            address = made.get(key)
+            if isinstance(address, int):
+                self._addresses.append(address)
+            elif _is_script(address):
+                self.faults.add("active_content")
         self._triggers += [(key, made[key]) for key in _TRIGGERS if key in made]
         if b"/XFA" in made:
             self._forms.append(made[b"/XFA"])
-        if len(self._triggers) + len(self._forms) > MOST_TRIGGERS:
+        if len(self._triggers) + len(self._forms) + len(self._addresses) > MOST_TRIGGERS:
             raise Rejection("too_complex")
 
     def _resolve(self, value: Value, depth: int = 0) -> list[Value]:
@@ -577,7 +658,10 @@ class _Document:
     def _form(self, value: Value, depth: int = 0) -> bytes:
         """Return a form's XML: of a stream, or of a list of names and streams."""
         if isinstance(value, list):
-            return b"".join(self._form(packet, depth + 1) for packet in value[1::2])
+            packets = [packet for packet in value if not isinstance(packet, bytes)]
+            if not all(packet[:1] in {b"(", b"<"} for packet in value if isinstance(packet, bytes)):
+                raise Rejection("active_content")
+            return b"".join(self._form(packet, depth + 1) for packet in packets)
         if not isinstance(value, int) or not (places := self._places.get(value)):
             return b""
         if len(places) > 1 or depth > MOST_HOPS:
@@ -595,7 +679,15 @@ class _Document:
 _PLAIN = frozenset(b"0123456789+-.")
 _SLASH = ord("/")
 _LONE = frozenset(b"%()<>{}")
-_WHITE_BYTES = b"\0\t\n\f\r "
+_PADDING = b"\0\t\n\f\r \x1a"
+"""Bytes that may follow the end: white space, and the end of a file as CP/M and DOS marked it."""
+
+_IN_FILE, _COMPRESSED, _FREE = 1, 2, 0
+_WRONG = (_IN_FILE, 0, -1, 0)
+_AMIDST = re.compile(_REGULAR + _REGULAR)
+_ODD_NUMBER = re.compile(rb"\+?0*([0-9]{1,10})(?:\.0*)?")
+"""A whole number in another form, which some readers take in a reference as well."""
+
 _NUMBERS_BEFORE = re.compile(rb"([0-9]{1,10})" + _SPACE + rb"[0-9]{1,5}" + _SPACE + rb"\Z")
 _TABLE = re.compile(rb"[0-9fn" + _WHITE + rb"]*+")
 _SUBSECTION = re.compile(rb"[" + _WHITE + rb"]*+([0-9]{1,10}) ([0-9]{1,8})[ \r\n]{1,3}(?=[0-9t])")
@@ -606,6 +698,8 @@ def _refer(items: list[Value]) -> None:
     number = items[-2] if len(items) > 1 else None
     if isinstance(number, bytes) and number.isdigit() and len(number) <= 10:
         items[-2:] = [int(number)]
+    elif isinstance(number, bytes) and (found := _ODD_NUMBER.fullmatch(number)):
+        items[-2:] = [int(found[1])]
 
 
 def _unescape(name: bytes) -> bytes:
@@ -626,7 +720,7 @@ def _sequence(value: Value) -> Sequence[Value]:
 
 
 def _is_script(address: Value) -> bool:
-    """Return whether a link's address runs something in a browser; it may be written in hexadecimal or octal."""
+    """Return whether an address runs something in a browser; it may be written in hexadecimal or with escapes."""
     if not isinstance(address, bytes):
         return False
     if address[:1] == b"<":
@@ -634,4 +728,5 @@ def _is_script(address: Value) -> bool:
         text = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode())
     else:
         text = re.sub(rb"\\([0-7]{1,3})", lambda found: bytes([int(found[1], 8) & 255]), address[1:-1])
+        text = re.sub(rb"\\[nrtbf]", b"", text)  # White space, which browsers pass over.
     return re.sub(rb"[^a-z:]", b"", text.lower()).startswith((b"javascript:", b"vbscript:"))

@@ -59,6 +59,20 @@ def outcome(client: httpx.Client, content: bytes, name: str, kind: str) -> str:
 
 
 AT_ONCE = b"/OpenAction "
+ADDRESS = b"<< /S /URI /URI (https://evil.example) >>"
+SCRIPTED = b"<t><script/></t>"
+
+
+def linking(action: bytes, *more: bytes) -> bytes:
+    return written(*more, page=PAGE[:-2] + b"/Annots [<< /Subtype /Link /A << " + action + b" >> >>] >>")
+
+
+def hiding(*more: bytes, trailer: bytes = b"/Root 9 0 R") -> bytes:
+    """Write a PDF, one stream of which holds a catalogue for readers that search the file."""
+    catalogue = b"9 0 obj " + crafted.catalogue(AT_ONCE + SCRIPT)
+    return written(stream(b"\n" + catalogue + b" endobj\ntrailer << " + trailer + b" >>\n"), *more)
+
+
 FORM = b'<xdp:xdp xmlns:xdp="urn:xdp"><template xmlns="urn:t"><%s/></template></xdp:xdp>'
 RUNNING: dict[str, Make] = {
     "the last of two": lambda: written(root=b"/OpenAction [3 0 R /Fit] /OpenAction " + SCRIPT),
@@ -148,6 +162,41 @@ RUNNING: dict[str, Make] = {
         stream(FORM.replace(b"<%s/>", b'<x:script xmlns:x="urn:t"/>').decode().encode("utf-16")),
         root=b"/AcroForm << /XFA 5 0 R >>",
     ),
+    "a line break in an address": lambda: linking(b"/S /URI /URI (java\\nscript:alert)"),
+    "an address in an object of its own": lambda: linking(b"/S /URI /URI 5 0 R", b"(javascript:alert)"),
+    "what precedes every address": lambda: written(root=b"/URI << /Base (javascript:) >>"),
+    "an address after what is no key": lambda: linking(b"1 /S /URI /URI (javascript:alert)"),
+    "a form that is sent to a script": lambda: linking(b"/S /SubmitForm /F (javascript:alert)"),
+    "a root that is no object": lambda: hiding().replace(b"/Root 1 0 R", b"/Root 8 0 R"),
+    "a root that is no catalogue": lambda: hiding(b"null").replace(b"/Root 1 0 R", b"/Root 6 0 R"),
+    "a root that was freed": lambda: crafted.updated(hiding(), 1, crafted.catalogue()).replace(
+        b" 00000 n \ntrailer\n<< /Size 9", b" 00001 f \ntrailer\n<< /Size 9"
+    ),
+    "pages that are no object": lambda: hiding().replace(b"/Pages 2 0 R", b"/Pages 8 0 R", 1),
+    "pages that nobody counted": lambda: hiding().replace(b"/Count 2", b"/Other 2"),
+    "another generation": lambda: hiding().replace(b"00000 n", b"00001 n"),
+    "places counted from the file's begin": lambda: crafted.shifted(hiding()),
+    "a table that nothing leads to": lambda: crafted.updated(hiding(), 6, b"null").replace(
+        b"/Prev", b"/Other"
+    ),
+    "a table that a comment leads to": lambda: hiding().replace(b"%%EOF", b"%startxref\n0\n%%EOF"),
+    "a trailer in a stream": lambda: written(
+        stream(b"\ntrailer << /Root << /Pages 2 0 R " + AT_ONCE + SCRIPT + b" >> >>")
+    ).replace(b"startxref\n", b"startxref\n9"),
+    "a reference with a sign": lambda: written(ADDRESS, page=PAGE[:-2] + b"/AA << /O +5 0 R >> >>"),
+    "a reference with a fraction": lambda: written(ADDRESS, page=PAGE[:-2] + b"/AA << /O 5.0 0 R >> >>"),
+    "a form's script without its name": lambda: written(
+        stream(SCRIPTED), root=b"/AcroForm << /XFA [5 0 R] >>"
+    ),
+    "a form's script by a reference with a sign": lambda: written(
+        stream(SCRIPTED), root=b"/AcroForm << /XFA [(a) +5 0 R] >>"
+    ),
+    "the last type of an action after what is no key": lambda: written(
+        root=AT_ONCE + b"<< 1 /S /GoTo /D [3 0 R /Fit] /S /URI /URI (https://evil.example) >>"
+    ),
+    "a name on which another object begins": lambda: written(
+        stream(b"7 0 8 5 /Launch", b"/Type /ObjStm /N 2 /First 8")
+    ),
     "a form that sends itself": lambda: written(stream(FORM % b"submit"), root=b"/AcroForm << /XFA 5 0 R >>"),
 }
 
@@ -205,6 +254,10 @@ GOOD_PDFS: dict[str, Make] = {
         page=PAGE[:-2] + b"/Annots [<< /Subtype /Text /Contents (<html><body>) >>] >>"
     ),
     "2,000 zeros": lambda: written() + bytes(2000),
+    "the end of a file of DOS": lambda: written() + b"\x1a",
+    "an updated text about objects": lambda: crafted.updated(
+        with_text(b"7 0 obj << /S /JavaScript /JS \\(x\\) >> endobj trailer"), 3, PAGE
+    ),
     "80,000 zeros": lambda: written() + bytes(80_000),
     "a byte-order mark": lambda: b"\xef\xbb\xbf" + written(),
     "lines before its header": lambda: b"\r\n\n" + written(),
@@ -273,6 +326,8 @@ LYING: dict[str, tuple[Make, str]] = {
     "gzip": (lambda: archive({"a.txt": zlib.compress(b"a", wbits=31)}), "nested_archive"),
     "tar": (lambda: archive({"a.txt": b"a" * 257 + b"ustar\x0000" + bytes(200)}), "nested_archive"),
     "bzip2": (lambda: archive({"a.txt": b"BZh91AY&SY" + bytes(90)}), "nested_archive"),
+    "tar of 1979": (lambda: archive({"a.txt": crafted.old_tar()}), "nested_archive"),
+    "a Debian package": (lambda: archive({"a.txt": b"!<arch>\ndebian-binary   "}), "nested_archive"),
     "an ISO image": (lambda: archive({"a.txt": iso()}, 0), "nested_archive"),
     "macros in a document in it": (
         lambda: archive({"a.docx": docx(word__vbaProject_bin=b"x")}),
@@ -306,6 +361,7 @@ GOOD_ARCHIVES: dict[str, Make] = {
     "with folders": lambda: archive({"가/": b"", "가/나.txt": b"a", "./b.txt": b"a"}),
     "with dots": lambda: archive({"..a/b...txt": b"a", "c..": b"a"}),
     "with a field for Unicode": lambda: crafted.unicode_path("a.txt", "보고서.txt".encode()),
+    "named in CP949": lambda: crafted.named("가나.txt", "마바.txt", "다라/사.txt", encoding="cp949"),
     "with odd modes": lambda: crafted.linked(0o177777),
 }
 
@@ -332,6 +388,15 @@ LOADING: dict[str, Make] = {
     "a frame": lambda: related("frame", "https://evil.example/"),
     "a part of a document": lambda: related("subDocument", "file:///a.docx"),
     "a schema": lambda: related("attachedSchema", "https://evil.example/"),
+    "a part in HTML": lambda: related("aFChunk", "chunk.html", ""),
+    "a template by a name in percents": lambda: package(
+        parts={
+            "word/_rels/settings.xml.rel%73": crafted.relationships(
+                "attachedTemplate", "https://evil.example/a"
+            )
+        }
+    ),
+    "a picture from a program": lambda: related("image", "search-ms:query=a"),
     "a picture on another machine": lambda: related("image", "file://evil/a.png"),
     "a type of macros as an entity": lambda: package(
         f'<Default ContentType="{MACROS.replace("E", "&#69;")}"/>'
