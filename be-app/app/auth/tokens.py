@@ -111,6 +111,8 @@ async def _public_key(kid: str) -> Any:
 
 def _kid(token: str) -> str | None:
     """Return the id of the key that a token says it is signed with; None for a token that isn't of our kind."""
+    if len(token) > _LONGEST:
+        return None
     try:
         header = jwt.get_unverified_header(token)
     except jwt.InvalidTokenError:
