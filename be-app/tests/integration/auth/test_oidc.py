@@ -696,6 +696,7 @@ OTHER = "mallory@familycorp.example"
                 "a b@familycorp.example",
                 "a@b@familycorp.example",
                 f"{'x' * 250}@familycorp.example",
+                f"{'한' * 80}@familycorp.example",
             )
         ),
     ],
