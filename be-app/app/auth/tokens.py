@@ -102,7 +102,7 @@ async def _public_key(kid: str) -> Any:
         return None
     try:
         key = ECAlgorithm.from_jwk(found["jwk"])
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
         logger.warning("public_key_malformed", extra={"kid": kid, "reason": str(error)})
         return None
     _public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
