@@ -57,9 +57,11 @@ def _of_access(token: str) -> tuple[str, str] | None:
     try:
         payload = token.split(".")[1]
         claims = orjson.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims["sub"]), str(claims["sid"])
+        member, session = claims["sub"], claims["sid"]
     except (IndexError, KeyError, TypeError, ValueError):
         return None
+    # Ours are text. Anything else is a stranger's, and may be nested too deeply to be shown or compared.
+    return (member, session) if isinstance(member, str) and isinstance(session, str) else None
 
 
 def _of_refresh(token: str) -> tuple[str, str] | None:

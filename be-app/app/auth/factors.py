@@ -345,7 +345,7 @@ async def add_passkey(
     state, factors = await _take_challenge(ceremony, "create"), await load(member)
     try:
         made = _relying_party().register_complete(state, credential)
-    except (ValueError, KeyError, TypeError):
+    except Exception:  # noqa: BLE001 - the library's parsers raise anything for what is no credential
         raise SecondFactorRejected from None
     if len(factors.passkeys) >= MOST_PASSKEYS:
         raise FactorExists(f"There may be {MOST_PASSKEYS} passkeys; remove one first.")
@@ -380,7 +380,7 @@ async def _used_passkey(
         answer = AuthenticationResponse.from_dict(credential)
         proven = _relying_party().authenticate_complete(state, held, answer)
         count = answer.response.authenticator_data.counter
-    except (ValueError, KeyError, TypeError):
+    except Exception:  # noqa: BLE001 - as in `add_passkey`
         raise SecondFactorRejected from None
     index = held.index(proven)
     before = factors.passkeys[index]

@@ -367,8 +367,9 @@ def _verified_email(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> s
     else:
         email = userinfo.get("email")
         verified = _is_true(userinfo.get("email_verified")) and _is_true(claims.get("email_verified", True))
-    fits = isinstance(email, str) and len(email) <= 254 and email.isprintable() and _EMAIL.fullmatch(email)
-    return email if verified and fits else ""
+    plain = isinstance(email, str) and email.isprintable() and _EMAIL.fullmatch(email)
+    # Octets are counted (RFC 5321 §4.5.3.1.3): a longer one has no room in an authenticator's QR code.
+    return email if verified and plain and len(email.encode()) <= 254 else ""
 
 
 def _line(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from app.auth import cookies, credentials, csrf
 from app.auth.authentication import count_stranger, current_subject
@@ -421,12 +422,12 @@ _LOGOUT_TOKEN = {
 async def log_out_by_provider(request: Request) -> dict[str, Any]:
     """Take the provider's word that a session or a person is logged out (OpenID Connect Back-Channel Logout)."""
     # FastAPI's forms need a parser of multipart bodies, which this never is.
-    body = await request.body()
-    if len(body) > _LONGEST_LOGOUT_FORM:
-        raise LogoutRefused
     try:
+        body = await request.body()
+        if len(body) > _LONGEST_LOGOUT_FORM:
+            raise LogoutRefused
         form = parse_qs(body.decode("latin-1"), max_num_fields=10)
-    except ValueError:
+    except (ClientDisconnect, ValueError):
         raise LogoutRefused from None
     await login.log_out_at_provider(form.get("logout_token", [""])[0])
     access.forget()

@@ -1,5 +1,6 @@
 """Requests and answers about logging in."""
 
+import json
 import re
 import string
 from datetime import UTC, datetime
@@ -31,9 +32,22 @@ def _six_digits(code: str) -> str:
 _TOTP = re.compile(r"[0-9]{6}")
 TypedCode = Annotated[str, Field(max_length=40), AfterValidator(_plain)]
 TotpCode = Annotated[TypedCode, AfterValidator(_six_digits)]
-# A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand.
+# A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand. The library
+# decodes CBOR in quadratic time: 200 KB in one text would hold the event loop for seconds.
+_LONGEST_CREDENTIAL = 16 * 1024
+
+
+def _short(credential: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(credential)) > _LONGEST_CREDENTIAL:
+        raise PydanticCustomError(
+            "too_long", "must have at most {most} characters", {"most": _LONGEST_CREDENTIAL}
+        )
+    return credential
+
+
 Credential = Annotated[
     dict[str, Any],
+    AfterValidator(_short),
     Field(
         description="`PublicKeyCredential.toJSON()` of the browser.",
         examples=[{"id": "AQID", "rawId": "AQID", "type": "public-key", "response": {}}],

@@ -102,7 +102,7 @@ async def _public_key(kid: str) -> Any:
         return None
     try:
         key = ECAlgorithm.from_jwk(found["jwk"])
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
         logger.warning("public_key_malformed", extra={"kid": kid, "reason": str(error)})
         return None
     _public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
@@ -111,6 +111,8 @@ async def _public_key(kid: str) -> Any:
 
 def _kid(token: str) -> str | None:
     """Return the id of the key that a token says it is signed with; None for a token that isn't of our kind."""
+    if len(token) > _LONGEST:
+        return None
     try:
         header = jwt.get_unverified_header(token)
     except jwt.InvalidTokenError:

@@ -1,9 +1,13 @@
 """E-mail addresses: which are the same, and which only look like it."""
 
+import re
 import unicodedata
 from contextlib import suppress
 
+from app.core.http.schema import IGNORABLE
+
 _INVISIBLE = {"Cc", "Cf", "Zs"}
+_BLANK = re.compile(f"[{IGNORABLE}\u2800]+")
 
 
 def is_same(one: str, other: str) -> bool:
@@ -19,7 +23,7 @@ def likeness(address: str) -> str:
     spellings of a domain make no difference (Unicode's NFKC_Casefold; RFC 5890).
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address).casefold())
-    visible = "".join(c for c in folded if unicodedata.category(c) not in _INVISIBLE)
+    visible = "".join(c for c in _BLANK.sub("", folded) if unicodedata.category(c) not in _INVISIBLE)
     local, at, domain = visible.rpartition("@")
     with suppress(UnicodeError):  # What is no domain has no other spelling.
         domain = domain.rstrip(".").encode("idna").decode()

@@ -696,6 +696,7 @@ OTHER = "mallory@familycorp.example"
                 "a b@familycorp.example",
                 "a@b@familycorp.example",
                 f"{'x' * 250}@familycorp.example",
+                f"{'한' * 80}@familycorp.example",
             )
         ),
     ],
@@ -764,6 +765,12 @@ def test_a_role_is_granted_to_nobody_who_claims_an_address_or_imitates_it(
         ("boss@familycorp.example", "bo\u017f\u017f@familycorp.example"),  # The long s, which folds to s.
         ("boss@familycorp.example", "\uff42oss\uff20familycorp\uff0eexample"),
         ("boss@familycorp.example", "bo\u200bss@familycorp.example"),
+        ("boss@familycorp.example", "boss\u3164@familycorp.example"),  # The Hangul filler, which is a letter.
+        (
+            "boss@familycorp.example",
+            "boss\ufe0f@familycorp.example",
+        ),  # A variation selector, which is a mark.
+        ("boss@familycorp.example", "boss\u2800@familycorp.example"),  # The empty Braille pattern, a symbol.
         ("boss@familycorp.example", "boss@familycorp.example."),
         ("boss@korea.example", "boss@\u212aorea.example"),
         ("boss@caf\u00e9.example", "boss@cafe\u0301.example"),

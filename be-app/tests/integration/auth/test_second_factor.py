@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.authenticator import PRESENT, Passkey
-from support.contract import problem
+from support.authenticator import PRESENT, Passkey, encoded
+from support.contract import breaks, problem
 from support.stack import Stack
 from support.staff import ACCESS, CSRF, PENDING, REFRESH, SESSION, Person, totp
 
@@ -19,6 +19,18 @@ MakePerson = Callable[..., Person]
 REJECTED = (401, "second_factor_rejected")
 AA = {"id": "AA", "rawId": "AA", "type": "public-key"}
 SITE = "https://www.familycorp.example"
+CLIENT_DATA = b'{"type": "webauthn.create", "challenge": "AA", "origin": "https://www.familycorp.example"}'
+
+
+def answered(client_data: bytes, cbor: bytes) -> dict[str, Any]:
+    """Return a credential, of a registration and of an authentication, whose authenticator sent any CBOR."""
+    response = {
+        "clientDataJSON": encoded(client_data),
+        "attestationObject": encoded(cbor),
+        "authenticatorData": encoded(bytes(32) + b"\x85" + bytes(4) + cbor),
+        "signature": "AA",
+    }
+    return {**AA, "response": response}
 
 
 def member_of(person: Person) -> str:
@@ -403,6 +415,14 @@ def test_a_passkey_of_another_site_challenge_or_without_its_owner_is_refused(som
         },
         {"id": None, "rawId": [], "type": {}, "response": None},
         {**AA, "response": {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}},
+        {**AA, "clientExtensionResults": [1], "response": {}},
+        answered(b"[" * 5_000, b"\xa0"),
+        # CBOR that ends too early, is no map, says so where a map should be, or is nested without end.
+        answered(CLIENT_DATA, b"\x82\x01"),
+        answered(CLIENT_DATA, b"\x1a\x00"),
+        answered(CLIENT_DATA, b"\x80"),
+        answered(CLIENT_DATA, b"\x9b" + b"\xff" * 8),
+        answered(CLIENT_DATA, b"\x81" * 5_000),
     ],
 )
 def test_a_malformed_credential_is_refused_not_an_error_of_ours(
@@ -416,6 +436,19 @@ def test_a_malformed_credential_is_refused_not_an_error_of_ours(
     assert add_passkey(editor, Passkey(SITE)).status_code == 200
     assert editor.post("/v1/auth/second-factor/passkey-options").status_code == 200
     problem(editor.post("/v1/auth/second-factor", {"method": "passkey", "credential": credential}), *REJECTED)
+
+
+@pytest.mark.security(45)
+def test_a_credential_that_takes_long_to_decode_is_not_decoded(somebody: MakePerson) -> None:
+    editor = somebody("editors")
+    editor.log_in()
+    for size in (20_000, 350_000):
+        credential = answered(CLIENT_DATA, b"\x9a" + size.to_bytes(4) + b"\x01" * size)
+        for path, body in (
+            ("/v1/auth/enrolment/passkey", {"name": "x"}),
+            ("/v1/auth/second-factor", {"method": "passkey"}),
+        ):
+            breaks(editor.post(path, body | {"credential": credential}), ("body.credential", "too_long"))
 
 
 @pytest.mark.security(40)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event, Thread
+from typing import Any
 
 import httpx
 import psutil
@@ -99,6 +100,25 @@ def test_slow_clients_keep_nobody_waiting(application: Application, client: http
     while process.num_fds() > open_before + 5:
         assert time.monotonic() < deadline, "connections that clients closed stay open"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("path", ["/v1/inquiries", "/v1/auth/backchannel-logout", "/v1/auth/second-factor"])
+def test_a_client_that_leaves_within_its_body_is_no_error_of_ours(
+    application: Application, path: str
+) -> None:
+    name = f"leaving-{path.rpartition('/')[2]}"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nX-CSRF-Protection: 1\r\nX-Request-ID: {name}\r\nContent-Length: 99"
+    with connect(application) as leaving:
+        leaving.sendall(head.encode() + b"\r\n\r\n{")
+    deadline = time.monotonic() + 120
+    lines: list[dict[str, Any]] = []
+    while not any(line["message"] == "request" for line in lines):
+        assert time.monotonic() < deadline, "the request has no line in the log"
+        time.sleep(0.05)
+        found = (line for line in application.log.read_text().splitlines() if name in line)
+        lines = [json.loads(line) for line in found]
+    assert [line["message"] for line in lines if line["level"] == "ERROR"] == []
+    assert lines[-1]["status"] in {400, 401}
 
 
 def numbered(piece: str, count: int, between: str) -> bytes:
