@@ -47,7 +47,7 @@ from app.core.http import client_address
 from app.core.http.problems import (
     NotFound,
     PreconditionFailed,
-    SnapshotsUnavailable,
+    StoreUnavailable,
     TooManyRequests,
     Unauthenticated,
     ValidationFailed,
@@ -71,7 +71,7 @@ else:
 unguarded = partial(guard.unguarded, cost=0)
 
 # What a route may answer, by what it needs.
-UNAVAILABLE = (SnapshotsUnavailable, KeyUnavailable)
+UNAVAILABLE = (StoreUnavailable, KeyUnavailable)
 LIMITED = (*UNAVAILABLE, TooManyRequests)
 SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated, RefreshRefused)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)

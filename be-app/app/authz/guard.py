@@ -20,7 +20,7 @@ from app.core.clock import now
 from app.core.http.problems import (
     NotFound,
     Problem,
-    SnapshotsUnavailable,
+    StoreUnavailable,
     TooManyRequests,
     Unauthenticated,
     merged,
@@ -43,7 +43,7 @@ SCHEME = "session"
 """What the OpenAPI document calls the way in which a caller of a guarded route is known."""
 
 _RESPONSES = responses(
-    Unauthenticated, RefreshRefused, Forbidden, CrossSiteRefused, TooManyRequests, SnapshotsUnavailable
+    Unauthenticated, RefreshRefused, Forbidden, CrossSiteRefused, TooManyRequests, StoreUnavailable
 )
 
 # The action that was only allowed on condition that it is asked again with its object.

@@ -10,7 +10,7 @@ from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
 from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
-from app.core.http.problems import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
+from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 
@@ -23,7 +23,7 @@ public = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=Str
 editorial = guarded_router("/v1/editor/categories", "editorial: categories")
 
 Slug = Annotated[str, Path(max_length=60)]
-STORES = (DatabaseUnavailable, SnapshotsUnavailable)
+STORES = (DatabaseUnavailable, StoreUnavailable)
 
 
 def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> CategoryListOut:
@@ -35,7 +35,7 @@ def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> Category
     "",
     dependencies=[unguarded("category:view")],
     response_model=CategoryListOut,
-    responses=responses(SnapshotsUnavailable),
+    responses=responses(StoreUnavailable),
 )
 async def list_categories() -> Response:
     """List the categories in their order."""

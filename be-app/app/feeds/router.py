@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.authz.guard import unguarded
 from app.core.http.middleware import PublicResponse
-from app.core.http.problems import SnapshotsUnavailable, responses
+from app.core.http.problems import StoreUnavailable, responses
 from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 from app.feeds.schemas import FeedQuery
@@ -22,7 +22,7 @@ RSS, ATOM, XML = "application/rss+xml", "application/atom+xml", "application/xml
 
 
 def _documented(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} | responses(SnapshotsUnavailable)
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} | responses(StoreUnavailable)
 
 
 @public.get(

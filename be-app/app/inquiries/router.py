@@ -12,7 +12,7 @@ from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
-    SnapshotsUnavailable,
+    StoreUnavailable,
     TooManyRequests,
     ValidationFailed,
     responses,
@@ -49,7 +49,7 @@ InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
         ValidationFailed,
         IdempotencyKeyReused,
         DatabaseUnavailable,
-        SnapshotsUnavailable,
+        StoreUnavailable,
     ),
 )
 async def send_inquiry(body: InquiryCreate, idempotency_key: IdempotencyKey = None) -> InquiryReceipt:

@@ -11,7 +11,7 @@ from app.auth.subject import Subject
 from app.authz.grant import Grant
 from app.authz.guard import grant, guarded_router, require
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
-from app.core.http.problems import DatabaseUnavailable, NotFound, SnapshotsUnavailable, responses
+from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
 from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
 
@@ -24,7 +24,7 @@ staff: APIRouter = guarded_router("/v1/members", "members")
 
 MemberId = Annotated[uuid.UUID, Path(description="The member's id.")]
 SessionId = Annotated[uuid.UUID, Path(description="The session's id.")]
-STORES = responses(NotFound, DatabaseUnavailable, SnapshotsUnavailable)
+STORES = responses(NotFound, DatabaseUnavailable, StoreUnavailable)
 ENDINGS = STORES | responses(Forbidden, StepUpRequired)
 CHANGES = CONFLICTS | ENDINGS
 

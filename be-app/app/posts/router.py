@@ -15,7 +15,7 @@ from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
-    SnapshotsUnavailable,
+    StoreUnavailable,
     ValidationFailed,
     responses,
 )
@@ -55,14 +55,14 @@ JSON = "application/json"
 IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
 RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000), Digits]
-STORES = responses(DatabaseUnavailable, SnapshotsUnavailable)
+STORES = responses(DatabaseUnavailable, StoreUnavailable)
 
 
 @public.get(
     "/posts",
     dependencies=[unguarded("post:view")],
     response_model=PostCards,
-    responses=responses(SnapshotsUnavailable),
+    responses=responses(StoreUnavailable),
 )
 async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     """List published posts of one language, newest first."""
@@ -73,7 +73,7 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     "/posts/{id_or_slug}",
     dependencies=[unguarded("post:view")],
     response_model=PublicPost,
-    responses=responses(NotFound, SnapshotsUnavailable),
+    responses=responses(NotFound, StoreUnavailable),
 )
 async def read_post(id_or_slug: IdOrSlug) -> Response:
     """Read one published post."""
@@ -84,7 +84,7 @@ async def read_post(id_or_slug: IdOrSlug) -> Response:
     "/posts/{post_id}/views",
     dependencies=[unguarded("post:count-view")],
     status_code=204,
-    responses=responses(NotFound, SnapshotsUnavailable),
+    responses=responses(NotFound, StoreUnavailable),
 )
 async def count_view(post_id: PostId) -> None:
     """Count one view of a published post. Reading alone counts nothing: a GET changes nothing."""

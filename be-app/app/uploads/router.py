@@ -13,7 +13,7 @@ from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
-    SnapshotsUnavailable,
+    StoreUnavailable,
     ValidationFailed,
     responses,
 )
@@ -59,7 +59,7 @@ MOVED: dict[int | str, dict[str, Any]] = {
     "",
     status_code=201,
     responses=responses(
-        QuotaExceeded, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, SnapshotsUnavailable
+        QuotaExceeded, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, StoreUnavailable
     ),
 )
 async def create_upload(
@@ -89,7 +89,7 @@ async def read_upload(actor: Annotated[Subject, require("upload:read")], upload_
         UploadStateForbids,
         UploadRejected,
         ValidationFailed,
-        SnapshotsUnavailable,
+        StoreUnavailable,
     ),
 )
 async def complete_upload(
@@ -123,8 +123,7 @@ async def delete_upload(actor: Annotated[Subject, require("upload:delete")], upl
 
 @staff.post(
     "/{upload_id}/restore",
-    responses=STORES
-    | responses(NotFound, UploadStateForbids, UploadGone, QuotaExceeded, SnapshotsUnavailable),
+    responses=STORES | responses(NotFound, UploadStateForbids, UploadGone, QuotaExceeded, StoreUnavailable),
 )
 async def restore_upload(
     actor: Annotated[Subject, require("upload:delete")], upload_id: UploadId
@@ -143,7 +142,7 @@ def redirect(url: str) -> Response:
     dependencies=[unguarded("post:view")],
     status_code=302,
     response_class=RedirectResponse,
-    responses=MOVED | responses(NotFound, SnapshotsUnavailable),
+    responses=MOVED | responses(NotFound, StoreUnavailable),
 )
 async def download_attachment(
     post_id: PostId, attachment_id: AttachmentId, query: Annotated[DownloadQuery, Query()]
@@ -156,7 +155,7 @@ async def download_attachment(
     "/{attachment_id}/downloads",
     dependencies=[unguarded("post:count-view")],
     status_code=204,
-    responses=responses(NotFound, SnapshotsUnavailable),
+    responses=responses(NotFound, StoreUnavailable),
 )
 async def count_download(post_id: PostId, attachment_id: AttachmentId) -> None:
     """Count one download. Downloading alone counts nothing: a GET changes nothing."""

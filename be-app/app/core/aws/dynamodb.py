@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.aws import clients
-from app.core.http.problems import SnapshotsUnavailable
+from app.core.http.problems import StoreUnavailable
 
 Item = Mapping[str, Mapping[str, Any]]
 
@@ -22,7 +22,7 @@ class Refused(Exception):
 async def call(operation: str, **parameters: Any) -> dict[str, Any]:
     """Call a DynamoDB operation by its method name.
 
-    Raises `ConditionFailed` for a failed condition, `SnapshotsUnavailable` when DynamoDB can't be reached,
+    Raises `ConditionFailed` for a failed condition, `StoreUnavailable` when DynamoDB can't be reached,
     throttles or fails, `Refused` for anything else.
     """
     try:
@@ -32,10 +32,10 @@ async def call(operation: str, **parameters: Any) -> dict[str, Any]:
         if code == "ConditionalCheckFailedException":
             raise ConditionFailed from None
         if clients.is_outage(error):
-            raise SnapshotsUnavailable from error
+            raise StoreUnavailable from error
         raise Refused(code) from error
     except BotoCoreError as error:
-        raise SnapshotsUnavailable from error
+        raise StoreUnavailable from error
 
 
 def encode(values: Mapping[str, str | int]) -> dict[str, dict[str, str]]:

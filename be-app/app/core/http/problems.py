@@ -160,10 +160,10 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
-class SnapshotsUnavailable(Unavailable):
+class StoreUnavailable(Unavailable):
     """DynamoDB doesn't answer."""
 
-    code = "snapshots_unavailable"
+    code = "store_unavailable"
 
 
 class Overloaded(Unavailable):

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from app.core.aws import dynamodb
-from app.core.http.problems import SnapshotsUnavailable
+from app.core.http.problems import StoreUnavailable
 from app.core.settings import settings
 
 KEY = "postId"
@@ -155,7 +155,7 @@ async def increment(key: str, counter: str) -> None:
 async def with_counters(key: str) -> tuple[dict[str, Any] | None, Counter[str]]:
     """Return an item, or None, and its counters: one request, read consistently.
 
-    Raises `SnapshotsUnavailable` where DynamoDB leaves a part unread, which it does when it throttles.
+    Raises `StoreUnavailable` where DynamoDB leaves a part unread, which it does when it throttles.
     """
     table = settings().posts_table
     keys = [dynamodb.encode({KEY: name}) for name in (key, *(f"{key}#{n}" for n in range(SHARDS)))]
@@ -163,7 +163,7 @@ async def with_counters(key: str) -> tuple[dict[str, Any] | None, Counter[str]]:
         "batch_get_item", RequestItems={table: {"Keys": keys, "ConsistentRead": True}}
     )
     if found.get("UnprocessedKeys"):
-        raise SnapshotsUnavailable
+        raise StoreUnavailable
     item, counters = None, Counter[str]()
     for read in map(dynamodb.decode, found["Responses"][table]):
         name = read.pop(KEY)

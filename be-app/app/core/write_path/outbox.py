@@ -93,7 +93,7 @@ class Transaction:
 async def transaction() -> AsyncIterator[Transaction]:
     """Run the block in one transaction; on success commit, then pay what it owes.
 
-    When DynamoDB can't take the marker nothing is committed and `SnapshotsUnavailable` is raised: what is
+    When DynamoDB can't take the marker nothing is committed and `StoreUnavailable` is raised: what is
     accepted must never depend on luck. When paying fails after the commit, the change stands and is paid for
     later.
     """

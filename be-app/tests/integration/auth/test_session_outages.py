@@ -61,7 +61,7 @@ def test_without_dynamodb_nothing_is_allowed_on_suspicion(stack: Stack, editor: 
         editor.refresh(),
         editor.client.get("/v1/auth/login"),
     ):
-        problem(answer, 503, "snapshots_unavailable")
+        problem(answer, 503, "store_unavailable")
         assert answer.headers["retry-after"]
     stack.ministack.resume()
     # Nobody was logged out for it.

@@ -162,7 +162,7 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (503, "login_provider_unavailable"),
         (503, "login_unavailable"),
         (503, "overloaded"),
-        (503, "snapshots_unavailable"),
+        (503, "store_unavailable"),
         (503, "storage_unavailable"),
     }
 

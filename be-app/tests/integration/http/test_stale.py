@@ -178,8 +178,8 @@ def test_where_dynamodb_fails_visitors_get_the_last_good_answer(
         assert is_stale(site, head, "503")
         assert (head.content, head.headers["ETag"]) == (b"", last.headers["ETag"])
     # What was never asked for can't be had.
-    problem(client.get(f"/v1/posts?category={unique()}"), 503, "snapshots_unavailable")
-    problem(client.get(f"/v1/posts/{added['slug']}"), 503, "snapshots_unavailable")
+    problem(client.get(f"/v1/posts?category={unique()}"), 503, "store_unavailable")
+    problem(client.get(f"/v1/posts/{added['slug']}"), 503, "store_unavailable")
 
     # No stale answer was kept as a fresh one.
     site.dynamodb.fault = None
@@ -264,7 +264,7 @@ def test_what_was_withdrawn_or_changed_does_not_come_back(
         change(client if here else elsewhere, post)
     site.dynamodb.fault = FAILED
     for path in all_of(post):
-        problem(client.get(path) if here else informed(site, client, path), 503, "snapshots_unavailable")
+        problem(client.get(path) if here else informed(site, client, path), 503, "store_unavailable")
 
 
 def test_what_is_withdrawn_while_somebody_waits_is_not_served_to_them(
@@ -302,7 +302,7 @@ def test_what_dynamodb_did_not_get_of_a_withdrawal_is_not_served_stale(
         site.dynamodb.fault = FAILED
         impatient.resume()
         assert waiting.result().status_code == 200
-    problem(client.get(paths[0]), 503, "snapshots_unavailable")
+    problem(client.get(paths[0]), 503, "store_unavailable")
     site.dynamodb.fault = None
     with site.editor() as elsewhere:
         assert elsewhere.post("/test/run-due", params={"ahead": 61}).status_code == 200
@@ -323,7 +323,7 @@ def test_an_invalidation_that_valkey_did_not_get_is_repeated(site: Site, client:
     assert [m for m in site.stack.items("due") if m["sequence"].endswith("#invalidation")] == []
     site.dynamodb.fault = FAILED
     for path in paths:
-        problem(informed(site, client, path), 503, "snapshots_unavailable")
+        problem(informed(site, client, path), 503, "store_unavailable")
 
 
 def test_a_process_makes_up_for_its_own_invalidation_before_it_reads(
@@ -336,7 +336,7 @@ def test_a_process_makes_up_for_its_own_invalidation_before_it_reads(
     withdraw(client, post)
     problem(client.get(page), 404, "not_found")
     site.cache.fault, site.dynamodb.fault = None, FAILED
-    problem(informed(site, client, page), 503, "snapshots_unavailable")
+    problem(informed(site, client, page), 503, "store_unavailable")
 
 
 def test_without_both_stores_a_process_serves_its_own_copies_for_a_while(
@@ -353,7 +353,7 @@ def test_without_both_stores_a_process_serves_its_own_copies_for_a_while(
     # It can't know for longer what was invalidated.
     for ahead in (TTL_S + 5, -TTL_S):
         set_clock(client, ahead)
-        problem(client.get("/v1/posts"), 503, "snapshots_unavailable")
+        problem(client.get("/v1/posts"), 503, "store_unavailable")
     # What it withdrew itself it does know.
     set_clock(client, 0)
     assert client.get("/v1/posts").status_code == 200
@@ -361,7 +361,7 @@ def test_without_both_stores_a_process_serves_its_own_copies_for_a_while(
     withdraw(client, post)
     site.dynamodb.fault = FAILED
     for path in before:
-        problem(client.get(path), 503, "snapshots_unavailable")
+        problem(client.get(path), 503, "store_unavailable")
 
 
 def test_a_stale_answer_has_an_end(site: Site, client: httpx.Client) -> None:
@@ -377,7 +377,7 @@ def test_a_stale_answer_has_an_end(site: Site, client: httpx.Client) -> None:
             assert 3600 * hours <= int(answer.headers["Age"]) < 3600 * (hours + 1)
     for ahead in (TTL_S + STALE_S + 5, -3600):  # A clock that is wrong makes nothing last longer.
         set_clock(client, ahead)
-        problem(client.get("/v1/posts"), 503, "snapshots_unavailable")
+        problem(client.get("/v1/posts"), 503, "store_unavailable")
 
 
 def test_stale_answers_can_be_turned_off(site: Site) -> None:
@@ -386,7 +386,7 @@ def test_stale_answers_can_be_turned_off(site: Site) -> None:
         warm(client, "/v1/posts")
         age(client)
         site.dynamodb.fault = FAILED
-        problem(client.get("/v1/posts"), 503, "snapshots_unavailable")
+        problem(client.get("/v1/posts"), 503, "store_unavailable")
     process.kill()
 
 
@@ -400,7 +400,7 @@ def test_what_a_fresh_answer_denies_is_forgotten(site: Site, client: httpx.Clien
     site.stack.dynamodb.delete_item(TableName=site.stack.settings.posts_table, Key=key)
     problem(client.get(page), 404, "not_found")
     site.dynamodb.fault = FAILED
-    problem(client.get(page), 503, "snapshots_unavailable")
+    problem(client.get(page), 503, "store_unavailable")
 
 
 def test_who_asks_too_often_is_told_so(site: Site, strict: Application) -> None:
@@ -420,8 +420,8 @@ def test_staff_and_writers_are_never_served_stale(site: Site, client: httpx.Clie
     warm(client, *all_of(post))
     age(client)
     site.dynamodb.fault = FAILED
-    problem(client.post(f"/v1/posts/{post['id']}/views"), 503, "snapshots_unavailable")
-    problem(act(client, written, "publish"), 503, "snapshots_unavailable")
+    problem(client.post(f"/v1/posts/{post['id']}/views"), 503, "store_unavailable")
+    problem(act(client, written, "publish"), 503, "store_unavailable")
     assert "Age" not in client.get("/v1/editor/posts", headers=EDITOR).headers
 
 

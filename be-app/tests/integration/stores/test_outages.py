@@ -255,7 +255,7 @@ def test_without_dynamodb_cached_reads_go_on_and_nothing_is_half_accepted(site: 
             ask("POST", f"{editor}/publish", headers=match),
             ask("POST", "/v1/inquiries", json=form),
         ):
-            refused(answer, "snapshots_unavailable")
+            refused(answer, "store_unavailable")
         for path in cached:
             assert client.request("GET", path).status_code == 200, path
         assert read(client, written) == written
