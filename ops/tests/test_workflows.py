@@ -61,7 +61,9 @@ def test_what_deploys_is_what_the_rehearsal_runs() -> None:
     assert deploying == REHEARSED | {"push", "alarm"}
     for target in REHEARSED:
         recipe = re.search(
-            rf"^{target}:.*\n\t@\.venv/bin/python -m familycorp_ops ([a-z ]+)", makefile, re.MULTILINE
+            rf"^{target}:.*\n\t@(?:\.venv/bin/python|\$\(WITH_ARGS\)) -m familycorp_ops ([a-z ]+)",
+            makefile,
+            re.MULTILINE,
         )
         assert recipe, target
         command = recipe.group(1).split()

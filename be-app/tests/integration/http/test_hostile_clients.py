@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from threading import Event, Thread
 from typing import Any
 
@@ -24,6 +25,8 @@ from support.stack import Application, Stack
 MB = 1_000_000
 FORM = b"POST /v1/inquiries HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 READ = b"GET /v1/posts?lang=ko%s HTTP/1.1\r\nHost: a\r\n%s\r\n"
+ADDRESSES = (f"127.0.{number // 200}.{number % 200 + 2}" for number in count())
+"""Each client has an address of its own: requests are counted by it before their body is read."""
 KEPT_MB = 60
 """What a process may have grown by: its caches and the allocator's reserve, not what a request holds."""
 
@@ -39,13 +42,14 @@ def application(stacks: Callable[[str], Stack]) -> Iterator[Application]:
 
 @pytest.fixture
 def client(application: Application) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=application.url, trust_env=False, timeout=120) as client:
+    transport = httpx.HTTPTransport(local_address=next(ADDRESSES))
+    with httpx.Client(base_url=application.url, trust_env=False, timeout=120, transport=transport) as client:
         assert client.get("/v1/categories").status_code == 200
         yield client
 
 
 def connect(application: Application) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", application.port), timeout=120)
+    return socket.create_connection(("127.0.0.1", application.port), 120, (next(ADDRESSES), 0))
 
 
 def memory_mb(application: Application) -> float:

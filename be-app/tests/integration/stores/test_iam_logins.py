@@ -188,8 +188,7 @@ connection.cursor().execute("GRANT ALL ON familycorp.* TO app")
         assert run(token + PING, FAMILYCORP_DATABASE_URL=url, **ca) == "connected"
         assert "certificate verify failed" in run(token + PING, FAMILYCORP_DATABASE_URL=url)
         migrated = run(
-            f"{token}import json; from app.functions.migrations import handler\
-"
+            f"{token}import json\nfrom app.functions.migrations import handler\n"
             "print(json.dumps(handler({}, None)))",
             FAMILYCORP_DATABASE_URL=url,
             **ca,
@@ -275,7 +274,7 @@ def test_valkey_takes_user_and_token(valkey: Valkey) -> None:
 
 
 def test_amazons_authorities_are_there_and_outlast_the_decade() -> None:
-    pem = (BE_APP / "app" / "core" / "rds_ca.pem").read_bytes()
+    pem = (BE_APP / "app" / "core" / "database" / "rds_ca.pem").read_bytes()
     found = x509.load_pem_x509_certificates(pem)
     names = {c.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value for c in found}
     assert {
