@@ -230,7 +230,7 @@ def of_opa(opa: str, inputs: Sequence[str], directory: Path) -> list[Any]:
 
 @pytest.mark.security(30)
 def test_ten_thousand_inputs_are_decided_as_opa_decides_them(opa: str, tmp_path: Path) -> None:
-    inputs = list(generated(10_000))
+    inputs = list(generated(13_000))
     by_opa = of_opa(opa, [json.dumps(document) for document in inputs], tmp_path)
     engine = policy._bundle().policy
     seen: Counter[str] = Counter()
