@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
+from familycorp_ops import environment
 from familycorp_ops.local import staff
-from familycorp_ops.local import up as local
 from familycorp_ops.local.totp import code
 from familycorp_ops.servers.process import Process, free_port, http_ok
 from familycorp_ops.testing.browser import plug_in_authenticator
@@ -25,7 +25,7 @@ def running(tmp_path_factory):
     command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
     log = state.with_suffix(".log")
     with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=300):
-        yield local.running_settings(state)
+        yield environment.running_settings(state)
 
 
 @pytest.fixture

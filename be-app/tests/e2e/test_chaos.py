@@ -4,7 +4,6 @@ Every row puts the same traffic on a process, breaks something, mends it, and th
 chaos` runs all rows and writes down what was seen; the suite runs some, shorter.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ from support.failing_front import (
     Slow,
 )
 from support.holding import record
-from support.stack import Application, Stack, make_category, published
+from support.stack import Application, Stack, json_lines, make_category, published
 from support.staff import ACCESS, CSRF, Person, at_browser
 from support.traffic import LOST, Traffic, Write
 from support.uploading import photo
@@ -382,7 +381,7 @@ def served_stale(process: Application, since: float, until: float) -> int:
     """Count the stale answers of a time, as the process's log tells of them."""
     if not process.log.is_file():
         return 0
-    lines = (json.loads(line) for line in process.log.read_text().splitlines() if '"cache_stale"' in line)
+    lines = (line for line in json_lines(process.log) if "cache_stale" in line)
     return sum(since <= line["_aws"]["Timestamp"] / 1000 < until for line in lines)
 
 

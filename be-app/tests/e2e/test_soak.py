@@ -3,7 +3,6 @@
 `make soak` runs this for ten minutes and writes down what it found; the suite runs the first test for seconds.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -24,7 +23,7 @@ from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
 from support.holding import DOCUMENT, SECONDS, record, slope
-from support.stack import Stack
+from support.stack import Stack, json_lines
 from support.staff import CSRF, at_browser
 from support.traffic import Answer, Traffic
 from support.uploading import photo
@@ -134,7 +133,7 @@ def work(line: dict[str, Any]) -> str:
 def by_work(log: Path, since: float) -> list[list[str]]:
     """Return, for each kind of work that was done since then, a table's row of the process's own times."""
     times: dict[str, list[float]] = {}
-    for line in map(json.loads, log.read_text().splitlines()):
+    for line in json_lines(log):
         if line["message"] == "request" and datetime.fromisoformat(line["timestamp"]).timestamp() > since:
             times.setdefault(work(line), []).append(line["latency"])
     return [[name, *figures(times[name])] for name in sorted(times, key=lambda name: -len(times[name]))]

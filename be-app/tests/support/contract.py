@@ -1,16 +1,14 @@
 """What every answer must keep to, and shorthands for asking."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
-from support.stack import EDITOR, Stack, make_category
+from support.stack import EDITOR, Stack, json_lines, make_category
 
 T = TypeVar("T")
 
@@ -163,8 +161,8 @@ def filled(path: str, value: str = NOBODY) -> str:
 
 
 def log_lines(stack: Stack) -> list[dict[str, Any]]:
-    """Return the application's log; each line must be JSON."""
-    return [json.loads(line) for line in Path(stack.processes[0].log).read_bytes().splitlines()]
+    """Return the application's log."""
+    return json_lines(stack.processes[0].log)
 
 
 def logged(stack: Stack, request_id: str) -> list[dict[str, Any]]:

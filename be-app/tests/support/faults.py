@@ -17,7 +17,7 @@ from app.core.aws import dynamodb
 from familycorp_ops.deploy.alarms import Line
 from support.contract import at_once, unique
 from support.failing_front import FAILED, Front
-from support.stack import EDITOR, Application, Stack, draft, published
+from support.stack import EDITOR, Application, Stack, draft, json_lines, published
 from support.staff import Person
 
 NOBODYS = "mysql+aiomysql://nobody@127.0.0.1:1/content"
@@ -34,14 +34,13 @@ FUNCTIONS = {
 
 def told(log: Path, since: int = 0) -> list[Line]:
     """Return the metrics' lines of a log as Prod would write them; the environment's name alone is put right."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()[since:]]
-    return [line | {"env": "prod"} for line in lines if "_aws" in line]
+    return [line | {"env": "prod"} for line in json_lines(log)[since:] if "_aws" in line]
 
 
 @contextmanager
 def asked(application: Application, requests: int, into: list[Line]) -> Iterator[None]:
     """Add the lines of the requests that the block makes, and of nothing before."""
-    before = len(application.log.read_text().splitlines())
+    before = len(json_lines(application.log))
     yield
     deadline = time.monotonic() + 120  # A line may be written after its answer.
     while len(lines := told(application.log, before)) < requests:

@@ -1,5 +1,6 @@
 """The application on real stores, as processes on loopback, and a client of it."""
 
+import json
 import os
 import re
 import sys
@@ -44,6 +45,11 @@ class Provider(Protocol):
     client_secret: str | None
 
     def allow(self, api_url: str) -> None: ...
+
+
+def json_lines(log: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log, each of which must be JSON; a last one without its end is still being written."""
+    return [json.loads(line) for line in log.read_bytes().split(b"\n")[:-1]]
 
 
 class Application(Server):

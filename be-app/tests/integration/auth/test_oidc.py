@@ -30,7 +30,7 @@ from familycorp_ops.servers.valkey import Valkey
 from support.authenticator import encoded
 from support.contract import problem
 from support.hostile import HostileProvider
-from support.stack import Stack, command
+from support.stack import Stack, command, json_lines
 from support.staff import ACCESS, LOGIN, PENDING, REFRESH, RETURN_TO, SESSION, Person, at_browser
 
 
@@ -77,8 +77,8 @@ def begin(person: Person, **query: str) -> httpx.URL:
 
 def reason(stack: Stack) -> str:
     """Return why the last login failed, which only the log tells."""
-    lines = [json.loads(line) for line in stack.logs().splitlines() if '"message":"login_failed"' in line]
-    found: str = lines[-1]["reason"]
+    lines = [line for process in stack.processes for line in json_lines(process.log)]
+    found: str = [line["reason"] for line in lines if line["message"] == "login_failed"][-1]
     return found
 
 

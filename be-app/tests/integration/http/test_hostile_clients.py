@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from support.contract import PROBLEM_TYPE
-from support.stack import Application, Stack
+from support.stack import Application, Stack, json_lines
 
 MB = 1_000_000
 FORM = b"POST /v1/inquiries HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -119,8 +119,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error_of_ours(
     while not any(line["message"] == "request" for line in lines):
         assert time.monotonic() < deadline, "the request has no line in the log"
         time.sleep(0.05)
-        found = (line for line in application.log.read_text().splitlines() if name in line)
-        lines = [json.loads(line) for line in found]
+        lines = [line for line in json_lines(application.log) if line.get("correlation_id") == name]
     assert [line["message"] for line in lines if line["level"] == "ERROR"] == []
     assert lines[-1]["status"] in {400, 401}
 

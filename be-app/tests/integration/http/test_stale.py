@@ -1,6 +1,5 @@
 """Where a fresh answer can't be had, visitors get the last good one, and never one that an invalidation has ended."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.valkey import Valkey
 from support.contract import at_once, edit, ok, problem, unique
 from support.failing_front import FAILED, THROTTLED, Fault, Front, Hung, Refused
-from support.stack import EDITOR, Application, Stack, act, draft, make_category, published
+from support.stack import EDITOR, Application, Stack, act, draft, json_lines, make_category, published
 
 TTL_S, STALE_S = 60, 86_400
 """How long answers are fresh, and for how long after that they may be served stale, unless settings say otherwise."""
@@ -114,14 +113,11 @@ def set_clock(client: httpx.Client, ahead: float) -> None:
 
 def line(site: Site, answer: httpx.Response) -> dict[str, Any]:
     """Return the access line of an answer, which may be written after it."""
-    wanted = answer.headers["X-Request-ID"].encode()
+    wanted = answer.headers["X-Request-ID"]
     while True:
-        for logged in (
-            row for process in site.stack.processes for row in process.log.read_bytes().splitlines()
-        ):
-            if wanted in logged and b'"message":"request"' in logged:
-                found: dict[str, Any] = json.loads(logged)
-                return found
+        for logged in (row for process in site.stack.processes for row in json_lines(process.log)):
+            if logged.get("correlation_id") == wanted and logged["message"] == "request":
+                return logged
         time.sleep(0.01)
 
 
