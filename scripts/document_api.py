@@ -9,7 +9,7 @@ from typing import Any, Final
 from familycorp_ops.docs.contract import FILE, METHODS
 
 DOCUMENT: Final = FILE.with_name("api.md")
-COMMON: Final = {"422", "429", "500", "503"}
+COMMON: Final = {"414", "422", "429", "431", "500", "503"}
 """Answers that every route may give; the page tells of them once."""
 
 Schema = Mapping[str, Any]
@@ -34,9 +34,9 @@ def _page(api: Schema) -> Iterator[str]:
     yield ""
     yield f"{info['description']}"
     yield ""
-    yield "Any route may also answer 422 (what was sent breaks a rule; `errors` names field and rule), 429, 500"
-    yield "and 503. 🔒 needs a session: the cookies of a login, and the header `X-CSRF-Protection` for what"
-    yield "changes something."
+    yield "Any route may also answer 414 and 431 (the address is too long, the header fields too large), 422 (what"
+    yield "was sent breaks a rule; `errors` names field and rule), 429, 500 and 503. 🔒 needs a session: the cookies"
+    yield "of a login, and the header `X-CSRF-Protection` for what changes something."
     routes = [
         (path, method, operation)
         for path, operations in api["paths"].items()

@@ -76,7 +76,13 @@ def create_api(chosen: Settings) -> FastAPI:
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
         redirect_slashes=False,  # A redirect would name whatever host the caller claimed to ask.
         generate_unique_id_function=_operation_id,
-        responses=problems.responses(problems.ValidationFailed, problems.TooManyRequests, problems.Problem),
+        responses=problems.responses(
+            problems.ValidationFailed,
+            problems.TooManyRequests,
+            problems.AddressTooLong,
+            problems.HeadersTooLarge,
+            problems.Problem,
+        ),
     )
     problems.install(api)
     api.state.provision = _provision

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -207,6 +207,10 @@ def problem_response(
     )
 
 
+_PHRASES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+"""RFC 9110's reason phrases of which Python knows an older wording before 3.13."""
+
+
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI `responses` of these problems, an example each."""
     documented: dict[int | str, dict[str, Any]] = {}
@@ -214,7 +218,7 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
         entry = documented.setdefault(
             problem.status,
             {
-                "description": HTTPStatus(problem.status).phrase,
+                "description": _PHRASES.get(problem.status, HTTPStatus(problem.status).phrase),
                 "content": {
                     PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": {}}
                 },
