@@ -94,12 +94,12 @@ new_role_well_formed if input.resource.newRole in {"admin", "editor", "viewer", 
 
 permitted if {
 	some inherited in data.inherits[role]
-	data.roles[inherited][input.action]
+	data.roles[inherited][input.action] == true
 }
 
 known_action if {
 	some name
-	data.roles[name][input.action]
+	data.roles[name][input.action] == true
 }
 
 reasons contains "unknown_action" if not known_action

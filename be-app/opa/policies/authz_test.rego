@@ -469,3 +469,11 @@ test_objects_are_checked_for_what_their_rules_read if {
 	malformed(asked(subjects.admin, "member:read", {"type": "member"}))
 	malformed(asked(subjects.admin, "member:disable", {"type": "member", "id": ["other"]}))
 }
+
+test_only_true_permits if {
+	every value in [false, null, 0, 1, "", "true", [], [true], {}] {
+		asking := asked(subjects.viewer, "post:list", null)
+		d := authz.decision with input as asking with data.roles as {"viewer": {"post:list": value}}
+		not d.allow
+	}
+}
