@@ -95,7 +95,7 @@ class Terminal:
 
     def interrupt(self) -> int:
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(300)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -195,7 +195,7 @@ def test_programs_get_a_sample_of_top_each_second(running: Running) -> None:
         assert top.stdout is not None
         first, second = (json.loads(top.stdout.readline())["at"] for _ in range(2))
         top.send_signal(signal.SIGINT)
-        assert top.wait(20) == 0
+        assert top.wait(300) == 0
     assert first < second
 
 

@@ -216,7 +216,7 @@ def test_a_process_that_was_waited_for_is_never_signalled_again(tmp_path, monkey
     kill = os.killpg
     ended = Process("sh", ["sh", "-c", "exit 3"], log=tmp_path / "log")
     ended.spawn()
-    assert ended.wait(10) == 3
+    assert ended.wait(300) == 3
     monkeypatch.setattr(os, "killpg", lambda *asked: signalled.append(asked) or kill(*asked))
     ended.kill()
     ended.stop()
@@ -279,7 +279,7 @@ RESET = ("POST", "/_ministack/reset")
 
 def _status(port: int, method: str, path: str, **headers: str) -> int:
     """Return how a server answers exactly these headers; a Host that isn't among them is its own."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
         connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)

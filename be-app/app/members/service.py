@@ -32,6 +32,7 @@ from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
 
 _BATCH = 100
+_ATTEMPTS = 10
 
 
 async def provision(state: State) -> Subject:
@@ -42,7 +43,7 @@ async def provision(state: State) -> Subject:
     member_id = uuid.UUID(state.member)
     seen_at = datetime.fromtimestamp(state.created_at / 1000, UTC)
     identity = state.identity
-    while True:
+    for attempt in range(_ATTEMPTS):
         try:
             async with outbox.transaction() as transaction:
                 member = await repository.by_id(transaction.session, member_id)
@@ -68,7 +69,9 @@ async def provision(state: State) -> Subject:
                 _tell(transaction, member, "member.seen")
                 break
         except (IntegrityError, StaleDataError):
-            continue  # Another request of theirs was first; the next turn finds its row.
+            # Another request of theirs was first; the next turn finds its row.
+            if attempt == _ATTEMPTS - 1:
+                raise
     if member.disabled_at is not None:
         raise Unauthenticated
     access.forget()

@@ -188,7 +188,7 @@ class Stack:
         """Run Python with this stack's settings until it ends; raise when it fails."""
         process = self.program(*arguments, **environment)
         process.spawn()
-        if process.wait(60):
+        if process.wait(300):
             raise AssertionError(process.tail(40))
 
     def run_as(self, function: str, script: str, *arguments: str, **environment: str) -> None:
@@ -312,7 +312,7 @@ def command(stack: Stack, *arguments: str) -> tuple[int | None, str]:
     process = stack.program("-m", "familycorp_ops", *arguments)
     process.log = stack.directory / f"command-{uuid.uuid4().hex}.log"
     process.spawn()
-    return process.wait(60), process.log.read_text()
+    return process.wait(300), process.log.read_text()
 
 
 def draft(client: httpx.Client, **content: Any) -> httpx.Response:

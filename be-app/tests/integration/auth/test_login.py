@@ -166,7 +166,7 @@ def test_without_the_provider_nobody_can_log_in_and_nobody_is_logged_out(
         at_browser(stack, account(provider, acr=TRUSTED)) as editor,
     ):
         provider.suspend()
-        answer = editor.client.get("/v1/auth/login", timeout=30)
+        answer = editor.client.get("/v1/auth/login", timeout=120)
         problem(answer, 503, "login_provider_unavailable")
         assert answer.headers["retry-after"]
         provider.resume()

@@ -47,7 +47,7 @@ def send(stack: Stack, cookies: str, method: str, path: str, body: Any = None) -
     """Send a request with exactly these cookies."""
     headers = CSRF | {"Cookie": cookies}
     return httpx.request(
-        method, stack.api_url + path, json=body, headers=headers, trust_env=False, timeout=30
+        method, stack.api_url + path, json=body, headers=headers, trust_env=False, timeout=120
     )
 
 

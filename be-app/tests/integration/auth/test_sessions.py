@@ -294,7 +294,7 @@ def test_of_50_refreshes_at_once_one_rotates_and_nobody_is_logged_out(
     # However long they take here, the gateway got them in the same moment.
     at = {"X-Amzn-Request-Context": json.dumps({"timeEpoch": int(time.time() * 1000)})}
 
-    with httpx.Client(headers=CSRF | at | {"Cookie": cookies}, timeout=60, trust_env=False) as client:
+    with httpx.Client(headers=CSRF | at | {"Cookie": cookies}, timeout=120, trust_env=False) as client:
 
         def refresh(n: int) -> tuple[int, str]:
             several.wait()  # In two processes.
@@ -330,7 +330,7 @@ def held_at(application: Application, point: int, cookies: str) -> Iterator[list
 
     def refresh() -> None:
         url = f"{application.url}/v1/auth/refresh"
-        answers.append(httpx.post(url, headers=headers, trust_env=False, timeout=60))
+        answers.append(httpx.post(url, headers=headers, trust_env=False, timeout=120))
 
     thread = Thread(target=refresh)
     thread.start()

@@ -42,7 +42,7 @@ class Site(NamedTuple):
         return self.stack.start(TEST_CACHE_HOLD_S="0", **behind, **environment)
 
     def editor(self) -> httpx.Client:
-        return httpx.Client(base_url=self.elsewhere.url, trust_env=False, timeout=60)
+        return httpx.Client(base_url=self.elsewhere.url, trust_env=False, timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -79,10 +79,10 @@ def test_traces_of_callers_are_joined(client: httpx.Client, stack: Stack) -> Non
 
 
 def test_hostile_paths_make_no_metrics(client: httpx.Client, stack: Stack) -> None:
-    """Each series costs; 10,000 made-up addresses of every shape make none."""
+    """Each series costs; 1,000 made-up addresses of every shape make none."""
     routes = len(stack_routes(client))
     known = series(stack)
-    for n in range(2_500):
+    for n in range(250):
         for path in (f"/{n}", f"/v1/posts/{n}/x{n}", f"/v1/posts/x-{n}", f"/v1/{n}?q={n}"):
             client.request("GET" if n % 2 else "BREW", path)
     after = series(stack)

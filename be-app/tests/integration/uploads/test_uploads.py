@@ -524,7 +524,7 @@ def test_a_process_killed_while_it_completes_loses_nothing(
                 )
                 assert answer.status_code == 200, "there were fewer points than that"
             except httpx.TransportError:
-                assert application.wait(10) < 0
+                assert application.wait(300) < 0
         with stack.client() as client:
             posts = ok(draft(client), 201)
             assert posts["attachments"] == []
