@@ -22,6 +22,9 @@ PROGRAM = str(Path(sys.executable).with_name("schemathesis"))
 CALLERS = {"visitor": (6, 14), "viewer": (3, 20), "editor": (4, 30), "admin": (8, 40)}
 """For each caller: examples for each operation and phase; operations that must have been of use to them."""
 
+COVERED = ("visitor", "admin")
+"""Callers who also send every boundary of the schema: those who may the least and the most."""
+
 
 def described(client: httpx.Client, stack: Stack) -> dict[str, Any]:
     """Return the document, with what is there now where generated data would not find it."""
@@ -78,6 +81,7 @@ def test_no_generated_request_gets_an_answer_that_is_not_documented(
         *(PROGRAM, f"--config-file={CONFIGURATION}", "run", str(written), f"--url={stack.processes[0].url}"),
         *(f"--header={name}:{value}" for name, value in named.items()),
         *("--checks=all", f"--max-examples={examples}", "--continue-on-failure", "--no-color"),
+        *(() if caller in COVERED else ("--phases=examples,fuzzing,stateful",)),
         "--generation-deterministic",  # A failure of one change must not depend on another's luck.
     ]
     logged = log.stat().st_size
@@ -88,7 +92,7 @@ def test_no_generated_request_gets_an_answer_that_is_not_documented(
     assert "✅ Stateful" in done.stdout
     cases = re.search(r"(\d+) generated", done.stdout)
     assert cases
-    assert int(cases[1]) > 300
+    assert int(cases[1]) > (300 if caller in COVERED else 200)
     lines = [json.loads(line) for line in log.read_bytes()[logged:].splitlines()]
     assert not [line for line in lines if line["level"] == "ERROR"]
     served = {(line["method"], line["route"]) for line in lines if 200 <= line.get("status", 0) < 400}
