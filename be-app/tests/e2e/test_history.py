@@ -111,7 +111,7 @@ def test_no_reader_sees_a_broken_promise(new_stack: Callable[..., Stack]) -> Non
         reader.start()
     number, deadline = 1, time.monotonic() + (60 if SECONDS else 8)
     try:
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or len(story.history) < 6:
             number += 1
             story.step(number)
             time.sleep(story.chance.uniform(0, 0.3))
@@ -120,7 +120,6 @@ def test_no_reader_sees_a_broken_promise(new_stack: Callable[..., Stack]) -> Non
         for reader in readers:
             reader.join()
     story.check()
-    assert len(story.history) > 5
     time.sleep(STALE_S)
     for process in (story.sound, story.mortal):
         with story.stack.client(process) as client:
