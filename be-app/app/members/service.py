@@ -43,7 +43,9 @@ async def provision(state: State) -> Subject:
     member_id = uuid.UUID(state.member)
     seen_at = datetime.fromtimestamp(state.created_at / 1000, UTC)
     identity = state.identity
-    for attempt in range(_ATTEMPTS):
+    attempts = 0
+    while True:
+        attempts += 1
         try:
             async with outbox.transaction() as transaction:
                 member = await repository.by_id(transaction.session, member_id)
@@ -70,7 +72,7 @@ async def provision(state: State) -> Subject:
                 break
         except (IntegrityError, StaleDataError):
             # Another request of theirs was first; the next turn finds its row.
-            if attempt == _ATTEMPTS - 1:
+            if attempts == _ATTEMPTS:
                 raise
     if member.disabled_at is not None:
         raise Unauthenticated
