@@ -22,6 +22,8 @@ from urllib.parse import quote
 
 TEXT = re.compile(r"^(text/|application/(json|javascript|xml|yaml))")
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
+IDLE_S = 4
+"""Seconds after which a connection isn't used again: uvicorn closes one after five, as the adapter expects."""
 
 
 def is_healthy(status: int) -> bool:
@@ -92,12 +94,16 @@ def main() -> None:
     host = os.environ["AWS_LAMBDA_RUNTIME_API"]
     runtime, server = HTTPConnection(host), HTTPConnection("127.0.0.1", port)
     invocation = "/2018-06-01/runtime/invocation"
+    used = time.monotonic()
     while True:
         runtime.request("GET", f"{invocation}/next")
         got = runtime.getresponse()
         identity = got.headers["Lambda-Runtime-Aws-Request-Id"]
         event = json.loads(got.read())
+        if time.monotonic() - used > IDLE_S:
+            server.close()  # The next request opens it anew.
         said = json.dumps(answer(server, event, {"request_id": identity}))
+        used = time.monotonic()
         runtime.request("POST", f"{invocation}/{identity}/response", said)
         runtime.getresponse().read()
 
