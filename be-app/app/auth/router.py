@@ -2,15 +2,14 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from app.auth import cookies, credentials, csrf
-from app.auth.authentication import count_stranger, current_subject
+from app.auth.authentication import caller, count_stranger
 from app.auth.errors import (
     CrossSiteRefused,
     FactorExists,
@@ -41,8 +40,8 @@ from app.auth.schemas import (
     TotpSecret,
 )
 from app.auth.subject import Subject
-from app.authz import guard
-from app.authz.guard import GuardedAuthRoute, authorise, guarded_router, require
+from app.authz.guard import authorise
+from app.authz.routing import Actor, GuardedAuthRoute, GuardedRouter, PublicAuthRoute, PublicRouter
 from app.core.http import client_address
 from app.core.http.problems import (
     NotFound,
@@ -53,7 +52,6 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
-from app.core.http.routing import BoundedRoute, StrictRoute
 from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
 
@@ -67,18 +65,14 @@ else:
     oidc = lazy_import("app.auth.oidc")
     sessions = lazy_import("app.auth.sessions")
 
-# Valkey, where requests are counted, is out of reach here; what is open to anybody has stricter limits in DynamoDB.
-unguarded = partial(guard.unguarded, cost=0)
-
 # What a route may answer, by what it needs.
 UNAVAILABLE = (StoreUnavailable, KeyUnavailable)
 LIMITED = (*UNAVAILABLE, TooManyRequests)
 SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated, RefreshRefused)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
-anyone = APIRouter(prefix="/v1/auth", tags=["login"], route_class=BoundedRoute)
-strict = APIRouter(prefix="/v1/auth", tags=["login"], route_class=StrictRoute)
-staff: APIRouter = guarded_router("/v1/auth", "account", GuardedAuthRoute)
+public = PublicRouter("/v1/auth", "login", PublicAuthRoute)
+staff = GuardedRouter("/v1/auth", "account", GuardedAuthRoute)
 
 
 # -- to the provider and back -----------------------------------------------------------------------------------
@@ -93,11 +87,12 @@ def _device(request: Request) -> str:
     return "".join(c for c in agent if c.isascii() and c.isprintable())
 
 
-@strict.get(
+@public.get(
     "/login",
+    action="auth:login",
+    limit=fixed_window.LOGIN,
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:login", limit=fixed_window.LOGIN)],
     responses=responses(*LIMITED, ValidationFailed, ProviderUnavailable),
 )
 async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
@@ -111,11 +106,13 @@ async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
     return response
 
 
-@anyone.get(
+@public.get(
     "/callback",
+    action="auth:callback",
+    limit=fixed_window.LOGIN,
+    strict=False,
     status_code=303,
     response_class=Response,
-    dependencies=[unguarded("auth:callback", limit=fixed_window.LOGIN)],
     responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
 )
 async def finish_login(
@@ -172,8 +169,7 @@ async def _holder(request: Request) -> _Holder:
     if waiting is not None:
         identity = waiting.identity
         return _Holder(identity.member, identity.email or identity.name, waiting.key[0], pending=waiting)
-    identify = request.app.dependency_overrides.get(current_subject, current_subject)
-    subject: Subject = await identify(request)
+    subject = await caller(request)
     identity = subject.session.identity
     name = identity.email or identity.name
     return _Holder(subject.id, name, f"session#{subject.session.session}", subject=subject)
@@ -230,9 +226,9 @@ Prover = Annotated[_Prover, Depends(_prover)]
 Enroller = Annotated[_Prover, Depends(_enroller)]
 
 
-@strict.get(
+@public.get(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor")],
+    action="auth:second-factor",
     responses=responses(*LIMITED, Unauthenticated, RefreshRefused),
 )
 async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> SecondFactorState:
@@ -245,9 +241,11 @@ async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> Se
     )
 
 
-@strict.post(
+@public.post(
     "/second-factor",
-    dependencies=[unguarded("auth:second-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:second-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay),
 )
 async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
@@ -259,9 +257,11 @@ async def prove_second_factor(prover: Prover, response: Response, body: Proof) -
     return SecondFactorState(state="active", enrolled=True, methods=held.methods)
 
 
-@strict.post(
+@public.post(
     "/second-factor/passkey-options",
-    dependencies=[unguarded("auth:second-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:second-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*SECOND_FACTOR, NotFound),
 )
 async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
@@ -270,9 +270,11 @@ async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
     return PasskeyOptions(public_key=await factors.ask_passkey(holder.member, holder.ceremony))
 
 
-@strict.post(
+@public.post(
     "/enrolment/totp",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:enrol-first-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*ENROLMENT),
 )
 async def begin_totp(enroller: Enroller) -> TotpSecret:
@@ -282,9 +284,11 @@ async def begin_totp(enroller: Enroller) -> TotpSecret:
     return TotpSecret(**factors.provisioning(secret, holder.name))
 
 
-@strict.post(
+@public.post(
     "/enrolment/totp/confirm",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:enrol-first-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirmation) -> FactorAdded:
@@ -296,9 +300,11 @@ async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirm
     return FactorAdded(recovery_codes=codes)
 
 
-@strict.post(
+@public.post(
     "/enrolment/passkey-options",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:enrol-first-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*ENROLMENT),
 )
 async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
@@ -307,9 +313,11 @@ async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
     return PasskeyOptions(public_key=await factors.begin_passkey(holder.member, holder.ceremony, holder.name))
 
 
-@strict.post(
+@public.post(
     "/enrolment/passkey",
-    dependencies=[unguarded("auth:enrol-first-factor", limit=fixed_window.SECOND_FACTOR, csrf_checked=True)],
+    action="auth:enrol-first-factor",
+    limit=fixed_window.SECOND_FACTOR,
+    csrf_checked=True,
     responses=responses(*ENROLMENT, SecondFactorRejected, PreconditionFailed),
 )
 async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddition) -> FactorAdded:
@@ -321,8 +329,8 @@ async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddit
     return FactorAdded(recovery_codes=codes)
 
 
-@staff.get("/factors", responses=responses(*UNAVAILABLE))
-async def list_factors(actor: Annotated[Subject, require("factor:list")]) -> FactorCards:
+@staff.get("/factors", action="factor:list", responses=responses(*UNAVAILABLE))
+async def list_factors(actor: Actor) -> FactorCards:
     """List the caller's second factors."""
     held = await factors.load(actor.id)
     cards = [
@@ -336,22 +344,22 @@ async def list_factors(actor: Annotated[Subject, require("factor:list")]) -> Fac
 
 @staff.delete(
     "/factors/{factor_id}",
+    action="factor:remove",
     status_code=204,
     responses=responses(*UNAVAILABLE, NotFound, LastFactor, StepUpRequired, PreconditionFailed),
 )
-async def remove_factor(
-    actor: Annotated[Subject, require("factor:remove")], factor_id: Annotated[str, Path(max_length=60)]
-) -> None:
+async def remove_factor(actor: Actor, factor_id: Annotated[str, Path(max_length=60)]) -> None:
     """Remove one of the caller's second factors, but not the last. Needs a recent second factor."""
     await factors.remove(actor.id, factor_id)
 
 
 @staff.post(
     "/recovery-codes",
+    action="factor:renew-recovery",
     responses=responses(*UNAVAILABLE, NotFound, StepUpRequired, PreconditionFailed),
 )
 async def renew_recovery_codes(
-    actor: Annotated[Subject, require("factor:renew-recovery")],
+    actor: Actor,
 ) -> RecoveryCodes:
     """Replace the caller's recovery codes. Needs a recent second factor."""
     return RecoveryCodes(recovery_codes=await factors.renew_recovery_codes(actor.id))
@@ -360,10 +368,12 @@ async def renew_recovery_codes(
 # -- the session --------------------------------------------------------------------------------------------------
 
 
-@strict.post(
+@public.post(
     "/refresh",
+    action="auth:refresh",
+    limit=fixed_window.REFRESH,
+    csrf_checked=True,
     status_code=204,
-    dependencies=[unguarded("auth:refresh", limit=fixed_window.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def refresh_session(request: Request) -> Response:
@@ -376,10 +386,12 @@ async def refresh_session(request: Request) -> Response:
     return response
 
 
-@strict.post(
+@public.post(
     "/logout",
+    action="auth:logout",
+    limit=fixed_window.REFRESH,
+    csrf_checked=True,
     response_model=LoggedOut,
-    dependencies=[unguarded("auth:logout", limit=fixed_window.REFRESH, csrf_checked=True)],
     responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut | Response:
@@ -413,9 +425,11 @@ _LOGOUT_TOKEN = {
 }
 
 
-@anyone.post(
+@public.post(
     "/backchannel-logout",
-    dependencies=[unguarded("auth:backchannel-logout", limit=fixed_window.BACKCHANNEL)],
+    action="auth:backchannel-logout",
+    limit=fixed_window.BACKCHANNEL,
+    strict=False,
     responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )
@@ -434,8 +448,8 @@ async def log_out_by_provider(request: Request) -> dict[str, Any]:
     return {}
 
 
-@staff.get("/me")
-async def read_me(actor: Annotated[Subject, require("self:read")]) -> Me:
+@staff.get("/me", action="self:read")
+async def read_me(actor: Actor) -> Me:
     """Tell who is logged in, and as what."""
     state = actor.session
     return Me(
@@ -448,14 +462,14 @@ async def read_me(actor: Annotated[Subject, require("self:read")]) -> Me:
     )
 
 
-@staff.get("/sessions", responses=responses(*UNAVAILABLE))
-async def list_sessions(actor: Annotated[Subject, require("session:list-own")]) -> SessionCards:
+@staff.get("/sessions", action="session:list-own", responses=responses(*UNAVAILABLE))
+async def list_sessions(actor: Actor) -> SessionCards:
     """List the caller's sessions, the one used last first."""
     return SessionCards.of(await sessions.listed(actor.id), actor.session.session)
 
 
-@staff.delete("/sessions", status_code=204, responses=responses(*UNAVAILABLE))
-async def end_sessions(actor: Annotated[Subject, require("session:end-own")]) -> Response:
+@staff.delete("/sessions", action="session:end-own", status_code=204, responses=responses(*UNAVAILABLE))
+async def end_sessions(actor: Actor) -> Response:
     """Log the caller out everywhere, here too."""
     authorise(actor, "session:end-own", {"type": "session", "owner": actor.id})
     await sessions.end_all(actor.id)
@@ -465,10 +479,13 @@ async def end_sessions(actor: Annotated[Subject, require("session:end-own")]) ->
     return response
 
 
-@staff.delete("/sessions/{session_id}", status_code=204, responses=responses(*UNAVAILABLE, NotFound))
-async def end_session(
-    actor: Annotated[Subject, require("session:end-own")], session_id: Annotated[str, Path(max_length=36)]
-) -> None:
+@staff.delete(
+    "/sessions/{session_id}",
+    action="session:end-own",
+    status_code=204,
+    responses=responses(*UNAVAILABLE, NotFound),
+)
+async def end_session(actor: Actor, session_id: Annotated[str, Path(max_length=36)]) -> None:
     """End one of the caller's sessions."""
     authorise(actor, "session:end-own", {"type": "session", "owner": actor.id})
     if not await sessions.end(actor.id, session_id):

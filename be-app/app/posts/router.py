@@ -3,12 +3,10 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
-from app.auth.subject import Subject
-from app.authz.grant import Grant
-from app.authz.guard import grant, guarded_router, require, unguarded
+from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
 from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
@@ -19,7 +17,6 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
-from app.core.http.routing import StrictRoute
 from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
@@ -48,8 +45,8 @@ else:
     service = lazy_import("app.posts.service")
     read_model = lazy_import("app.posts.read_model")
 
-public = APIRouter(prefix="/v1", tags=["posts"], route_class=StrictRoute)
-editorial = guarded_router("/v1/editor/posts", "editorial: posts")
+public = PublicRouter("/v1", "posts")
+editorial = GuardedRouter("/v1/editor/posts", "editorial: posts")
 
 JSON = "application/json"
 IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
@@ -60,7 +57,7 @@ STORES = responses(DatabaseUnavailable, StoreUnavailable)
 
 @public.get(
     "/posts",
-    dependencies=[unguarded("post:view")],
+    action="post:view",
     response_model=PostCards,
     responses=responses(StoreUnavailable),
 )
@@ -71,7 +68,7 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
 
 @public.get(
     "/posts/{id_or_slug}",
-    dependencies=[unguarded("post:view")],
+    action="post:view",
     response_model=PublicPost,
     responses=responses(NotFound, StoreUnavailable),
 )
@@ -82,7 +79,7 @@ async def read_post(id_or_slug: IdOrSlug) -> Response:
 
 @public.post(
     "/posts/{post_id}/views",
-    dependencies=[unguarded("post:count-view")],
+    action="post:count-view",
     status_code=204,
     responses=responses(NotFound, StoreUnavailable),
 )
@@ -93,7 +90,8 @@ async def count_view(post_id: PostId) -> None:
 
 @public.get(
     "/search",
-    dependencies=[unguarded("post:search", cost=5)],
+    action="post:search",
+    cost=5,
     response_model=SearchHits,
     responses=responses(DatabaseUnavailable),
 )
@@ -107,23 +105,22 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
     return post
 
 
-@editorial.get("", responses=responses(DatabaseUnavailable))
-async def list_all_posts(
-    granted: Annotated[Grant, grant("post:list")], query: Annotated[EditorialQuery, Query()]
-) -> EditorialCards:
+@editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
+async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
     """List posts in any state, newest first; of others' posts only what was public before."""
     return await service.listed(query, granted)
 
 
 @editorial.post(
     "",
+    action="post:create",
     status_code=201,
     responses=responses(
         SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable
     ),
 )
 async def create_post(
-    actor: Annotated[Subject, require("post:create")],
+    actor: Actor,
     body: PostCreate,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -134,20 +131,19 @@ async def create_post(
     return post
 
 
-@editorial.get("/{post_id}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_any_post(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, response: Response
-) -> EditorialPost:
+@editorial.get("/{post_id}", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable))
+async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> EditorialPost:
     """Read a post in any state, with the ETag that every change of it must quote."""
     return _answer(response, await service.read(post_id, actor))
 
 
 @editorial.put(
     "/{post_id}",
+    action="post:update",
     responses=CONFLICTS | responses(NotFound, SlugTaken, SlugFixed, TranslationExists, DatabaseUnavailable),
 )
 async def update_post(
-    actor: Annotated[Subject, require("post:update")],
+    actor: Actor,
     post_id: PostId,
     body: PostUpdate,
     if_match: IfMatch,
@@ -157,8 +153,10 @@ async def update_post(
     return _answer(response, await service.update(post_id, body, if_match, actor))
 
 
-@editorial.get("/{post_id}/preview", responses=responses(NotFound, DatabaseUnavailable))
-async def preview_post(actor: Annotated[Subject, require("post:preview")], post_id: PostId) -> PublicPost:
+@editorial.get(
+    "/{post_id}/preview", action="post:preview", responses=responses(NotFound, DatabaseUnavailable)
+)
+async def preview_post(actor: Actor, post_id: PostId) -> PublicPost:
     """Read the current revision as visitors would."""
     return await service.preview(post_id, actor)
 
@@ -166,17 +164,15 @@ async def preview_post(actor: Annotated[Subject, require("post:preview")], post_
 CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, TranslationExists)
 
 
-@editorial.post("/{post_id}/publish", responses=CLAIMS)
-async def publish_post(
-    actor: Annotated[Subject, require("post:publish")], post_id: PostId, if_match: IfMatch, response: Response
-) -> EditorialPost:
+@editorial.post("/{post_id}/publish", action="post:publish", responses=CLAIMS)
+async def publish_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Make the current revision public."""
     return _answer(response, await service.publish(post_id, if_match, actor))
 
 
-@editorial.post("/{post_id}/schedule", responses=CLAIMS)
+@editorial.post("/{post_id}/schedule", action="post:schedule", responses=CLAIMS)
 async def schedule_post(
-    actor: Annotated[Subject, require("post:schedule")],
+    actor: Actor,
     post_id: PostId,
     body: Schedule,
     if_match: IfMatch,
@@ -186,9 +182,11 @@ async def schedule_post(
     return _answer(response, await service.schedule(post_id, body.publish_at, if_match, actor))
 
 
-@editorial.post("/{post_id}/unpublish", responses=CONFLICTS | STORES | responses(NotFound))
+@editorial.post(
+    "/{post_id}/unpublish", action="post:unpublish", responses=CONFLICTS | STORES | responses(NotFound)
+)
 async def unpublish_post(
-    actor: Annotated[Subject, require("post:unpublish")],
+    actor: Actor,
     post_id: PostId,
     if_match: IfMatch,
     response: Response,
@@ -197,22 +195,23 @@ async def unpublish_post(
     return _answer(response, await service.unpublish(post_id, if_match, actor))
 
 
-@editorial.post("/{post_id}/archive", responses=CONFLICTS | STORES | responses(NotFound))
-async def archive_post(
-    actor: Annotated[Subject, require("post:archive")], post_id: PostId, if_match: IfMatch, response: Response
-) -> EditorialPost:
+@editorial.post(
+    "/{post_id}/archive", action="post:archive", responses=CONFLICTS | STORES | responses(NotFound)
+)
+async def archive_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Put a post away."""
     return _answer(response, await service.archive(post_id, if_match, actor))
 
 
 @editorial.get(
     "/{post_id}/attachments/{attachment_id}",
+    action="post:read-any",
     status_code=302,
     response_class=RedirectResponse,
     responses=MOVED | responses(NotFound, DatabaseUnavailable),
 )
 async def download_any_attachment(
-    actor: Annotated[Subject, require("post:read-any")],
+    actor: Actor,
     post_id: PostId,
     attachment_id: AttachmentId,
     query: Annotated[DownloadQuery, Query()],
@@ -221,33 +220,37 @@ async def download_any_attachment(
     return redirect(await service.download(post_id, attachment_id, query.variant, actor))
 
 
-@editorial.get("/{post_id}/downloads", responses=STORES | responses(NotFound))
-async def list_downloads(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
-) -> DownloadCounts:
+@editorial.get("/{post_id}/downloads", action="post:read-any", responses=STORES | responses(NotFound))
+async def list_downloads(actor: Actor, post_id: PostId) -> DownloadCounts:
     """Learn how often a post's files were downloaded."""
     return await service.downloads(post_id, actor)
 
 
-@editorial.get("/{post_id}/revisions", responses=responses(NotFound, DatabaseUnavailable))
-async def list_revisions(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
-) -> RevisionCards:
+@editorial.get(
+    "/{post_id}/revisions", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable)
+)
+async def list_revisions(actor: Actor, post_id: PostId) -> RevisionCards:
     """List a post's revisions, newest first."""
     return await service.history(post_id, actor)
 
 
-@editorial.get("/{post_id}/revisions/{number}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_revision(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, number: RevisionNumber
-) -> Revision:
+@editorial.get(
+    "/{post_id}/revisions/{number}",
+    action="post:read-any",
+    responses=responses(NotFound, DatabaseUnavailable),
+)
+async def read_revision(actor: Actor, post_id: PostId, number: RevisionNumber) -> Revision:
     """Read one revision."""
     return await service.revision(post_id, number, actor)
 
 
-@editorial.get("/{post_id}/revisions/{number}/diff", responses=responses(NotFound, DatabaseUnavailable))
+@editorial.get(
+    "/{post_id}/revisions/{number}/diff",
+    action="post:read-any",
+    responses=responses(NotFound, DatabaseUnavailable),
+)
 async def diff_revisions(
-    actor: Annotated[Subject, require("post:read-any")],
+    actor: Actor,
     post_id: PostId,
     number: RevisionNumber,
     against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with."), Digits],
@@ -257,10 +260,12 @@ async def diff_revisions(
 
 
 @editorial.post(
-    "/{post_id}/revisions/{number}/restore", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable)
+    "/{post_id}/revisions/{number}/restore",
+    action="post:update",
+    responses=CONFLICTS | responses(NotFound, DatabaseUnavailable),
 )
 async def restore_revision(
-    actor: Annotated[Subject, require("post:update")],
+    actor: Actor,
     post_id: PostId,
     number: RevisionNumber,
     if_match: IfMatch,
