@@ -10,9 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from app.account import router as account
 from app.audit import router as audit
 from app.auth import cookies, csrf
-from app.auth import router as auth
 from app.auth.authentication import current_subject
 from app.authz import routing
 from app.categories import router as categories
@@ -54,8 +54,8 @@ ROUTERS = (
     posts.editorial,
     inquiries.editorial,
     uploads.staff,
-    auth.public,
-    auth.staff,
+    account.public,
+    account.staff,
     members.staff,
     audit.staff,
 )
