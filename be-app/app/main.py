@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from app.account import login, second_factor
 from app.account import router as account
 from app.audit import router as audit
 from app.auth import cookies, csrf
@@ -54,7 +55,8 @@ ROUTERS = (
     posts.editorial,
     inquiries.editorial,
     uploads.staff,
-    account.public,
+    login.public,
+    second_factor.public,
     account.staff,
     members.staff,
     audit.staff,
