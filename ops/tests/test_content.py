@@ -36,8 +36,8 @@ from app.core.settings import Settings
 from app.core.settings import settings as app_settings
 from app.core.write_path import events, outbox
 from app.functions.drain import run_due
+from app.posts import commands as posts
 from app.posts import read_model
-from app.posts import service as posts
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment

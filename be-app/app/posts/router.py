@@ -40,9 +40,10 @@ from app.uploads.router import MOVED, AttachmentId, redirect
 from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
-    from app.posts import read_model, service
+    from app.posts import commands as service
+    from app.posts import read_model
 else:
-    service = lazy_import("app.posts.service")
+    service = lazy_import("app.posts.commands")
     read_model = lazy_import("app.posts.read_model")
 
 public = PublicRouter("/v1", "posts")

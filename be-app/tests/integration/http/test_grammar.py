@@ -29,7 +29,7 @@ HUMAN = {
     "core/http/grammar.py": "is where it is done right",
     "core/http/schema.py": "text that people write",
     "posts/markup.py": "text that people write",
-    "posts/service.py": "text that people write, and messages of database drivers",
+    "posts/commands.py": "text that people write, and messages of database drivers",
     "posts/repository.py": "words to search for",
     "posts/searching.py": "text that people write, and words to search for",
     "members/addresses.py": "addresses as people may take them for one another",
