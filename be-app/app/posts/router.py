@@ -40,10 +40,10 @@ from app.uploads.router import MOVED, AttachmentId, redirect
 from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
-    from app.posts import commands as service
-    from app.posts import read_model
+    from app.posts import commands, queries, read_model
 else:
-    service = lazy_import("app.posts.commands")
+    commands = lazy_import("app.posts.commands")
+    queries = lazy_import("app.posts.queries")
     read_model = lazy_import("app.posts.read_model")
 
 public = PublicRouter("/v1", "posts")
@@ -98,7 +98,7 @@ async def count_view(post_id: PostId) -> None:
 )
 async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
     """Find published posts that hold every word: first those whose titles hold more of them, then the newest."""
-    return PublicResponse(await service.search(query), media_type=JSON)
+    return PublicResponse(await queries.search(query), media_type=JSON)
 
 
 def _answer(response: Response, post: EditorialPost) -> EditorialPost:
@@ -109,7 +109,7 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 @editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
 async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
     """List posts in any state, newest first; of others' posts only what was public before."""
-    return await service.listed(query, granted)
+    return await queries.listed(query, granted)
 
 
 @editorial.post(
@@ -127,7 +127,7 @@ async def create_post(
     idempotency_key: IdempotencyKey = None,
 ) -> EditorialPost:
     """Write a new draft."""
-    post = _answer(response, await service.create(body, idempotency_key, actor))
+    post = _answer(response, await commands.create(body, idempotency_key, actor))
     response.headers["Location"] = f"/v1/editor/posts/{post.id}"
     return post
 
@@ -135,7 +135,7 @@ async def create_post(
 @editorial.get("/{post_id}", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable))
 async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> EditorialPost:
     """Read a post in any state, with the ETag that every change of it must quote."""
-    return _answer(response, await service.read(post_id, actor))
+    return _answer(response, await queries.read(post_id, actor))
 
 
 @editorial.put(
@@ -151,7 +151,7 @@ async def update_post(
     response: Response,
 ) -> EditorialPost:
     """Write a new revision. The public keeps reading the published one until the post is published again."""
-    return _answer(response, await service.update(post_id, body, if_match, actor))
+    return _answer(response, await commands.update(post_id, body, if_match, actor))
 
 
 @editorial.get(
@@ -159,7 +159,7 @@ async def update_post(
 )
 async def preview_post(actor: Actor, post_id: PostId) -> PublicPost:
     """Read the current revision as visitors would."""
-    return await service.preview(post_id, actor)
+    return await queries.preview(post_id, actor)
 
 
 CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, TranslationExists)
@@ -168,7 +168,7 @@ CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, Trans
 @editorial.post("/{post_id}/publish", action="post:publish", responses=CLAIMS)
 async def publish_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Make the current revision public."""
-    return _answer(response, await service.publish(post_id, if_match, actor))
+    return _answer(response, await commands.publish(post_id, if_match, actor))
 
 
 @editorial.post("/{post_id}/schedule", action="post:schedule", responses=CLAIMS)
@@ -180,7 +180,7 @@ async def schedule_post(
     response: Response,
 ) -> EditorialPost:
     """Have a draft published at a future time."""
-    return _answer(response, await service.schedule(post_id, body.publish_at, if_match, actor))
+    return _answer(response, await commands.schedule(post_id, body.publish_at, if_match, actor))
 
 
 @editorial.post(
@@ -193,7 +193,7 @@ async def unpublish_post(
     response: Response,
 ) -> EditorialPost:
     """Take a published, scheduled or archived post back to a draft."""
-    return _answer(response, await service.unpublish(post_id, if_match, actor))
+    return _answer(response, await commands.unpublish(post_id, if_match, actor))
 
 
 @editorial.post(
@@ -201,7 +201,7 @@ async def unpublish_post(
 )
 async def archive_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Put a post away."""
-    return _answer(response, await service.archive(post_id, if_match, actor))
+    return _answer(response, await commands.archive(post_id, if_match, actor))
 
 
 @editorial.get(
@@ -218,13 +218,13 @@ async def download_any_attachment(
     query: Annotated[DownloadQuery, Query()],
 ) -> Response:
     """Download a file that any revision of a post in any state names."""
-    return redirect(await service.download(post_id, attachment_id, query.variant, actor))
+    return redirect(await queries.download(post_id, attachment_id, query.variant, actor))
 
 
 @editorial.get("/{post_id}/downloads", action="post:read-any", responses=STORES | responses(NotFound))
 async def list_downloads(actor: Actor, post_id: PostId) -> DownloadCounts:
     """Learn how often a post's files were downloaded."""
-    return await service.downloads(post_id, actor)
+    return await queries.downloads(post_id, actor)
 
 
 @editorial.get(
@@ -232,7 +232,7 @@ async def list_downloads(actor: Actor, post_id: PostId) -> DownloadCounts:
 )
 async def list_revisions(actor: Actor, post_id: PostId) -> RevisionCards:
     """List a post's revisions, newest first."""
-    return await service.history(post_id, actor)
+    return await queries.history(post_id, actor)
 
 
 @editorial.get(
@@ -242,7 +242,7 @@ async def list_revisions(actor: Actor, post_id: PostId) -> RevisionCards:
 )
 async def read_revision(actor: Actor, post_id: PostId, number: RevisionNumber) -> Revision:
     """Read one revision."""
-    return await service.revision(post_id, number, actor)
+    return await queries.revision(post_id, number, actor)
 
 
 @editorial.get(
@@ -257,7 +257,7 @@ async def diff_revisions(
     against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with."), Digits],
 ) -> RevisionDiff:
     """Compare a revision with another."""
-    return await service.diff(post_id, number, against, actor)
+    return await queries.diff(post_id, number, against, actor)
 
 
 @editorial.post(
@@ -273,4 +273,4 @@ async def restore_revision(
     response: Response,
 ) -> EditorialPost:
     """Make an earlier revision's content the newest revision."""
-    return _answer(response, await service.restore(post_id, number, if_match, actor))
+    return _answer(response, await commands.restore(post_id, number, if_match, actor))

@@ -24,6 +24,8 @@ LAZY = (
     "app.feeds.service",
     "app.inquiries.service",
     "app.posts.commands",
+    "app.posts.queries",
+    "app.posts.scheduler",
     "app.posts.read_model",
     "app.system.service",
 )
