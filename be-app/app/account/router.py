@@ -15,9 +15,12 @@ from app.core.http.problems import NotFound, PreconditionFailed, responses
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:
-    from app.auth import factors, sessions
+    from app.auth import sessions
+    from app.auth.factors import enrolment, recovery, stored
 else:
-    factors = lazy_import("app.auth.factors")
+    enrolment = lazy_import("app.auth.factors.enrolment")
+    recovery = lazy_import("app.auth.factors.recovery")
+    stored = lazy_import("app.auth.factors.stored")
     sessions = lazy_import("app.auth.sessions")
 
 staff = GuardedRouter("/v1/auth", "account", GuardedAuthRoute)
@@ -26,7 +29,7 @@ staff = GuardedRouter("/v1/auth", "account", GuardedAuthRoute)
 @staff.get("/factors", action="factor:list", responses=responses(*UNAVAILABLE))
 async def list_factors(actor: Actor) -> FactorCards:
     """List the caller's second factors."""
-    held = await factors.load(actor.id)
+    held = await stored.load(actor.id)
     cards = [
         FactorCard(id=p["id"], kind="passkey", name=p["name"], created_at=p["createdAt"])
         for p in held.passkeys
@@ -44,7 +47,7 @@ async def list_factors(actor: Actor) -> FactorCards:
 )
 async def remove_factor(actor: Actor, factor_id: Annotated[str, Path(max_length=60)]) -> None:
     """Remove one of the caller's second factors, but not the last. Needs a recent second factor."""
-    await factors.remove(actor.id, factor_id)
+    await enrolment.remove(actor.id, factor_id)
 
 
 @staff.post(
@@ -54,7 +57,7 @@ async def remove_factor(actor: Actor, factor_id: Annotated[str, Path(max_length=
 )
 async def renew_recovery_codes(actor: Actor) -> RecoveryCodes:
     """Replace the caller's recovery codes. Needs a recent second factor."""
-    return RecoveryCodes(recovery_codes=await factors.renew_recovery_codes(actor.id))
+    return RecoveryCodes(recovery_codes=await recovery.renew(actor.id))
 
 
 @staff.get("/me", action="self:read")

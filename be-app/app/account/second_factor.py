@@ -35,10 +35,14 @@ from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
 
 if TYPE_CHECKING:
-    from app.auth import factors, login, sessions
+    from app.auth import login, sessions
+    from app.auth.factors import passkeys, proving, stored, totp
     from app.auth.login import Pending
 else:
-    factors = lazy_import("app.auth.factors")
+    passkeys = lazy_import("app.auth.factors.passkeys")
+    proving = lazy_import("app.auth.factors.proving")
+    stored = lazy_import("app.auth.factors.stored")
+    totp = lazy_import("app.auth.factors.totp")
     login = lazy_import("app.auth.login")
     sessions = lazy_import("app.auth.sessions")
 
@@ -104,7 +108,7 @@ async def _enroller(prover: Annotated[_Holder, Depends(_prover)]) -> _Holder:
     """Return the prover if they may add a factor: the first in a login that waits for one, or after a step-up."""
     if prover.subject is not None:
         authorise(prover.subject, "factor:add", None)  # One's own: there is no other object.
-    elif (await factors.load(prover.member)).enrolled:
+    elif (await stored.load(prover.member)).enrolled:
         raise FactorExists
     return prover
 
@@ -120,7 +124,7 @@ Enroller = Annotated[_Holder, Depends(_enroller)]
 )
 async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> SecondFactorState:
     """Tell whether this browser's login still wants a second factor, and which it may be."""
-    held = await factors.load(holder.member)
+    held = await stored.load(holder.member)
     return SecondFactorState(
         state="pending" if holder.pending else "active",
         enrolled=held.enrolled,
@@ -138,9 +142,9 @@ async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> Se
 )
 async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
     """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""
-    await factors.prove(prover.member, prover.ceremony, body.method, body.code, body.credential)
+    await proving.prove(prover.member, prover.ceremony, body.method, body.code, body.credential)
     await prover.complete(response)
-    held = await factors.load(prover.member)
+    held = await stored.load(prover.member)
     return SecondFactorState(state="active", enrolled=True, methods=held.methods)
 
 
@@ -153,7 +157,7 @@ async def prove_second_factor(prover: Prover, response: Response, body: Proof) -
 )
 async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
     """Get a challenge for one of the member's passkeys."""
-    return PasskeyOptions(public_key=await factors.ask_passkey(prover.member, prover.ceremony))
+    return PasskeyOptions(public_key=await passkeys.ask(prover.member, prover.ceremony))
 
 
 @public.post(
@@ -165,8 +169,8 @@ async def ask_for_passkey(prover: Prover) -> PasskeyOptions:
 )
 async def begin_totp(enroller: Enroller) -> TotpSecret:
     """Get a new TOTP secret for an authenticator. The first needs a login that waits for it; more need a step-up."""
-    secret = await factors.begin_totp(enroller.member, enroller.ceremony)
-    return TotpSecret(**factors.provisioning(secret, enroller.name))
+    secret = await totp.begin(enroller.member, enroller.ceremony)
+    return TotpSecret(**totp.provisioning(secret, enroller.name))
 
 
 @public.post(
@@ -180,7 +184,7 @@ async def begin_totp(enroller: Enroller) -> TotpSecret:
 async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirmation) -> FactorAdded:
     """Prove that the authenticator has the new secret, which makes it a factor; the first completes the login."""
     first = enroller.pending is not None
-    codes = await factors.confirm_totp(enroller.member, enroller.ceremony, body.code, first=first)
+    codes = await totp.confirm(enroller.member, enroller.ceremony, body.code, first=first)
     await enroller.complete(response)
     return FactorAdded(recovery_codes=codes)
 
@@ -194,7 +198,7 @@ async def confirm_totp(enroller: Enroller, response: Response, body: TotpConfirm
 )
 async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
     """Get what the browser needs to create a passkey."""
-    options = await factors.begin_passkey(enroller.member, enroller.ceremony, enroller.name)
+    options = await passkeys.begin(enroller.member, enroller.ceremony, enroller.name)
     return PasskeyOptions(public_key=options)
 
 
@@ -209,8 +213,6 @@ async def begin_passkey(enroller: Enroller) -> PasskeyOptions:
 async def add_passkey(enroller: Enroller, response: Response, body: PasskeyAddition) -> FactorAdded:
     """Add the created passkey; the first factor completes the login."""
     first = enroller.pending is not None
-    codes = await factors.add_passkey(
-        enroller.member, enroller.ceremony, body.name, body.credential, first=first
-    )
+    codes = await passkeys.create(enroller.member, enroller.ceremony, body.name, body.credential, first=first)
     await enroller.complete(response)
     return FactorAdded(recovery_codes=codes)

@@ -33,7 +33,7 @@ HUMAN = {
     "posts/searching.py": "text that people write, and words to search for",
     "members/addresses.py": "addresses as people may take them for one another",
     "members/service.py": "what an operator types",
-    "auth/factors.py": "recovery codes, hashed afterwards",
+    "auth/factors/recovery.py": "recovery codes, hashed afterwards",
     "auth/oidc.py": "a message for the log",
     "auth/login.py": "after isascii()",
     "authz/wasm.py": "names of this machine, and a message for the log",
