@@ -27,11 +27,10 @@ from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
-from app.core.aws import clients
 from app.core.clock import now
 from app.core.database import engine
 from app.core.http.problems import NotFound
-from app.core.read_path import cache
+from app.core.process import process
 from app.core.settings import Settings
 from app.core.settings import settings as app_settings
 from app.core.write_path import events, outbox
@@ -117,8 +116,7 @@ class Site:
             try:
                 return await work()
             finally:
-                await engine.dispose()
-                await cache.close()
+                await process.disconnect()
 
         return self._here(lambda: asyncio.run(closed()))
 
@@ -157,9 +155,7 @@ class Site:
             os.environ.clear()
             os.environ |= before
             logging.getLogger("app").setLevel(level)
-            if clients.client.cache_info().currsize:
-                clients.client("dynamodb").close()
-            clients.client.cache_clear()
+            asyncio.run(process.close())
             app_settings.cache_clear()
 
 
