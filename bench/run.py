@@ -94,7 +94,7 @@ async def _fill(number_of_posts: int) -> None:
     from app.auth.subject import SYSTEM
     from app.categories import service as categories
     from app.categories.schemas import CategoryCreate, LocalisedName
-    from app.posts import service as posts
+    from app.posts import commands as posts
     from app.posts.schemas import PostCreate
 
     await categories.create(CategoryCreate(slug="news", name=LocalisedName(ko="소식", en="News")), SYSTEM)

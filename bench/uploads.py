@@ -87,7 +87,6 @@ async def _ask(method: str, path: str, body: Any) -> Any:
 
 def _probe(photo: Path, announced_files: int) -> None:
     """Announce many files and complete one; print the figures of this process."""
-    from app.auth.authentication import current_subject
     from app.auth.sessions import Identity, State
     from app.auth.subject import Subject
     from app.main import api
@@ -96,7 +95,7 @@ def _probe(photo: Path, announced_files: int) -> None:
     at = int(time.time())
     identity = Identity("https://test.example", "kim", "kim@test.example", "kim", "editor", "")
     session = State("kim", "s", identity, "editor", at, at * 1000, at + 900, provisioned=True)
-    api.dependency_overrides[current_subject] = lambda _: _subject(Subject("kim", "editor", at, session))
+    api.state.identify = lambda _: _subject(Subject("kim", "editor", at, session))
     announced = {
         "name": "사진.jpg",
         "contentType": "image/jpeg",

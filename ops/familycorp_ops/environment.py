@@ -84,16 +84,14 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from app.core.aws import dynamodb  # noqa: PLC0415
-    from app.core.database import engine as database  # noqa: PLC0415
     from app.core.http.problems import DatabaseUnavailable, Unavailable  # noqa: PLC0415
-    from app.core.read_path import cache  # noqa: PLC0415
+    from app.core.process import process  # noqa: PLC0415
 
     async def bounded() -> None:
         try:
             await work
         finally:
-            await database.dispose()
-            await cache.close()
+            await process.disconnect()
 
     # What the services log for operators of a server is said by the command in its own words.
     logging.getLogger("app").setLevel(logging.CRITICAL)

@@ -27,17 +27,16 @@ from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
-from app.core.aws import clients
 from app.core.clock import now
 from app.core.database import engine
 from app.core.http.problems import NotFound
-from app.core.read_path import cache
+from app.core.process import process
 from app.core.settings import Settings
 from app.core.settings import settings as app_settings
 from app.core.write_path import events, outbox
 from app.functions.drain import run_due
+from app.posts import commands as posts
 from app.posts import read_model
-from app.posts import service as posts
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment
@@ -117,8 +116,7 @@ class Site:
             try:
                 return await work()
             finally:
-                await engine.dispose()
-                await cache.close()
+                await process.disconnect()
 
         return self._here(lambda: asyncio.run(closed()))
 
@@ -157,9 +155,7 @@ class Site:
             os.environ.clear()
             os.environ |= before
             logging.getLogger("app").setLevel(level)
-            if clients.client.cache_info().currsize:
-                clients.client("dynamodb").close()
-            clients.client.cache_clear()
+            asyncio.run(process.close())
             app_settings.cache_clear()
 
 

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.audit.schemas import AuditEntries, AuditQuery
-from app.authz.grant import Grant
-from app.authz.guard import grant, guarded_router
+from app.authz.routing import Granted, GuardedRouter
 from app.core.http.problems import DatabaseUnavailable, responses
 from app.core.lazy import lazy_import
 
@@ -15,13 +14,11 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.audit.service")
 
-staff: APIRouter = guarded_router("/v1/audit", "audit")
+staff = GuardedRouter("/v1/audit", "audit")
 
 
-@staff.get("", responses=responses(DatabaseUnavailable))
-async def list_audit_entries(
-    granted: Annotated[Grant, grant("audit:list")], query: Annotated[AuditQuery, Query()]
-) -> AuditEntries:
+@staff.get("", action="audit:list", responses=responses(DatabaseUnavailable))
+async def list_audit_entries(granted: Granted, query: Annotated[AuditQuery, Query()]) -> AuditEntries:
     """List who changed what, newest first.
 
     Editors see what happened to content, without details, and nothing about others' posts that were never published.

@@ -25,6 +25,7 @@ from app.auth.provider_keys import ALGORITHMS, KEPT_S, KeyNotFound, Keys, KeySet
 from app.auth.sessions import MAX_AGE_S, Identity
 from app.core.aws import clients
 from app.core.http.schema import CONTROLS
+from app.core.process import process
 from app.core.settings import ROLES, settings
 
 _MOST_BYTES = 512 * 1024
@@ -40,7 +41,10 @@ _KEYS_FOR_LOGOUT_S = 30
 
 logger = logging.getLogger(__name__)
 
-_http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=5), retries=False)
+
+@process.closes(urllib3.PoolManager.clear)
+def _http() -> urllib3.PoolManager:
+    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=5), retries=False)
 
 
 class LoginFailed(Exception):
@@ -66,7 +70,10 @@ class Verified(NamedTuple):
     second_factor_at: int | None
 
 
-_provider: tuple[float, Provider] | None = None
+@process.keeps
+def _documents() -> dict[str, tuple[float, Provider]]:
+    """Return the discovery document by its issuer, and until when it counts (monotonic)."""
+    return {}
 
 
 def issuer() -> str:
@@ -85,7 +92,7 @@ def redirect_uri() -> str:
 def _ask(method: str, url: str, **options: Any) -> Any:
     """Return the JSON object of an answer; raise `ProviderUnavailable`, or `LoginFailed` where it refuses."""
     try:
-        answer = _http.request(method, url, redirect=False, preload_content=False, **options)
+        answer = _http().request(method, url, redirect=False, preload_content=False, **options)
         try:
             body = answer.read(_MOST_BYTES + 1, decode_content=True)
         finally:
@@ -109,18 +116,18 @@ def _ask(method: str, url: str, **options: Any) -> Any:
 
 def provider() -> Provider:
     """Return the provider's discovery document, read anew every hour (OpenID Connect Discovery §4)."""
-    global _provider  # noqa: PLW0603 - the process's copy is one value
-    if _provider is None or _provider[0] < time.monotonic():
+    named, kept = issuer(), _documents()
+    if named not in kept or kept[named][0] < time.monotonic():
         try:
-            found = _ask("GET", f"{issuer().rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != issuer():
+            found = _ask("GET", f"{named.rstrip('/')}/.well-known/openid-configuration")
+            if found.get("issuer") != named:
                 raise LoginFailed("the discovery document names another issuer")
             made = _described(found)
         except LoginFailed as error:
             logger.warning("login_provider_misconfigured", extra={"reason": str(error)})
             raise ProviderUnavailable from error
-        _provider = (time.monotonic() + KEPT_S, made)
-    return _provider[1]
+        kept[named] = (time.monotonic() + KEPT_S, made)
+    return kept[named][1]
 
 
 def _described(found: Mapping[str, Any]) -> Provider:
@@ -168,7 +175,9 @@ def _published_keys() -> list[Any]:
     return found
 
 
-_key_set = KeySet(_published_keys)
+@process.keeps
+def _key_set() -> KeySet:
+    return KeySet(_published_keys)
 
 
 def authorization_url(*, state: str, nonce: str, verifier: str, anew: bool) -> str:
@@ -274,13 +283,13 @@ def _verified(token: Any, *, require: list[str], keys_every_s: float) -> dict[st
         raise LoginFailed(f"the token is invalid: {error}") from None
     if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise LoginFailed("the token's algorithm is not allowed")
-    keys = _key_set.get(keys_every_s)
+    keys = _key_set().get(keys_every_s)
     if keys is None:
         raise ProviderUnavailable
     try:
         claims = _decoded(token, header, keys, require)
     except KeyNotFound as failure:
-        newer = _key_set.get(keys_every_s, instead_of=keys)
+        newer = _key_set().get(keys_every_s, instead_of=keys)
         if newer is None:
             raise LoginFailed(str(failure)) from None
         try:

@@ -22,6 +22,7 @@ from app.auth import store
 from app.auth.errors import KeyUnavailable
 from app.core.aws import clients
 from app.core.clock import new_id
+from app.core.process import process
 from app.core.settings import settings
 
 ACCESS_AGE_S = 15 * 60
@@ -50,21 +51,28 @@ class Claims(NamedTuple):
     expires_at: int
 
 
-_signing: _SigningKey | None = None
-_public: dict[str, tuple[float, Any]] = {}
+class _Keys:
+    """The keys that this process has read."""
+
+    def __init__(self) -> None:
+        self.signing: _SigningKey | None = None
+        self.public: dict[str, tuple[float, Any]] = {}
+
+
+_keys = process.keeps(_Keys)
 
 
 async def _signing_key() -> _SigningKey:
-    global _signing  # noqa: PLW0603 - the process's signing key is one value
-    if _signing is None or time.monotonic() - _signing.read_at > _KEY_KEPT_S:
+    keys = _keys()
+    if keys.signing is None or time.monotonic() - keys.signing.read_at > _KEY_KEPT_S:
         try:
             found = await clients.call(
                 "secretsmanager", "get_secret_value", SecretId=settings().signing_key_secret
             )
         except (BotoCoreError, ClientError) as error:
-            if _signing is not None:
+            if keys.signing is not None:
                 logger.warning("signing_key_not_renewed", exc_info=True)
-                return _signing
+                return keys.signing
             raise KeyUnavailable from error
         jwk = orjson.loads(found["SecretString"])
         public = orjson.dumps({name: jwk[name] for name in _PUBLIC if name in jwk}).decode()
@@ -72,8 +80,8 @@ async def _signing_key() -> _SigningKey:
             ("keys", jwk["kid"]), {"jwk": public, "expiresAt": store.seconds() + _PUBLISHED_FOR_S}
         )
         private = await to_thread.run_sync(partial(ECAlgorithm.from_jwk, jwk))
-        _signing = _SigningKey(jwk["kid"], private, time.monotonic())
-    return _signing
+        keys.signing = _SigningKey(jwk["kid"], private, time.monotonic())
+    return keys.signing
 
 
 async def sign(member: str, session: str) -> str:
@@ -93,19 +101,20 @@ async def sign(member: str, session: str) -> str:
 
 
 async def _public_key(kid: str) -> Any:
-    kept = _public.get(kid)
+    public = _keys().public
+    kept = public.get(kid)
     if kept and kept[0] > time.monotonic():
         return kept[1]
     found = await store.get(("keys", kid))
     if found is None:
-        _public.pop(kid, None)
+        public.pop(kid, None)
         return None
     try:
         key = ECAlgorithm.from_jwk(found["jwk"])
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
         logger.warning("public_key_malformed", extra={"kid": kid, "reason": str(error)})
         return None
-    _public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
+    public[kid] = (time.monotonic() + _KEY_KEPT_S, key)
     return key
 
 
@@ -124,7 +133,7 @@ def _kid(token: str) -> str | None:
 
 def has_key_of(token: str) -> bool:
     """Tell whether a token is signed, as it says, with a key that this process has found before."""
-    return _kid(token) in _public
+    return _kid(token) in _keys().public
 
 
 async def verify(token: str) -> Claims | None:

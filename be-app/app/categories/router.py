@@ -2,16 +2,14 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
-from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require, unguarded
+from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
 from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
-from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -19,8 +17,8 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.categories.service")
 
-public = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=StrictRoute)
-editorial = guarded_router("/v1/editor/categories", "editorial: categories")
+public = PublicRouter("/v1/categories", "categories")
+editorial = GuardedRouter("/v1/editor/categories", "editorial: categories")
 
 Slug = Annotated[str, Path(max_length=60)]
 STORES = (DatabaseUnavailable, StoreUnavailable)
@@ -33,7 +31,7 @@ def _answer(response: Response, listed: tuple[CategoryListOut, int]) -> Category
 
 @public.get(
     "",
-    dependencies=[unguarded("category:view")],
+    action="category:view",
     response_model=CategoryListOut,
     responses=responses(StoreUnavailable),
 )
@@ -42,25 +40,21 @@ async def list_categories() -> Response:
     return PublicResponse(await service.public(), media_type="application/json")
 
 
-@editorial.get("", responses=responses(DatabaseUnavailable))
-async def read_categories(
-    _: Annotated[Subject, require("category:read")], response: Response
-) -> CategoryListOut:
+@editorial.get("", action="category:read", responses=responses(DatabaseUnavailable))
+async def read_categories(_: Actor, response: Response) -> CategoryListOut:
     """Read the list with its ETag, which every change of it must quote."""
     return _answer(response, await service.editorial())
 
 
-@editorial.post("", status_code=201, responses=responses(CategoryExists, *STORES))
-async def create_category(
-    actor: Annotated[Subject, require("category:create")], body: CategoryCreate, response: Response
-) -> CategoryListOut:
+@editorial.post("", action="category:create", status_code=201, responses=responses(CategoryExists, *STORES))
+async def create_category(actor: Actor, body: CategoryCreate, response: Response) -> CategoryListOut:
     """Add a category at the end of the list."""
     return _answer(response, await service.create(body, actor))
 
 
-@editorial.put("", responses=CONFLICTS | responses(*STORES))
+@editorial.put("", action="category:reorder", responses=CONFLICTS | responses(*STORES))
 async def reorder_categories(
-    actor: Annotated[Subject, require("category:reorder")],
+    actor: Actor,
     body: CategoryOrder,
     if_match: IfMatch,
     response: Response,
@@ -69,9 +63,9 @@ async def reorder_categories(
     return _answer(response, await service.reorder(body, if_match, actor))
 
 
-@editorial.put("/{slug}", responses=CONFLICTS | responses(NotFound, *STORES))
+@editorial.put("/{slug}", action="category:update", responses=CONFLICTS | responses(NotFound, *STORES))
 async def rename_category(
-    actor: Annotated[Subject, require("category:update")],
+    actor: Actor,
     slug: Slug,
     body: CategoryUpdate,
     if_match: IfMatch,
@@ -81,9 +75,9 @@ async def rename_category(
     return _answer(response, await service.rename(slug, body, if_match, actor))
 
 
-@editorial.delete("/{slug}", responses=CONFLICTS | responses(NotFound, CategoryInUse, *STORES))
-async def delete_category(
-    actor: Annotated[Subject, require("category:delete")], slug: Slug, if_match: IfMatch, response: Response
-) -> CategoryListOut:
+@editorial.delete(
+    "/{slug}", action="category:delete", responses=CONFLICTS | responses(NotFound, CategoryInUse, *STORES)
+)
+async def delete_category(actor: Actor, slug: Slug, if_match: IfMatch, response: Response) -> CategoryListOut:
     """Remove a category that no post is filed under."""
     return _answer(response, await service.delete(slug, if_match, actor))

@@ -9,15 +9,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+from app.core.process import process
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_workers: Final = ThreadPoolExecutor(2, "offload")  # Starts no thread before the first call.
+
+@process.closes(ThreadPoolExecutor.shutdown)
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, "offload")
 
 
 async def offload(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Return what a function returns, having called it in a worker thread with the caller's context."""
     call = partial(copy_context().run, function, *arguments, **options)
-    return await asyncio.get_running_loop().run_in_executor(_workers, call)
+    return await asyncio.get_running_loop().run_in_executor(_workers(), call)

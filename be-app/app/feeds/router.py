@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
-from app.authz.guard import unguarded
+from app.authz.routing import PublicRouter
 from app.core.http.middleware import PublicResponse
 from app.core.http.problems import StoreUnavailable, responses
-from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 from app.feeds.schemas import FeedQuery
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.feeds.service")
 
-public = APIRouter(prefix="/v1", tags=["feeds"], route_class=StrictRoute)
+public = PublicRouter("/v1", "feeds")
 
 RSS, ATOM, XML = "application/rss+xml", "application/atom+xml", "application/xml"
 
@@ -25,25 +24,19 @@ def _documented(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} | responses(StoreUnavailable)
 
 
-@public.get(
-    "/feed.rss", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(RSS)
-)
+@public.get("/feed.rss", action="feed:view", response_class=Response, responses=_documented(RSS))
 async def rss_feed(query: Annotated[FeedQuery, Query()]) -> Response:
     """Follow the newest posts by RSS 2.0."""
     return PublicResponse(await service.rss(query), media_type=RSS)
 
 
-@public.get(
-    "/feed.atom", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(ATOM)
-)
+@public.get("/feed.atom", action="feed:view", response_class=Response, responses=_documented(ATOM))
 async def atom_feed(query: Annotated[FeedQuery, Query()]) -> Response:
     """Follow the newest posts by Atom."""
     return PublicResponse(await service.atom(query), media_type=ATOM)
 
 
-@public.get(
-    "/sitemap.xml", dependencies=[unguarded("feed:view")], response_class=Response, responses=_documented(XML)
-)
+@public.get("/sitemap.xml", action="feed:view", response_class=Response, responses=_documented(XML))
 async def sitemap() -> Response:
     """List every published post's address for search engines."""
     return PublicResponse(await service.sitemap(), media_type=XML)

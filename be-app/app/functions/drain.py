@@ -17,7 +17,7 @@ from app.functions import invocation
 # An idle minute must import, connect to and ask nothing but DynamoDB.
 categories = lazy_import("app.categories.service")
 members = lazy_import("app.members.service")
-posts = lazy_import("app.posts.service")
+posts = lazy_import("app.posts.scheduler")
 uploads = lazy_import("app.uploads.processing")
 cache = lazy_import("app.core.read_path.cache")
 outbox = lazy_import("app.core.write_path.outbox")

@@ -1,18 +1,14 @@
 """What functions share that an event starts, not an HTTP request."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Coroutine
 from logging import getLogger
 from typing import Any, TypeVar
 
-from app.core.lazy import lazy_import
 from app.core.observability import context, logging, metrics
+from app.core.process import process
 from app.core.settings import settings
-
-cache = lazy_import("app.core.read_path.cache")
-engine = lazy_import("app.core.database.engine")
 
 logger = getLogger(__name__)
 
@@ -38,14 +34,6 @@ async def _measured(work: Coroutine[Any, Any, T]) -> T:
             fields["errors"] = 0
             return result
         finally:
-            await _close()
+            await process.disconnect()
             fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
             logger.info("invocation", extra=metrics.embedded(fields))
-
-
-async def _close() -> None:
-    # Only what was used is there to be closed; asking the modules themselves would import it.
-    if "sqlalchemy" in sys.modules:
-        await engine.dispose()
-    if "redis" in sys.modules:
-        await cache.close()

@@ -3,10 +3,9 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
-from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require, unguarded
+from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -17,7 +16,6 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
-from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
 from app.inquiries.schemas import (
@@ -34,15 +32,17 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.inquiries.service")
 
-public = APIRouter(prefix="/v1/inquiries", tags=["inquiries"], route_class=StrictRoute)
-editorial = guarded_router("/v1/editor/inquiries", "editorial: inquiries")
+public = PublicRouter("/v1/inquiries", "inquiries")
+editorial = GuardedRouter("/v1/editor/inquiries", "editorial: inquiries")
 
 InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
 
 
 @public.post(
     "",
-    dependencies=[unguarded("inquiry:send", cost=5, limit=fixed_window.INQUIRY)],
+    action="inquiry:send",
+    cost=5,
+    limit=fixed_window.INQUIRY,
     status_code=201,
     responses=responses(
         TooManyRequests,
@@ -57,27 +57,25 @@ async def send_inquiry(body: InquiryCreate, idempotency_key: IdempotencyKey = No
     return await service.receive(body, idempotency_key)
 
 
-@editorial.get("", responses=responses(DatabaseUnavailable))
-async def list_inquiries(
-    _: Annotated[Subject, require("inquiry:list")], query: Annotated[InquiryQuery, Query()]
-) -> InquiryCards:
+@editorial.get("", action="inquiry:list", responses=responses(DatabaseUnavailable))
+async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> InquiryCards:
     """List inquiries, newest first."""
     return await service.listed(query)
 
 
-@editorial.get("/{inquiry_id}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_inquiry(
-    _: Annotated[Subject, require("inquiry:read")], inquiry_id: InquiryId, response: Response
-) -> InquiryOut:
+@editorial.get("/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, DatabaseUnavailable))
+async def read_inquiry(_: Actor, inquiry_id: InquiryId, response: Response) -> InquiryOut:
     """Read an inquiry, with the ETag that its update must quote."""
     inquiry = await service.read(inquiry_id)
     response.headers["ETag"] = etag(inquiry.version)
     return inquiry
 
 
-@editorial.put("/{inquiry_id}", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable))
+@editorial.put(
+    "/{inquiry_id}", action="inquiry:update", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable)
+)
 async def update_inquiry(
-    actor: Annotated[Subject, require("inquiry:update")],
+    actor: Actor,
     inquiry_id: InquiryId,
     body: InquiryUpdate,
     if_match: IfMatch,

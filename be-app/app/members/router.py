@@ -3,13 +3,11 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
-from app.auth.subject import Subject
-from app.authz.grant import Grant
-from app.authz.guard import grant, guarded_router, require
+from app.authz.routing import Actor, Granted, GuardedRouter
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.members.service")
 
-staff: APIRouter = guarded_router("/v1/members", "members")
+staff = GuardedRouter("/v1/members", "members")
 
 MemberId = Annotated[uuid.UUID, Path(description="The member's id.")]
 SessionId = Annotated[uuid.UUID, Path(description="The session's id.")]
@@ -29,10 +27,8 @@ ENDINGS = STORES | responses(Forbidden, StepUpRequired)
 CHANGES = CONFLICTS | ENDINGS
 
 
-@staff.get("", responses=responses(DatabaseUnavailable))
-async def list_members(
-    granted: Annotated[Grant, grant("member:list")], query: Annotated[MemberQuery, Query()]
-) -> MemberCards:
+@staff.get("", action="member:list", responses=responses(DatabaseUnavailable))
+async def list_members(granted: Granted, query: Annotated[MemberQuery, Query()]) -> MemberCards:
     """List everybody who ever logged in; only admins learn more than names."""
     return await service.listed(query, granted)
 
@@ -43,17 +39,15 @@ def _answer(response: Response, member: MemberOut) -> MemberOut:
     return member
 
 
-@staff.get("/{member_id}", responses=STORES)
-async def read_member(
-    actor: Annotated[Subject, require("member:read")], member_id: MemberId, response: Response
-) -> MemberOut:
+@staff.get("/{member_id}", action="member:read", responses=STORES)
+async def read_member(actor: Actor, member_id: MemberId, response: Response) -> MemberOut:
     """Read a member, with the ETag that every change must quote."""
     return _answer(response, await service.read(member_id, actor))
 
 
-@staff.put("/{member_id}/role", responses=CHANGES)
+@staff.put("/{member_id}/role", action="member:set-role", responses=CHANGES)
 async def set_role(
-    actor: Annotated[Subject, require("member:set-role")],
+    actor: Actor,
     member_id: MemberId,
     body: RoleChange,
     if_match: IfMatch,
@@ -63,9 +57,9 @@ async def set_role(
     return _answer(response, await service.set_role(member_id, body.role, if_match, actor))
 
 
-@staff.post("/{member_id}/disable", responses=CHANGES)
+@staff.post("/{member_id}/disable", action="member:disable", responses=CHANGES)
 async def disable_member(
-    actor: Annotated[Subject, require("member:disable")],
+    actor: Actor,
     member_id: MemberId,
     if_match: IfMatch,
     response: Response,
@@ -74,9 +68,9 @@ async def disable_member(
     return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=True))
 
 
-@staff.post("/{member_id}/enable", responses=CHANGES)
+@staff.post("/{member_id}/enable", action="member:enable", responses=CHANGES)
 async def enable_member(
-    actor: Annotated[Subject, require("member:enable")],
+    actor: Actor,
     member_id: MemberId,
     if_match: IfMatch,
     response: Response,
@@ -85,25 +79,21 @@ async def enable_member(
     return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=False))
 
 
-@staff.get("/{member_id}/sessions", responses=STORES)
-async def list_member_sessions(
-    actor: Annotated[Subject, require("session:list-any")], member_id: MemberId
-) -> SessionCards:
+@staff.get("/{member_id}/sessions", action="session:list-any", responses=STORES)
+async def list_member_sessions(actor: Actor, member_id: MemberId) -> SessionCards:
     """List a member's sessions, the one used last first."""
     return SessionCards.of(await service.sessions_of(member_id), actor.session.session)
 
 
-@staff.delete("/{member_id}/sessions", status_code=204, responses=ENDINGS)
-async def end_member_sessions(
-    actor: Annotated[Subject, require("session:end-any")], member_id: MemberId
-) -> None:
+@staff.delete("/{member_id}/sessions", action="session:end-any", status_code=204, responses=ENDINGS)
+async def end_member_sessions(actor: Actor, member_id: MemberId) -> None:
     """End every session of a member. Needs a second factor proven in the last five minutes."""
     await service.end_sessions(member_id, None, actor)
 
 
-@staff.delete("/{member_id}/sessions/{session_id}", status_code=204, responses=ENDINGS)
-async def end_member_session(
-    actor: Annotated[Subject, require("session:end-any")], member_id: MemberId, session_id: SessionId
-) -> None:
+@staff.delete(
+    "/{member_id}/sessions/{session_id}", action="session:end-any", status_code=204, responses=ENDINGS
+)
+async def end_member_session(actor: Actor, member_id: MemberId, session_id: SessionId) -> None:
     """End one session of a member. Needs a second factor proven in the last five minutes."""
     await service.end_sessions(member_id, session_id, actor)

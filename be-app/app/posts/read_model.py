@@ -11,6 +11,7 @@ import orjson
 
 from app.core.http import pagination
 from app.core.http.problems import NotFound
+from app.core.process import process
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
 from app.posts.schemas import PostCard, PublicPost, PublicQuery, as_id
@@ -81,7 +82,7 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
 async def page(id_or_slug: str) -> bytes:
     """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
     item, views, siblings = None, 0, list[dict[str, Any]]()
-    if place := _places.pop(id_or_slug, None):
+    if place := _places().pop(id_or_slug, None):
         (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
     if item is None:
         item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
@@ -106,17 +107,24 @@ class _Place(NamedTuple):
     group: str
 
 
-_places: dict[str, _Place] = {}
-"""Where this process found posts, so that it asks for all of a page at once. It is a guess: what leads to no public
-post is forgotten and looked for anew, and a group that has changed is told by the post itself."""
-
 _PLACES = 1024
 
 
+@process.keeps
+def _places() -> dict[str, _Place]:
+    """Return where this process found posts, so that it requests all of a page at once.
+
+    Places may be stale: one that leads to no public post is forgotten and the post looked for again, and a group that
+    has changed is replaced by the one that the post itself names.
+    """
+    return {}
+
+
 def _remember(id_or_slug: str, place: _Place) -> None:
-    if len(_places) >= _PLACES:
-        _places.clear()
-    _places[id_or_slug] = place
+    places = _places()
+    if len(places) >= _PLACES:
+        places.clear()
+    places[id_or_slug] = place
 
 
 async def _id_of(slug: str) -> str:

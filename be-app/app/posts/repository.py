@@ -20,8 +20,13 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy import update as update_statement
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
 
+from app.core.http.problems import PreconditionFailed, ValidationFailed
+from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
@@ -215,3 +220,27 @@ def _narrowed(
         return query
     mark = "+" if condition is _NGRAMS else ""
     return query.where(condition.bindparams(phrases=join.join(f'{mark}"{run}"' for run in runs)))
+
+
+async def displace(session: AsyncSession, post: Post, **values: Any) -> None:
+    """Change a post without raising its version."""
+    # Past the mapper, so that the version stays: to its author, nothing about the post has changed.
+    statement = update_statement(Post).where(Post.id == post.id).values(values)
+    await session.execute(statement, execution_options={"synchronize_session": False})
+
+
+async def flush(session: AsyncSession) -> None:
+    """Send the changes; translate what another editor's commit made impossible."""
+    try:
+        await session.flush()
+    except StaleDataError:
+        raise PreconditionFailed from None
+    except IntegrityError as error:
+        reason = str(error.orig).lower()
+        if "foreign key" in reason:
+            raise ValidationFailed.on(
+                "body.category", "unknown_category", "must be an existing category"
+            ) from None
+        if "translation_key" in reason:
+            raise TranslationExists from None
+        raise SlugTaken from None

@@ -3,12 +3,10 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
-from app.auth.subject import Subject
-from app.authz.grant import Grant
-from app.authz.guard import grant, guarded_router, require, unguarded
+from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
 from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
@@ -19,7 +17,6 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
-from app.core.http.routing import StrictRoute
 from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
 from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
@@ -43,13 +40,14 @@ from app.uploads.router import MOVED, AttachmentId, redirect
 from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
-    from app.posts import read_model, service
+    from app.posts import commands, queries, read_model
 else:
-    service = lazy_import("app.posts.service")
+    commands = lazy_import("app.posts.commands")
+    queries = lazy_import("app.posts.queries")
     read_model = lazy_import("app.posts.read_model")
 
-public = APIRouter(prefix="/v1", tags=["posts"], route_class=StrictRoute)
-editorial = guarded_router("/v1/editor/posts", "editorial: posts")
+public = PublicRouter("/v1", "posts")
+editorial = GuardedRouter("/v1/editor/posts", "editorial: posts")
 
 JSON = "application/json"
 IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slug.")]
@@ -60,7 +58,7 @@ STORES = responses(DatabaseUnavailable, StoreUnavailable)
 
 @public.get(
     "/posts",
-    dependencies=[unguarded("post:view")],
+    action="post:view",
     response_model=PostCards,
     responses=responses(StoreUnavailable),
 )
@@ -71,7 +69,7 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
 
 @public.get(
     "/posts/{id_or_slug}",
-    dependencies=[unguarded("post:view")],
+    action="post:view",
     response_model=PublicPost,
     responses=responses(NotFound, StoreUnavailable),
 )
@@ -82,7 +80,7 @@ async def read_post(id_or_slug: IdOrSlug) -> Response:
 
 @public.post(
     "/posts/{post_id}/views",
-    dependencies=[unguarded("post:count-view")],
+    action="post:count-view",
     status_code=204,
     responses=responses(NotFound, StoreUnavailable),
 )
@@ -93,13 +91,14 @@ async def count_view(post_id: PostId) -> None:
 
 @public.get(
     "/search",
-    dependencies=[unguarded("post:search", cost=5)],
+    action="post:search",
+    cost=5,
     response_model=SearchHits,
     responses=responses(DatabaseUnavailable),
 )
 async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
     """Find published posts that hold every word: first those whose titles hold more of them, then the newest."""
-    return PublicResponse(await service.search(query), media_type=JSON)
+    return PublicResponse(await queries.search(query), media_type=JSON)
 
 
 def _answer(response: Response, post: EditorialPost) -> EditorialPost:
@@ -107,164 +106,171 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
     return post
 
 
-@editorial.get("", responses=responses(DatabaseUnavailable))
-async def list_all_posts(
-    granted: Annotated[Grant, grant("post:list")], query: Annotated[EditorialQuery, Query()]
-) -> EditorialCards:
+@editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
+async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
     """List posts in any state, newest first; of others' posts only what was public before."""
-    return await service.listed(query, granted)
+    return await queries.listed(query, granted)
 
 
 @editorial.post(
     "",
+    action="post:create",
     status_code=201,
     responses=responses(
         SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable
     ),
 )
 async def create_post(
-    actor: Annotated[Subject, require("post:create")],
+    actor: Actor,
     body: PostCreate,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> EditorialPost:
     """Write a new draft."""
-    post = _answer(response, await service.create(body, idempotency_key, actor))
+    post = _answer(response, await commands.create(body, idempotency_key, actor))
     response.headers["Location"] = f"/v1/editor/posts/{post.id}"
     return post
 
 
-@editorial.get("/{post_id}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_any_post(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, response: Response
-) -> EditorialPost:
+@editorial.get("/{post_id}", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable))
+async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> EditorialPost:
     """Read a post in any state, with the ETag that every change of it must quote."""
-    return _answer(response, await service.read(post_id, actor))
+    return _answer(response, await queries.read(post_id, actor))
 
 
 @editorial.put(
     "/{post_id}",
+    action="post:update",
     responses=CONFLICTS | responses(NotFound, SlugTaken, SlugFixed, TranslationExists, DatabaseUnavailable),
 )
 async def update_post(
-    actor: Annotated[Subject, require("post:update")],
+    actor: Actor,
     post_id: PostId,
     body: PostUpdate,
     if_match: IfMatch,
     response: Response,
 ) -> EditorialPost:
     """Write a new revision. The public keeps reading the published one until the post is published again."""
-    return _answer(response, await service.update(post_id, body, if_match, actor))
+    return _answer(response, await commands.update(post_id, body, if_match, actor))
 
 
-@editorial.get("/{post_id}/preview", responses=responses(NotFound, DatabaseUnavailable))
-async def preview_post(actor: Annotated[Subject, require("post:preview")], post_id: PostId) -> PublicPost:
+@editorial.get(
+    "/{post_id}/preview", action="post:preview", responses=responses(NotFound, DatabaseUnavailable)
+)
+async def preview_post(actor: Actor, post_id: PostId) -> PublicPost:
     """Read the current revision as visitors would."""
-    return await service.preview(post_id, actor)
+    return await queries.preview(post_id, actor)
 
 
 CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, TranslationExists)
 
 
-@editorial.post("/{post_id}/publish", responses=CLAIMS)
-async def publish_post(
-    actor: Annotated[Subject, require("post:publish")], post_id: PostId, if_match: IfMatch, response: Response
-) -> EditorialPost:
+@editorial.post("/{post_id}/publish", action="post:publish", responses=CLAIMS)
+async def publish_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Make the current revision public."""
-    return _answer(response, await service.publish(post_id, if_match, actor))
+    return _answer(response, await commands.publish(post_id, if_match, actor))
 
 
-@editorial.post("/{post_id}/schedule", responses=CLAIMS)
+@editorial.post("/{post_id}/schedule", action="post:schedule", responses=CLAIMS)
 async def schedule_post(
-    actor: Annotated[Subject, require("post:schedule")],
+    actor: Actor,
     post_id: PostId,
     body: Schedule,
     if_match: IfMatch,
     response: Response,
 ) -> EditorialPost:
     """Have a draft published at a future time."""
-    return _answer(response, await service.schedule(post_id, body.publish_at, if_match, actor))
+    return _answer(response, await commands.schedule(post_id, body.publish_at, if_match, actor))
 
 
-@editorial.post("/{post_id}/unpublish", responses=CONFLICTS | STORES | responses(NotFound))
+@editorial.post(
+    "/{post_id}/unpublish", action="post:unpublish", responses=CONFLICTS | STORES | responses(NotFound)
+)
 async def unpublish_post(
-    actor: Annotated[Subject, require("post:unpublish")],
+    actor: Actor,
     post_id: PostId,
     if_match: IfMatch,
     response: Response,
 ) -> EditorialPost:
     """Take a published, scheduled or archived post back to a draft."""
-    return _answer(response, await service.unpublish(post_id, if_match, actor))
+    return _answer(response, await commands.unpublish(post_id, if_match, actor))
 
 
-@editorial.post("/{post_id}/archive", responses=CONFLICTS | STORES | responses(NotFound))
-async def archive_post(
-    actor: Annotated[Subject, require("post:archive")], post_id: PostId, if_match: IfMatch, response: Response
-) -> EditorialPost:
+@editorial.post(
+    "/{post_id}/archive", action="post:archive", responses=CONFLICTS | STORES | responses(NotFound)
+)
+async def archive_post(actor: Actor, post_id: PostId, if_match: IfMatch, response: Response) -> EditorialPost:
     """Put a post away."""
-    return _answer(response, await service.archive(post_id, if_match, actor))
+    return _answer(response, await commands.archive(post_id, if_match, actor))
 
 
 @editorial.get(
     "/{post_id}/attachments/{attachment_id}",
+    action="post:read-any",
     status_code=302,
     response_class=RedirectResponse,
     responses=MOVED | responses(NotFound, DatabaseUnavailable),
 )
 async def download_any_attachment(
-    actor: Annotated[Subject, require("post:read-any")],
+    actor: Actor,
     post_id: PostId,
     attachment_id: AttachmentId,
     query: Annotated[DownloadQuery, Query()],
 ) -> Response:
     """Download a file that any revision of a post in any state names."""
-    return redirect(await service.download(post_id, attachment_id, query.variant, actor))
+    return redirect(await queries.download(post_id, attachment_id, query.variant, actor))
 
 
-@editorial.get("/{post_id}/downloads", responses=STORES | responses(NotFound))
-async def list_downloads(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
-) -> DownloadCounts:
+@editorial.get("/{post_id}/downloads", action="post:read-any", responses=STORES | responses(NotFound))
+async def list_downloads(actor: Actor, post_id: PostId) -> DownloadCounts:
     """Learn how often a post's files were downloaded."""
-    return await service.downloads(post_id, actor)
+    return await queries.downloads(post_id, actor)
 
 
-@editorial.get("/{post_id}/revisions", responses=responses(NotFound, DatabaseUnavailable))
-async def list_revisions(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId
-) -> RevisionCards:
+@editorial.get(
+    "/{post_id}/revisions", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable)
+)
+async def list_revisions(actor: Actor, post_id: PostId) -> RevisionCards:
     """List a post's revisions, newest first."""
-    return await service.history(post_id, actor)
+    return await queries.history(post_id, actor)
 
 
-@editorial.get("/{post_id}/revisions/{number}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_revision(
-    actor: Annotated[Subject, require("post:read-any")], post_id: PostId, number: RevisionNumber
-) -> Revision:
+@editorial.get(
+    "/{post_id}/revisions/{number}",
+    action="post:read-any",
+    responses=responses(NotFound, DatabaseUnavailable),
+)
+async def read_revision(actor: Actor, post_id: PostId, number: RevisionNumber) -> Revision:
     """Read one revision."""
-    return await service.revision(post_id, number, actor)
+    return await queries.revision(post_id, number, actor)
 
 
-@editorial.get("/{post_id}/revisions/{number}/diff", responses=responses(NotFound, DatabaseUnavailable))
+@editorial.get(
+    "/{post_id}/revisions/{number}/diff",
+    action="post:read-any",
+    responses=responses(NotFound, DatabaseUnavailable),
+)
 async def diff_revisions(
-    actor: Annotated[Subject, require("post:read-any")],
+    actor: Actor,
     post_id: PostId,
     number: RevisionNumber,
     against: Annotated[int, Query(ge=1, le=1_000_000, description="The revision to compare with."), Digits],
 ) -> RevisionDiff:
     """Compare a revision with another."""
-    return await service.diff(post_id, number, against, actor)
+    return await queries.diff(post_id, number, against, actor)
 
 
 @editorial.post(
-    "/{post_id}/revisions/{number}/restore", responses=CONFLICTS | responses(NotFound, DatabaseUnavailable)
+    "/{post_id}/revisions/{number}/restore",
+    action="post:update",
+    responses=CONFLICTS | responses(NotFound, DatabaseUnavailable),
 )
 async def restore_revision(
-    actor: Annotated[Subject, require("post:update")],
+    actor: Actor,
     post_id: PostId,
     number: RevisionNumber,
     if_match: IfMatch,
     response: Response,
 ) -> EditorialPost:
     """Make an earlier revision's content the newest revision."""
-    return _answer(response, await service.restore(post_id, number, if_match, actor))
+    return _answer(response, await commands.restore(post_id, number, if_match, actor))

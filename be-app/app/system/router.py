@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from app.authz.guard import unguarded
-from app.core.http.routing import BoundedRoute
+from app.authz.routing import PublicRouter
 from app.core.lazy import lazy_import
 from app.core.settings import settings
 from app.system.schemas import Health, Readiness
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
 else:
     service = lazy_import("app.system.service")
 
-public = APIRouter(tags=["system"], route_class=BoundedRoute)
+public = PublicRouter("", "system")
 
 
-@public.get("/health", dependencies=[unguarded("system:health", cost=0)])
+@public.get("/health", action="system:health", cost=0, strict=False)
 async def health() -> Health:
     """Tell that the process is up. Touches no store."""
     return Health(version=settings().version, environment=settings().env)
@@ -26,7 +25,9 @@ async def health() -> Health:
 
 @public.get(
     "/ready",
-    dependencies=[unguarded("system:ready", cost=5)],
+    action="system:ready",
+    cost=5,
+    strict=False,
     responses={503: {"model": Readiness, "description": "A store doesn't answer"}},
 )
 async def ready(response: Response) -> Readiness:

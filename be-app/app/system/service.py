@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from app.core.aws import dynamodb
 from app.core.database import engine
+from app.core.process import process
 from app.core.read_path import cache
 from app.core.settings import settings
 from app.system.schemas import Dependency, Readiness
@@ -16,7 +17,14 @@ _KEPT_S = 5.0
 
 logger = logging.getLogger(__name__)
 
-_last: tuple[float, asyncio.Task[Readiness]] | None = None
+
+class _Probes:
+    """The last probe of every store, and when it began by its event loop's clock."""
+
+    last: tuple[float, asyncio.Task[Readiness]] | None = None
+
+
+_probes = process.keeps(_Probes)
 
 
 async def _dynamodb() -> None:
@@ -38,11 +46,11 @@ async def readiness() -> Readiness:
 
     So strangers can't multiply what a probe costs, however many ask at once.
     """
-    global _last  # noqa: PLW0603 - the process's last probe is one value
-    loop = asyncio.get_running_loop()
-    if _last is None or loop.time() - _last[0] > _KEPT_S or _last[1].get_loop() is not loop:
-        _last = loop.time(), loop.create_task(_probe_all())
-    return await asyncio.shield(_last[1])  # A caller who leaves doesn't end what others wait for.
+    loop, probes = asyncio.get_running_loop(), _probes()
+    last = probes.last
+    if last is None or loop.time() - last[0] > _KEPT_S or last[1].get_loop() is not loop:
+        last = probes.last = loop.time(), loop.create_task(_probe_all())
+    return await asyncio.shield(last[1])  # A caller who leaves doesn't end what others wait for.
 
 
 async def _probe_all() -> Readiness:

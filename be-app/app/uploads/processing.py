@@ -19,6 +19,7 @@ from app.audit import service as audit
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.observability import metrics
+from app.core.process import process
 from app.core.settings import settings
 from app.core.write_path import events, outbox
 from app.uploads import images, inspection, malware, repository, storage
@@ -245,7 +246,7 @@ async def _look_again(upload_id: uuid.UUID) -> None:
 
 async def rebuild() -> None:
     """Leave the markers that the uploads under way need, after DynamoDB lost them."""
-    _marked.clear()
+    _marked().clear()
     async with reading() as session:
         dues = await repository.dues(session)
     for due in dues:
@@ -253,7 +254,12 @@ async def rebuild() -> None:
 
 
 _SLOT_S = 600
-_marked = set[datetime]()
+
+
+@process.keeps
+def _marked() -> set[datetime]:
+    """Return the slots for which this process left a wake-up marker."""
+    return set()
 
 
 async def wake_at(due: datetime) -> None:
@@ -263,7 +269,8 @@ async def wake_at(due: datetime) -> None:
     before its time. So announcing an upload seldom costs a round trip.
     """
     slot = datetime.fromtimestamp((due.timestamp() // _SLOT_S + 1) * _SLOT_S, tz=UTC)
-    if slot not in _marked:
+    marked = _marked()
+    if slot not in marked:
         await events.mark_due(slot)
-        _marked.difference_update([earlier for earlier in _marked if earlier < now()])
-        _marked.add(slot)
+        marked.difference_update([earlier for earlier in marked if earlier < now()])
+        marked.add(slot)

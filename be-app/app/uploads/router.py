@@ -3,11 +3,10 @@
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
-from app.auth.subject import Subject
-from app.authz.guard import guarded_router, require, unguarded
+from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.core.http.preconditions import IdempotencyKey
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -17,7 +16,6 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
-from app.core.http.routing import StrictRoute
 from app.core.lazy import lazy_import
 from app.uploads.errors import (
     QuotaExceeded,
@@ -43,8 +41,8 @@ else:
     downloads = lazy_import("app.uploads.downloads")
     service = lazy_import("app.uploads.service")
 
-staff = guarded_router("/v1/uploads", "uploads")
-public = APIRouter(prefix="/v1/posts/{post_id}/attachments", tags=["posts"], route_class=StrictRoute)
+staff = GuardedRouter("/v1/uploads", "uploads")
+public = PublicRouter("/v1/posts/{post_id}/attachments", "posts")
 
 UploadId = Annotated[uuid.UUID, Path(description="The upload's id.")]
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
@@ -57,13 +55,14 @@ MOVED: dict[int | str, dict[str, Any]] = {
 
 @staff.post(
     "",
+    action="upload:create",
     status_code=201,
     responses=responses(
         QuotaExceeded, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable, StoreUnavailable
     ),
 )
 async def create_upload(
-    actor: Annotated[Subject, require("upload:create")],
+    actor: Actor,
     body: UploadCreate,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -74,14 +73,15 @@ async def create_upload(
     return upload
 
 
-@staff.get("/{upload_id}", responses=responses(NotFound, DatabaseUnavailable))
-async def read_upload(actor: Annotated[Subject, require("upload:read")], upload_id: UploadId) -> UploadOut:
+@staff.get("/{upload_id}", action="upload:read", responses=responses(NotFound, DatabaseUnavailable))
+async def read_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
     """Read what became of an upload."""
     return await service.read(upload_id, actor)
 
 
 @staff.post(
     "/{upload_id}/complete",
+    action="upload:complete",
     responses=STORES
     | responses(
         NotFound,
@@ -92,42 +92,42 @@ async def read_upload(actor: Annotated[Subject, require("upload:read")], upload_
         StoreUnavailable,
     ),
 )
-async def complete_upload(
-    actor: Annotated[Subject, require("upload:complete")], upload_id: UploadId
-) -> UploadOut:
+async def complete_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
     """Have a file checked that was sent. It is then `clean`, or `scanning` until the malware scanner is done."""
     return await service.complete(upload_id, actor)
 
 
-@staff.post("/{upload_id}/parts", responses=STORES | responses(NotFound, UploadStateForbids))
-async def sign_parts(
-    actor: Annotated[Subject, require("upload:complete")], upload_id: UploadId, body: PartsWanted
-) -> PartAddresses:
+@staff.post(
+    "/{upload_id}/parts", action="upload:complete", responses=STORES | responses(NotFound, UploadStateForbids)
+)
+async def sign_parts(actor: Actor, upload_id: UploadId, body: PartsWanted) -> PartAddresses:
     """Learn where to PUT parts of a large file."""
     return await service.sign_parts(upload_id, body, actor)
 
 
-@staff.get("/{upload_id}/parts", responses=STORES | responses(NotFound))
-async def list_parts(actor: Annotated[Subject, require("upload:read")], upload_id: UploadId) -> PartsArrived:
+@staff.get("/{upload_id}/parts", action="upload:read", responses=STORES | responses(NotFound))
+async def list_parts(actor: Actor, upload_id: UploadId) -> PartsArrived:
     """Learn which parts of a large file have arrived, to send the others."""
     return await service.arrived_parts(upload_id, actor)
 
 
 @staff.delete(
-    "/{upload_id}", status_code=204, responses=STORES | responses(NotFound, UploadInUse, UploadStateForbids)
+    "/{upload_id}",
+    action="upload:delete",
+    status_code=204,
+    responses=STORES | responses(NotFound, UploadInUse, UploadStateForbids),
 )
-async def delete_upload(actor: Annotated[Subject, require("upload:delete")], upload_id: UploadId) -> None:
+async def delete_upload(actor: Actor, upload_id: UploadId) -> None:
     """Delete a file that no post shows. It can be restored for 30 days."""
     await service.delete(upload_id, actor)
 
 
 @staff.post(
     "/{upload_id}/restore",
+    action="upload:delete",
     responses=STORES | responses(NotFound, UploadStateForbids, UploadGone, QuotaExceeded, StoreUnavailable),
 )
-async def restore_upload(
-    actor: Annotated[Subject, require("upload:delete")], upload_id: UploadId
-) -> UploadOut:
+async def restore_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
     """Take a deletion back."""
     return await service.restore(upload_id, actor)
 
@@ -139,7 +139,7 @@ def redirect(url: str) -> Response:
 
 @public.get(
     "/{attachment_id}",
-    dependencies=[unguarded("post:view")],
+    action="post:view",
     status_code=302,
     response_class=RedirectResponse,
     responses=MOVED | responses(NotFound, StoreUnavailable),
@@ -153,7 +153,7 @@ async def download_attachment(
 
 @public.post(
     "/{attachment_id}/downloads",
-    dependencies=[unguarded("post:count-view")],
+    action="post:count-view",
     status_code=204,
     responses=responses(NotFound, StoreUnavailable),
 )

@@ -115,7 +115,7 @@ async def _named_subject(request: Request) -> Subject:
     return Subject(name, role, second_factor_at=at, state=state)
 
 
-api.dependency_overrides[current_subject] = _named_subject
+api.state.identify = _named_subject
 _instrument()
 
 

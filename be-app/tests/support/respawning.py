@@ -23,7 +23,9 @@ LAZY = (
     "app.categories.service",
     "app.feeds.service",
     "app.inquiries.service",
-    "app.posts.service",
+    "app.posts.commands",
+    "app.posts.queries",
+    "app.posts.scheduler",
     "app.posts.read_model",
     "app.system.service",
 )

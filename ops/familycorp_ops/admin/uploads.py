@@ -85,10 +85,10 @@ def _post(form: "PostForm", content: bytes) -> None:
 
 async def _publish(title: str, upload: uuid.UUID) -> uuid.UUID:
     from app.auth.subject import SYSTEM  # noqa: PLC0415
-    from app.posts import service  # noqa: PLC0415
+    from app.posts import commands  # noqa: PLC0415
     from app.posts.schemas import PostCreate  # noqa: PLC0415
 
     request = PostCreate(lang="ko", category="news", title=title, body=title, attachments=[upload])
-    draft = await service.create(request, None, SYSTEM)
-    await service.publish(draft.id, draft.version, SYSTEM)
+    draft = await commands.create(request, None, SYSTEM)
+    await commands.publish(draft.id, draft.version, SYSTEM)
     return draft.id

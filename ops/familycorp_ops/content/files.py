@@ -23,8 +23,8 @@ from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.http.schema import Instant, Line
 from app.posts import complexity, markup
+from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
-from app.posts.service import MAX_HTML_BYTES
 from familycorp_ops.content import yamltext
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 

@@ -17,7 +17,7 @@ from app.core.database import engine
 from app.core.http.problems import PreconditionFailed, Problem, Unavailable
 from app.core.observability import context
 from app.core.write_path import outbox
-from app.posts import service as posts
+from app.posts import commands as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
 from familycorp_ops.content import files, stored
 from familycorp_ops.content.files import FilePost, Source

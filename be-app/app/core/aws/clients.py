@@ -4,7 +4,7 @@ botocore alone (no boto3, no aiohttp) is the smallest well-kept client; its call
 anyio's thread pool, which keeps the request's context variables.
 """
 
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import botocore.session
@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.observability import metrics
+from app.core.process import process
 from app.core.settings import settings
 
 _CONFIG = Config(
@@ -35,7 +36,11 @@ _TRANSIENT = {
 }
 
 
-@cache
+def _close(opened: Any) -> None:
+    opened.close()
+
+
+@process.closes(_close)
 def client(service: str) -> Any:
     """Return the process's client of an AWS service, made on first use. It doesn't connect."""
     chosen = settings()

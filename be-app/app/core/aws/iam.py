@@ -5,7 +5,6 @@ new connections alone ("IAM database authentication", Amazon Aurora user guide; 
 ElastiCache user guide).
 """
 
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,12 +12,13 @@ import botocore.session
 from botocore.model import ServiceId
 from botocore.signers import RequestSigner
 
+from app.core.process import process
 from app.core.settings import settings
 
 VALID_S = 900
 
 
-@cache
+@process.keeps
 def _session() -> Any:
     return botocore.session.get_session()
 

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from sqlalchemy.types import JSON, TypeDecorator, Uuid
 from app.core.http.problems import DatabaseUnavailable
 from app.core.lazy import lazy_import
 from app.core.observability import metrics
+from app.core.process import process
 from app.core.settings import settings
 
 mysql = lazy_import("app.core.database.mysql")
@@ -119,7 +119,7 @@ def _connecting() -> dict[str, Any]:
     return {"connect_timeout": 5, "charset": "utf8mb4", "async_creator_fn": mysql.connect}
 
 
-@cache
+@process.connects(AsyncEngine.dispose)
 def engine() -> AsyncEngine:
     """Return the process's engine, made on first use. It doesn't connect."""
     chosen = settings()
@@ -295,10 +295,3 @@ async def ping() -> None:
 
 async def _select_one(connection: AsyncConnection) -> None:
     await connection.exec_driver_sql("SELECT 1")
-
-
-async def dispose() -> None:
-    """Close the pool, where there is one; the next use makes a new one."""
-    if engine.cache_info().currsize:
-        await engine().dispose()
-        engine.cache_clear()

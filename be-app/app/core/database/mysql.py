@@ -1,7 +1,6 @@
 """Connections to MySQL. To Aurora and RDS Proxy over verified TLS or not at all, with an IAM token for a password."""
 
 import ssl
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import aiomysql
 from pymysql.constants import CLIENT, CR  # type: ignore[import-untyped]
 
 from app.core.aws import iam
+from app.core.process import process
 from app.core.settings import settings
 
 _AMAZONS_CA = Path(__file__).with_name("rds_ca.pem")
@@ -29,7 +29,7 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]
         await super()._request_authentication()
 
 
-@cache
+@process.keeps
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=settings().database_ca or _AMAZONS_CA)
 

@@ -17,6 +17,7 @@ from app.core.http.problems import TooManyRequests
 from app.core.lazy import lazy_import
 from app.core.observability import metrics
 from app.core.observability.context import RATE_HEADERS
+from app.core.process import process
 from app.core.settings import settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ redis.call('SET', KEYS[1], string.format('%d', tat + cost), 'PX', math.ceil(ahea
 return {1, ahead}
 """
 
-_own: dict[str, float] = {}
+
+@process.keeps
+def _own() -> dict[str, float]:
+    """Return this process's own counts, for when Valkey is away."""
+    return {}
 
 
 class Rate(NamedTuple):
@@ -113,14 +118,14 @@ async def _ask(key: str, rate: Rate, cost: int) -> Answer:
 
 
 def _ask_here(key: str, rate: Rate, cost: int) -> Answer:
-    now = time.monotonic()
-    tat = max(_own.get(key, now), now)
+    now, own = time.monotonic(), _own()
+    tat = max(own.get(key, now), now)
     ahead = tat - now + cost * rate.seconds / rate.most
     if ahead > rate.seconds:
         return Answer(False, tat - now)
-    if len(_own) >= _CALLERS:
+    if len(own) >= _CALLERS:
         # Whoever is known longest goes: a flood of new callers frees nobody who has just asked.
-        del _own[next(iter(_own))]
-    _own.pop(key, None)
-    _own[key] = now + ahead
+        del own[next(iter(own))]
+    own.pop(key, None)
+    own[key] = now + ahead
     return Answer(True, ahead)

@@ -21,7 +21,6 @@ import logging
 import time
 import zlib
 from contextlib import suppress
-from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,6 +33,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from app.core.lazy import lazy_import
 from app.core.observability import metrics
+from app.core.process import process
 from app.core.settings import settings
 
 iam = lazy_import("app.core.aws.iam")
@@ -95,16 +95,6 @@ _FORGET = "return redis.call('HDEL', KEYS[1], ARGV[1])"
 
 logger = logging.getLogger(__name__)
 
-_local: dict[bytes, "_Copy"] = {}
-_changes = 0
-_owed = ""
-"""A change that Valkey did not get; this process makes it up before it reads there again."""
-
-_breaker = CircuitBreaker(
-    failure_threshold=1, recovery_timeout=1, expected_exception=(RedisError, OSError), name="valkey"
-)
-"""After a failure Valkey isn't asked for a second, so that no request waits for what another found away."""
-
 
 class Entry(NamedTuple):
     """A ready-made answer."""
@@ -159,6 +149,28 @@ class _Copy(NamedTuple):
     confirmed: float
 
 
+class _Local:
+    """What this process keeps of the cache, beside Valkey."""
+
+    def __init__(self) -> None:
+        self.copies: dict[bytes, _Copy] = {}
+        self.changes = 0
+        self.owed = ""
+        """A change that Valkey did not get; this process makes it up before it reads there again."""
+        self.breaker = CircuitBreaker(
+            failure_threshold=1, recovery_timeout=1, expected_exception=(RedisError, OSError), name="valkey"
+        )
+        """After a failure Valkey isn't asked for a second, so that no request waits for what another found away."""
+
+
+_local = process.keeps(_Local)
+
+
+async def _close(opened: Any) -> None:
+    _local().copies.clear()
+    await opened.aclose()
+
+
 class _Connection(redis.Connection):
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         try:
@@ -168,7 +180,7 @@ class _Connection(redis.Connection):
             raise redis.ConnectionError("The connection was reset") from error
 
 
-@cache
+@process.connects(_close)
 def client() -> Any:
     """Return the process's client, made on first use. It doesn't connect."""
     url, login = _login(settings().cache_url or "")
@@ -205,7 +217,7 @@ def _login(url: str) -> tuple[str, CredentialProvider | None]:
 
 
 def _usable() -> bool:
-    return settings().cache_url is not None and not _breaker.opened
+    return settings().cache_url is not None and not _local().breaker.opened
 
 
 def _tell(error: Exception) -> None:
@@ -219,27 +231,28 @@ async def lookup(key: bytes) -> Lookup:
     """Look an answer up: in this process, then in Valkey with one command."""
     if len(key) > _LONGEST_KEY:
         return Lookup(None, None)
-    kept = _local.get(key)
+    local = _local()
+    kept = local.copies.get(key)
     if kept and kept.fresh_until > time.monotonic():
         return Lookup(kept.entry, None)
-    if not _usable() or (_owed and not await _change(_owed)):
+    if not _usable() or (local.owed and not await _change(local.owed)):
         return Lookup(None, None, _unconfirmed(key))
-    before = _changes
+    before = local.changes
     try:
-        with _breaker, metrics.timed("cache"):
+        with local.breaker, metrics.timed("cache"):
             packed, epoch = await client().hmget(_HASH, _FORM + key, _EPOCH)
     except (RedisError, OSError) as error:
         _tell(error)
         return Lookup(None, None, _unconfirmed(key))
     epoch = epoch or b""
     if packed is None:
-        _local.pop(key, None)
+        local.copies.pop(key, None)
         return Lookup(None, epoch)
     entry, fresh_in = _unpack(packed)
     now = time.time()
     age = now - entry.made
     fresh = fresh_in == epoch and -_SKEW_S <= age < settings().cache_ttl_s
-    if before == _changes:
+    if before == local.changes:
         _keep(key, entry, now, fresh=fresh)
     return Lookup(entry, None) if fresh else Lookup(None, epoch, entry if _may_be_stale(age) else None)
 
@@ -264,7 +277,7 @@ def _unconfirmed(key: bytes) -> Entry | None:
     The process doesn't know then what was invalidated, so the copy is used for no longer than an entry of which an
     invalidation could not reach Valkey.
     """
-    kept = _local.get(key)
+    kept = _local().copies.get(key)
     now = time.time()
     if kept is None or not 0 <= now - kept.confirmed < settings().cache_ttl_s:
         return None
@@ -278,16 +291,16 @@ async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
     """
     if epoch is None:
         return
-    before, lifetime = _changes, settings().cache_ttl_s + settings().cache_stale_s
+    before, lifetime = _local().changes, settings().cache_ttl_s + settings().cache_stale_s
     stored = await script(_FILL, _HASH, epoch, HOLD_S, _FORM + key, entry.pack(), lifetime, _ENTRIES)
     # The copy is for outages; the next read asks Valkey, so that a change in another process shows at once.
-    if stored and before == _changes:
+    if stored and before == _local().changes:
         _keep(key, entry, time.time(), fresh=False)
 
 
 async def forget(key: bytes) -> None:
     """Remove one answer, of which a fresh one says that it isn't there any more."""
-    _local.pop(key, None)
+    _local().copies.pop(key, None)
     await script(_FORGET, _HASH, _FORM + key)
 
 
@@ -296,7 +309,7 @@ async def script(text: str, key: str, *arguments: Any) -> Any:
     if not _usable():
         return None
     try:
-        with _breaker, metrics.timed("cache"):
+        with _local().breaker, metrics.timed("cache"):
             return await client().eval(text, 1, key, *arguments)
     except (RedisError, OSError) as error:
         _tell(error)
@@ -314,42 +327,34 @@ async def invalidate() -> bool:
 
 
 async def _change(kind: str) -> bool:
-    global _changes, _owed  # noqa: PLW0603 - a process's state
-    delivered = False
+    local, delivered = _local(), False
     try:
         if settings().cache_url is not None:
-            with _breaker:
+            with local.breaker:
                 lifetime = settings().cache_ttl_s + settings().cache_stale_s
                 await client().eval(_CHANGE, 1, _HASH, lifetime, kind)
         delivered = True
     except (RedisError, OSError) as error:
         _tell(error)
     finally:  # Not before: what another request has just read in Valkey would be kept after that.
-        if _owed != _INVALIDATED or kind == _INVALIDATED:
-            _owed = "" if delivered else kind
-        _changes += 1
+        if local.owed != _INVALIDATED or kind == _INVALIDATED:
+            local.owed = "" if delivered else kind
+        local.changes += 1
         if kind == _INVALIDATED:
-            _local.clear()
-        for key, kept in _local.items():
-            _local[key] = kept._replace(fresh_until=0)
+            local.copies.clear()
+        for key, kept in local.copies.items():
+            local.copies[key] = kept._replace(fresh_until=0)
     return delivered
 
 
 def _keep(key: bytes, entry: Entry, confirmed: float, *, fresh: bool) -> None:
-    _local.pop(key, None)
-    if len(_local) >= _LOCAL_ENTRIES:
-        del _local[next(iter(_local))]  # The one that was kept the longest ago.
-    _local[key] = _Copy(entry, time.monotonic() + LOCAL_TTL_S if fresh else 0.0, confirmed)
+    copies = _local().copies
+    copies.pop(key, None)
+    if len(copies) >= _LOCAL_ENTRIES:
+        del copies[next(iter(copies))]  # The one that was kept the longest ago.
+    copies[key] = _Copy(entry, time.monotonic() + LOCAL_TTL_S if fresh else 0.0, confirmed)
 
 
 async def ping() -> None:
     """Ask Valkey for a sign of life; raise what its client raises."""
     await client().ping()
-
-
-async def close() -> None:
-    """Close the connections; the next use makes new ones."""
-    _local.clear()
-    if client.cache_info().currsize:
-        await client().aclose()
-        client.cache_clear()

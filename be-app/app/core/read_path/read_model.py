@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from app.core.aws import dynamodb
 from app.core.http.problems import StoreUnavailable
+from app.core.process import process
 from app.core.settings import settings
 
 KEY = "postId"
@@ -21,9 +22,15 @@ SHARDS = 8
 
 
 _ADDED = 256
-_added: dict[tuple[str, int], None] = {}
-"""Changes of this process, the latest last, that only added something: drains may run side by side, and the second
-finds such a change made."""
+
+
+@process.keeps
+def _added() -> dict[tuple[str, int], None]:
+    """Return the changes of this process, the latest last, that only added something.
+
+    Drains may run side by side, and the second finds such a change made.
+    """
+    return {}
 
 
 class Snapshot(NamedTuple):
@@ -75,12 +82,13 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
             ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
         )
     except dynamodb.ConditionFailed:
-        return (snapshot.key, version) in _added
+        return (snapshot.key, version) in _added()
     if snapshot.absent or not found.get("Attributes", {}).keys() <= {"version"}:
         return False
-    if len(_added) >= _ADDED:
-        _added.pop(next(iter(_added)))
-    _added[snapshot.key, version] = None
+    added = _added()
+    if len(added) >= _ADDED:
+        added.pop(next(iter(added)))
+    added[snapshot.key, version] = None
     return True
 
 

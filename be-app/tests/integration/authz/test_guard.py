@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.authz.routing import GuardedRouter, PolicyRouter, PublicRouter
 from support.contract import filled, logged, operations, problem
 from support.stack import BE_APP, EDITOR, Stack, draft, published
 
@@ -47,23 +49,16 @@ LOGIN = {
 }
 UNGUARDED = PUBLIC | LOGIN
 
-# Prints, of every route that the application has: its methods and path, its class, the actions that it names, whether
+# Prints, of every route that the application has: its methods and path, its class, the action that it names, whether
 # anybody may use it; and what the built policy says of each action to somebody unknown, and to every role.
 ENUMERATE = """
 import json, time
 from app.authz import policy
+from app.authz.routing import PublicRoute
 from app.main import ROUTERS
 
-def guards(dependant):
-    own = [dependant.call] if hasattr(dependant.call, "action") else []
-    return own + [guard for inner in dependant.dependencies for guard in guards(inner)]
-
 routes = {
-    f"{method} {route.path}": [
-        type(route).__name__,
-        [guard.action for guard in guards(route.dependant)],
-        [getattr(guard, "public", False) for guard in guards(route.dependant)],
-    ]
+    f"{method} {route.path}": [type(route).__name__, route.action, isinstance(route, PublicRoute)]
     for router in ROUTERS for route in router.routes for method in route.methods
 }
 at = int(time.time())
@@ -74,7 +69,7 @@ subjects = {"anonymous": {"authenticated": False}} | {
 print(json.dumps([routes, {
     name: {
         action: policy.decide(subject, action, None, now=at)[:2]
-        for action in {actions[0] for _, actions, _ in routes.values()}
+        for action in {action for _, action, _ in routes.values()}
     }
     for name, subject in subjects.items()
 }]))
@@ -117,25 +112,44 @@ def editorial(client: httpx.Client) -> list[tuple[str, str]]:
 def test_every_route_names_one_action_and_is_guarded_or_public_on_purpose(client: httpx.Client) -> None:
     routes, _ = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
     assert set(routes) == {f"{method} {path}" for method, path, _ in operations(client)}
-    for name, (kind, actions, public) in routes.items():
-        assert len(actions) == 1, name
-        assert public == [name in UNGUARDED], name
+    for name, (kind, action, public) in routes.items():
+        assert isinstance(action, str), name
+        assert public == (name in UNGUARDED), name
         if name in UNGUARDED:
-            assert actions == [UNGUARDED[name]], name
+            assert action == UNGUARDED[name], name
         else:
             auth = name.partition(" ")[2].startswith("/v1/auth/")
             assert kind == ("GuardedAuthRoute" if auth else "GuardedRoute"), name
     # Reading and changing are never one action, but where both are part of proving a second factor.
-    read = {actions[0] for name, (_, actions, _) in routes.items() if name.startswith("GET ")}
-    changed = {actions[0] for name, (_, actions, _) in routes.items() if not name.startswith("GET ")}
+    read = {action for name, (_, action, _) in routes.items() if name.startswith("GET ")}
+    changed = {action for name, (_, action, _) in routes.items() if not name.startswith("GET ")}
     assert read & changed == {"auth:second-factor"}
+
+
+@pytest.mark.security(31)
+@pytest.mark.parametrize("router", [PublicRouter("/v1", "x"), GuardedRouter("/v1", "x")])
+def test_no_route_can_be_declared_without_an_action(router: PolicyRouter) -> None:
+    async def endpoint() -> None: ...
+
+    # What FastAPI's own router offers, too: its methods that a policy router doesn't know.
+    declarations: list[Callable[[], Any]] = [
+        *(partial(getattr(router, verb), "/x") for verb in ("get", "post", "put", "delete")),
+        *(partial(getattr(router, verb), "/x") for verb in ("patch", "head", "options", "trace")),
+        partial(router.api_route, "/x", methods=["GET"]),
+    ]
+    for declare in declarations:
+        with pytest.raises(TypeError, match="required keyword-only argument"):
+            declare()(endpoint)
+    with pytest.raises(TypeError, match="required keyword-only argument"):
+        router.add_api_route("/x", endpoint)
+    assert router.routes == []
 
 
 @pytest.mark.security(30)
 @pytest.mark.security(31)
 def test_the_policy_lets_a_stranger_do_what_is_public_and_nothing_else() -> None:
     routes, decisions = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
-    actions = {name: named[0] for name, (_, named, _) in routes.items()}
+    actions = {name: action for name, (_, action, _) in routes.items()}
     for name, action in actions.items():
         allowed, reasons = decisions["anonymous"][action]
         assert allowed == (name in UNGUARDED), (name, reasons)
@@ -154,7 +168,7 @@ def test_each_role_gets_no_further_than_its_own_routes(client: httpx.Client) -> 
     routes, decisions = json.loads(run(ENUMERATE).stdout.splitlines()[-1])
     for role in ("viewer", "editor", "admin"):
         for method, path in editorial(client):
-            action = routes[f"{method} {path}"][1][0]
+            action = routes[f"{method} {path}"][1]
             allowed, reasons = decisions[role][action]
             headers = EDITOR | {"X-Test-Role": role, "If-Match": '"1"'}
             answer = client.request(method, filled(path), headers=headers, json={})
@@ -205,12 +219,11 @@ def test_a_guard_on_an_unguarded_route_lets_nobody_through() -> None:
     script = """
 import asyncio, httpx
 from fastapi import FastAPI
-from app.auth.subject import Subject
-from app.authz.guard import require
+from app.authz.routing import Actor
 app = FastAPI()
 
 @app.get("/")
-async def read(_: Subject = require("x:y")) -> None:
+async def read(_: Actor) -> None:
     print("reached")
 
 async def ask():
@@ -227,37 +240,35 @@ asyncio.run(ask())
 def test_a_handler_that_forgets_to_ask_about_its_object_answers_nobody() -> None:
     script = """
 import asyncio, httpx
-from typing import Annotated
 from fastapi import FastAPI, Request
-from app.auth.authentication import current_subject
 from app.auth.subject import Subject
 from app.core.http import problems as errors
-from app.authz.grant import Grant
-from app.authz.guard import authorise, grant, guarded_router, require
+from app.authz.guard import authorise
+from app.authz.routing import Actor, Granted, GuardedRouter
 
-api = guarded_router("/v1", "x")
+api = GuardedRouter("/v1", "x")
 mine = {"type": "post", "id": "p", "owner": "me", "draft": True}
 
-@api.get("/asked")
-async def asked(me: Annotated[Subject, require("post:read-any")]) -> str:
+@api.get("/asked", action="post:read-any")
+async def asked(me: Actor) -> str:
     authorise(me, "post:read-any", mine)
     return "secret"
 
-@api.get("/forgotten")
-async def forgotten(me: Annotated[Subject, require("post:read-any")]) -> str:
+@api.get("/forgotten", action="post:read-any")
+async def forgotten(me: Actor) -> str:
     return "secret"
 
-@api.get("/another")
-async def another(me: Annotated[Subject, require("post:read-any")]) -> str:
+@api.get("/another", action="post:read-any")
+async def another(me: Actor) -> str:
     authorise(me, "post:preview", mine)
     return "secret"
 
-@api.get("/ignored")
-async def ignored(me: Annotated[Subject, require("post:list")]) -> str:
+@api.get("/ignored", action="post:list")
+async def ignored(me: Actor) -> str:
     return "secret"  # The policy's obligation is not met.
 
-@api.get("/met")
-async def met(granted: Annotated[Grant, grant("post:list")]) -> str:
+@api.get("/met", action="post:list")
+async def met(granted: Granted) -> str:
     return "secret"
 
 async def me(request: Request) -> Subject:
@@ -267,7 +278,7 @@ async def ask():
     app = FastAPI()
     errors.install(app)
     app.include_router(api)
-    app.dependency_overrides[current_subject] = me
+    app.state.identify = me
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for name in ("asked", "forgotten", "another", "ignored", "met"):
@@ -292,7 +303,7 @@ def test_the_guard_is_the_only_way_to_the_editorial_services() -> None:
     for router in Path(BE_APP, "app").glob("*/router.py"):
         source = router.read_text()
         guarded = source.count("@editorial.") + source.count("@staff.")
-        assert guarded == source.count(" require(") + source.count(" grant("), router
+        assert guarded == source.count(": Actor") + source.count(": Granted"), router
 
 
 @pytest.mark.security(6)

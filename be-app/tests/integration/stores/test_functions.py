@@ -19,9 +19,8 @@ import json, sys
 from {module} import handler
 for event in {events!r}:
     print(json.dumps(handler(event, None)))
-from app.core.read_path import cache; from app.core.database import engine as database
-assert not database.engine.cache_info().currsize, "a connection would keep Aurora from pausing"
-assert not cache.client.cache_info().currsize
+from app.core.process import process
+assert not process.connected(), "a connection would keep Aurora from pausing"
 """
 
 

@@ -1,0 +1,1 @@
+"""The account of whoever calls: logging in, second factors, sessions."""

@@ -1,0 +1,50 @@
+"""Changes of a post's state, with their audit entry, event and snapshot; commands and the scheduler share them."""
+
+from datetime import datetime
+from typing import Any
+
+from app.audit import service as audit
+from app.auth.subject import Subject
+from app.core.clock import now
+from app.core.offload import offload
+from app.core.read_path.read_model import Snapshot
+from app.core.write_path import outbox
+from app.posts import claims, markup, read_model, repository, searching, views
+from app.posts.models import PUBLISHED, Post, PostRevision
+
+
+async def publish(
+    transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
+) -> None:
+    """Make a post's current revision public at `at`; raise `SlugTaken` or `TranslationExists`."""
+    await claims.claim(transaction.session, post)
+    post.state, post.scheduled_at = PUBLISHED, None
+    post.published_revision, post.published_category = post.revision, post.category
+    post.first_published_at, post.published_at = post.first_published_at or at, at
+    public = await views.public(post, revision, post.first_published_at)
+    post.plain_text, post.search_text = await offload(searched, revision, public.html)
+    snapshot = read_model.published(public, post.translation_key)
+    await record(transaction, post, actor, "post.published", snapshot, revision=post.revision)
+
+
+async def record(
+    transaction: outbox.Transaction,
+    post: Post,
+    actor: Subject,
+    action: str,
+    snapshot: Snapshot | None = None,
+    **detail: Any,
+) -> None:
+    """Record a change of state: its audit entry, and where visitors notice it, its event and snapshot."""
+    post.updated_at = now()
+    await repository.flush(transaction.session)
+    audit.record(transaction.session, actor.id, action, f"post:{post.id}", **detail)
+    if snapshot:
+        data = {"postId": str(post.id), "slug": post.slug, "lang": post.lang, "category": post.category}
+        transaction.emit(f"post:{post.id}", post.version, action, data, snapshot)
+
+
+def searched(revision: PostRevision, rendered: str) -> tuple[str, str]:
+    """Return a revision's text as people read it, and as it is searched."""
+    plain = "\n".join([*([revision.excerpt] if revision.excerpt else []), *markup.to_blocks(rendered)])
+    return plain, searching.searchable(revision.title, revision.tags, plain)

@@ -1,0 +1,152 @@
+"""Reading posts: as editors see them, in whatever state, and what visitors search."""
+
+import uuid
+from collections.abc import Sequence
+
+import orjson
+
+from app.auth.subject import Subject
+from app.authz.grant import Grant
+from app.core.clock import now
+from app.core.database.engine import reading
+from app.core.http import pagination
+from app.core.offload import offload
+from app.posts import diff as diffs
+from app.posts import read_model, repository, revisions, searching, views
+from app.posts.models import PostRevision
+from app.posts.permission import READ, allowed
+from app.posts.schemas import (
+    EditorialCards,
+    EditorialPost,
+    EditorialQuery,
+    PublicPost,
+    Revision,
+    RevisionCard,
+    RevisionCards,
+    RevisionDiff,
+    SearchHit,
+    SearchQuery,
+)
+from app.uploads import downloads as links
+from app.uploads.schemas import DownloadCounts, Downloads
+
+
+async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
+    """Return a post in whatever state, with its current revision."""
+    async with reading() as session:
+        return views.editorial(*await allowed(session, post_id, actor, READ))
+
+
+async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
+    """Return a page of posts in any state, newest first; whoever may not see others' drafts sees none."""
+    before = pagination.decode_id(query.cursor)
+    async with reading() as session:
+        found = await repository.page(
+            session,
+            state=query.state,
+            lang=query.lang,
+            category=query.category,
+            before=before,
+            limit=query.limit + 1,
+            drafts_of=granted.subject.id if granted.obligations.get("ownDraftsOnly") else None,
+        )
+    page = found[: query.limit]
+    return EditorialCards(
+        items=[views.editorial_card(post, title) for post, title in page],
+        next_cursor=pagination.encode(str(page[-1][0].id)) if len(found) > query.limit else None,
+    )
+
+
+async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
+    """Return a post's current revision as visitors would read it."""
+    async with reading() as session:
+        post, revision = await allowed(session, post_id, actor, "post:preview")
+    return await views.public(post, revision, post.first_published_at or now())
+
+
+async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
+    """Return a post's revisions, newest first."""
+    async with reading() as session:
+        await allowed(session, post_id, actor, READ)
+        found = await repository.history(session, post_id)
+    return RevisionCards(items=[RevisionCard.model_validate(row) for row in found])
+
+
+async def revision(post_id: uuid.UUID, number: int, actor: Subject) -> Revision:
+    """Return one revision."""
+    async with reading() as session:
+        await allowed(session, post_id, actor, READ)
+        return Revision.model_validate(await revisions.read(session, post_id, number))
+
+
+async def diff(post_id: uuid.UUID, number: int, against: int, actor: Subject) -> RevisionDiff:
+    """Compare two revisions of a post line by line."""
+    async with reading() as session:
+        await allowed(session, post_id, actor, READ)
+        before, after = (
+            await revisions.read(session, post_id, against),
+            await revisions.read(session, post_id, number),
+        )
+    unified = await offload(
+        diffs.unified, _lines(before), _lines(after), f"revision {against}", f"revision {number}"
+    )
+    return RevisionDiff(before=against, after=number, unified=unified)
+
+
+def _lines(revision: PostRevision) -> list[str]:
+    head = (
+        f"title: {revision.title}",
+        f"excerpt: {revision.excerpt}",
+        f"tags: {', '.join(revision.tags)}",
+        "",
+    )
+    return [*head, *revision.body.split("\n")]
+
+
+async def download(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str, actor: Subject) -> str:
+    """Return the link to a file that any revision of a post names."""
+    async with reading() as session:
+        await allowed(session, post_id, actor, READ)
+        files = await repository.files(session, post_id)
+    return links.link(links.named(files, attachment_id), variant)
+
+
+async def downloads(post_id: uuid.UUID, actor: Subject) -> DownloadCounts:
+    """Return how often a post's files were downloaded by visitors."""
+    async with reading() as session:
+        await allowed(session, post_id, actor, READ)
+    counted = await links.counts(post_id)
+    return DownloadCounts(items=[Downloads(id=uuid.UUID(i), downloads=n) for i, n in counted.items()])
+
+
+async def search(query: SearchQuery) -> bytes:
+    """Return a page of published posts that hold every word, as JSON."""
+    before, words = pagination.decode_ranked(query.cursor), searching.words(query.q)
+    async with reading() as session:
+        found = await repository.search(
+            session,
+            words,
+            lang=query.lang,
+            category=query.category,
+            before=before,
+            limit=query.limit + 1,
+        )
+    page, more = found[: query.limit], len(found) > query.limit
+    hits = await offload(_hits, page, words)
+    last = f"{page[-1].rank}#{read_model.sort_key(hits[-1])}" if more else None
+    return read_model.cards(
+        [orjson.dumps(h.model_dump(mode="json", by_alias=True)).decode() for h in hits], last
+    )
+
+
+def _hits(page: Sequence[repository.Hit], words: Sequence[str]) -> list[SearchHit]:
+    return [_hit(hit, words, searching.SCANNED // len(page)) for hit in page]
+
+
+def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
+    post, revision = hit.post, hit.revision
+    assert post.first_published_at  # noqa: S101 - only what is public is found
+    card = views.card(post, revision, post.first_published_at)
+    text = card["excerpt"] if hit.plain_text is None else hit.plain_text
+    more = {"category": post.published_category, "snippet": searching.snippet(text, words, scanned)}
+    return SearchHit.model_validate(card | more)

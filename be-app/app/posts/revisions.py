@@ -1,0 +1,101 @@
+"""Revisions of posts: what a post says, with the files that it names."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.subject import Subject
+from app.authz.guard import permitted
+from app.core.http.problems import NotFound, ValidationFailed
+from app.core.offload import offload
+from app.posts import markup, repository
+from app.posts.models import Post, PostRevision
+from app.posts.schemas import PostContent
+from app.uploads import repository as uploads
+from app.uploads.models import Attachment
+from app.uploads.schemas import AttachmentReference
+
+MAX_HTML_BYTES = 250_000
+"""A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
+
+
+async def read(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRevision:
+    """Return one revision of a post; raise `NotFound` without it."""
+    found = await repository.revision(session, post_id, number)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def write(
+    session: AsyncSession, post: Post, content: PostContent, actor: Subject, at: datetime
+) -> PostRevision:
+    """Make the row of a post's newest revision; raise `ValidationFailed` for what it can't say."""
+    files = await _named_files(session, post, content, actor)
+    if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
+        raise ValidationFailed.on(
+            "body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes"
+        )
+    return PostRevision(
+        post_id=post.id,
+        number=post.revision,
+        title=content.title,
+        excerpt=content.excerpt,
+        body=content.body,
+        tags=content.tags,
+        thumbnail=content.thumbnail and files[content.thumbnail],
+        attachments=[files[a] for a in content.attachments],
+        created_by=actor.id,
+        created_at=at,
+    )
+
+
+async def _named_files(
+    session: AsyncSession, post: Post, content: PostContent, actor: Subject
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """Return the references to the files that a post's content names; raise `ValidationFailed` for unknown ones."""
+    wanted = [*content.attachments, *([content.thumbnail] if content.thumbnail else [])]
+    known = await _attachable(session, post, wanted, actor)
+    for field, ids in (("thumbnail", [content.thumbnail]), ("attachments", content.attachments)):
+        if any(i is not None and i not in known for i in ids):
+            raise ValidationFailed.on(f"body.{field}", "unknown_upload", "must name completed uploads")
+    return {
+        upload: AttachmentReference.model_validate(file).model_dump(mode="json")
+        for upload, file in known.items()
+    }
+
+
+async def _attachable(
+    session: AsyncSession, post: Post, wanted: Sequence[uuid.UUID], actor: Subject
+) -> dict[uuid.UUID, Attachment]:
+    """Return those of the wanted files that exist and that the actor may attach.
+
+    What a revision of the post names already goes with the post: who may change the post has it.
+    """
+    known = dict(await uploads.by_ids(session, wanted))
+    foreign = [upload for upload, file in known.items() if file.created_by != actor.id]
+    if foreign:
+        named = {file["id"] for file in await repository.files(session, post.id)}
+        for upload in foreign:
+            if str(upload) in named:
+                continue
+            public = await repository.shows(session, upload)
+            file = {"type": "upload", "owner": known[upload].created_by, "public": public}
+            if not permitted(actor, "upload:attach", file):
+                del known[upload]
+    return known
+
+
+def content_of(revision: PostRevision) -> PostContent:
+    """Return what a revision says as the content of a new one. It was checked by the rules of its time."""
+    return PostContent.model_construct(
+        title=revision.title,
+        excerpt=revision.excerpt,
+        body=revision.body,
+        tags=revision.tags,
+        thumbnail=uuid.UUID(revision.thumbnail["id"]) if revision.thumbnail else None,
+        attachments=[uuid.UUID(a["id"]) for a in revision.attachments],
+    )

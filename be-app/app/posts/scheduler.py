@@ -1,0 +1,70 @@
+"""Work on posts that no request starts: publishing what is due, and rebuilding what visitors are served from."""
+
+from datetime import datetime
+
+from sqlalchemy import update as update_statement
+
+from app.auth.subject import SYSTEM
+from app.core.database.engine import reading, writing
+from app.core.offload import offload
+from app.core.read_path import read_model as stored
+from app.core.write_path import events, outbox
+from app.posts import markup, read_model, repository, views
+from app.posts.models import Post, PostRevision
+from app.posts.publishing import publish, searched
+
+_DUE_BATCH = 100
+_REBUILD_BATCH = 100
+
+
+async def publish_due(at: datetime) -> bool:
+    """Publish scheduled posts whose time has come by `at`, each in a transaction; return whether all are."""
+    async with reading() as session:
+        due = await repository.due(session, at, _DUE_BATCH)
+    for post_id in due:
+        async with outbox.transaction() as transaction:
+            found = await repository.current(transaction.session, post_id)
+            # Somebody may have published or withdrawn it since; then the scheduler has nothing to do.
+            if found and found[0].scheduled_at and found[0].scheduled_at <= at:
+                await publish(transaction, *found, SYSTEM, found[0].scheduled_at)
+    return len(due) < _DUE_BATCH
+
+
+async def rebuild() -> None:
+    """Write to DynamoDB what the database says is public, and when to look for scheduled posts.
+
+    For a table that was lost or restored from an older backup; a snapshot that is in date stays as it is. What is
+    searched is made again, too: an earlier release may have folded it by other rules.
+    """
+    last = None
+    while True:
+        async with reading() as session:
+            batch = await repository.once_published(session, after=last, limit=_REBUILD_BATCH)
+            scheduled = await repository.scheduled(session) if last is None else ()
+        for at in scheduled:
+            await events.mark_due(at)
+        for post, revision in batch:
+            await _rebuild(post, revision)
+        if len(batch) < _REBUILD_BATCH:
+            return
+        last = batch[-1][0].id
+
+
+async def _rebuild(post: Post, revision: PostRevision | None) -> None:
+    if revision is None or post.first_published_at is None:
+        await stored.replace(read_model.withdrawn(post.id), post.version)
+        return
+    await _search_again(post, revision)
+    public = await views.public(post, revision, post.first_published_at)
+    public.category = post.published_category or post.category
+    await stored.replace(read_model.published(public, post.translation_key), post.version)
+
+
+async def _search_again(post: Post, revision: PostRevision) -> None:
+    """Make again what is searched of a published post, unless the post has changed meanwhile."""
+    rendered = await offload(markup.to_html, revision.body)
+    plain, folded = await offload(searched, revision, rendered)
+    unchanged = (Post.id == post.id, Post.version == post.version)
+    statement = update_statement(Post).where(*unchanged).values(plain_text=plain, search_text=folded)
+    async with writing() as session:
+        await session.execute(statement, execution_options={"synchronize_session": False})

@@ -1,0 +1,61 @@
+"""Posts as the API shows them: what editors and visitors get of a post's row and a revision's."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from app.core.offload import offload
+from app.posts import markup
+from app.posts.models import Post, PostRevision
+from app.posts.schemas import EditorialCard, EditorialPost, PublicPost
+
+_COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n != "title"]
+
+
+def _columns(post: Post) -> dict[str, Any]:
+    shown = {"slug": post.shown_slug, "translation_key": post.shown_translation_key}
+    return {name: getattr(post, name) for name in _COLUMNS} | shown
+
+
+def _content(revision: PostRevision) -> dict[str, Any]:
+    names = ("title", "excerpt", "body", "tags", "thumbnail", "attachments")
+    return {name: getattr(revision, name) for name in names}
+
+
+def editorial(post: Post, revision: PostRevision) -> EditorialPost:
+    """Return a post as its editors see it."""
+    return EditorialPost.model_validate({**_columns(post), **_content(revision)})
+
+
+def editorial_card(post: Post, title: str) -> EditorialCard:
+    """Return a post as an item of a list, as its editors see it."""
+    return EditorialCard.model_validate({**_columns(post), "title": title})
+
+
+def card(post: Post, revision: PostRevision, published_at: datetime) -> dict[str, Any]:
+    """Return a post as visitors see it in a list."""
+    # The public sees a change when it is published, not when it is written.
+    public = revision.number == post.published_revision and post.published_at
+    return {
+        **_columns(post),
+        **_content(revision),
+        "excerpt": revision.excerpt or markup.excerpt(revision.body),
+        "published_at": published_at,
+        "updated_at": max(public or revision.created_at, published_at),
+    }
+
+
+async def public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    """Return a post as visitors see it, with its text rendered."""
+    return await offload(_rendered, post, revision, published_at)
+
+
+def _rendered(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    return PublicPost.model_validate(
+        {
+            **card(post, revision, published_at),
+            "html": markup.to_html(revision.body),
+            "view_count": 0,
+            "translations": [],
+        }
+    )
