@@ -72,7 +72,7 @@ class Terraform:
             raise TerraformError(ran.stderr)
 
     def run(
-        self, *arguments: str, timeout_s: float = 900, check: bool = True
+        self, *arguments: str, timeout_s: float = 900, check: bool = True, typed: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; raise `TerraformError` if it fails and `check` is set."""
         extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
@@ -83,6 +83,7 @@ class Terraform:
             [self._program, arguments[0], *plain, *arguments[1:]],
             cwd=self.directory,
             env=clean_environment(**extra),
+            input=typed,
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -93,6 +94,10 @@ class Terraform:
                 f"terraform {' '.join(arguments)}\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
             )
         return ran
+
+    def evaluate(self, expression: str, env: str) -> str:
+        """Return what `terraform console` prints for an expression of one line."""
+        return self.run("console", f"-var-file=envs/{env}.tfvars", typed=f"{expression}\n").stdout
 
     def plan(self, *options: str) -> dict[str, Any]:
         """Plan, and return the plan as `terraform show -json` describes it."""
