@@ -109,6 +109,8 @@ CASES: Final = (
     Case("top --state {tmp}", 1, "!There are no logs"),
     Case("members list", 0, ""),
     Case("members grant-role nobody@familycorp.example admin", 1, "!Nobody with this e-mail"),
+    Case("members first-admin --env dev --email a@familycorp.example", 1, "!AWS can't be asked"),
+    Case("members first-admin --env live --email a@familycorp.example", 2, "!live is none of"),
     Case("policy explain --action post:view", 0, "allow reasons obligations rules revision"),
     Case("policy explain --action post:publish", 1, "allow reasons obligations rules revision"),
     Case("policy precompile {bundle}", 0, "file target"),
