@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from gettext import gettext as _
@@ -104,6 +106,32 @@ class Terraform:
         self.run("plan", "-input=false", "-out=plan", *options)
         shown: dict[str, Any] = json.loads(self.run("show", "-json", "plan").stdout)
         return shown
+
+
+def variables(env: str) -> dict[str, Any]:
+    """Return the variables of an environment as Terraform reads them; raise `TerraformError` where it refuses one.
+
+    `terraform console` needs no provider for the files of variables alone, and nothing that runs.
+    """
+    names = re.findall(
+        r'^variable "(\w+)"', (SOURCE / "variables.tf").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    expression = ", ".join(f"{name} = var.{name}" for name in names)
+    with tempfile.TemporaryDirectory() as copy:
+        for file in ("variables.tf", "hosts.tf", f"envs/{env}.tfvars"):
+            shutil.copy(SOURCE / file, copy)
+        ran = subprocess.run(
+            [executable(), "console", f"-var-file={env}.tfvars"],
+            cwd=copy,
+            input=f"jsonencode({{{expression}}})\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ran.returncode or not ran.stdout.startswith('"'):
+        raise TerraformError(ran.stderr or ran.stdout)
+    found: dict[str, Any] = json.loads(json.loads(ran.stdout))
+    return found
 
 
 def lacks_provider(said: str) -> bool:
