@@ -123,6 +123,8 @@ CASES: Final = (
     Case("release deploy dev", 1, "!AWS can't be asked"),
     Case("release build --to {tmp}/release --template {tmp}/nothing.yaml", 1, "!SAM"),
     Case("release delete dev", 1, "!SAM"),
+    Case("release switch-database dev --to restored --yes", 1, "!AWS can't be asked"),
+    Case("release switch-database dev --to restored", 1, "!say --yes"),
     Case("release status live", 2, "!live is none of dev, stage and prod."),
     Case("reset --state {tmp}/nothing", 0, "directory deleted"),
     Case("reset --state {tmp}", 1, "!isn't a directory that `make up` made"),

@@ -233,8 +233,11 @@ def _subject(it: Environment, repository: str) -> Iterator[Finding]:
 
 
 def _gh(path: str) -> Any:
-    """Return what GitHub's API has at a path; None where `gh` is missing, not logged in or refused."""
+    """Return what GitHub's API has at a path; None where `gh` is missing, refused or not answered."""
     if shutil.which("gh") is None:
         return None
-    ran = subprocess.run(["gh", "api", path], capture_output=True, text=True, timeout=60, check=False)
+    try:
+        ran = subprocess.run(["gh", "api", path], capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return None
     return None if ran.returncode else json.loads(ran.stdout)
