@@ -2,6 +2,9 @@
 locals {
   oidc_issuer    = local.cognito ? "https://cognito-idp.${var.region}.amazonaws.com/${aws_cognito_user_pool.staff[0].id}" : var.oidc_issuer
   oidc_client_id = local.cognito ? aws_cognito_user_pool_client.backend[0].id : var.oidc_client_id
+
+  # Cognito answers a logout without `logout_uri` with an error page, and one with an address it doesn't know as well.
+  post_logout_uri = local.cognito ? coalesce(var.oidc_post_logout_uri, var.site_url) : var.oidc_post_logout_uri
 }
 
 resource "aws_cognito_user_pool" "staff" {
@@ -12,10 +15,16 @@ resource "aws_cognito_user_pool" "staff" {
   username_attributes      = ["email"]
   auto_verified_attributes = ["email"]
   deletion_protection      = var.deletion_protection ? "ACTIVE" : "INACTIVE"
-  mfa_configuration        = "ON" # Mandatory, and by an authenticator alone: no SMS, which can be intercepted and costs.
+  # The application asks everybody for a factor of its own (docs/security.md): one here is a second code at each login.
+  mfa_configuration = var.user_pool_mfa ? "ON" : "OFF"
 
-  software_token_mfa_configuration {
-    enabled = true
+  # By an authenticator alone: an SMS can be intercepted, and costs. AWS refuses a configuration beside "OFF".
+  dynamic "software_token_mfa_configuration" {
+    for_each = var.user_pool_mfa ? [true] : []
+
+    content {
+      enabled = true
+    }
   }
 
   username_configuration {
@@ -64,7 +73,7 @@ resource "aws_cognito_user_pool_client" "backend" {
   allowed_oauth_flows                  = ["code"]
   allowed_oauth_scopes                 = var.oidc_scopes
   callback_urls                        = ["${local.api_url}/v1/auth/callback"]
-  logout_urls                          = [var.site_url]
+  logout_urls                          = [local.post_logout_uri]
   supported_identity_providers         = ["COGNITO"]
   explicit_auth_flows                  = ["ALLOW_REFRESH_TOKEN_AUTH"] # No password ever passes through us.
   prevent_user_existence_errors        = "ENABLED"

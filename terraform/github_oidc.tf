@@ -285,7 +285,7 @@ resource "aws_iam_role_policy" "plan" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "State"
         Effect   = "Allow"
@@ -304,7 +304,7 @@ resource "aws_iam_role_policy" "plan" {
       {
         Sid      = "UserPool"
         Effect   = "Allow"
-        Action   = ["cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig"]
+        Action   = concat(["cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig"], var.waf ? ["cognito-idp:GetWebACLForResource"] : [])
         Resource = ["arn:${local.partition}:cognito-idp:${var.region}:${local.account}:userpool/*"] # Its id is made by Cognito.
       },
       {
@@ -324,6 +324,19 @@ resource "aws_iam_role_policy" "plan" {
           ) : "arn:${local.partition}:apigateway:${var.region}::/${path}"
         ]
       },
-    ]
+      ], !local.terraform_deploys ? [] : [
+      {
+        Sid      = "Functions"
+        Effect   = "Allow"
+        Action   = ["lambda:GetAlias", "lambda:GetFunction"]
+        Resource = ["arn:${local.partition}:lambda:${var.region}:${local.account}:function:${local.name}-*"]
+      },
+      {
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["lambda:GetEventSourceMapping"]
+        Resource = ["arn:${local.partition}:lambda:${var.region}:${local.account}:event-source-mapping:*"] # Its id is made by Lambda.
+      },
+    ])
   })
 }

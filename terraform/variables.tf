@@ -136,8 +136,8 @@ variable "site_url" {
   type        = string
 
   validation {
-    condition     = can(regex("^https://[a-z0-9.-]+$", var.site_url))
-    error_message = "site_url must be an https:// origin without a path, as https://www.familycorp.example."
+    condition     = can(regex("^${local.public_origin}$", var.site_url)) && !can(regex(local.private_networks, var.site_url))
+    error_message = "site_url must be a public https:// origin without a path, as https://www.familycorp.example."
   }
 }
 
@@ -146,8 +146,8 @@ variable "cors_origins" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for o in var.cors_origins : can(regex("^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", o))])
-    error_message = "cors_origins must be exact https:// origins as browsers send them, without a path; * is refused: list each."
+    condition     = alltrue([for o in var.cors_origins : can(regex("^${local.public_origin}$", o)) && !can(regex(local.private_networks, o))])
+    error_message = "cors_origins must be exact public https:// origins as browsers send them, without a path; * is refused: list each."
   }
 }
 
@@ -157,8 +157,8 @@ variable "api_domain" {
   default     = null
 
   validation {
-    condition     = var.api_domain == null ? true : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.api_domain))
-    error_message = "api_domain must be a host name without scheme or path, as api.familycorp.example."
+    condition     = var.api_domain == null ? true : can(regex("^${local.public_domain}$", var.api_domain)) && !can(regex(local.private_networks, var.api_domain))
+    error_message = "api_domain must be a public host name without scheme or path, as api.familycorp.example."
   }
 }
 
@@ -168,8 +168,8 @@ variable "api_url" {
   default     = null
 
   validation {
-    condition     = (var.api_url == null) == (var.api_domain != null) && (var.api_url == null ? true : can(regex("^https://[a-z0-9.-]+$", var.api_url)))
-    error_message = "Give either api_domain or api_url, and api_url as an https:// origin without a path."
+    condition     = (var.api_url == null) == (var.api_domain != null) && (var.api_url == null ? true : can(regex("^${local.public_origin}$", var.api_url)) && !can(regex(local.private_networks, var.api_url)))
+    error_message = "Give either api_domain or api_url, and api_url as a public https:// origin without a path."
   }
 }
 
@@ -189,7 +189,7 @@ variable "webauthn_rp_id" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.webauthn_rp_id))
+    condition     = can(regex("^${local.public_domain}$", var.webauthn_rp_id)) && !can(regex(local.private_networks, var.webauthn_rp_id))
     error_message = "webauthn_rp_id must be a domain, as familycorp.example; localhost won't do in AWS."
   }
 }
@@ -361,8 +361,8 @@ variable "oidc_issuer" {
   default     = null
 
   validation {
-    condition     = var.oidc_issuer == null ? true : can(regex("^https://[^?#\\s]+$", var.oidc_issuer))
-    error_message = "oidc_issuer must be an https:// address without query, exactly as the discovery document names it."
+    condition     = var.oidc_issuer == null ? true : can(regex("^${local.public_origin}(?:/[!-~]*)?$", var.oidc_issuer)) && !can(regex("[?#]", var.oidc_issuer)) && !can(regex(local.private_networks, var.oidc_issuer))
+    error_message = "oidc_issuer must be a public https:// address without query, exactly as the discovery document names it."
   }
 }
 
@@ -399,6 +399,17 @@ variable "oidc_scopes" {
   }
 }
 
+variable "oidc_post_logout_uri" {
+  description = "Where the provider sends people after they logged out there too; it must be registered with another provider than Cognito. Null: with Cognito site_url, with another none is named."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.oidc_post_logout_uri == null ? true : can(regex("^${local.public_origin}(?:/[!-~]*)?$", var.oidc_post_logout_uri)) && !can(regex(local.private_networks, var.oidc_post_logout_uri))
+    error_message = "oidc_post_logout_uri must be a public https:// address, as https://staff.familycorp.example/."
+  }
+}
+
 variable "oidc_groups_claim" {
   description = "Claim in which the other provider lists groups."
   type        = string
@@ -418,6 +429,17 @@ variable "role_groups" {
   validation {
     condition     = alltrue([for group, role in var.role_groups : contains(["admin", "editor", "viewer"], role) && can(regex("^[A-Za-z0-9._-]+$", group))])
     error_message = "role_groups must map groups to admin, editor or viewer."
+  }
+}
+
+variable "user_pool_mfa" {
+  description = "Whether the user pool asks for a code as well. The application always asks for a factor of its own, because Cognito's tokens don't say whether one was given there: with true every login asks twice."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.user_pool_mfa || var.oidc_issuer == null
+    error_message = "user_pool_mfa is about Cognito's user pool, and with another oidc_issuer there is none: set it to false."
   }
 }
 

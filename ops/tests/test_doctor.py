@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import httpx
 import pytest
 import trustme
 
-from familycorp_ops.doctor import deployed, local, running
+from familycorp_ops.doctor import deployed, first_apply, local, running
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
@@ -424,13 +425,236 @@ def test_a_certificate_with_an_end_of_its_own_is_found(monkeypatch: pytest.Monke
     assert [f.what for f in found] == [f"The certificate of {DOMAIN} ends in 10 days."]
 
 
-def test_nothing_applied_yet(cloud: Cloud) -> None:
+# -- before the first apply ---------------------------------------------------------------------------------------
+
+ALWAYS = {"state", "vpcs"}
+"""Nothing was applied yet, and the emulator knows no quotas of VPCs."""
+OFFERED = "8.0.mysql_aurora.3.08.0"
+BY_HAND = "api-stage.familycorp.example, in no zone of this account: enter two CNAMEs by hand"
+REPOSITORY = {
+    "id": 20, "owner": {"id": 10}, "full_name": "familycorp/backend", "created_at": "2024-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+class Empty(Cloud):
+    """An account with nothing of ours but the bucket for the state, and a GitHub that answers `gh`."""
+
+    def __init__(self, emulator: MiniStack, tmp_path: Path) -> None:
+        super().__init__(emulator)
+        self._bin = tmp_path / "bin"
+        self._bin.mkdir()
+        self.operator |= {"PATH": f"{self._bin}:{os.environ['PATH']}", "LANG": "C"}
+        self.operator |= {"TF_VAR_database_engine_version": OFFERED, "TF_VAR_api_burst": "50"}
+
+    def build(self) -> None:
+        self.credentials()
+        self.github()
+        self.client("s3").create_bucket(
+            Bucket=STATE, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+
+    def github(self, custom: Mapping[str, Any] | None = None, **changed: Any) -> None:
+        """Have `gh api` print a repository, or what its subjects are made of."""
+        answers = {"repository": REPOSITORY | changed, "custom": custom or {"use_default": True}}
+        for name, answer in answers.items():
+            (self._bin / name).write_text(json.dumps(answer))
+        program = self._bin / "gh"
+        program.write_text(
+            f'#!/bin/sh\ncase "$2" in *"/sub") cat {self._bin}/custom;; *) cat {self._bin}/repository;; esac\n'
+        )
+        program.chmod(0o755)
+
+    def programs(self, *names: str) -> None:
+        """Leave these programs alone on PATH."""
+        for name in names:
+            (self._bin / name).symlink_to(str(shutil.which(name)))
+        self.operator["PATH"] = str(self._bin)
+
+    def zone(self, name: str, **config: bool) -> None:
+        made = self.client("route53").create_hosted_zone(
+            Name=name, CallerReference=name, HostedZoneConfig={"Comment": "", **config}
+        )
+        self.arns[name] = made["HostedZone"]["Id"].rpartition("/")[2]
+
+    def choose(self, **variables: Any) -> None:
+        self.operator |= {
+            f"TF_VAR_{name}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in variables.items()
+        }
+
+
+@pytest.fixture
+def empty(emulator: MiniStack, tmp_path: Path) -> Empty:
+    httpx.post(f"{emulator.url}/_ministack/reset").raise_for_status()
+    made = Empty(emulator, tmp_path)
+    made.build()
+    return made
+
+
+def _no_gh(empty: Empty) -> None:
+    (empty._bin / "gh").unlink()
+    empty.programs("terraform")
+
+
+def _no_terraform(empty: Empty) -> None:
+    empty.programs("git")
+
+
+def _a_zone_of_ours(empty: Empty) -> None:
+    empty.zone("familycorp.example")
+    empty.zone("elsewhere.example")
+
+
+def _another_zone(empty: Empty) -> None:
+    empty.zone("elsewhere.example")
+    empty.choose(route53_zone_id=empty.arns["elsewhere.example"])
+
+
+def _the_provider_is_there(empty: Empty) -> None:
+    empty.client("iam").create_open_id_connect_provider(
+        Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
+    )
+
+
+def _a_bucket_is_there(empty: Empty) -> None:
+    empty.choose(bucket_suffix="kr-1")
+    for name in (f"{NAME}-uploads", f"{NAME}-logs-kr-1"):
+        empty.client("s3").create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+
+
+FIRST: Mapping[str, tuple[Callable[[Empty], object], str, str, str]] = {
+    "there is no bucket for the state": (
+        lambda c: c.client("s3").delete_bucket(Bucket=STATE),
+        "state", "There is no bucket familycorp-stage-state-", "make infra-bootstrap ENV=stage",
+    ),
+    "Terraform isn't installed": (_no_terraform, "tools", "Terraform isn't installed", "1.10 or newer"),
+    "a variable is refused": (
+        lambda c: c.choose(bucket_suffix="KR_1"),
+        "variables", "bucket_suffix must be 1 to 30 lower-case letters", "correct it there",
+    ),
+    "the account is another one": (
+        lambda c: c.choose(account_id="123456789012"),
+        "variables", "of the account 000000000000, and account_id is 123456789012", "credentials of the other",
+    ),
+    "the region is another one": (
+        lambda c: c.choose(region="eu-west-1"), "region", "region is eu-west-1", f"set region to {REGION}",
+    ),
+    "the version of the database was withdrawn": (
+        lambda c: c.choose(database_engine_version="8.0.mysql_aurora.3.99.0"),
+        "database", "AWS doesn't offer Aurora 8.0.mysql_aurora.3.99.0", OFFERED,
+    ),
+    "a zone of ours isn't chosen": (
+        _a_zone_of_ours, "domain", "The account has the zone familycorp.example", 'set route53_zone_id = "Z',
+    ),
+    "the zone isn't there": (
+        lambda c: c.choose(route53_zone_id="Z0NOWHERE"),
+        "domain", "There is no hosted zone Z0NOWHERE", "enter the records by hand",
+    ),
+    "the zone is another domain's": (
+        _another_zone, "domain", "api-stage.familycorp.example isn't in the zone", "correct api_domain",
+    ),
+    "billing isn't opened to IAM": (
+        lambda c: c.credentials(deny="budgets:*"), "billing", "may not see budgets", "as root, switch on",
+    ),
+    "the quota of functions is a new account's": (
+        lambda c: c.choose(api_burst=4000), "quotas", "lets 4000 requests through at once", "Service Quotas",
+    ),
+    "a bucket's name is taken": (
+        _a_bucket_is_there, "names", f"{NAME}-logs-kr-1 is there", "import 'aws_s3_bucket.logs'",
+    ),
+    "gh isn't installed": (_no_gh, "github", "GitHub can't be asked about familycorp/backend", "gh auth login"),
+    "GitHub's provider is there": (
+        _the_provider_is_there, "github", "has GitHub's OpenID provider already",
+        'set github_oidc_provider_arn = "arn:aws:iam::000000000000:oidc-provider/token.actions',
+    ),
+    "a new repository": (
+        lambda c: c.github(created_at="2026-08-01T00:00:00Z"),
+        "github", "name it with numbers", "github_repository_ids = { owner = 10, repository = 20 }",
+    ),
+    "numbers of another repository": (
+        lambda c: c.choose(github_repository_ids={"owner": 10, "repository": 21}),
+        "github", "another repository's numbers", "github_repository_ids = { owner = 10, repository = 20 }",
+    ),
+    "a renamed repository": (
+        lambda c: c.github(full_name="familycorp/site"),
+        "github", "writes familycorp/backend as familycorp/site", 'github_repository = "familycorp/site"',
+    ),
+    "subjects made of other claims": (
+        lambda c: c.github({"use_default": False, "include_claim_keys": ["actor"]}),
+        "github", "is made of actor, and no role trusts it", "-F use_default=true",
+    ),
+}  # fmt: skip
+
+
+def test_an_empty_account_is_ready_for_the_first_apply(empty: Empty) -> None:
+    found = empty.findings()
+    assert set(found) == ALWAYS
+    assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
+
+
+@pytest.mark.parametrize("fault", FIRST)
+def test_what_stands_in_the_way_of_the_first_apply_is_found_alone(empty: Empty, fault: str) -> None:
+    plant, check, what, mend = FIRST[fault]
+    plant(empty)
+    found = empty.findings()
+    assert set(found) == {*ALWAYS, check}
+    assert len(found[check]) == 1
+    assert what in found[check][0]["what"]
+    assert mend in found[check][0]["mend"]
+
+
+def test_a_zone_and_numbers_that_fit_are_no_finding(empty: Empty) -> None:
+    empty.zone("familycorp.example")
+    empty.choose(route53_zone_id=empty.arns["familycorp.example"])
+    empty.choose(github_repository_ids={"owner": 10, "repository": 20})
+    empty.github({"use_default": False, "include_claim_keys": ["repo", "context"]})
+    assert set(empty.findings()) == ALWAYS
+
+
+def test_without_a_zone_the_records_to_enter_are_named(empty: Empty) -> None:
+    command = [sys.executable, "-m", "familycorp_ops", "doctor", ENV]
+    ran = subprocess.run(
+        command,
+        env={**os.environ, **empty.operator},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert BY_HAND in ran.stdout
+    assert "dns_records" in ran.stdout
+
+
+def test_a_region_that_is_switched_off_is_found() -> None:
+    """The emulator has every region switched on, so this asks a stand-in."""
+
+    class Ec2:
+        def describe_regions(self, **_: Any) -> dict[str, Any]:
+            return {"Regions": [{"OptInStatus": "not-opted-in"}]}
+
+    it = deployed.Environment(ENV, REGION)
+    it.variables = {"region": REGION}
+    it._clients = {"ec2": Ec2()}
+    (finding,) = first_apply.region(it).findings
+    assert "switched off in this account" in finding.what
+    assert "aws account enable-region" in finding.mend
+
+
+def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> None:
     cloud.client("s3").delete_object(Bucket=STATE, Key=deployed.STATE_KEY)
     found = cloud.findings()
-    assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
     assert len(found["names"]) == 10, "what is there now stands in the way of a first apply"
-    _delete_bucket(cloud)
-    assert cloud.findings()["state"][0]["mend"] == "`make infra-bootstrap ENV=stage`"
+    assert not found.keys() & {"drift", "backups", "alarms", "certificates"}
+
+
+def test_buckets_with_a_suffix_are_looked_up_with_it(cloud: Cloud) -> None:
+    """What others have under the plain name is no finding."""
+    cloud.parameter("uploads/bucket", f"{NAME}-uploads-kr")
+    for key in ("uploads", "logs", "releases"):
+        cloud.forget("aws_s3_bucket", f"{NAME}-{key}")
+    assert "names" not in cloud.findings()
 
 
 def test_an_unconfirmed_subscription_is_found() -> None:
@@ -475,7 +699,7 @@ class Account:
             {"mode": "managed", "type": kind, "instances": [{"attributes": {}}]} for kind in made
         ]
         it._clients = dict.fromkeys(("lambda", "ec2", "service-quotas"), self)
-        return [f.what for f in deployed.quotas(it).findings]
+        return [f.what for look in (deployed.quotas, deployed.vpcs) for f in look(it).findings]
 
 
 def test_a_region_that_takes_no_further_vpc_is_found_before_the_first_apply_alone() -> None:
@@ -501,8 +725,7 @@ def test_the_quota_of_vpcs_is_asked_for_by_its_code(monkeypatch: pytest.MonkeyPa
             monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
             it = deployed.Environment(ENV, REGION)
             it.parameters, it.state = {}, {"resources": []}
-            it._clients = {"lambda": Account(vpcs=0, code_gb=0)}  # It knows nothing of these limits.
-            seen = deployed.quotas(it).seen
+            seen = deployed.vpcs(it).seen
     except NotInstalledError as error:
         missing("terraform", error)
     assert "1 of 5 VPCs" in seen

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.auth import csrf
-from app.core.settings import Settings
+from app.core.settings import PUBLIC_DOMAIN, PUBLIC_ORIGIN, PUBLIC_URL, Settings
 from familycorp_ops import facts
 from familycorp_ops.deploy import infra, templates
 from familycorp_ops.deploy.infra import Terraform
@@ -263,6 +263,130 @@ def test_the_application_accepts_its_settings_and_finds_every_name(plan: dict[st
     assert settings.uploads_bucket in buckets
     assert made["signing_key_secret"] == settings.signing_key_secret
     assert made["factors_key_alias"] == settings.factors_key
+
+
+def test_a_logout_leads_where_the_user_pool_lets_it_lead(plan: dict[str, Any]) -> None:
+    (client,) = [v for _, v in of_type(plan, "aws_cognito_user_pool_client")]
+    assert client["logout_urls"] == [chosen(plan).oidc_post_logout_uri] == [chosen(plan).site_url]
+
+
+def test_a_login_asks_for_one_second_factor(plan: dict[str, Any]) -> None:
+    """The application's own: it trusts no claim of the pool's tokens, which have none that tells of a factor."""
+    settings = chosen(plan)
+    assert (settings.oidc_trusted_acr, settings.oidc_trusted_amr) == ((), ())
+    (pool,) = [v for _, v in of_type(plan, "aws_cognito_user_pool")]
+    # AWS: "can't turn off MFA and configure an MFA together".
+    assert (pool["mfa_configuration"], pool["software_token_mfa_configuration"]) == ("OFF", [])
+
+
+@pytest.mark.infra
+def test_the_user_pool_asks_for_a_second_factor_too_where_it_is_told_to(terraform: Terraform) -> None:
+    plan = terraform.plan(*infra.options("dev", "sam", user_pool_mfa=True))
+    (pool,) = [v for _, v in of_type(plan, "aws_cognito_user_pool")]
+    assert (pool["mfa_configuration"], pool["software_token_mfa_configuration"]) == (
+        "ON",
+        [{"enabled": True}],
+    )
+
+
+@pytest.mark.infra
+@pytest.mark.parametrize("uri", [None, "https://staff.familycorp.example/"])
+def test_another_provider_hears_of_an_address_after_logout_where_one_is_given(
+    terraform: Terraform, uri: str | None
+) -> None:
+    other = {"oidc_issuer": "https://login.familycorp.example", "oidc_client_id": "familycorp"}
+    given = {} if uri is None else {"oidc_post_logout_uri": uri}
+    assert chosen(terraform.plan(*infra.options("dev", "sam", **other, **given))).oidc_post_logout_uri == uri
+
+
+HOSTS = [
+    *(
+        "www.familycorp.example",
+        "a.co",
+        "x.y.z.example",
+        "xn--9d0bm53a.kr",
+        "www.xn--3e0b707e",
+        "a1-b.example",
+    ),
+    *("local.familycorp.example", "x.local-net.example", "internal.example", "x.locale", "x.tests"),
+    *("localhost", "x.localhost", "db.local", "x.local-net", "x.internal", "x.intranet", "x.lan", "x.home"),
+    *("x.corp", "x.test", "x.invalid", "x.localdomain", "127.0.0.1", "10.0.0.1", "127.1", "2130706433"),
+    *(
+        "0x7f.1",
+        "0x7f.0.0.0x1",
+        "[::1]",
+        "169.254.169.254",
+        "example",
+        "x..example",
+        ".example",
+        "x.example.",
+    ),
+    *("-x.example", "x-.example", "X.example", "x_y.example", "x.e", "x.1e", "*.familycorp.example", ""),
+    *(f"{'a' * 63}.example", f"{'a' * 64}.example", "x.example\n", "회사.example", "user@x.example"),
+]
+SHAPES = (
+    "{}",
+    "https://{}",
+    "http://{}",
+    "https://{}:8443",
+    "https://{}/",
+    "https://{}/p?q",
+    "//{}",
+    "https://{}:",
+)
+SHAPED = {
+    "domain": ("^${local.public_domain}$", PUBLIC_DOMAIN),
+    "origin": ("^${local.public_origin}$", PUBLIC_ORIGIN),
+    "address": ("^${local.public_origin}(?:/[!-~]*)?$", PUBLIC_URL),
+}
+
+
+def test_terraform_refuses_the_hosts_that_the_application_refuses(terraform: Terraform) -> None:
+    given = [shape.format(host) for shape in SHAPES for host in HOSTS]
+    terms = ", ".join(
+        f'[for o in {json.dumps(given, ensure_ascii=False)} : can(regex("{pattern}", o)) && '
+        "!can(regex(local.private_networks, o))]"
+        for pattern, _ in SHAPED.values()
+    )
+    found = json.loads(json.loads(terraform.evaluate(f"jsonencode([{terms}])", "dev")))
+    wanted = [[rule.fullmatch(text) is not None for text in given] for _, rule in SHAPED.values()]
+    differing = [
+        (kind, text)
+        for kind, ours, theirs in zip(SHAPED, found, wanted, strict=True)
+        for text, one, other in zip(given, ours, theirs, strict=True)
+        if one != other
+    ]
+    assert differing == []
+    assert all(any(row) and not all(row) for row in wanted)
+
+
+@pytest.mark.infra
+@pytest.mark.parametrize("host", ["api_domain", "api_url"])
+def test_a_host_that_the_application_refuses_stops_the_plan_at_each_variable(
+    terraform: Terraform, host: str
+) -> None:
+    """Before anything is made, and not at the first request of a function that doesn't start."""
+    private = {
+        "site_url": "https://www.familycorp.local",
+        "cors_origins": ["https://www.familycorp.example", "https://127.0.0.1"],
+        "api_domain": "api.internal" if host == "api_domain" else None,
+        "api_url": "https://api.internal" if host == "api_url" else None,
+        "webauthn_rp_id": "familycorp.lan",
+        "oidc_issuer": "https://login.corp/realm",
+        "oidc_client_id": "familycorp",
+        "oidc_post_logout_uri": "https://10.0.0.1/",
+    }
+    (terraform.directory / "private.tfvars.json").write_text(json.dumps(private))
+    chosen = [*infra.options("dev", "sam"), "-var-file=private.tfvars.json"]
+    ran = terraform.run("plan", "-input=false", *chosen, check=False)
+    said = " ".join(ran.stderr.split())
+    assert ran.returncode == 1
+    for name in private.keys() - {"oidc_client_id", "api_domain", "api_url"}:
+        assert f"{name} must be" in said, name
+    assert {
+        "api_domain": "api_domain must be a public host name",
+        "api_url": "api_url as a public https:// origin",
+    }[host] in said
 
 
 def test_tables_are_those_of_the_one_file_that_emulators_get(plan: dict[str, Any]) -> None:

@@ -29,9 +29,9 @@ _LIMIT = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+=([1-9][0-9]{0,2}|[1-4][0-9]{3}|5
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PRIVATE = "localhost|localdomain|local|internal|intranet|lan|home|corp|test|invalid"
 _DOMAIN = rf"(?:{_LABEL}\.)+(?!(?:{_PRIVATE})\b)[a-z]{_LABEL}"
-_PUBLIC_DOMAIN = re.compile(_DOMAIN)
-_PUBLIC_ORIGIN = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?")
-_PUBLIC_URL = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?(/[!-~]*)?")
+PUBLIC_DOMAIN = re.compile(_DOMAIN)
+PUBLIC_ORIGIN = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?")
+PUBLIC_URL = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?(/[!-~]*)?")
 _HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _DATABASE_OF_IAM = re.compile(rf"mysql\+aiomysql://[\w.%-]+@{_HOST}/[\w-]+", re.ASCII)
 _CACHE_OF_IAM = re.compile(rf"rediss://(?:[\w.%-]+@)?{_HOST}(?:/[0-9]*)?", re.ASCII)
@@ -302,10 +302,10 @@ class Settings(BaseModel):
             if getattr(self, name):
                 raise ValueError(f"{PREFIX}{name.upper()} names an emulator; unset it outside local and test")
         rules = {
-            "api_url": _PUBLIC_ORIGIN,
-            "site_url": _PUBLIC_ORIGIN,
-            "oidc_issuer": _PUBLIC_URL,
-            "oidc_post_logout_uri": _PUBLIC_URL,
+            "api_url": PUBLIC_ORIGIN,
+            "site_url": PUBLIC_ORIGIN,
+            "oidc_issuer": PUBLIC_URL,
+            "oidc_post_logout_uri": PUBLIC_URL,
         }
         for name, rule in rules.items():
             value = getattr(self, name)
@@ -313,11 +313,11 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"{PREFIX}{name.upper()} must be a public https:// URL outside local and test"
                 )
-        if not all(_PUBLIC_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
+        if not all(PUBLIC_ORIGIN.fullmatch(origin) for origin in self.cors_origins):
             raise ValueError(
                 f"{PREFIX}CORS_ORIGINS must list exact origins, each a public https:// one outside local and test"
             )
-        if not _PUBLIC_DOMAIN.fullmatch(self.webauthn_rp_id):
+        if not PUBLIC_DOMAIN.fullmatch(self.webauthn_rp_id):
             raise ValueError(f"{PREFIX}WEBAUTHN_RP_ID must name the company's domain outside local and test")
 
     @classmethod

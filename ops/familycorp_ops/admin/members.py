@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from familycorp_ops import environment
+from familycorp_ops.admin.first_admin import first_admin
 from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 app = typer.Typer(help="See who the staff are, and make the first admin.", no_args_is_help=True)
+app.command("first-admin")(first_admin)
 
 State = Annotated[
     Path,

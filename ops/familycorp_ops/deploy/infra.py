@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from gettext import gettext as _
@@ -72,7 +74,7 @@ class Terraform:
             raise TerraformError(ran.stderr)
 
     def run(
-        self, *arguments: str, timeout_s: float = 900, check: bool = True
+        self, *arguments: str, timeout_s: float = 900, check: bool = True, typed: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; raise `TerraformError` if it fails and `check` is set."""
         extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
@@ -83,6 +85,7 @@ class Terraform:
             [self._program, arguments[0], *plain, *arguments[1:]],
             cwd=self.directory,
             env=clean_environment(**extra),
+            input=typed,
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -94,11 +97,41 @@ class Terraform:
             )
         return ran
 
+    def evaluate(self, expression: str, env: str) -> str:
+        """Return what `terraform console` prints for an expression of one line."""
+        return self.run("console", f"-var-file=envs/{env}.tfvars", typed=f"{expression}\n").stdout
+
     def plan(self, *options: str) -> dict[str, Any]:
         """Plan, and return the plan as `terraform show -json` describes it."""
         self.run("plan", "-input=false", "-out=plan", *options)
         shown: dict[str, Any] = json.loads(self.run("show", "-json", "plan").stdout)
         return shown
+
+
+def variables(env: str) -> dict[str, Any]:
+    """Return the variables of an environment as Terraform reads them; raise `TerraformError` where it refuses one.
+
+    `terraform console` needs no provider for the files of variables alone, and nothing that runs.
+    """
+    names = re.findall(
+        r'^variable "(\w+)"', (SOURCE / "variables.tf").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    expression = ", ".join(f"{name} = var.{name}" for name in names)
+    with tempfile.TemporaryDirectory() as copy:
+        for file in ("variables.tf", "hosts.tf", f"envs/{env}.tfvars"):
+            shutil.copy(SOURCE / file, copy)
+        ran = subprocess.run(
+            [executable(), "console", f"-var-file={env}.tfvars"],
+            cwd=copy,
+            input=f"jsonencode({{{expression}}})\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ran.returncode or not ran.stdout.startswith('"'):
+        raise TerraformError(ran.stderr or ran.stdout)
+    found: dict[str, Any] = json.loads(json.loads(ran.stdout))
+    return found
 
 
 def lacks_provider(said: str) -> bool:

@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from familycorp_ops.deploy.smoke import REGION, stack
+from familycorp_ops.deploy.switch import switch_database
 from familycorp_ops.output import AsJson, Deployed, UnusableError, show
 
 ROOT: Final = Path(__file__).parents[3]
@@ -51,6 +52,8 @@ app = typer.Typer(
     help="Build, deploy, migrate and delete a release, and see what runs.",
     no_args_is_help=True,
 )
+
+app.command("switch-database")(switch_database)
 
 Env = Annotated[str, Deployed(help="dev, stage or prod")]
 Archives = Annotated[

@@ -10,6 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
+from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.deploy.smoke import stack
 from familycorp_ops.doctor import Check, Finding
@@ -46,6 +47,7 @@ GB: Final = 1024**3
 ABSENT: Final = {
     *("404", "NoSuchBucket", "NoSuchKey", "NoSuchEntity", "NotFoundException", "DBClusterNotFoundFault"),
     *("ResourceNotFoundException", "RepositoryNotFoundException", "ParameterNotFound", "NotFound"),
+    "NoSuchHostedZone",
 }
 
 
@@ -89,6 +91,24 @@ class Environment:
         bucket = state_bucket_name(self.env, self.caller["Account"])
         found = absent(self.client("s3").get_object, Bucket=bucket, Key=STATE_KEY)
         return None if found is None else json.loads(found["Body"].read())
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """Terraform's variables, of the environment's file and the defaults."""
+        return infra.variables(self.env)
+
+    @property
+    def bucket_suffix(self) -> str:
+        """What ends the name of each bucket, with its hyphen; as applied, or else as chosen."""
+        applied = self.parameters.get("uploads/bucket")
+        if applied is not None:
+            return applied.removeprefix(f"{self.name}-uploads")
+        chosen = self.chosen("bucket_suffix")
+        return f"-{chosen}" if chosen else ""
+
+    def chosen(self, name: str) -> Any:
+        """Return a variable of Terraform's; None where `variables` weren't read, as after the first apply."""
+        return vars(self).get("variables", {}).get(name)
 
     @cached_property
     def stack(self) -> dict[str, Any] | None:
@@ -136,17 +156,32 @@ def checks(it: Environment, certificate_days: int) -> Iterator[Check]:
     yield first
     if "caller" not in vars(it):
         return
+    yield checked(state, it, marked("state"))
+    if _never_applied(it):
+        from familycorp_ops.doctor import first_apply  # noqa: PLC0415 - it reads with this module's means.
+
+        yield from first_apply.checks(it)
+        for name, check in ((marked("names"), names), (marked("quotas"), quotas), (marked("vpcs"), vpcs)):
+            yield checked(check, it, name)
+        return
     for name, check in (
         (marked("permissions"), permissions),
-        (marked("state"), state),
         (marked("names"), names),
         (marked("drift"), drift),
         (marked("backups"), backups),
         (marked("alarms"), alarms),
         (marked("quotas"), quotas),
+        (marked("vpcs"), vpcs),
         (marked("certificates"), lambda e: certificates(e, certificate_days)),
     ):
         yield checked(check, it, name)
+
+
+def _never_applied(it: Environment) -> bool:
+    try:
+        return it.state is None
+    except (BotoCoreError, ClientError):  # The check of the state says so.
+        return False
 
 
 def checked(check: Callable[[Environment], Check], it: Environment, name: str) -> Check:
@@ -276,7 +311,7 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
 
     probes: dict[str, tuple[str, str, Callable[[], Any]]] = {}
     for key in ("uploads", "logs", "releases"):
-        name = f"{it.name}-{key}"
+        name = f"{it.name}-{key}{it.bucket_suffix}"
         probes[f"aws_s3_bucket.{key}"] = ("bucket", name, named("s3", "head_bucket", "Bucket", name))
     for key in ("posts", "sessions", "events"):
         name = f"{it.name}-{key}"
@@ -504,10 +539,11 @@ def certificates(it: Environment, days: int) -> Check:
 
 
 def quotas(it: Environment) -> Check:
-    """Return whether the account lets as many functions run, holds as much code and as many VPCs as are needed."""
+    """Return whether the account lets as many functions run and holds as much code as is needed."""
     answer = it.client("lambda").get_account_settings()
     limit, used = answer["AccountLimit"], answer["AccountUsage"]["TotalCodeSize"]
-    free, burst = limit["UnreservedConcurrentExecutions"], int(it.parameters.get("api/burst", 0))
+    free = limit["UnreservedConcurrentExecutions"]
+    burst = int(it.parameters.get("api/burst") or it.chosen("api_burst") or 0)
     found = []
     if free < burst:
         mend = _("ask for more of `Concurrent executions` in Service Quotas, or lower api_burst.")
@@ -536,19 +572,19 @@ def quotas(it: Environment) -> Check:
         _("{free} functions at once").format(free=free),
         _("{used:.1f} of {most:.0f} GB of code").format(used=used / GB, most=limit["TotalCodeSize"] / GB),
     ]
-    if not it.in_state("aws_vpc"):  # Once there, it counts no more.
-        there = len(it.client("ec2").describe_vpcs()["Vpcs"])
-        most = it.client("service-quotas").get_service_quota(ServiceCode="vpc", QuotaCode=VPCS)
-        quota = int(most["Quota"]["Value"])
-        seen.append(_("{there} of {quota} VPCs").format(there=there, quota=quota))
-        if there >= quota:
-            mend = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
-            found.append(
-                Finding(
-                    _("The region has {there} VPCs, no more may be made, and none is ours.").format(
-                        there=there
-                    ),
-                    mend,
-                )
-            )
     return Check("quotas", ", ".join(seen), tuple(found))
+
+
+def vpcs(it: Environment) -> Check:
+    """Return whether the region takes a VPC more, which the first apply alone makes."""
+    if it.in_state("aws_vpc"):
+        return Check("vpcs", _("ours is there"))
+    there = len(it.client("ec2").describe_vpcs()["Vpcs"])
+    most = it.client("service-quotas").get_service_quota(ServiceCode="vpc", QuotaCode=VPCS)
+    quota = int(most["Quota"]["Value"])
+    seen = _("{there} of {quota} VPCs").format(there=there, quota=quota)
+    if there < quota:
+        return Check("vpcs", seen)
+    mend = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
+    what = _("The region has {there} VPCs, no more may be made, and none is ours.").format(there=there)
+    return Check("vpcs", seen, (Finding(what, mend),))

@@ -14,6 +14,11 @@ from urllib.parse import urlsplit
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError
 
 MOTO: Final = Path(__file__).parents[2] / "moto"
+_MANAGED: Final = """
+import json, sys
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+print(json.dumps(json.loads(aws_managed_policies_data)[sys.argv[1]]["Document"]))
+"""
 
 
 class Recorder:
@@ -102,13 +107,26 @@ class Recorder:
         self._server.server_close()
 
 
-def checked(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what `ops/moto/check_requests.py` says of each request; raise `NotInstalledError` without moto."""
+def managed_policy(name: str) -> dict[str, Any]:
+    """Return the text of a policy of AWS's own, as moto ships it; raise `NotInstalledError` without moto."""
+    ran = subprocess.run(
+        [str(_python()), "-I", "-c", _MANAGED, name], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def _python() -> Path:
     python = MOTO / ".venv" / "bin" / "python"
     if not python.is_file():
         raise NotInstalledError(f"moto isn't installed in {MOTO / '.venv'}: `make infra-test` installs it.")
+    return python
+
+
+def checked(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what `ops/moto/check_requests.py` says of each request; raise `NotInstalledError` without moto."""
     ran = subprocess.run(
-        [str(python), "-I", str(MOTO / "check_requests.py")],
+        [str(_python()), "-I", str(MOTO / "check_requests.py")],
         input="".join(json.dumps(request) + "\n" for request in requests),
         capture_output=True,
         text=True,
