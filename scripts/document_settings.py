@@ -13,7 +13,8 @@ def table() -> str:
     """Return the table in Markdown."""
     lines = ["| name | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        value = field.get_default(call_default_factory=True, validated_data={})
+        value = ",".join(value) if isinstance(value, tuple) else value
         default = f"`{value}`" if value not in {None, ""} else ""
         lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines)

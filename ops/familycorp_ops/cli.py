@@ -15,6 +15,7 @@ from familycorp_ops import content, environment, rehearse
 from familycorp_ops.admin import db, members, policy
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
+from familycorp_ops.deploy import bootstrap
 from familycorp_ops.deploy import load as visits
 from familycorp_ops.deploy import release as releases
 from familycorp_ops.deploy import smoke as checks
@@ -37,6 +38,7 @@ main = typer.Typer(
 main.add_typer(content.app, name="content")
 main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
+main.add_typer(bootstrap.app, name="infra")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
@@ -46,8 +48,19 @@ main.command()(top.top)
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from app.core.settings import release  # noqa: PLC0415 - `--help` needn't wait for it.
+
+        sys.stdout.write(f"familycorp {release()}\n")
+        raise typer.Exit
+
+
 @main.callback()
 def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
     lang: Annotated[
         Language | None, typer.Option(help="Language of messages; else LC_ALL, LC_MESSAGES or LANG decides.")
     ] = None,

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -103,6 +104,10 @@ CASES: Final = (
     Case("doctor dev", 1, "environment healthy checks"),
     Case("env", 0, "FAMILYCORP_DATABASE_URL FAMILYCORP_ENV"),
     Case("env dev", 1, "!can't be read"),
+    Case("infra bootstrap dev", 1, "!AWS can't be asked"),
+    Case("infra signing-key dev", 1, "!AWS can't be asked"),
+    Case("infra plan dev", 1, "!AWS can't be asked"),
+    Case("infra plan live", 2, "!live is none of dev, stage and prod."),
     Case("load {url} --seconds 1 --visitors 1", 1, "requests failed seconds slowestSeconds answers versions"),
     Case("load", 1, "!Name an address"),
     Case("logs --state {tmp}", 1, "!There are no logs"),
@@ -202,6 +207,23 @@ def test_the_report_of_a_rehearsal_is_a_document() -> None:
     ]
     assert told["seconds"] >= 0
     assert {"what", "instead"} == told["onlyAws"][0].keys()
+
+
+def test_the_version_is_that_of_the_applications_project() -> None:
+    version = tomllib.loads((ROOT / "be-app" / "pyproject.toml").read_text())["project"]["version"]
+    script = Path(sys.executable).with_name("familycorp")
+    assert subprocess.check_output([script, "--version"], text=True) == f"familycorp {version}\n"
+    shown = json.loads(familycorp("env", "--json", FAMILYCORP_ENV="local").stdout)
+    assert shown["FAMILYCORP_VERSION"] == version
+    assert json.loads((ROOT / "docs" / "openapi.json").read_text())["info"]["version"] == version
+
+
+def test_documents_name_commands_by_the_name_that_is_installed() -> None:
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile", ROOT / ".ci" / "run"]
+    files += [*ROOT.glob(".github/**/*.*"), *ROOT.glob(".ci/*")]
+    assert [
+        str(f) for f in files if re.search(r"-m familycorp_ops|python scripts/", f.read_text("utf-8"))
+    ] == []
 
 
 # -- exit codes ---------------------------------------------------------------------------------------------------
