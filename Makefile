@@ -57,7 +57,7 @@ BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,B
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -115,8 +115,8 @@ cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bil
 doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
 	@.venv/bin/familycorp doctor $(call given,ENV)
 
-cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
-	@.venv/bin/python -m familycorp_ops.cost.documents
+docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for one, ARGS=--check to look alone
+	@$(WITH_ARGS) .venv/bin/familycorp render
 
 messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
 	@.venv/bin/python scripts/messages.py
@@ -169,11 +169,10 @@ format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff format
 
 templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
-	@.venv/bin/python -m familycorp_ops.deploy.zip_template
+	@.venv/bin/familycorp render templates
 
-openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/api.md
-	@.venv/bin/familycorp contract write
-	@.venv/bin/python scripts/document_api.py
+openapi: $(RUN) ## Render the API's contract, docs/openapi.json, and docs/api.md
+	@.venv/bin/familycorp render api
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
 	@.venv/bin/familycorp contract diff "$$BASE"

@@ -21,6 +21,9 @@ from familycorp_ops.deploy import release as releases
 from familycorp_ops.deploy import smoke as checks
 from familycorp_ops.deploy.env import env
 from familycorp_ops.docs import contract
+from familycorp_ops.docs.lines import lines
+from familycorp_ops.docs.render import render
+from familycorp_ops.docs.sizes import sizes
 from familycorp_ops.doctor import doctor
 from familycorp_ops.local import totp as codes
 from familycorp_ops.local import up as local
@@ -155,3 +158,6 @@ def rehearse_(as_json: AsJson = False, state: State = environment.STATE) -> None
 main.command()(env)
 main.command()(cost)
 main.command()(doctor)
+main.command()(lines)
+main.command()(render)
+main.command()(sizes)

@@ -23,7 +23,9 @@ TARGETS = {
     **dict.fromkeys(
         ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost"), "ENV"
     ),
-    **dict.fromkeys(("test", "soak", "chaos", "infra-test", "package-test", "docs-check", "actions"), ""),
+    **dict.fromkeys(
+        ("test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
+    ),
     **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),

@@ -224,13 +224,6 @@ def _listed(names: set[str]) -> str:
 
 
 @app.command()
-def write(as_json: AsJson = False) -> None:
-    """Write docs/openapi.json anew from the application."""
-    FILE.write_text(text(current()), encoding="utf-8")
-    show({"file": str(FILE)}, _("Wrote {file}.").format(file=FILE), as_json=as_json)
-
-
-@app.command()
 def diff(
     base: Annotated[str, typer.Argument(help="Git revision to compare with, as origin/main.")],
     as_json: AsJson = False,

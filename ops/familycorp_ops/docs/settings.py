@@ -1,12 +1,13 @@
-"""Writes the table of settings into docs/backend.md, from the settings themselves; `--check` only compares."""
+"""Renders the table of settings in docs/backend.md from the settings themselves."""
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.core.settings import PREFIX, Settings
-from familycorp_ops.markdown import keep
+from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.markdown import with_parts
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "backend.md"
+DOCUMENT = ROOT / "docs" / "backend.md"
 
 
 def table() -> str:
@@ -20,10 +21,6 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Write the table, or tell whether it is in date."""
-    return keep(DOCUMENT, settings=table())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rendered() -> Mapping[Path, str]:
+    """Return the page with its table."""
+    return {DOCUMENT: with_parts(DOCUMENT, settings=table())}
