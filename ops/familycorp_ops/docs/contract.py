@@ -110,8 +110,8 @@ class _Comparison:
             else:
                 if parameter.get("required") and not before[key].get("required"):
                     yield _("{name} has become required").format(name=name)
-                schemas = (p.get("schema", {}) for p in (before[key], parameter))
-                yield from self._schemas(name, *schemas, DEPTH, taken=True)
+                was, now = (p.get("schema", {}) for p in (before[key], parameter))
+                yield from self._schemas(name, was, now, DEPTH, taken=True)
         for place, name in before.keys() - after.keys():
             yield _("{where}: {place} parameter {name} is gone").format(where=where, place=place, name=name)
 
