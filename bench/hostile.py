@@ -12,7 +12,8 @@ import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -43,7 +44,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _ratios(
-    base: Callable[[], object], others: dict[str, Callable[[], object]], rounds: int
+    base: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
 ) -> dict[str, float]:
     """Return the median of the rounds' ratios of what each costs to what the base does."""
     base()
@@ -61,8 +62,8 @@ def _bodies(rounds: int) -> dict[str, float]:
     async def nothing(*_: object) -> None:
         pass
 
-    async def receive(_: InquiryCreate, __: str | None) -> InquiryReceipt:
-        return InquiryReceipt(id="01900000-0000-7000-8000-000000000000")  # type: ignore[arg-type]
+    async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:  # noqa: ARG001
+        return InquiryReceipt(id="01900000-0000-7000-8000-000000000000")
 
     fixed_window.spend = gcra.count = nothing  # type: ignore[assignment]
     service.receive = receive
@@ -112,7 +113,8 @@ def _differences(rounds: int) -> dict[str, float]:
         ),
     }
     hostile = {
-        f"difference: {name}": lambda pair=pair: diff.unified(*pair, "a", "b") for name, pair in pairs.items()
+        f"difference: {name}": partial(diff.unified, before, after, "a", "b")
+        for name, (before, after) in pairs.items()
     }
     # An ordinary text may be rendered in the time that its comparison takes at the worst.
     assert diff.unified(lines, lines, "a", "b") == ""

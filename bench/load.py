@@ -7,6 +7,7 @@ seconds that they took.
 import asyncio
 import sys
 import time
+from functools import partial
 
 import uvloop
 
@@ -62,8 +63,8 @@ async def _run(port: int, path: str, connections: int, seconds: float) -> None:
     answers = []
     for _ in range(connections):
         done: asyncio.Future[int] = loop.create_future()
-        connection = _Connection(request, started + seconds, done)
-        await loop.create_connection(lambda c=connection: c, "127.0.0.1", port)
+        connect = partial(_Connection, request, started + seconds, done)
+        await loop.create_connection(connect, "127.0.0.1", port)
         answers.append(done)
     total = sum(await asyncio.gather(*answers))
     print(total, time.perf_counter() - started)

@@ -200,7 +200,8 @@ def _report(share: int, nowhere: TextIO) -> tuple[str, bool]:
     precompiled, compiling = _loads(max(1, 50 // share))
     bars.append(Bar(f"loading the precompiled policy (compiling: {compiling:.0f} ms)", precompiled, 5, "ms"))
     with MiniStack() as ministack:
-        os.environ |= CREDENTIALS | {
+        os.environ |= {
+            **CREDENTIALS,
             "FAMILYCORP_ENV": "test",
             "FAMILYCORP_AWS_ENDPOINT_URL": ministack.url,
         }

@@ -146,7 +146,7 @@ def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path)
             "FAMILYCORP_AWS_ENDPOINT_URL": ministack.url,
         }
         cached = ours | {"FAMILYCORP_CACHE_URL": valkey.url}
-        os.environ |= CREDENTIALS | cached
+        os.environ |= {**CREDENTIALS, **cached}
         from app.core.settings import settings
 
         provision(settings())
@@ -194,7 +194,8 @@ def _put(url: str, peer_key: str, body: bytes) -> None:
 
 
 def _ratio(of: Sequence[Sample], to: Sequence[Sample], field: str) -> float:
-    return statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(of, to, strict=True))
+    ratios: list[float] = [getattr(a, field) / getattr(b, field) for a, b in zip(of, to, strict=True)]
+    return statistics.median(ratios)
 
 
 def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float, float]) -> tuple[str, bool]:

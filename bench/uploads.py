@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 from PIL import Image
+from PIL.Image import Transpose
 
 from familycorp_ops.local.provision import provision
 from familycorp_ops.markdown import with_part
@@ -40,7 +41,8 @@ Ask = Callable[[str, str, Any], Any]
 def _make(photo: Path) -> None:
     """Make a photo of 24 megapixels and nearly 10 MB, with its maker, turned by a quarter."""
     grey = Image.effect_noise(MEGAPIXELS, 60)
-    image = Image.merge("RGB", [grey, grey.transpose(0), grey.transpose(1)])
+    flipped = map(grey.transpose, (Transpose.FLIP_LEFT_RIGHT, Transpose.FLIP_TOP_BOTTOM))
+    image = Image.merge("RGB", [grey, *flipped])
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", 6
     for quality in range(64, 30, -2):
@@ -119,8 +121,8 @@ def _probe(photo: Path, announced_files: int) -> None:
         fetched: list[int] = []
         chunks = storage.chunks
 
-        def counted(*of: Any) -> Iterator[bytes]:
-            for piece in chunks(*of):
+        def counted(key: str, found: storage.Found) -> Iterator[bytes]:
+            for piece in chunks(key, found):
                 fetched.append(len(piece))
                 yield piece
 

@@ -33,7 +33,7 @@ TYPER = ("core.py", "rich_utils.py")
 class Korean(Catalog):
     """The catalogue, without the dates and names that Babel would write into it."""
 
-    mime_headers = (("Content-Type", "text/plain; charset=utf-8"), ("Language", "ko"))
+    mime_headers = [("Content-Type", "text/plain; charset=utf-8"), ("Language", "ko")]  # type: ignore[override]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__(locale="ko", charset="utf-8", fuzzy=False)
@@ -76,7 +76,7 @@ def fresh(kept: Catalog) -> Catalog:
     made = Korean()
     for message, place in sorted(found(), key=lambda pair: (pair[1], pair[0])):
         known = kept.get(message)
-        made.add(message, known.string if known else "", locations=[(place, None)])
+        made.add(message, known.string if known else "", locations=[(place, None)])  # type: ignore[list-item]
     return made
 
 

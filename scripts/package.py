@@ -173,7 +173,7 @@ def _undocumented(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"documentation": ""} if isinstance(value.get("documentation"), str) else value
 
 
-def application(target: Path, *_: object, **__: object) -> None:
+def application(target: Path) -> None:
     """Copy the application and its migrations."""
     for name in ("app", "migrations"):
         ignore = shutil.ignore_patterns("__pycache__", "*.pyi", "py.typed")
@@ -181,7 +181,7 @@ def application(target: Path, *_: object, **__: object) -> None:
     compile_all(target)
 
 
-def policy(target: Path, arch: str, **_: object) -> None:
+def policy(target: Path, arch: str) -> None:
     """Copy the built policy, and compile it where this machine is of the kind that will run it."""
     built = ROOT / "be-app" / "opa" / "build" / "opa" / "bundle"
     target.mkdir(parents=True, exist_ok=True)
@@ -211,8 +211,12 @@ def main() -> None:
     chosen = parser.parse_args()
     if sys.version_info[:2] != VERSION:
         sys.exit(f"Lambda's Python is 3.12; this is {platform.python_version()}, whose bytecode is another.")
-    make = {"dependencies": dependencies, "application": application, "policy": policy}[chosen.what]
-    make(chosen.directory, chosen.arch, server=chosen.server)
+    if chosen.what == "dependencies":
+        dependencies(chosen.directory, chosen.arch, server=chosen.server)
+    elif chosen.what == "policy":
+        policy(chosen.directory, chosen.arch)
+    else:
+        application(chosen.directory)
 
 
 if __name__ == "__main__":

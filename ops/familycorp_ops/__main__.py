@@ -1,4 +1,4 @@
-"""Lets `python -m familycorp_ops` do what `familycorp` does, and says so where the installation is broken."""
+"""Starts `familycorp`, also as `python -m familycorp_ops`; a broken installation is one sentence."""
 
 import sys
 

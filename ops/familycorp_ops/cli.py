@@ -15,11 +15,15 @@ from familycorp_ops import content, environment, rehearse
 from familycorp_ops.admin import db, members, policy
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
+from familycorp_ops.deploy import bootstrap
 from familycorp_ops.deploy import load as visits
 from familycorp_ops.deploy import release as releases
 from familycorp_ops.deploy import smoke as checks
 from familycorp_ops.deploy.env import env
 from familycorp_ops.docs import contract
+from familycorp_ops.docs.lines import lines
+from familycorp_ops.docs.render import render
+from familycorp_ops.docs.sizes import sizes
 from familycorp_ops.doctor import doctor
 from familycorp_ops.local import totp as codes
 from familycorp_ops.local import up as local
@@ -37,6 +41,7 @@ main = typer.Typer(
 main.add_typer(content.app, name="content")
 main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
+main.add_typer(bootstrap.app, name="infra")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
@@ -46,8 +51,19 @@ main.command()(top.top)
 State = Annotated[Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from app.core.settings import release  # noqa: PLC0415 - `--help` needn't wait for it.
+
+        sys.stdout.write(f"familycorp {release()}\n")
+        raise typer.Exit
+
+
 @main.callback()
 def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
     lang: Annotated[
         Language | None, typer.Option(help="Language of messages; else LC_ALL, LC_MESSAGES or LANG decides.")
     ] = None,
@@ -142,3 +158,6 @@ def rehearse_(as_json: AsJson = False, state: State = environment.STATE) -> None
 main.command()(env)
 main.command()(cost)
 main.command()(doctor)
+main.command()(lines)
+main.command()(render)
+main.command()(sizes)

@@ -1,39 +1,29 @@
 """Documents that hold a part which a program writes, or commands that a program runs."""
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
 def with_part(document: Path, name: str, part: str) -> str:
-    """Return a document's text with what stands between `<!-- name -->` and `<!-- /name -->` replaced.
+    """Return a document's text with one part replaced; raise what `with_parts` raises."""
+    return with_parts(document, **{name: part})
+
+
+def with_parts(document: Path, **parts: str) -> str:
+    """Return a document's text with what stands between `<!-- name -->` and `<!-- /name -->` replaced, for each name.
 
     Raises `ValueError` where the document has no such part.
     """
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, mark, rest = document.read_text("utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not mark or not closed:
-        raise ValueError(f"{document} has no part {begin.strip()} … {end}")
-    return f"{before}{begin}\n{part}\n\n{end}{after}"
-
-
-def keep(document: Path, **parts: str) -> int:
-    """Write parts into a document; a program that was asked to `--check` only tells of one that is out of date.
-
-    Return the exit status. Raises what `with_part` raises.
-    """
+    text = document.read_text("utf-8")
     for name, part in parts.items():
-        wanted = with_part(document, name, part)
-        if "--check" not in sys.argv:
-            document.write_text(wanted)
-        elif document.read_text() != wanted:
-            print(
-                f"The part {name} of {document.name} is out of date: python scripts/{Path(sys.argv[0]).name}"
-            )
-            return 1
-    return 0
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, mark, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not mark or not closed:
+            raise ValueError(f"{document} has no part {begin.strip()} … {end}")
+        text = f"{before}{begin}\n{part}\n\n{end}{after}"
+    return text
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 1) -> str:

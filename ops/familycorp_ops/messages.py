@@ -1,13 +1,14 @@
 """The language of what `familycorp` says: English stands in the code, Korean in `locale/`.
 
 Modules take `gettext` of the standard library as `_`. Which catalogue it reads is set here, once the command line is
-known; so what is written for documents, by programs of their own, stays English whoever runs them. Helps are plain
+known. Helps are plain
 strings where they are declared, and translated here, all of them in one walk through the commands.
 """
 
 import gettext
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,17 @@ def choose(language: str | None) -> None:
     gettext.textdomain(DOMAIN)
     if language in set(Language):
         os.environ["LANGUAGE"] = str(language)
+
+
+@contextmanager
+def in_english() -> Iterator[None]:
+    """Say everything in English for a while: documents are, whoever renders them."""
+    before = os.environ.get("LANGUAGE", "")
+    choose(Language.en)
+    try:
+        yield
+    finally:
+        os.environ["LANGUAGE"] = before
 
 
 def marked(message: str) -> str:

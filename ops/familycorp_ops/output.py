@@ -75,6 +75,21 @@ class Root(TyperGroup):
         sys.exit(status)
 
 
+class AwsGroup(TyperGroup):
+    """Sub-commands that call AWS; ends with one sentence where AWS can't be reached, or refuses."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needs no AWS.
+
+            if isinstance(error, BotoCoreError | ClientError):
+                sys.exit(_("AWS can't be asked: {error}").format(error=error))
+            raise
+
+
 def _is_json(arguments: Sequence[str]) -> bool:
     cut = list(arguments).index("--") if "--" in arguments else len(arguments)
     return JSON in arguments[:cut]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -33,7 +34,6 @@ ENDED_BY: Final = {
     "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
     "content import": "test_content runs it",
     "content export": "test_content runs it",
-    "contract write": "writes a file of the repository",
     "db revision": "writes a file of the repository",
     "policy build": "writes a file of the repository",
 }
@@ -103,6 +103,12 @@ CASES: Final = (
     Case("doctor dev", 1, "environment healthy checks"),
     Case("env", 0, "FAMILYCORP_DATABASE_URL FAMILYCORP_ENV"),
     Case("env dev", 1, "!can't be read"),
+    Case("infra bootstrap dev", 1, "!AWS can't be asked"),
+    Case("infra signing-key dev", 1, "!AWS can't be asked"),
+    Case("infra plan dev", 1, "!AWS can't be asked"),
+    Case("infra plan live", 2, "!live is none of dev, stage and prod."),
+    Case("lines --since HEAD", 0, "before after"),
+    Case("lines --since=--no", 1, "!is no revision"),
     Case("load {url} --seconds 1 --visitors 1", 1, "requests failed seconds slowestSeconds answers versions"),
     Case("load", 1, "!Name an address"),
     Case("logs --state {tmp}", 1, "!There are no logs"),
@@ -115,6 +121,8 @@ CASES: Final = (
     Case("policy explain --action post:publish", 1, "allow reasons obligations rules revision"),
     Case("policy precompile {bundle}", 0, "file target"),
     Case("policy test", 1, "!opa"),
+    Case("render logs --check", 0, "changed skipped"),
+    Case("render nothing", 2, "!nothing is no rendered document"),
     Case("release status dev", 1, "environment healthy stack release schema ringing checks"),
     Case("release migrate dev", 1, "!AWS can't be asked"),
     Case("release restore dev", 1, "!AWS can't be asked"),
@@ -128,6 +136,7 @@ CASES: Final = (
     Case("release status live", 2, "!live is none of dev, stage and prod."),
     Case("reset --state {tmp}/nothing", 0, "directory deleted"),
     Case("reset --state {tmp}", 1, "!isn't a directory that `make up` made"),
+    Case("sizes {tmp}", 1, "!holds no build"),
     Case("smoke {url}", 1, "url passed checks"),
     Case("smoke", 1, "!Name an address"),
     Case("upload {tmp}/text.txt", 1, "!"),
@@ -206,6 +215,21 @@ def test_the_report_of_a_rehearsal_is_a_document() -> None:
     ]
     assert told["seconds"] >= 0
     assert {"what", "instead"} == told["onlyAws"][0].keys()
+
+
+def test_the_version_is_that_of_the_applications_project() -> None:
+    version = tomllib.loads((ROOT / "be-app" / "pyproject.toml").read_text())["project"]["version"]
+    script = Path(sys.executable).with_name("familycorp")
+    assert subprocess.check_output([script, "--version"], text=True) == f"familycorp {version}\n"
+    shown = json.loads(familycorp("env", "--json", FAMILYCORP_ENV="local").stdout)
+    assert shown["FAMILYCORP_VERSION"] == version
+    assert json.loads((ROOT / "docs" / "openapi.json").read_text())["info"]["version"] == version
+
+
+def test_documents_name_commands_by_the_name_that_is_installed() -> None:
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile", ROOT / ".ci" / "run"]
+    files += [*ROOT.glob(".github/**/*.*"), *ROOT.glob(".ci/*")]
+    assert [str(f) for f in files if "-m familycorp_ops" in f.read_text("utf-8")] == []
 
 
 # -- exit codes ---------------------------------------------------------------------------------------------------

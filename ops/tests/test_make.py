@@ -23,7 +23,9 @@ TARGETS = {
     **dict.fromkeys(
         ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost"), "ENV"
     ),
-    **dict.fromkeys(("test", "soak", "chaos", "infra-test", "package-test", "docs-check", "actions"), ""),
+    **dict.fromkeys(
+        ("unit", "test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
+    ),
     **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),
@@ -69,7 +71,11 @@ esac
 printf '%s\\0' "$@" '\n' >>{calls}
 """
     (root / "bin").mkdir()
-    for program in (python, *(root / "bin" / name for name in ("docker", "uv", "gh"))):
+    for program in (
+        python,
+        python.with_name("familycorp"),
+        *(root / "bin" / name for name in ("docker", "uv", "gh")),
+    ):
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(noting)
         program.chmod(0o755)
@@ -131,9 +137,9 @@ def test_words_of_args_are_grouped_by_quotes_alone(copy: Path) -> None:
 
 
 def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
-    assert ["-m", "familycorp_ops", "up", "--port", "8000", "--state", ".local"] in run(copy, ["make", "up"])
+    assert ["up", "--port", "8000", "--state", ".local"] in run(copy, ["make", "up"])
     (up,) = [c for c in run(copy, ["make", "up", "PORT=1", "STATE=a b"]) if "up" in c]
-    assert up == ["-m", "familycorp_ops", "up", "--port", "1", "--state", "a b"]
+    assert up == ["up", "--port", "1", "--state", "a b"]
     (fuzz,) = run(copy, ["make", "fuzz"])
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "60", "--"]
     (fuzz,) = run(copy, ["make", "fuzz", "SECONDS=5", "TARGET=t", "REPRODUCE=QQ=="])

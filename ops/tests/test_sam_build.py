@@ -18,7 +18,6 @@ from familycorp_ops.testing.servers import missing
 pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
 
 SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
-SIZES = ROOT / "scripts" / "document_sizes.py"
 PYTHON = Path(sys.base_prefix, "bin", "python3.12")
 
 
@@ -44,7 +43,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_the_sizes_are_within_bounds_and_no_dependency_grew(build: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, str(SIZES), "--check", str(build)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "familycorp_ops", "sizes", str(build)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout
 
@@ -57,7 +59,10 @@ def test_growth_and_newcomers_are_noticed(build: Path, tmp_path: Path) -> None:
     (python / "newcomer").mkdir()
     (python / "newcomer" / "lib.so").write_bytes(b"\0" * 1_500_000)
     ran = subprocess.run(
-        [sys.executable, str(SIZES), "--check", str(fat)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "familycorp_ops", "sizes", str(fat)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 1
     assert sorted(line.split()[0] for line in ran.stdout.splitlines()) == ["newcomer", "redis"]

@@ -31,7 +31,7 @@ FOR_EMULATORS = [
 def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.CompletedProcess[str]:
     extra = {"AWS_ENDPOINT_URL": emulator.url, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     return subprocess.run(
-        [sys.executable, "-m", "familycorp_ops.deploy.bootstrap", *arguments],
+        [sys.executable, "-m", "familycorp_ops", "infra", *arguments],
         env=clean_environment(**CREDENTIALS, **extra),
         capture_output=True,
         text=True,
@@ -49,7 +49,7 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     shutil.copytree(infra.SOURCE, tmp_path / "terraform", ignore=ignore)
     for _ in range(2):
         ran = bootstrap(
-            ministack, "state", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS
+            ministack, "bootstrap", "dev", "--directory", str(tmp_path / "terraform"), "--", *FOR_EMULATORS
         )
         if infra.lacks_provider(ran.stderr):
             missing("terraform", NotInstalledError(infra.NO_PROVIDER))

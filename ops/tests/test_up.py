@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from familycorp_ops import environment
+from familycorp_ops.local import services
 from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
 
@@ -326,7 +327,7 @@ def test_a_state_directory_that_cannot_be_one_is_one_sentence(tmp_path, capfd):
         assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", [local.Valkey, local.MiniStack, local.NanoIDP])
+@pytest.mark.parametrize("kind", [services.Valkey, services.MiniStack, services.NanoIDP])
 def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
     def missing(_: Server) -> list[str]:
         raise NotInstalledError("It isn't installed.")

@@ -61,7 +61,7 @@ def test_what_deploys_is_what_the_rehearsal_runs() -> None:
     assert deploying == REHEARSED | {"push", "alarm"}
     for target in REHEARSED:
         recipe = re.search(
-            rf"^{target}:.*\n\t@(?:\.venv/bin/python|\$\(WITH_ARGS\)) -m familycorp_ops ([a-z ]+)",
+            rf"^{target}:.*\n\t@(?:\$\(WITH_ARGS\) )?\.venv/bin/familycorp ([a-z ]+)",
             makefile,
             re.MULTILINE,
         )

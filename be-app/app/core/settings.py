@@ -45,6 +45,16 @@ class SettingsError(Exception):
     """The environment doesn't describe a configuration that may run; the message names variable and rule."""
 
 
+def release() -> str:
+    """Return the installed version, that of be-app/pyproject.toml; deployments name their commit instead."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - a deployed process never asks.
+
+    try:
+        return version("familycorp-backend")
+    except PackageNotFoundError:  # Archives and image hold the application without its package's metadata.
+        return "unknown"
+
+
 class Settings(BaseModel):
     """Every choice that differs between environments. A value is set by `FAMILYCORP_<NAME>`."""
 
@@ -53,7 +63,9 @@ class Settings(BaseModel):
     env: Literal["local", "test", "dev", "stage", "prod"] = Field(
         "local", description="Which environment this is; names of AWS resources follow from it."
     )
-    version: str = Field("0.1.0", description="What `/health` reports: the release that is running.")
+    version: str = Field(
+        default_factory=release, description="What `/health` reports: the release that is running."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_sample_rate: float = Field(
         0,

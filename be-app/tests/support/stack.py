@@ -40,9 +40,11 @@ EDITOR = {"X-Test-Subject": "editor-1", "X-CSRF-Protection": "1"}
 class Provider(Protocol):
     """A login provider."""
 
-    url: str
     client_id: str
     client_secret: str | None
+
+    @property
+    def url(self) -> str: ...
 
     def allow(self, api_url: str) -> None: ...
 

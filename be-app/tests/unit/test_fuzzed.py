@@ -27,6 +27,7 @@ def inputs(name: str, fuzzed: Target) -> Iterator[bytes]:
     yield from map(base64.b64decode, FOUND.get(name, ()))
 
 
+@pytest.mark.slow  # Each target gets hundreds of inputs.
 @pytest.mark.parametrize("name", NAMES)
 def test_no_input_breaks_what_a_target_promises(name: str) -> None:
     fuzzed = target(name)

@@ -11,6 +11,8 @@ import pytest
 
 from support.stack import BE_APP, Stack
 
+pytestmark = pytest.mark.slow  # Each test imports the application in a process of its own.
+
 OF_LOGGING_IN = ("jwt", "cryptography", "fido2", "segno", "wasmtime")
 HEAVY = (
     "sqlalchemy",

@@ -270,6 +270,7 @@ def test_secrets_stay_out_of_the_representation(monkeypatch: pytest.MonkeyPatch)
     assert "s3cret" not in str(settings)
 
 
+@pytest.mark.slow  # Each case starts a process.
 def test_a_wrong_environment_keeps_the_process_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAMILYCORP_ENV", "prod")
     monkeypatch.setenv("FAMILYCORP_DATABASE_URL", "sqlite:///s3cret.db")
@@ -282,6 +283,7 @@ def test_a_wrong_environment_keeps_the_process_from_starting(monkeypatch: pytest
 
 
 @pytest.mark.security(41)
+@pytest.mark.slow  # It imports the whole application in a process of its own.
 def test_prod_serves_no_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
 import asyncio, httpx, json

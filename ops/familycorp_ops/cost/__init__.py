@@ -50,52 +50,25 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
 
     Reads the Terraform plan and the SAM template, and prices every resource for ap-northeast-2 from a dated table.
     """
-    from familycorp_ops.cost import plot as drawing  # noqa: PLC0415 - `--help` needn't wait for them.
-    from familycorp_ops.cost import prices, report, resources, rules  # noqa: PLC0415
-    from familycorp_ops.cost.bill import bill, with_requests  # noqa: PLC0415
+    from familycorp_ops.cost import estimate  # noqa: PLC0415 - `--help` needn't wait for them.
     from familycorp_ops.deploy.infra import TerraformError  # noqa: PLC0415
     from familycorp_ops.servers.process import ServerError  # noqa: PLC0415
 
-    named = prices.USAGES / f"{usage}.toml"
+    chosen = _chosen(variables or [])
     try:
-        month = prices.usage(named if named.is_file() else usage)
-        if plan:
-            read = resources.read(plan, env)
-        else:
-            with resources.planner() as planner:
-                read = planner.plan(env, deployer=deployer, lean=lean, **_chosen(variables or []))
-        limit = _limit(fail_over, read)
+        month = estimate.month(usage, requests)
+        planned = estimate.plan(plan, env, deployer=deployer, lean=lean, variables=chosen)
+        limit = _limit(fail_over, planned)
     except (OSError, ValueError, TerraformError, ServerError) as error:
         sys.exit(str(error))
-    if requests is not None:
-        month = with_requests(month, requests)
-    found = resources.of(read)
-    after = bill(found, month, free_tier=free_tier)
-    missing = rules.unknown(found)
+    found = estimate.Estimate(env, planned, month, free_tier=free_tier)
     if as_json:
-        document = report.document(after, month, env=env, free_tier=free_tier)
-        if difference:
-            document["before"] = round(bill(_before(read), month, free_tier=free_tier).total, 4)
-        sys.stdout.write(f"{written(document | {'unknown': missing})}\n")
-    elif difference:
-        _show(report.difference(bill(_before(read), month, free_tier=free_tier), after))
+        sys.stdout.write(f"{written(found.document(difference=difference))}\n")
     else:
-        head = _("{env}: {total:,.2f} USD a month").format(env=env, total=after.total)
-        gift = _("Before tax; free tiers counted.") if free_tier else _("Before tax; free tiers not counted.")
-        _show(
-            f"## {head}\n\n{gift}\n\n{report.components(found, month, free_tier=free_tier)}\n\n"
-            f"### {_('Lines')}\n\n{report.lines(after)}\n\n"
-            f"### {_('A further million requests')}\n\n{report.per_million(found, month)}\n\n"
-            f"### {_('Knees')}\n\n{report.knees(found, month)}"
-        )
+        _show(found.difference() if difference else found.text())
     if plot:
-        plot.write_text(drawing.svg(found, month, f"{env}: US dollars a month"), "utf-8")
-    problems = [_("No price and no reason for none: {kind}.").format(kind=kind) for kind in missing]
-    if limit is not None and after.total > limit:
-        problems.append(
-            _("{total:,.2f} USD a month is over {limit:,.2f}.").format(total=after.total, limit=limit)
-        )
-    if problems:
+        plot.write_text(found.drawing(), "utf-8")
+    if problems := found.problems(limit):
         sys.exit("\n".join(problems))
 
 
@@ -103,14 +76,6 @@ def _limit(wanted: str | None, plan: dict[str, Any]) -> float | None:
     if wanted == "budget":
         return float(plan["variables"]["monthly_budget_usd"]["value"])
     return None if wanted is None else float(wanted)
-
-
-def _before(plan: dict[str, Any]) -> Any:
-    from familycorp_ops.cost import resources  # noqa: PLC0415
-
-    there = resources.of_plan(plan, before=True)
-    sam = bool(there) and not any(r.type == "aws_lambda_function" for r in there)
-    return [*there, *(resources.of_template() if sam else ())]
 
 
 def _chosen(variables: list[str]) -> dict[str, Any]:

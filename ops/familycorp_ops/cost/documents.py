@@ -1,13 +1,14 @@
-"""Writes what `docs/costs.md` shows: tables and a drawing, computed from plans of all environments."""
+"""Renders what `docs/costs.md` shows: tables and a drawing, computed from plans of all environments."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.cost import plot, report, resources
 from familycorp_ops.cost.bill import Bill, bill, marginal
 from familycorp_ops.cost.prices import USAGES, Usage, usage
 from familycorp_ops.deploy import infra
-from familycorp_ops.markdown import with_part
+from familycorp_ops.markdown import with_parts
 
 DOCUMENT: Final = infra.ROOT / "docs" / "costs.md"
 DRAWING: Final = infra.ROOT / "docs" / "costs.svg"
@@ -101,14 +102,9 @@ def _hcl(value: Any) -> str:
     return str(value) if isinstance(value, int) else f'"{value}"'
 
 
-def main() -> None:
-    """Write the page's parts and the drawing."""
+def rendered() -> Mapping[Path, str]:
+    """Return the page and the drawing; raise `NotInstalledError` where Terraform or its emulator isn't here."""
     with resources.planner() as planner:
         found = plans(planner)
-        for name, text in {**parts(found), "switches": switches(planner)}.items():
-            DOCUMENT.write_text(with_part(DOCUMENT, name, text), "utf-8")
-        DRAWING.write_text(drawing(found), "utf-8")
-
-
-if __name__ == "__main__":
-    main()
+        shown = {**parts(found), "switches": switches(planner)}
+        return {DOCUMENT: with_parts(DOCUMENT, **shown), DRAWING: drawing(found)}

@@ -1,24 +1,37 @@
-"""Creates what Terraform can't create for itself: the bucket of its state, and the first signing key.
+"""`familycorp infra`: creates what Terraform can't create for itself, and plans an environment.
 
-`state dev` creates the bucket and initialises `terraform/` on it; what follows `--` goes to `terraform init`.
-`signing-key dev` writes a first key, unless there is one. `plan dev` plans, and writes `build/plan-dev.txt` and, for
-programs, `….json`. All may be repeated; credentials, region and endpoint come from the usual `AWS_*` variables.
+All of it may be repeated; credentials and endpoint come from the usual `AWS_*` variables.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from gettext import gettext as _
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import typer
 
 from familycorp_ops.deploy.infra import SOURCE, executable, plugins
-from familycorp_ops.output import ENVIRONMENTS
+from familycorp_ops.deploy.smoke import REGION
+from familycorp_ops.output import AsJson, AwsGroup, Deployed, show
+from familycorp_ops.servers.process import NotInstalledError
 
 PLANS: Final = SOURCE.parent / "build"
+
+app = typer.Typer(
+    cls=AwsGroup,
+    help="Create what Terraform needs first, and plan an environment.",
+    no_args_is_help=True,
+)
+
+Env = Annotated[str, Deployed(help="dev, stage or prod")]
+Options = Annotated[list[str] | None, typer.Argument(help="Options of `terraform init`, after --.")]
+Region = Annotated[str, typer.Option(help="Region of AWS.")]
+Directory = Annotated[Path, typer.Option(help="Directory of Terraform's configuration.", show_default=False)]
 
 
 def _client(service: str, region: str) -> Any:
@@ -60,7 +73,7 @@ def state_bucket(env: str, region: str) -> str:
     return name
 
 
-def signing_key(env: str, region: str) -> bool:
+def write_signing_key(env: str, region: str) -> bool:
     """Write the first signing key of an environment; return False, and change nothing, where there is one.
 
     Nobody but the auth function may read the secret, so this asks only whether it has a value.
@@ -75,56 +88,78 @@ def signing_key(env: str, region: str) -> bool:
     return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m familycorp_ops.deploy.bootstrap", description=__doc__)
-    parser.add_argument("what", choices=("state", "signing-key", "plan"))
-    parser.add_argument("env", choices=ENVIRONMENTS)
-    parser.add_argument("--region", default="ap-northeast-2")
-    parser.add_argument("--directory", type=Path, default=SOURCE, help="where the configuration is")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    cut = given.index("--") if "--" in given else len(given)
-    chosen = parser.parse_args(given[:cut])
-    if chosen.what == "signing-key":
-        made = signing_key(chosen.env, chosen.region)
-        print("Wrote the first signing key." if made else "There is a signing key already.")
-        return 0
-    if chosen.what == "plan":
-        return plan(chosen.env, chosen.region, chosen.directory, given[cut + 1 :])
-    bucket = state_bucket(chosen.env, chosen.region)
-    print(f"State is kept in {bucket}.", flush=True)
-    return _init(bucket, chosen.region, chosen.directory, given[cut + 1 :])
+@app.command()
+def bootstrap(
+    env: Env,
+    options: Options = None,
+    region: Region = REGION,
+    directory: Directory = SOURCE,
+    as_json: AsJson = False,
+) -> None:
+    """Create the bucket of an environment's Terraform state, and initialize terraform/ on it."""
+    bucket = state_bucket(env, region)
+    show({"bucket": bucket}, _("State is kept in {bucket}.").format(bucket=bucket), as_json=as_json)
+    sys.stdout.flush()
+    sys.exit(_init(bucket, region, directory, options or (), as_json=as_json))
 
 
-def plan(env: str, region: str, directory: Path, options: Sequence[str]) -> int:
-    """Plan an environment, which changes nothing, and write down what Terraform says; return the exit status."""
+@app.command(name="signing-key")
+def signing_key(env: Env, region: Region = REGION, as_json: AsJson = False) -> None:
+    """Write the first signing key of an environment, unless it has one."""
+    written = write_signing_key(env, region)
+    text = _("Wrote the first signing key.") if written else _("There is a signing key already.")
+    show({"written": written}, text, as_json=as_json)
+
+
+@app.command()
+def plan(
+    env: Env,
+    options: Options = None,
+    region: Region = REGION,
+    directory: Directory = SOURCE,
+    as_json: AsJson = False,
+) -> None:
+    """Write what Terraform would change in an environment to build/plan-ENV.txt and .json; change nothing."""
     account = _client("sts", region).get_caller_identity()["Account"]
-    if status := _init(state_bucket_name(env, account), region, directory, options):
-        return status
+    bucket = state_bucket_name(env, account)
+    if status := _init(bucket, region, directory, options or (), as_json=as_json):
+        sys.exit(status)
     PLANS.mkdir(exist_ok=True)
+    text, structured = PLANS / f"plan-{env}.txt", PLANS / f"plan-{env}.json"
     with tempfile.TemporaryDirectory() as kept:
         file = f"{kept}/plan"
-        # Whoever may only read can't lock the state.
-        options = ["-no-color", "-input=false", "-lock=false", f"-var-file=envs/{env}.tfvars", f"-out={file}"]
-        ran = _said(["plan", *options], directory)
-        (PLANS / f"plan-{env}.txt").write_text(ran.stdout, encoding="utf-8")
-        print(ran.stdout)
+        # Credentials that may only read can't lock the state.
+        planning = [
+            "-no-color",
+            "-input=false",
+            "-lock=false",
+            f"-var-file=envs/{env}.tfvars",
+            f"-out={file}",
+        ]
+        ran = _said(["plan", *planning], directory)
+        text.write_text(ran.stdout, encoding="utf-8")
         if not ran.returncode:
-            ran = _said(["show", "-json", file], directory)
-            (PLANS / f"plan-{env}.json").write_text(ran.stdout, encoding="utf-8")
-    return ran.returncode
+            shown = _said(["show", "-json", file], directory)
+            structured.write_text(shown.stdout, encoding="utf-8")
+    show({"text": str(text), "json": str(structured)}, ran.stdout, as_json=as_json)
+    sys.exit(ran.returncode)
+
+
+def _terraform() -> str:
+    try:
+        return executable()
+    except NotInstalledError as error:
+        sys.exit(str(error))
 
 
 def _said(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    command = [executable(), *arguments]
+    command = [_terraform(), *arguments]
     return subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
 
 
-def _init(bucket: str, region: str, directory: Path, options: Sequence[str]) -> int:
-    command = [executable(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
+def _init(bucket: str, region: str, directory: Path, options: Sequence[str], *, as_json: bool) -> int:
+    command = [_terraform(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
     where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={region}"]
-    return subprocess.run([*command, *where, *options], cwd=directory, check=False).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    # Standard output is the document's alone.
+    shown = sys.stderr if as_json else None
+    return subprocess.run([*command, *where, *options], cwd=directory, stdout=shown, check=False).returncode

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from familycorp_ops.deploy.smoke import REGION, stack
 from familycorp_ops.deploy.switch import switch_database
-from familycorp_ops.output import AsJson, Deployed, UnusableError, show
+from familycorp_ops.output import AsJson, AwsGroup, Deployed, UnusableError, show
 
 ROOT: Final = Path(__file__).parents[3]
 SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
@@ -32,23 +31,8 @@ THROTTLED_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits after which a call that Lambda had no concurrency for is tried again; it didn't start the function."""
 
 
-class _Release(TyperGroup):
-    """Ends a command with one sentence where AWS can't be asked, or refuses."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-            if isinstance(error, BotoCoreError | ClientError):
-                sys.exit(_("AWS can't be asked: {error}").format(error=error))
-            raise
-
-
 app = typer.Typer(
-    cls=_Release,
+    cls=AwsGroup,
     help="Build, deploy, migrate and delete a release, and see what runs.",
     no_args_is_help=True,
 )

@@ -7,8 +7,9 @@ header that only the application gives.
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from gettext import gettext as _
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,7 +92,7 @@ def run(
 
     results = []
     with httpx.Client(base_url=url.rstrip("/") + "/", timeout=30, trust_env=True) as client:
-        for name, check in _checks(client, env, origin, release, slowest_ms):
+        for name, check in _Checks(client, env, origin, release, slowest_ms).all():
             try:
                 results.append(Result(name, True, check()))
             except _Failed as failed:
@@ -119,92 +120,85 @@ def _expect(holds: bool, seen: str) -> str:
     return seen
 
 
-def _checks(
-    client: "httpx.Client", env: str | None, origin: str | None, release: str | None, slowest_ms: int
-) -> list[tuple[str, Callable[[], str]]]:
-    def health() -> str:
-        answer = client.get("health")
+class _Checks:
+    """The checks of one deployment: each returns what it saw, and raises `_Failed` where that isn't right."""
+
+    def __init__(
+        self,
+        client: "httpx.Client",
+        env: str | None,
+        origin: str | None,
+        release: str | None,
+        slowest_ms: int,
+    ) -> None:
+        self._client, self._slowest_ms = client, slowest_ms
+        self._env, self._origin, self._release = env, origin, release
+
+    def all(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Yield each check with its name, in the order in which they run."""
+        yield marked("health"), self._health
+        yield marked("security headers"), self._security_headers
+        yield marked("cors for others"), partial(self._cors, FOREIGN, None)
+        yield marked("public read"), self._public_read
+        yield marked("anonymous refusal"), partial(self._refusal, "v1/editor/posts")
+        yield marked("unknown route"), self._unknown_route
+        yield marked("login page"), partial(self._refusal, "v1/auth/me")
+        if self._origin:
+            yield marked("cors for pages of the company"), partial(self._cors, self._origin, self._origin)
+        yield marked("latency"), self._latency
+
+    def _health(self) -> str:
+        answer = self._client.get("health")
         body = _json(answer)
         said = {key: body.get(key) for key in ("status", "version", "environment")}
-        wanted = {"status": "ok", "version": release, "environment": env}
+        wanted = {"status": "ok", "version": self._release, "environment": self._env}
         holds = all(said[key] and value in (None, said[key]) for key, value in wanted.items())
         return _expect(answer.status_code == 200 and holds, f"{answer.status_code} {said}")
 
-    def security_headers() -> str:
-        answer = client.get("health")
-        missing = [
-            name for name, begins in HEADERS.items() if not answer.headers.get(name, "").startswith(begins)
-        ]
-        if missing:
-            raise _Failed(_("without {headers}").format(headers=", ".join(missing)))
+    def _security_headers(self) -> str:
+        sent = self._client.get("health").headers
+        missing = [name for name, begins in HEADERS.items() if not sent.get(name, "").startswith(begins)]
+        _expect(not missing, _("without {headers}").format(headers=", ".join(missing)))
         return _("{number} there").format(number=len(HEADERS))
 
-    def cors(asked: str, expected: str | None) -> str:
-        answer = client.get("v1/categories", headers={"Origin": asked})
+    def _cors(self, asked: str, expected: str | None) -> str:
+        answer = self._client.get("v1/categories", headers={"Origin": asked})
         allowed = answer.headers.get("access-control-allow-origin")
-        return _expect(
-            allowed == expected, _("{asked} is answered with {allowed}").format(asked=asked, allowed=allowed)
-        )
+        seen = _("{asked} is answered with {allowed}").format(asked=asked, allowed=allowed)
+        return _expect(allowed == expected, seen)
 
-    def cors_for_pages_of_the_company() -> str:
-        return cors(origin or FOREIGN, origin)
+    def _public_read(self) -> str:
+        answer = self._read()
+        listed = isinstance(_json(answer).get("items"), list)
+        return _expect(answer.status_code == 200 and listed, f"{answer.status_code}")
 
-    def cors_for_others() -> str:
-        return cors(FOREIGN, None)
-
-    def public_read() -> str:
-        answer = client.get("v1/posts", params={"lang": "ko", "limit": 1})
-        body = _json(answer)
-        return _expect(
-            answer.status_code == 200 and isinstance(body.get("items"), list), f"{answer.status_code}"
-        )
-
-    def refusal(path: str) -> str:
-        answer = client.get(path)
+    def _refusal(self, path: str) -> str:
+        answer = self._client.get(path)
         seen = f"{answer.status_code} {_json(answer).get('code')}"
         return _expect(answer.status_code == 401 and "json" in answer.headers.get("content-type", ""), seen)
 
-    def anonymous_refusal() -> str:
-        return refusal("v1/editor/posts")
-
-    def unknown_route() -> str:
-        answer = client.get("no-such-route")
+    def _unknown_route(self) -> str:
+        answer = self._client.get("no-such-route")
         body = _json(answer)
         holds = answer.status_code == 404 and body.get("code") == "not_found" and body.get("requestId")
         return _expect(bool(holds), f"{answer.status_code} {body.get('code')}")
 
-    def login_page() -> str:
-        return refusal("v1/auth/me")
-
-    def latency() -> str:
+    def _latency(self) -> str:
         took = []
         for __ in range(READS):
             began = time.perf_counter()
-            answer = client.get("v1/posts", params={"lang": "ko", "limit": 1})
+            answer = self._read()
             took.append((time.perf_counter() - began) * 1000)
-            _expect(
-                answer.status_code == 200,
-                _("one read was answered with {status}").format(status=answer.status_code),
-            )
+            refused = _("one read was answered with {status}").format(status=answer.status_code)
+            _expect(answer.status_code == 200, refused)
         p95 = statistics.quantiles(took, n=20)[-1]
         seen = _("p50 {p50:.0f} ms, p95 {p95:.0f} ms of {reads} reads").format(
             p50=statistics.median(took), p95=p95, reads=READS
         )
-        return _expect(p95 <= slowest_ms, seen)
+        return _expect(p95 <= self._slowest_ms, seen)
 
-    checks = [
-        (marked("health"), health),
-        (marked("security headers"), security_headers),
-        (marked("cors for others"), cors_for_others),
-        (marked("public read"), public_read),
-        (marked("anonymous refusal"), anonymous_refusal),
-        (marked("unknown route"), unknown_route),
-        (marked("login page"), login_page),
-        (marked("latency"), latency),
-    ]
-    if origin:
-        checks.insert(-1, (marked("cors for pages of the company"), cors_for_pages_of_the_company))
-    return checks
+    def _read(self) -> "httpx.Response":
+        return self._client.get("v1/posts", params={"lang": "ko", "limit": 1})
 
 
 def _json(answer: "httpx.Response") -> dict[str, Any]:

@@ -4,6 +4,8 @@ Both deploy the same functions; they differ in packaging alone, and this file sa
 """
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from familycorp_ops.deploy.templates import IMAGE, ZIP
@@ -71,15 +73,11 @@ _CHANGES: Final = (
 """What differs: patterns of the image's template, each of which occurs there, and what the other one has instead."""
 
 
-def render() -> str:
-    """Return the text of `template.zip.yaml`; raise `ValueError` where `template.yaml` has lost what is replaced."""
+def rendered() -> Mapping[Path, str]:
+    """Return `template.zip.yaml`; raise `ValueError` where `template.yaml` has lost what is replaced."""
     text = IMAGE.read_text("utf-8")
     for pattern, replacement in _CHANGES:
         text, times = re.subn(pattern, replacement, text)
         if not times:
             raise ValueError(f"{IMAGE.name} has nothing that matches {pattern!r}")
-    return text
-
-
-if __name__ == "__main__":
-    ZIP.write_text(render(), "utf-8")
+    return {ZIP: text}

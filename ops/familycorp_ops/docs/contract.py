@@ -90,7 +90,9 @@ class _Comparison:
                     yield _("{where} no longer answers {kind}").format(where=where, kind=kind)
                 elif "schema" in content:
                     schema = found["content"][kind].get("schema", {})
-                    yield from self._given(f"{where} → {status}", content["schema"], schema, DEPTH)
+                    yield from self._schemas(
+                        f"{where} → {status}", content["schema"], schema, DEPTH, taken=False
+                    )
 
     def _parameters(self, where: str, old: Document, new: Document) -> Iterator[str]:
         before, after = (
@@ -108,9 +110,8 @@ class _Comparison:
             else:
                 if parameter.get("required") and not before[key].get("required"):
                     yield _("{name} has become required").format(name=name)
-                yield from self._taken(
-                    name, before[key].get("schema", {}), parameter.get("schema", {}), DEPTH
-                )
+                was, now = (p.get("schema", {}) for p in (before[key], parameter))
+                yield from self._schemas(name, was, now, DEPTH, taken=True)
         for place, name in before.keys() - after.keys():
             yield _("{where}: {place} parameter {name} is gone").format(where=where, place=place, name=name)
 
@@ -126,60 +127,42 @@ class _Comparison:
                 yield _("{where} no longer takes {kind}").format(where=where, kind=kind)
             else:
                 before, after = (c.get("schema", {}) for c in (content, new["content"][kind]))
-                yield from self._taken(_("{where}: body").format(where=where), before, after, DEPTH)
+                yield from self._schemas(
+                    _("{where}: body").format(where=where), before, after, DEPTH, taken=True
+                )
 
-    def _taken(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
-        """Compare what is taken: everything that was must still be."""
+    def _schemas(self, where: str, old: Document, new: Document, depth: int, *, taken: bool) -> Iterator[str]:
+        """Compare what is taken (all that was must still be) or answered (it must be what it could be before)."""
         old, new = self._resolved(self._old, old), self._resolved(self._new, new)
-        if depth == 0 or not new:
+        if depth == 0 or not (new if taken else old):
             return
-        missing = self._kinds(self._old, old) - self._kinds(self._new, new)
-        if missing:
-            yield _("{where} no longer takes {kinds}").format(where=where, kinds=_listed(missing))
+        before, after = self._kinds(self._old, old), self._kinds(self._new, new)
+        if kinds := ", ".join(sorted(before - after if taken else after - before)):
+            said = _("{where} no longer takes {kinds}") if taken else _("{where} may now be {kinds}")
+            yield said.format(where=where, kinds=kinds)
             return
-        yield from _narrowed(where, old, new)
-        for name in set(new.get("required", ())) - set(old.get("required", ())):
-            yield _("{where}.{name} has become required").format(where=where, name=name)
+        demanded, sure = set(new.get("required", ())), set(old.get("required", ()))
+        if taken:
+            yield from _narrowed(where, old, new)
+            for name in sorted(demanded - sure):
+                yield _("{where}.{name} has become required").format(where=where, name=name)
         properties = new.get("properties", {})
         for name, schema in old.get("properties", {}).items():
             if name in properties:
-                yield from self._taken(f"{where}.{name}", schema, properties[name], depth - 1)
+                if not taken and name in sure - demanded:
+                    yield _("{where}.{name} may now be missing").format(where=where, name=name)
+                yield from self._schemas(f"{where}.{name}", schema, properties[name], depth - 1, taken=taken)
+            elif not taken:
+                yield _("{where}.{name} is gone").format(where=where, name=name)
             elif new.get("additionalProperties") is False:
                 yield _("{where}.{name} is no longer taken").format(where=where, name=name)
         if "items" in old and "items" in new:
-            yield from self._taken(f"{where}[]", old["items"], new["items"], depth - 1)
-        yield from self._alternatives(where, old, new, depth, taken=True)
-
-    def _given(self, where: str, old: Document, new: Document, depth: int) -> Iterator[str]:
-        """Compare what is answered: everything must be of a kind that it could be before."""
-        old, new = self._resolved(self._old, old), self._resolved(self._new, new)
-        if depth == 0 or not old:
-            return
-        more = self._kinds(self._new, new) - self._kinds(self._old, old)
-        if more:
-            yield _("{where} may now be {kinds}").format(where=where, kinds=_listed(more))
-            return
-        properties = new.get("properties", {})
-        for name, schema in old.get("properties", {}).items():
-            if name not in properties:
-                yield _("{where}.{name} is gone").format(where=where, name=name)
-                continue
-            if name in old.get("required", ()) and name not in new.get("required", ()):
-                yield _("{where}.{name} may now be missing").format(where=where, name=name)
-            yield from self._given(f"{where}.{name}", schema, properties[name], depth - 1)
-        if "items" in old and "items" in new:
-            yield from self._given(f"{where}[]", old["items"], new["items"], depth - 1)
-        yield from self._alternatives(where, old, new, depth, taken=False)
-
-    def _alternatives(
-        self, where: str, old: Document, new: Document, depth: int, *, taken: bool
-    ) -> Iterator[str]:
-        """Compare alternatives of the same kind one by one: those of `anyOf` with an object or a list in them."""
-        compare = self._taken if taken else self._given
+            yield from self._schemas(f"{where}[]", old["items"], new["items"], depth - 1, taken=taken)
+        # Alternatives of the same kind are compared one by one: those of `anyOf` with an object or a list in them.
         for option in _options(old):
-            kinds = self._kinds(self._old, option)
-            fits = [o for o in _options(new) if self._kinds(self._new, o) == kinds]
-            found = [list(compare(where, option, candidate, depth - 1)) for candidate in fits]
+            kind = self._kinds(self._old, option)
+            fits = [o for o in _options(new) if self._kinds(self._new, o) == kind]
+            found = [list(self._schemas(where, option, o, depth - 1, taken=taken)) for o in fits]
             if found and all(found):
                 yield from min(found, key=len)
 
@@ -217,17 +200,6 @@ def _narrowed(where: str, old: Document, new: Document) -> Iterator[str]:
                 yield _("{where}: {name} is now {value}").format(where=where, name=name, value=new[name])
     if "pattern" in new and new["pattern"] != old.get("pattern"):
         yield _("{where} must now match {expression}").format(where=where, expression=new["pattern"])
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-@app.command()
-def write(as_json: AsJson = False) -> None:
-    """Write docs/openapi.json anew from the application."""
-    FILE.write_text(text(current()), encoding="utf-8")
-    show({"file": str(FILE)}, _("Wrote {file}.").format(file=FILE), as_json=as_json)
 
 
 @app.command()

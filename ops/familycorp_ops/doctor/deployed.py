@@ -10,6 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
+from familycorp_ops import facts
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.deploy.smoke import stack
@@ -29,7 +30,6 @@ ACTIONS: Final = (
 """What it takes to deploy a release and to look whether it serves."""
 BACKUP_DAYS: Final = {"dev": 1, "stage": 7, "prod": 14}
 """Days to which a database must be restorable, as terraform/variables.tf has it for Prod."""
-FUNCTIONS: Final = ("backend", "auth", "drain", "events", "uploads")
 RESOLVED: Final = {"Subnets": "network/subnets", "CorsOrigins": "api/cors-origins", "ApiDomain": "api/domain"}
 """Parameters of the SAM stack, with the parameter of Terraform's that each is looked up in."""
 DENIED: Final = {
@@ -402,7 +402,7 @@ def _drift_of_stack(it: Environment) -> Iterator[Finding]:
 
 def _drift_of_functions(it: Environment) -> Iterator[Finding]:
     wanted, again = it.parameters.get("settings"), deploy(it)
-    for function in FUNCTIONS if wanted else ():
+    for function in facts.FUNCTIONS if wanted else ():
         name = f"{it.name}-{function}"
         found = absent(it.client("lambda").get_function_configuration, FunctionName=name, Qualifier="live")
         own = (found or {}).get("Environment", {}).get("Variables", {}).get("FAMILYCORP_SETTINGS")

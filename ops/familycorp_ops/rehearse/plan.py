@@ -106,9 +106,9 @@ class Rehearsal:
             provider = 'provider "aws" {\n  s3_use_path_style = true\n  max_retries       = 2\n}\n'
             (self._terraform / "emulator_override.tf").write_text(f"{provider}\n{GAPS.read_text()}")
             options = ("use_path_style", "skip_metadata_api_check", "skip_region_validation")
-            row.seen = self._python(
+            row.seen = self._familycorp(
                 "bootstrap",
-                *("familycorp_ops.deploy.bootstrap", "state", ENV, "--directory", str(self._terraform), "--"),
+                *("infra", "bootstrap", ENV, "--directory", str(self._terraform), "--"),
                 *(f"-backend-config={option}=true" for option in options),
             ).splitlines()[0]
         with self._report.step("terraform apply") as row:
@@ -403,19 +403,14 @@ class Rehearsal:
     def _familycorp(
         self, log: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str
     ) -> str:
-        return self._python(log, "familycorp_ops", *arguments, allowed=allowed, **environment)
+        command = [sys.executable, "-m", "familycorp_ops", *arguments]
+        return self._command(log, command, infra.ROOT, allowed, **environment)
 
     def _pipeline(self, log: str, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
         """Run `familycorp` as a run of the pipeline would: with the role that trusts GitHub's word for it."""
         session = self._cloud.pipeline(f"familycorp-{ENV}-deploy", ENV)
         expect(bool(session), f"a run of {ENV} doesn't get its role")
         return self._familycorp(log, *arguments, allowed=allowed, **session)
-
-    def _python(
-        self, log: str, module: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str
-    ) -> str:
-        command = [sys.executable, "-m", module, *arguments]
-        return self._command(log, command, infra.ROOT, allowed, **environment)
 
     def _tf(self, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
         extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}

@@ -1,11 +1,11 @@
-"""Writes the saved queries of terraform/queries into docs/logs.md; `--check` only compares."""
+"""Renders the saved queries of terraform/queries into docs/logs.md."""
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from familycorp_ops.markdown import keep
+from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.markdown import with_parts
 
-ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "logs.md"
 QUERIES = ROOT / "terraform" / "queries"
 
@@ -20,10 +20,6 @@ def sections() -> str:
     return "\n\n".join(parts)
 
 
-def main() -> int:
-    """Write the queries, or tell whether they are in date."""
-    return keep(DOCUMENT, queries=sections())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rendered() -> Mapping[Path, str]:
+    """Return the page with each query."""
+    return {DOCUMENT: with_parts(DOCUMENT, queries=sections())}

@@ -1,19 +1,20 @@
-"""Writes what is deployed, and what each dependency adds to it, into docs/performance.md; `--check` only compares.
-
-usage: document_sizes.py [--check] BUILD    BUILD is what `sam build -t template.zip.yaml` made, as .aws-sam/build
-
-`--check` fails where the whole exceeds its bounds, a dependency grew by a tenth, or a new one has a megabyte.
-"""
+"""`familycorp sizes`: what is deployed, and what each dependency adds to it, against docs/performance.md."""
 
 import re
 import sys
 import tempfile
 import zipfile
+from gettext import gettext as _
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_part
+from familycorp_ops.output import AsJson, show
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCUMENT = ROOT / "docs" / "performance.md"
 ZIP_MB, UNZIPPED_MB = 40, 120
 GROWTH = 1.1
 PARTS = ("DependenciesLayer", "PolicyLayer", "BackendFunction")
@@ -73,31 +74,45 @@ def grown(build: Path) -> list[str]:
     """Return a sentence for each bound that is passed."""
     archives, whole = totals(build)
     said = []
+    too_large = _("{what} has {size:.1f} MB, more than {bound}.")
     if archives > ZIP_MB * 1e6:
-        said.append(f"The archives have {archives / 1e6:.1f} MB, more than {ZIP_MB}.")
+        said.append(too_large.format(what=_("The archive"), size=archives / 1e6, bound=ZIP_MB))
     if whole > UNZIPPED_MB * 1e6:
-        said.append(f"Unpacked they have {whole / 1e6:.1f} MB, more than {UNZIPPED_MB}.")
+        said.append(too_large.format(what=_("The unpacked archive"), size=whole / 1e6, bound=UNZIPPED_MB))
     part = DOCUMENT.read_text().partition("<!-- sizes -->")[2].partition("<!-- /sizes -->")[0]
-    before = {
-        n: int(kb.replace(",", "")) * 1000
-        for n, kb in re.findall(r"^\| ([\w ]+) \| ([\d,]+) \|$", part, re.MULTILINE)
-    }
-    for name, now in shares(build).items():
-        if now > before.get(name, 1_000_000 / GROWTH) * GROWTH:
-            said.append(f"{name} has {now // 1000:,} kB, and had {before.get(name, 0) // 1000:,}.")
+    rows = re.findall(r"^\| ([\w ]+) \| ([\d,]+) \|$", part, re.MULTILINE)
+    kb_before = {name: int(kb.replace(",", "")) for name, kb in rows}
+    larger = _("{name} has {now:,} kB, and had {before:,}.")
+    for name, size_now in shares(build).items():
+        if size_now > kb_before.get(name, 1_000 / GROWTH) * 1000 * GROWTH:
+            before = kb_before.get(name, 0)
+            said.append(larger.format(name=name, now=size_now // 1000, before=before))
     return said
 
 
-def main() -> int:
-    """Write the table, or tell what outgrew it."""
-    build = Path(sys.argv[-1])
-    if "--check" not in sys.argv:
-        DOCUMENT.write_text(with_part(DOCUMENT, "sizes", table(build)))
-        return 0
-    for sentence in (said := grown(build)):
-        print(sentence)
-    return 1 if said else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def sizes(
+    build: Annotated[
+        Path, typer.Argument(help="Directory that `sam build -t template.zip.yaml` made.", exists=True)
+    ],
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the sizes into docs/performance.md instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fail where what is deployed exceeds its bounds, or a dependency grew since docs/performance.md was written."""
+    if not all((build / part).is_dir() for part in PARTS):
+        sys.exit(
+            _("{directory} holds no build: `sam build -t template.zip.yaml` makes one.").format(
+                directory=build
+            )
+        )
+    if write:
+        DOCUMENT.write_text(with_part(DOCUMENT, "sizes", table(build)), "utf-8")
+        show({"written": DOCUMENT.name}, _("Wrote {file}.").format(file=DOCUMENT), as_json=as_json)
+        return
+    archives, whole = totals(build)
+    said = grown(build)
+    fine = _("The archives have {archives:.1f} MB, unpacked {whole:.1f} MB: within bounds.")
+    text = "\n".join(said) or fine.format(archives=archives / 1e6, whole=whole / 1e6)
+    show({"archives": archives, "unpacked": whole, "exceeded": said}, text, as_json=as_json)
+    sys.exit(1 if said else 0)

@@ -1,6 +1,6 @@
-"""Writes the diagrams of docs/where.md: who calls what, from the templates and from what tests saw functions ask of
-AWS, and how Terraform's files hang together, from its own graph. `--check` only compares; without Terraform or its
-provider, its graph stays as it is.
+"""Renders the diagrams of docs/where.md: which function calls which store, and which of Terraform's files use others.
+
+The first comes from the template and from the calls that tests saw functions make, the second from Terraform's graph.
 """
 
 import json
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.deploy import infra, templates
-from familycorp_ops.markdown import keep
+from familycorp_ops.markdown import with_parts
 from familycorp_ops.servers.process import NotInstalledError
 
 DOCUMENT: Final = infra.ROOT / "docs" / "where.md"
 ACTIONS: Final = infra.ROOT / "be-app" / "tests" / "support" / "actions.json"
 
 
-def main() -> int:
-    """Write the diagrams, or tell whether they are in date."""
+def rendered() -> Mapping[Path, str]:
+    """Return the page with both diagrams; without Terraform or its provider, its graph stays as it is."""
     parts = {"calls": calls()}
     try:
         with tempfile.TemporaryDirectory() as directory:
             parts["files"] = files(infra.Terraform(Path(directory)).run("graph").stdout)
     except (NotInstalledError, infra.TerraformError) as error:
-        print(f"Terraform's graph isn't looked at: {str(error).splitlines()[0]}")
-    return keep(DOCUMENT, **{name: f"```mermaid\n{part}\n```" for name, part in parts.items()})
+        sys.stderr.write(f"Terraform's graph isn't looked at: {str(error).splitlines()[0]}\n")
+    return {DOCUMENT: with_parts(DOCUMENT, **{n: f"```mermaid\n{part}\n```" for n, part in parts.items()})}
 
 
 def calls() -> str:
@@ -78,7 +78,3 @@ def files(graph: str) -> str:
 
 def _edges(graph: str) -> Iterator[tuple[str, str]]:
     yield from re.findall(r'^\s*"([\w.]+)" -> "([\w.]+)";?$', graph, re.MULTILINE)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,20 +1,20 @@
-"""Writes the tables of docs/scale.md: what a load needs of each component, and what breaks first; `--check` compares.
+"""Renders the tables of docs/scale.md: what a load needs of each component, and what breaks first.
 
 CPU is measured (docs/performance.md, whose tables are read); round trips are those that test_round_trips.py holds;
 limits are AWS's, each with its page; what is assumed is in one table.
 """
 
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.core.read_path.read_model import SHARDS
-from familycorp_ops.markdown import keep
+from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.markdown import with_parts
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = ROOT / "docs"
 DOCUMENT: Final = DOCS / "scale.md"
 LOADS: Final = (100, 10_000, 1_000_000)
 MEMORY_MB, VCPU_MB = 1024, 1769
@@ -54,7 +54,7 @@ class Kind:
     @property
     def duration_ms(self) -> float:
         """How long a function is busy with it."""
-        waits = sum(WAIT_MS[store] * getattr(self, store) for store in WAIT_MS)
+        waits: float = sum(WAIT_MS[store] * getattr(self, store) for store in WAIT_MS)
         return self.cpu_ms * VCPU_MB / MEMORY_MB + waits + INVOKE_MS
 
 
@@ -176,10 +176,6 @@ def assumed() -> str:
     )
 
 
-def main() -> int:
-    """Write the tables, or tell whether they are in date."""
-    return keep(DOCUMENT, assumed=assumed(), scale=tables())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rendered() -> Mapping[Path, str]:
+    """Return the page with its tables."""
+    return {DOCUMENT: with_parts(DOCUMENT, assumed=assumed(), scale=tables())}

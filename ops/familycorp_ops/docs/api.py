@@ -1,29 +1,24 @@
-"""Writes docs/api.md, the API as a page that is read offline, from docs/openapi.json; `--check` only compares."""
+"""Renders the API from the application: docs/openapi.json, and docs/api.md, a page that is read offline."""
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from familycorp_ops.docs.contract import FILE, METHODS
+from familycorp_ops.docs import contract
 
-DOCUMENT: Final = FILE.with_name("api.md")
+DOCUMENT: Final = contract.FILE.with_name("api.md")
 COMMON: Final = {"414", "422", "429", "431", "500", "503"}
 """Answers that every route may give; the page tells of them once."""
 
 Schema = Mapping[str, Any]
 
 
-def main() -> int:
-    """Write the page, or tell whether it is in date."""
-    page = "\n".join(_page(json.loads(FILE.read_text()))) + "\n"
-    if "--check" not in sys.argv:
-        DOCUMENT.write_text(page)
-    elif not DOCUMENT.exists() or DOCUMENT.read_text() != page:
-        print(f"{DOCUMENT.name} is out of date: python scripts/document_api.py")
-        return 1
-    return 0
+def rendered() -> Mapping[Path, str]:
+    """Return the contract for tools, and the page for people."""
+    text = contract.text(contract.current())
+    return {contract.FILE: text, DOCUMENT: "\n".join(_page(json.loads(text))) + "\n"}
 
 
 def _page(api: Schema) -> Iterator[str]:
@@ -41,7 +36,7 @@ def _page(api: Schema) -> Iterator[str]:
         (path, method, operation)
         for path, operations in api["paths"].items()
         for method, operation in operations.items()
-        if method in METHODS
+        if method in contract.METHODS
     ]
     for tag in dict.fromkeys(operation["tags"][0] for _, _, operation in routes):
         yield f"\n## {tag[0].upper()}{tag[1:]}"
@@ -119,7 +114,3 @@ def _limits(schema: Schema, least: str, most: str) -> str:
 
 def _line(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

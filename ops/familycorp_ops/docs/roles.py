@@ -1,14 +1,15 @@
-"""Writes the table of who may do what into docs/opa.md, from the policy's data; `--check` only compares."""
+"""Renders the table of roles and actions in docs/opa.md from the policy's data."""
 
 import json
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from familycorp_ops.admin.policy import home
-from familycorp_ops.markdown import keep
+from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.markdown import with_parts
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "opa.md"
+DOCUMENT = ROOT / "docs" / "opa.md"
 
 
 def _conditions(data: dict[str, Any], action: str) -> str:
@@ -34,10 +35,6 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Write the table, or tell whether it is in date."""
-    return keep(DOCUMENT, roles=table())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rendered() -> Mapping[Path, str]:
+    """Return the page with its table."""
+    return {DOCUMENT: with_parts(DOCUMENT, roles=table())}

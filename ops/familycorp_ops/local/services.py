@@ -1,0 +1,180 @@
+"""The processes behind `familycorp up`: their settings, and what each needs before it starts."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from gettext import gettext as _
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from familycorp_ops.admin.db import is_current
+from familycorp_ops.environment import DATABASE, SETTINGS
+from familycorp_ops.local.state import port_beside, provider_port
+from familycorp_ops.local.steps import Step
+from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.nanoidp import NanoIDP
+from familycorp_ops.servers.people import CLIENT_ID
+from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, http_ok, stop_all
+from familycorp_ops.servers.valkey import Valkey
+
+if TYPE_CHECKING:
+    from app.core.settings import Settings
+
+ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
+"""What the groups of the people at the local login provider make them."""
+
+
+def load_demo(__: "Settings") -> None:
+    """Load the demonstration content; called on the first start, when all stores are there."""
+    from familycorp_ops.content import load_demo as load  # noqa: PLC0415
+
+    load()
+
+
+def restore(__: "Settings") -> None:
+    """Write to the emulator what it lost because it was killed: snapshots and markers, from the database."""
+    from app.functions.drain import restore as restore_all  # noqa: PLC0415
+
+    asyncio.run(restore_all())
+
+
+class Services:
+    """The processes behind `familycorp up` and the order in which they start."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self._state = state
+        api_url, staff_port = f"http://localhost:{port}", port_beside(port)
+        self.staff_url = f"http://localhost:{staff_port}"
+        (state / SETTINGS).unlink(missing_ok=True)
+        logs = state / "logs"
+        rmtree(logs, ignore_errors=True)  # Logs are of one run.
+        logs.mkdir(exist_ok=True)
+        self.valkey = Valkey(directory=state / "valkey", log=logs / "valkey.log")
+        self.provider = NanoIDP(
+            api_urls=[api_url],
+            port=provider_port(state),
+            directory=state / "provider",
+            log=logs / "provider.log",
+        )
+        # Somebody who works on pages of their own names their origin.
+        named = os.environ.get("FAMILYCORP_CORS_ORIGINS", "").split(",")
+        origins = [*filter(None, map(str.strip, named)), self.staff_url]
+        self.emulator = MiniStack(
+            directory=state / "emulator",
+            log=logs / "emulator.log",
+            persist=True,
+            origins=[*origins, api_url],
+        )
+        settings = {
+            **CREDENTIALS,
+            "FAMILYCORP_ENV": "local",
+            "FAMILYCORP_DATABASE_URL": f"sqlite+aiosqlite:///{state / DATABASE}",
+            "FAMILYCORP_CACHE_URL": self.valkey.url,
+            "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
+            "FAMILYCORP_API_URL": api_url,
+            "FAMILYCORP_CORS_ORIGINS": ",".join(origins),
+            "FAMILYCORP_OIDC_ISSUER": self.provider.url,
+            "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,
+            "FAMILYCORP_OIDC_POST_LOGOUT_URI": f"{self.staff_url}/",
+            "FAMILYCORP_ROLE_GROUPS": ROLE_GROUPS,
+        }
+        self._environment = clean_environment(**settings)
+        api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
+        # Nothing stands before it, so whoever says that they speak for another address invents it.
+        api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
+        self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
+        self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
+        staff = ["familycorp_ops.local.staff", str(staff_port), api_url, self.emulator.url]
+        self.staff = self._python(
+            _("The staff page"), "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
+        )
+        self._setup: list[Process] = []
+        self._loaded = state / "demo-loaded"
+        self._unsaved = state / "emulator-unsaved"
+        self._lost = self._unsaved.exists()
+
+    def steps(self) -> list[Step]:
+        """Return what to start, each after the steps it needs."""
+        valkey = Step(_("Cache (Valkey)"), self.valkey)
+        emulator = Step(_("AWS emulator (MiniStack)"), self.emulator)
+        tables = self._call(_("Tables, bucket and keys"), "tables", "local.provision", "provision", emulator)
+        stores = [valkey, emulator, tables]
+        # To ask Alembic takes two seconds.
+        current = is_current(self._state / DATABASE)
+        if not current:
+            stores.append(self._call(_("Database schema"), "schema", "admin.db", "upgrade"))
+        # On a later start everything is in place, and the API needn't wait for the tables to be looked at.
+        complete = current and self._loaded.exists() and not self._lost
+        if self._lost:
+            stores.append(
+                self._call(_("What the emulator lost"), "restore", "local.services", "restore", *stores)
+            )
+        self._unsaved.touch()
+        if not self._loaded.exists():
+            stores.append(
+                self._call(_("Demonstration content"), "demo", "local.services", "load_demo", *stores)
+            )
+        api = Step("API", self.api, [valkey, emulator] if complete else stores)
+        # The API asks the provider when the first person logs in, so it needn't wait for it.
+        pages = [Step(_("Login provider (NanoIDP)"), self.provider), Step(_("Staff page"), self.staff)]
+        return [*stores, *pages, api, Step(_("Worker"), self.worker, stores)]
+
+    def finish(self) -> None:
+        """Note that every step is done, and with which settings."""
+        variables = {k: v for k, v in self._environment.items() if k.startswith("FAMILYCORP_")}
+        (self._state / SETTINGS).write_text(json.dumps(variables))
+        self._loaded.touch()
+        self._lost = False
+
+    def places(self) -> dict[str, str]:
+        """Return where everything is, for programs."""
+        return {
+            "url": self._environment["FAMILYCORP_API_URL"],
+            "staffUrl": self.staff_url,
+            "loginUrl": self.provider.url,
+            "awsUrl": self.emulator.url,
+            "cacheUrl": self.valkey.url,
+            "state": str(self._state),
+            "settings": str(self._state / SETTINGS),
+        }
+
+    def lasting(self) -> list[Process]:
+        """Return the processes that run until the end."""
+        return [self.valkey, self.emulator, self.provider, self.api, self.worker, self.staff]
+
+    def stop(self, console: Console) -> None:
+        """Stop every process: first those that use the stores, then the stores."""
+        console.print(_("Stopping ..."))
+        stop_all([*self._setup, self.api, self.worker, self.staff])
+        stop_all([self.emulator, self.valkey, self.provider])
+        if self.emulator.returncode in {0, None} and not self._lost:
+            self._unsaved.unlink(missing_ok=True)
+        console.print(
+            _("Stopped. The data stays in {state}.").format(state=escape(str(self._state))), soft_wrap=True
+        )
+
+    def _call(self, title: str, log: str, module: str, function: str, *after: Step) -> Step:
+        """Return the step in which a process calls a function of this package with the settings."""
+        call = f"from familycorp_ops.{module} import {function} as step; step(settings())"
+        process = self._python(title, log, "-c", f"from app.core.settings import settings; {call}")
+        self._setup.append(process)
+        return Step(title, process, after, ends=True)
+
+    def _python(
+        self, name: str, log: str, *arguments: str, ready: Callable[[], bool] | None = None
+    ) -> Process:
+        return Process(
+            name,
+            [sys.executable, *arguments],
+            log=self._state / "logs" / f"{log}.log",
+            environment=self._environment,
+            # Python looks for modules where it is started, and a person may stand anywhere.
+            cwd=self._state,
+            ready=ready,
+        )

@@ -1,0 +1,132 @@
+"""The state directory of `familycorp up`: who holds it, and what is known to be wrong before anything is started."""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from gettext import gettext as _
+from pathlib import Path
+from typing import IO
+
+from familycorp_ops.environment import DATABASE, LOCK, STATE
+from familycorp_ops.messages import marked
+from familycorp_ops.servers.process import LOOPBACK, free_port, port_is_free, take_port
+
+ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
+
+
+class StartError(Exception):
+    """What keeps it from running, as one sentence for a person with the mend."""
+
+
+def directory(state: Path) -> Path:
+    """Create the directory where there is none, and return its absolute path; raise `StartError` where that fails."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        (state / LOCK).touch()
+    except OSError as error:
+        raise StartError(
+            _("The directory {state} can't be written ({reason}): {mend}.").format(
+                state=state, reason=error.strerror, mend=_(ELSEWHERE)
+            )
+        ) from None
+    return state.resolve()
+
+
+@contextmanager
+def lock(state: Path, port: int) -> Iterator[str]:
+    """Hold the state directory; yields nothing, or where somebody else holds it a sentence about that."""
+    # Never truncated before the lock is held: another process's note is in it.
+    with (state / LOCK).open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield _holder(file)
+            return
+        file.truncate()
+        json.dump({"pid": os.getpid(), "port": port}, file)
+        file.flush()
+        yield ""
+
+
+def _holder(file: IO[str]) -> str:
+    try:
+        note = json.load(file)
+        return _(
+            "FamilyCorp is running already at http://{host}:{port} (process {pid}): "
+            "Ctrl-C in its terminal stops it."
+        ).format(host=LOOPBACK, port=note["port"], pid=note["pid"])
+    except (ValueError, KeyError, TypeError):  # It was started a moment ago.
+        return _("FamilyCorp is running already: Ctrl-C in its terminal stops it.")
+
+
+def check(state: Path, port: int) -> None:
+    """Raise `StartError` for what can be known to go wrong before anything is started."""
+    try:
+        free = port_is_free(port)
+    except PermissionError:
+        raise StartError(
+            _("Port {port} is reserved for the system: try `make up PORT=8000`.").format(port=port)
+        ) from None
+    if not free:
+        other = next((p for p in range(port + 1, port + 100) if p < 65536 and port_is_free(p)), 8000)
+        raise StartError(
+            _("Port {port} is in use by another program: try `make up PORT={other}`.").format(
+                port=port, other=other
+            )
+        )
+    if not _is_sound(state / DATABASE):
+        raise StartError(
+            _("The database in {file} is damaged: {mend}.").format(file=state / DATABASE, mend=afresh(state))
+        )
+    for file in sorted((state / "emulator" / "state").glob("*.json")):
+        # The emulator itself would go on without what it can't read, and then save that.
+        try:
+            json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            raise StartError(
+                _("The emulator's state in {file} is damaged: {mend}.").format(file=file, mend=afresh(state))
+            ) from None
+
+
+def provider_port(state: Path) -> int:
+    """Return where the login provider of a state directory listens: always at the same port.
+
+    Its address is half of every member's identity.
+    """
+    note = state / "provider" / "port"
+    with suppress(FileNotFoundError, ValueError):
+        port = int(note.read_text())
+        if not take_port(port):
+            raise StartError(
+                _(
+                    "Port {port}, where the login provider of this data listens, is in use by another program: "
+                    "stop that one; or {mend}."
+                ).format(port=port, mend=_(ELSEWHERE))
+            )
+        return port
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(str(port := free_port()))
+    return port
+
+
+def port_beside(port: int) -> int:
+    """Return the port after another, or any that is free."""
+    return port + 1 if port < 65535 and take_port(port + 1) else free_port()
+
+
+def _is_sound(database: Path) -> bool:
+    """Return whether there is a sound SQLite file, or none yet."""
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return not database.exists()
+
+
+def afresh(state: Path) -> str:
+    """Return the end of a sentence that says how to begin with no data."""
+    command = "make reset" if state == STATE.resolve() else f"make reset STATE={state}"
+    return _("`{command}` deletes the local data, so that `make up` starts afresh").format(command=command)
