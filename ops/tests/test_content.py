@@ -36,7 +36,7 @@ from app.core.settings import settings as app_settings
 from app.core.write_path import events, outbox
 from app.functions.drain import run_due
 from app.posts import commands as posts
-from app.posts import read_model
+from app.posts import queries, read_model
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.uploads.models import Attachment
@@ -199,7 +199,7 @@ def test_files_become_posts_as_if_an_editor_had_written_them(site: Site) -> None
         async with engine.reading() as session:
             entries = (await session.scalars(select(AuditEntry))).all()
             owed = await session.scalar(text("SELECT count(*) FROM outbox"))
-        hits = json.loads(await posts.search(SearchQuery(q="실적")))["items"]
+        hits = json.loads(await queries.search(SearchQuery(q="실적")))["items"]
         return {(e.actor, e.action) for e in entries}, {e.correlation_id for e in entries}, owed, len(hits)
 
     actions, runs, owed, hits = site.ask(look)
@@ -486,7 +486,7 @@ def test_an_edit_during_an_import_is_neither_lost_nor_overwritten(site: Site) ->
     assert "새 글" in site.page("b")["html"]
 
     async def newest() -> str:
-        found = await posts.read(site_posts["a"].id, EDITOR)
+        found = await queries.read(site_posts["a"].id, EDITOR)
         return found.body
 
     site_posts = site.posts()
