@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trustme
 
-from familycorp_ops.doctor import deployed, local, running
+from familycorp_ops.doctor import environment, local, running, upkeep
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
@@ -80,7 +80,7 @@ class Cloud:
 
     def keep_state(self) -> None:
         self.client("s3").put_object(
-            Bucket=STATE, Key=deployed.STATE_KEY, Body=json.dumps(self.state).encode()
+            Bucket=STATE, Key=environment.STATE_KEY, Body=json.dumps(self.state).encode()
         )
 
     def parameter(self, name: str, value: str) -> None:
@@ -409,23 +409,23 @@ def test_a_certificate_with_an_end_of_its_own_is_found(monkeypatch: pytest.Monke
                 Certificate=soon.cert_chain_pems[0].bytes(), PrivateKey=soon.private_key_pem.bytes()
             )["CertificateArn"]
             monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-            it = deployed.Environment(ENV, REGION)
+            it = environment.Environment(ENV, REGION)
             made = {
                 "mode": "managed",
                 "type": "aws_acm_certificate",
                 "instances": [{"attributes": {"arn": arn}}],
             }
             it.state = {"resources": [made]}
-            found = deployed.certificates(it, 30).findings
+            found = upkeep.certificates(it, 30).findings
             it.state = {"resources": [made], "outputs": {}}
-            assert deployed.certificates(it, 9).findings == ()
+            assert upkeep.certificates(it, 9).findings == ()
     except NotInstalledError as error:
         missing("terraform", error)
     assert [f.what for f in found] == [f"The certificate of {DOMAIN} ends in 10 days."]
 
 
 def test_nothing_applied_yet(cloud: Cloud) -> None:
-    cloud.client("s3").delete_object(Bucket=STATE, Key=deployed.STATE_KEY)
+    cloud.client("s3").delete_object(Bucket=STATE, Key=environment.STATE_KEY)
     found = cloud.findings()
     assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
     assert len(found["names"]) == 10, "what is there now stands in the way of a first apply"
@@ -444,10 +444,10 @@ def test_an_unconfirmed_subscription_is_found() -> None:
             pending = {"SubscriptionArn": "PendingConfirmation", "Endpoint": "ops@familycorp.example"}
             return [{"Subscriptions": [pending], "MetricAlarms": []}]
 
-    it = deployed.Environment(ENV, REGION)
+    it = environment.Environment(ENV, REGION)
     it.parameters = {"events/alarms-topic": "arn:aws:sns:::x"}
     it._clients = {"sns": Sns(), "cloudwatch": Sns()}
-    assert [f.what for f in deployed.alarms(it).findings] == [
+    assert [f.what for f in upkeep.alarms(it).findings] == [
         "ops@familycorp.example hasn't confirmed the subscription of alarms."
     ]
 
@@ -459,8 +459,8 @@ class Account:
         self._vpcs, self._code_gb = vpcs, code_gb
 
     def get_account_settings(self) -> dict[str, Any]:
-        limit = {"UnreservedConcurrentExecutions": 1000, "TotalCodeSize": 75 * deployed.GB}
-        return {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": self._code_gb * deployed.GB}}
+        limit = {"UnreservedConcurrentExecutions": 1000, "TotalCodeSize": 75 * upkeep.GB}
+        return {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": self._code_gb * upkeep.GB}}
 
     def describe_vpcs(self) -> dict[str, Any]:
         return {"Vpcs": [{}] * self._vpcs}
@@ -469,13 +469,13 @@ class Account:
         return {"Quota": {"Value": 5.0}}
 
     def quotas(self, *made: str) -> list[str]:
-        it = deployed.Environment(ENV, REGION)
+        it = environment.Environment(ENV, REGION)
         it.parameters, it.state = {}, {"resources": []}
         it.state["resources"] = [
             {"mode": "managed", "type": kind, "instances": [{"attributes": {}}]} for kind in made
         ]
         it._clients = dict.fromkeys(("lambda", "ec2", "service-quotas"), self)
-        return [f.what for f in deployed.quotas(it).findings]
+        return [f.what for f in upkeep.quotas(it).findings]
 
 
 def test_a_region_that_takes_no_further_vpc_is_found_before_the_first_apply_alone() -> None:
@@ -499,10 +499,10 @@ def test_the_quota_of_vpcs_is_asked_for_by_its_code(monkeypatch: pytest.MonkeyPa
     try:
         with Moto() as moto:
             monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-            it = deployed.Environment(ENV, REGION)
+            it = environment.Environment(ENV, REGION)
             it.parameters, it.state = {}, {"resources": []}
             it._clients = {"lambda": Account(vpcs=0, code_gb=0)}  # It knows nothing of these limits.
-            seen = deployed.quotas(it).seen
+            seen = upkeep.quotas(it).seen
     except NotInstalledError as error:
         missing("terraform", error)
     assert "1 of 5 VPCs" in seen
