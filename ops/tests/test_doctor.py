@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trustme
 
-from familycorp_ops.doctor import deployed, first_apply, local, running
+from familycorp_ops.doctor import environment, first_apply, local, running, upkeep
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
@@ -81,7 +81,7 @@ class Cloud:
 
     def keep_state(self) -> None:
         self.client("s3").put_object(
-            Bucket=STATE, Key=deployed.STATE_KEY, Body=json.dumps(self.state).encode()
+            Bucket=STATE, Key=environment.STATE_KEY, Body=json.dumps(self.state).encode()
         )
 
     def parameter(self, name: str, value: str) -> None:
@@ -410,16 +410,16 @@ def test_a_certificate_with_an_end_of_its_own_is_found(monkeypatch: pytest.Monke
                 Certificate=soon.cert_chain_pems[0].bytes(), PrivateKey=soon.private_key_pem.bytes()
             )["CertificateArn"]
             monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-            it = deployed.Environment(ENV, REGION)
+            it = environment.Environment(ENV, REGION)
             made = {
                 "mode": "managed",
                 "type": "aws_acm_certificate",
                 "instances": [{"attributes": {"arn": arn}}],
             }
             it.state = {"resources": [made]}
-            found = deployed.certificates(it, 30).findings
+            found = upkeep.certificates(it, 30).findings
             it.state = {"resources": [made], "outputs": {}}
-            assert deployed.certificates(it, 9).findings == ()
+            assert upkeep.certificates(it, 9).findings == ()
     except NotInstalledError as error:
         missing("terraform", error)
     assert [f.what for f in found] == [f"The certificate of {DOMAIN} ends in 10 days."]
@@ -634,7 +634,7 @@ def test_a_region_that_is_switched_off_is_found() -> None:
         def describe_regions(self, **_: Any) -> dict[str, Any]:
             return {"Regions": [{"OptInStatus": "not-opted-in"}]}
 
-    it = deployed.Environment(ENV, REGION)
+    it = environment.Environment(ENV, REGION)
     it.variables = {"region": REGION}
     it._clients = {"ec2": Ec2()}
     (finding,) = first_apply.region(it).findings
@@ -643,7 +643,7 @@ def test_a_region_that_is_switched_off_is_found() -> None:
 
 
 def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> None:
-    cloud.client("s3").delete_object(Bucket=STATE, Key=deployed.STATE_KEY)
+    cloud.client("s3").delete_object(Bucket=STATE, Key=environment.STATE_KEY)
     found = cloud.findings()
     assert len(found["names"]) == 10, "what is there now stands in the way of a first apply"
     assert not found.keys() & {"drift", "backups", "alarms", "certificates"}
@@ -668,10 +668,10 @@ def test_an_unconfirmed_subscription_is_found() -> None:
             pending = {"SubscriptionArn": "PendingConfirmation", "Endpoint": "ops@familycorp.example"}
             return [{"Subscriptions": [pending], "MetricAlarms": []}]
 
-    it = deployed.Environment(ENV, REGION)
+    it = environment.Environment(ENV, REGION)
     it.parameters = {"events/alarms-topic": "arn:aws:sns:::x"}
     it._clients = {"sns": Sns(), "cloudwatch": Sns()}
-    assert [f.what for f in deployed.alarms(it).findings] == [
+    assert [f.what for f in upkeep.alarms(it).findings] == [
         "ops@familycorp.example hasn't confirmed the subscription of alarms."
     ]
 
@@ -683,8 +683,8 @@ class Account:
         self._vpcs, self._code_gb = vpcs, code_gb
 
     def get_account_settings(self) -> dict[str, Any]:
-        limit = {"UnreservedConcurrentExecutions": 1000, "TotalCodeSize": 75 * deployed.GB}
-        return {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": self._code_gb * deployed.GB}}
+        limit = {"UnreservedConcurrentExecutions": 1000, "TotalCodeSize": 75 * upkeep.GB}
+        return {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": self._code_gb * upkeep.GB}}
 
     def describe_vpcs(self) -> dict[str, Any]:
         return {"Vpcs": [{}] * self._vpcs}
@@ -693,13 +693,13 @@ class Account:
         return {"Quota": {"Value": 5.0}}
 
     def quotas(self, *made: str) -> list[str]:
-        it = deployed.Environment(ENV, REGION)
+        it = environment.Environment(ENV, REGION)
         it.parameters, it.state = {}, {"resources": []}
         it.state["resources"] = [
             {"mode": "managed", "type": kind, "instances": [{"attributes": {}}]} for kind in made
         ]
         it._clients = dict.fromkeys(("lambda", "ec2", "service-quotas"), self)
-        return [f.what for look in (deployed.quotas, deployed.vpcs) for f in look(it).findings]
+        return [f.what for look in (upkeep.quotas, upkeep.vpcs) for f in look(it).findings]
 
 
 def test_a_region_that_takes_no_further_vpc_is_found_before_the_first_apply_alone() -> None:
@@ -723,9 +723,9 @@ def test_the_quota_of_vpcs_is_asked_for_by_its_code(monkeypatch: pytest.MonkeyPa
     try:
         with Moto() as moto:
             monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-            it = deployed.Environment(ENV, REGION)
+            it = environment.Environment(ENV, REGION)
             it.parameters, it.state = {}, {"resources": []}
-            seen = deployed.vpcs(it).seen
+            seen = upkeep.vpcs(it).seen
     except NotInstalledError as error:
         missing("terraform", error)
     assert "1 of 5 VPCs" in seen

@@ -343,7 +343,7 @@ def status(env: Env, as_json: AsJson = False) -> None:
     Asks the migrations function for the schema's revision, which wakes a database that sleeps.
     """
     from familycorp_ops.doctor import report  # noqa: PLC0415 - `--help` needn't wait for it.
-    from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415
+    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
     from familycorp_ops.doctor.running import look  # noqa: PLC0415
 
     checks, told = look(Environment(env, REGION))

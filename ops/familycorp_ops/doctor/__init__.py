@@ -52,8 +52,9 @@ def doctor(
         found = list(checks(state, port))
     else:
         from familycorp_ops.doctor import deployed  # noqa: PLC0415
+        from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
 
-        found = list(deployed.checks(deployed.Environment(env, REGION), certificate_days))
+        found = list(deployed.checks(Environment(env, REGION), certificate_days))
     sys.exit(report(found, env, as_json=as_json))
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from familycorp_ops.deploy import infra
 from familycorp_ops.doctor import Check, Finding, local
-from familycorp_ops.doctor.deployed import DENIED, Environment, absent, checked
+from familycorp_ops.doctor.environment import DENIED, Environment, absent, checked
 from familycorp_ops.messages import marked
 
 NUMBERED_SINCE: Final = "2026-07-15"

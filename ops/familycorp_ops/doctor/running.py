@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from familycorp_ops import facts
 from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.doctor.deployed import Environment, absent, checked, deploy, stack_faults
+from familycorp_ops.doctor.drift import stack_faults
+from familycorp_ops.doctor.environment import Environment, absent, checked, deploy
 from familycorp_ops.messages import marked
 
 Facts = dict[str, Any]
