@@ -93,7 +93,11 @@ def ways(
             draft(client, slug="unpublished")
 
         def settings() -> dict[str, str]:
-            return {"FAMILYCORP_CACHE_URL": opened.enter_context(Valkey()).url}
+            cache = opened.enter_context(Valkey()).url
+            return {
+                "FAMILYCORP_CACHE_URL": cache,
+                "FAMILYCORP_VERSION": "v1",
+            }  # As templates name the release.
 
         direct = stack.start(deployed=True, **settings())
         made: Mapping[str, dict[str, Any]] = {
