@@ -94,10 +94,8 @@ def ways(
 
         def settings() -> dict[str, str]:
             cache = opened.enter_context(Valkey()).url
-            return {
-                "FAMILYCORP_CACHE_URL": cache,
-                "FAMILYCORP_VERSION": "v1",
-            }  # As templates name the release.
+            # The release is named, as templates do.
+            return {"FAMILYCORP_CACHE_URL": cache, "FAMILYCORP_VERSION": "v1"}
 
         direct = stack.start(deployed=True, **settings())
         made: Mapping[str, dict[str, Any]] = {
