@@ -125,7 +125,9 @@ def main() -> int:
     """Measure, report, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--smoke", action="store_true", help="only show that it works; no bar counts")
+    chosen = parser.parse_args()
+    rounds = 1 if chosen.smoke else chosen.rounds
     logging.disable(logging.INFO)
     found = _bodies(rounds) | _texts(max(1, rounds // 3)) | _differences(rounds)
     table = Table(
@@ -134,7 +136,7 @@ def main() -> int:
     for name, ratio in found.items():
         table.add_row(name, f"{ratio:.2f}", "" if ratio <= MOST else "missed")
     Console().print(table)
-    return int(any(ratio > MOST for ratio in found.values()))
+    return int(not chosen.smoke and any(ratio > MOST for ratio in found.values()))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Work on posts that no request starts: publishing what is due, and rebuilding what visitors are served from."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import update as update_statement
 
 from app.auth.subject import SYSTEM
 from app.core.database.engine import reading, writing
+from app.core.http.problems import PreconditionFailed
 from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
@@ -22,12 +24,22 @@ async def publish_due(at: datetime) -> bool:
     async with reading() as session:
         due = await repository.due(session, at, _DUE_BATCH)
     for post_id in due:
+        while not await _publish_due(post_id, at):
+            pass  # Another run or an editor changed it at the same moment, so what they left is looked at.
+    return len(due) < _DUE_BATCH
+
+
+async def _publish_due(post_id: UUID, at: datetime) -> bool:
+    """Publish a post if it is still due; return False if somebody else changed it meanwhile."""
+    try:
         async with outbox.transaction() as transaction:
             found = await repository.current(transaction.session, post_id)
             # Somebody may have published or withdrawn it since; then the scheduler has nothing to do.
             if found and found[0].scheduled_at and found[0].scheduled_at <= at:
                 await publish(transaction, *found, SYSTEM, found[0].scheduled_at)
-    return len(due) < _DUE_BATCH
+    except PreconditionFailed:
+        return False
+    return True
 
 
 async def rebuild() -> None:

@@ -93,7 +93,9 @@ def ways(
             draft(client, slug="unpublished")
 
         def settings() -> dict[str, str]:
-            return {"FAMILYCORP_CACHE_URL": opened.enter_context(Valkey()).url}
+            cache = opened.enter_context(Valkey()).url
+            # The release is named, as templates do.
+            return {"FAMILYCORP_CACHE_URL": cache, "FAMILYCORP_VERSION": "v1"}
 
         direct = stack.start(deployed=True, **settings())
         made: Mapping[str, dict[str, Any]] = {

@@ -49,17 +49,26 @@ migrations.handler({}, None)
 DRAIN = """
 import asyncio, pathlib, sys, time
 from app.functions import drain as jobs
-from app.core import clock; from app.core.write_path import outbox
+from app.core.write_path import outbox
+from app.posts import scheduler
 
-mine, other, pay = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), outbox._pay_all
+pay, publish = outbox._pay_all, scheduler.publish
 
-async def pay_all(rows, stuck):
-    mine.touch()  # Both have read the same rows before either delivers one.
+async def meet(step):
+    mine, other = (pathlib.Path(f"{place}-{step}") for place in sys.argv[1:])
+    mine.touch()
     while not other.exists():
         await asyncio.sleep(0.01)
+
+async def pay_all(rows, stuck):
+    await meet("pay")  # Both have read the same rows before either delivers one.
     return await pay(rows, stuck)
 
-outbox._pay_all = pay_all
+async def publish_both(*arguments):
+    await meet("publish")  # Both have found the same post due before either publishes it.
+    await publish(*arguments)
+
+outbox._pay_all, scheduler.publish = pay_all, publish_both
 jobs.handler({}, None)
 """
 """What the function of the minute runs, which meets another one of its kind."""
