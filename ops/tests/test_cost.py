@@ -113,6 +113,12 @@ def test_an_interface_endpoint_is_billed_in_each_zone() -> None:
     assert bill(found, idle()).total == pytest.approx(2 * 730 * 0.013)
 
 
+def test_two_yearly_rotations_of_a_key_are_billed_like_keys() -> None:
+    keys = [Resource("aws_kms_key", name, {"enable_key_rotation": name == "a"}) for name in "ab"]
+    found = [line.quantity for line in lines(Plan(keys, idle())) if line.price == "kms-key"]
+    assert found == [1, 2, 1]
+
+
 def test_alarms_are_billed_by_their_metrics() -> None:
     query = [
         {"metric": [{"period": 300}]},

@@ -16,6 +16,8 @@ VALKEY_FLOOR_GB: Final = 0.1
 """ElastiCache Serverless for Valkey bills at least so much (https://aws.amazon.com/elasticache/pricing/)."""
 ROUTE_METRICS: Final = 6
 """Count, 4xx, 5xx, latency, integration latency and bytes of each route, where a stage has detailed metrics."""
+BILLED_ROTATIONS: Final = 2
+"""KMS bills the material of a key's first and second rotation like a key, later ones not ("AWS KMS pricing")."""
 KEPT_SHARE: Final = 0.15
 """What compression leaves of kept logs ("Amazon CloudWatch pricing")."""
 
@@ -240,8 +242,10 @@ def _endpoint(it: Resource, plan: Plan) -> Iterator[Line]:
         )
 
 
-def _key(_: Resource, plan: Plan) -> Iterator[Line]:
+def _key(it: Resource, plan: Plan) -> Iterator[Line]:
     yield Line("KMS", "keys", "kms-key", 1)
+    if it.values.get("enable_key_rotation"):
+        yield Line("KMS", "rotated material, from the third year on", "kms-key", BILLED_ROTATIONS)
     uses = plan.usage.logins * 2 + plan.invocations("drain") / 60  # Data keys are kept for minutes.
     yield Line("KMS", "uses", "kms-request", uses)
 
