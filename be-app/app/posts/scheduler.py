@@ -1,5 +1,10 @@
-"""Work on posts that no request starts: publishing what is due, and rebuilding what visitors are served from."""
+"""Work on posts that no request starts: publishing what is due, and rebuilding what visitors are served from.
 
+A text that an earlier release accepted may be more than this one renders. Such a post stays as it is and is logged;
+the others are not kept waiting for it.
+"""
+
+import logging
 from datetime import datetime
 from uuid import UUID
 
@@ -12,11 +17,14 @@ from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
 from app.posts import markup, read_model, repository, views
+from app.posts.complexity import TooComplex
 from app.posts.models import Post, PostRevision
 from app.posts.publishing import publish, searched
 
 _DUE_BATCH = 100
 _REBUILD_BATCH = 100
+
+logger = logging.getLogger(__name__)
 
 
 async def publish_due(at: datetime) -> bool:
@@ -30,7 +38,7 @@ async def publish_due(at: datetime) -> bool:
 
 
 async def _publish_due(post_id: UUID, at: datetime) -> bool:
-    """Publish a post if it is still due; return False if somebody else changed it meanwhile."""
+    """Publish a post if it is still due and can be; return False if somebody else changed it meanwhile."""
     try:
         async with outbox.transaction() as transaction:
             found = await repository.current(transaction.session, post_id)
@@ -39,6 +47,8 @@ async def _publish_due(post_id: UUID, at: datetime) -> bool:
                 await publish(transaction, *found, SYSTEM, found[0].scheduled_at)
     except PreconditionFailed:
         return False
+    except TooComplex:
+        logger.exception("post_stuck", extra={"post": str(post_id)})
     return True
 
 
@@ -56,7 +66,10 @@ async def rebuild() -> None:
         for at in scheduled:
             await events.mark_due(at)
         for post, revision in batch:
-            await _rebuild(post, revision)
+            try:
+                await _rebuild(post, revision)
+            except TooComplex:
+                logger.exception("post_stuck", extra={"post": str(post.id)})
         if len(batch) < _REBUILD_BATCH:
             return
         last = batch[-1][0].id

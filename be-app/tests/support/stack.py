@@ -349,6 +349,12 @@ def published(client: httpx.Client, **content: Any) -> dict[str, Any]:
     return found
 
 
+def make_unrenderable(stack: Stack, post: dict[str, Any]) -> None:
+    """Give a post a text such as an earlier release may have accepted, and this one can't render."""
+    statement = "UPDATE post_revisions SET body = :body WHERE post_id = :post"
+    stack.sql(statement, body="&" * 100_000, post=uuid.UUID(post["id"]).hex)
+
+
 def make_category(client: httpx.Client, slug: str) -> None:
     """Create a category, unless there is one."""
     answer = client.post(

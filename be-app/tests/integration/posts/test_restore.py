@@ -7,7 +7,7 @@ import botocore.session
 
 from app.core.clock import now, timestamp
 from familycorp_ops.local.provision import provision
-from support.stack import EDITOR, Stack, act, draft, make_category, published
+from support.stack import EDITOR, Stack, act, draft, make_category, make_unrenderable, published
 
 
 def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[..., Stack]) -> None:
@@ -15,6 +15,7 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
     stack.start()
     with stack.client() as client:
         make_category(client, "news")
+        make_unrenderable(stack, published(client))  # Restored first; the others follow all the same.
         shown = published(client, title="남은 글")
         edited = client.put(
             f"/v1/editor/posts/{shown['id']}",

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.contract import ok, read
-from support.stack import Stack, act, draft
+from support.stack import Process, Stack, act, draft, make_unrenderable
 
 FAR = "2099-01-01T00:00:00Z"
 
@@ -38,13 +38,13 @@ def stack(own_stack: Stack) -> Stack:
 
 
 @contextmanager
-def workers(stack: Stack, number: int = 1) -> Iterator[None]:
+def workers(stack: Stack, number: int = 1) -> Iterator[list[Process]]:
     """Run what does the minute's work on a developer's machine."""
     with ExitStack() as running:
         programs = [stack.program("-m", "app.functions.worker") for _ in range(number)]
         for program in programs:
             running.enter_context(program)
-        yield
+        yield programs
         assert all(program.running for program in programs), programs[0].tail()
 
 
@@ -115,6 +115,17 @@ def test_what_was_scheduled_otherwise_or_no_more_does_not_appear(stack: Stack, c
     assert stack.events(f"post:{kept['id']}") == ["3 post.published"]
     due = datetime.now(UTC).isoformat()
     assert [marker for marker in stack.items("due") if marker["sequence"] <= due] == []
+
+
+def test_a_post_that_cannot_be_rendered_keeps_no_other_back(stack: Stack, client: httpx.Client) -> None:
+    at = seconds_from_now(6)
+    stuck, kept = scheduled(client, at), scheduled(client, at)
+    make_unrenderable(stack, stuck)
+    with workers(stack) as (worker,):
+        appears(client, kept)
+    assert "post_stuck" in worker.log.read_text()
+    assert read(client, stuck)["state"] == "scheduled"
+    assert client.get(f"/v1/posts/{stuck['id']}").status_code == 404
 
 
 def test_two_workers_publish_a_post_once(stack: Stack, client: httpx.Client) -> None:
