@@ -17,6 +17,7 @@ import orjson
 from anyio import to_thread
 from botocore.exceptions import BotoCoreError, ClientError
 from jwt.algorithms import ECAlgorithm
+from jwt.exceptions import InvalidKeyError
 
 from app.auth import store
 from app.auth.errors import KeyUnavailable
@@ -32,6 +33,8 @@ _LONGEST = 2048  # Ours have some 600 characters.
 _KEY_KEPT_S = 300
 _PUBLISHED_FOR_S = 24 * 3600
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638; nothing else needs to be looked up.
+# What a JWK that can't be read raises.
+_MALFORMED = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError)
 _PUBLIC = ("kty", "crv", "x", "y", "kid", "alg", "use")
 
 logger = logging.getLogger(__name__)
@@ -69,18 +72,19 @@ async def _signing_key() -> _SigningKey:
             found = await clients.call(
                 "secretsmanager", "get_secret_value", SecretId=settings().signing_key_secret
             )
-        except (BotoCoreError, ClientError) as error:
+            jwk = orjson.loads(found["SecretString"])
+            private = await to_thread.run_sync(partial(ECAlgorithm.from_jwk, jwk))
+            if "d" not in jwk:
+                raise InvalidKeyError("the signing key has no private half")
+            kid = jwk["kid"]
+        except (BotoCoreError, ClientError, *_MALFORMED) as error:
             if keys.signing is not None:
                 logger.warning("signing_key_not_renewed", exc_info=True)
                 return keys.signing
             raise KeyUnavailable from error
-        jwk = orjson.loads(found["SecretString"])
         public = orjson.dumps({name: jwk[name] for name in _PUBLIC if name in jwk}).decode()
-        await store.put(
-            ("keys", jwk["kid"]), {"jwk": public, "expiresAt": store.seconds() + _PUBLISHED_FOR_S}
-        )
-        private = await to_thread.run_sync(partial(ECAlgorithm.from_jwk, jwk))
-        keys.signing = _SigningKey(jwk["kid"], private, time.monotonic())
+        await store.put(("keys", kid), {"jwk": public, "expiresAt": store.seconds() + _PUBLISHED_FOR_S})
+        keys.signing = _SigningKey(kid, private, time.monotonic())
     return keys.signing
 
 
@@ -111,7 +115,7 @@ async def _public_key(kid: str) -> Any:
         return None
     try:
         key = ECAlgorithm.from_jwk(found["jwk"])
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except _MALFORMED as error:
         logger.warning("public_key_malformed", extra={"kid": kid, "reason": str(error)})
         return None
     public[kid] = (time.monotonic() + _KEY_KEPT_S, key)

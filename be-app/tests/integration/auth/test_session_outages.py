@@ -1,5 +1,6 @@
 """Sessions while stores are away: nobody is let in on suspicion, and nobody is logged out for it."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -72,17 +73,26 @@ def test_without_dynamodb_nothing_is_allowed_on_suspicion(stack: Stack, editor: 
     assert editor.me().status_code == 401
 
 
-def test_without_secrets_manager_who_is_logged_in_goes_on(stack: Stack, editor: Person) -> None:
-    """A process that never had the signing key can't log anybody in, and says so; verifying needs no secret."""
-    stack.aws("secretsmanager").delete_secret(
-        SecretId=stack.settings.signing_key_secret, ForceDeleteWithoutRecovery=True
-    )
+def test_without_a_signing_key_who_is_logged_in_goes_on(stack: Stack, editor: Person) -> None:
+    """A process that never had a usable key can't log anybody in, and says so; verifying needs no secret."""
+    secrets, name = stack.aws("secretsmanager"), stack.settings.signing_key_secret
+    key = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
+    public_half = json.dumps({name: value for name, value in key.items() if name != "d"})
+    nameless = json.dumps({name: value for name, value in key.items() if name != "kid"})
     second = stack.start()
     with stack.client(second) as client:
         ok(client.get("/v1/auth/me", headers={"Cookie": f"{ACCESS}={editor.cookie(ACCESS)}"}))
         cookies = "; ".join(f"{c.name}={c.value}" for c in editor.client.cookies.jar)
-        answer = client.post("/v1/auth/refresh", headers={"Cookie": cookies, "X-CSRF-Protection": "1"})
-        problem(answer, 503, "login_unavailable")
+
+        def refused() -> None:
+            answer = client.post("/v1/auth/refresh", headers={"Cookie": cookies, "X-CSRF-Protection": "1"})
+            problem(answer, 503, "login_unavailable")
+
+        for malformed in ("{", "[]", "{}", '"key"', public_half, nameless, json.dumps(key | {"crv": "P-0"})):
+            secrets.put_secret_value(SecretId=name, SecretString=malformed)
+            refused()
+        secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+        refused()
     member, session, _ = (editor.cookie(REFRESH) or "").split(".")
     held = stack.held(f"member#{member}", f"session#{session}")
     assert held is not None
