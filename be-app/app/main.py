@@ -115,6 +115,7 @@ def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext
                 csrf.HEADER,
             ],
             expose_headers=[
+                "Age",
                 "ETag",
                 "Location",
                 "RateLimit",

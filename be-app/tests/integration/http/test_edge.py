@@ -264,7 +264,9 @@ def test_a_page_of_the_site_may_read_every_answer(client: httpx.Client, kind: st
     assert cors(answer) == {
         "access-control-allow-origin": SITE,
         "access-control-allow-credentials": "true",
-        "access-control-expose-headers": "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID",
+        "access-control-expose-headers": (
+            "Age, ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+        ),
     }
 
 
