@@ -28,6 +28,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
+from app.uploads import references
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
@@ -244,3 +245,21 @@ async def flush(session: AsyncSession) -> None:
         if "translation_key" in reason:
             raise TranslationExists from None
         raise SlugTaken from None
+
+
+@references.register
+async def refers_to_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+    """Tell whether a post's current or public revision names a file; with `ever`, whether any revision does.
+
+    Revisions keep references as JSON, so this reads them all: a site has thousands, and files are seldom deleted.
+    """
+    named = f'%"{upload_id}"%'
+    mentions = or_(
+        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
+    )
+    query = select(PostRevision.post_id).where(mentions).limit(1)
+    if not ever:
+        query = query.join(Post, Post.id == PostRevision.post_id).where(
+            or_(PostRevision.number == Post.revision, PostRevision.number == Post.published_revision)
+        )
+    return (await session.execute(query)).first() is not None

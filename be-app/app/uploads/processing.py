@@ -22,7 +22,7 @@ from app.core.observability import metrics
 from app.core.process import process
 from app.core.settings import settings
 from app.core.write_path import events, outbox
-from app.uploads import images, inspection, malware, repository, storage
+from app.uploads import images, inspection, malware, references, repository, storage
 from app.uploads.errors import StorageUnavailable, Vanished
 from app.uploads.kinds import KINDS, THUMBNAILS
 from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Attachment, Upload
@@ -228,7 +228,7 @@ async def _collect(upload: Upload) -> None:
         found = await repository.locked(transaction.session, upload.id)
         if found is None or found.state != CLEAN:
             return
-        orphan = not await repository.in_use(transaction.session, upload.id, ever=True)
+        orphan = not await references.in_use(transaction.session, upload.id, ever=True)
         if orphan:
             await remove(transaction, found, "system")
         found.due_at = None

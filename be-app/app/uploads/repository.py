@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from sqlalchemy import String, cast, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.engine import writing
-from app.posts.models import Post, PostRevision
 from app.uploads.models import Attachment, Upload, UploadUsage
 
 
@@ -70,20 +69,3 @@ async def dues(session: AsyncSession) -> Sequence[datetime]:
     """Return the times at which uploads must be looked at."""
     query = select(Upload.due_at).where(Upload.due_at.is_not(None)).distinct()
     return [due for due in await session.scalars(query) if due]
-
-
-async def in_use(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
-    """Tell whether a post's current or public revision names a file; with `ever`, whether any revision does.
-
-    Revisions keep references as JSON, so this reads them all: a site has thousands, and files are seldom deleted.
-    """
-    named = f'%"{upload_id}"%'
-    mentions = or_(
-        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
-    )
-    query = select(PostRevision.post_id).where(mentions).limit(1)
-    if not ever:
-        query = query.join(Post, Post.id == PostRevision.post_id).where(
-            or_(PostRevision.number == Post.revision, PostRevision.number == Post.published_revision)
-        )
-    return (await session.execute(query)).first() is not None

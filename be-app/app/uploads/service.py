@@ -11,7 +11,7 @@ from app.core.database.engine import reading
 from app.core.http.problems import NotFound, ValidationFailed
 from app.core.settings import settings
 from app.core.write_path import idempotency, outbox
-from app.uploads import kinds, processing, repository, storage
+from app.uploads import kinds, processing, references, repository, storage
 from app.uploads.errors import (
     QuotaExceeded,
     UploadGone,
@@ -137,7 +137,7 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
         upload = _found(await repository.locked(transaction.session, upload_id))
         _authorise(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            if await repository.in_use(transaction.session, upload_id, ever=False):
+            if await references.in_use(transaction.session, upload_id, ever=False):
                 raise UploadInUse
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:

@@ -1,0 +1,32 @@
+"""Who refers to files: the port by which other domains answer whether they name one."""
+
+import uuid
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+class Refers(Protocol):
+    """Tells whether a domain's texts name a file."""
+
+    async def __call__(self, session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+        """Tell whether a current or public text names the file; with `ever`, whether any revision does."""
+
+
+_domains: list[Refers] = []
+
+
+def register(refers: Refers) -> Refers:
+    """Have a domain asked before a file is deleted; decorates its function."""
+    _domains.append(refers)
+    return refers
+
+
+async def in_use(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+    """Tell whether any domain names a file.
+
+    Raises `RuntimeError` in a process that has loaded no domain: a file that nobody was asked about isn't unused.
+    """
+    if not _domains:
+        raise RuntimeError("no domain has registered whether it refers to files")
+    return any([await refers(session, upload_id, ever=ever) for refers in _domains])
