@@ -15,14 +15,15 @@ resource "aws_apigatewayv2_api" "main" {
   protocol_type                = "HTTP"
   disable_execute_api_endpoint = var.api_domain != null # One address: cookies and CORS are made for it.
 
-  # API Gateway answers preflights itself and replaces what the application says of CORS, so both must say the same.
+  # API Gateway answers preflights itself and replaces what the application says of CORS, so its lists are read
+  # from what is rendered of it.
   cors_configuration {
     allow_origins     = local.cors_origins
     allow_credentials = true
-    allow_methods     = ["DELETE", "GET", "HEAD", "POST", "PUT"]
-    allow_headers     = ["content-type", "idempotency-key", "if-match", "if-none-match", "x-csrf-protection", "x-request-id"]
-    expose_headers    = ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"]
-    max_age           = 600
+    allow_methods     = local.cors.allow_methods
+    allow_headers     = local.cors.allow_headers
+    expose_headers    = local.cors.expose_headers
+    max_age           = local.cors.max_age
   }
 
   tags = { Name = "${local.name}-api" }

@@ -23,6 +23,7 @@ locals {
   cognito           = var.oidc_issuer == null
 
   functions = yamldecode(file("${path.module}/functions.yaml"))
+  cors      = yamldecode(file("${path.module}/cors.yaml"))
 
   # What the application reads: `FAMILYCORP_<NAME>`, the names of app.core.settings. The same map makes the parameters
   # that SAM's template resolves and, when Terraform deploys, the functions' environment.

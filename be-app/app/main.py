@@ -3,7 +3,7 @@
 Lambda starts both through `app.functions.http`, which tunes the start of a process first.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -101,6 +101,20 @@ def create_api(chosen: Settings) -> FastAPI:
     return api
 
 
+CORS: Final[dict[str, Any]] = {
+    "allow_methods": ("DELETE", "GET", "HEAD", "POST", "PUT"),
+    "allow_headers": (
+        *("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
+        csrf.HEADER,
+    ),
+    "expose_headers": (
+        *("Age", "ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"),
+    ),
+    "max_age": 600,
+}
+"""What pages of other origins may send and read; `familycorp render cors` writes it for API Gateway."""
+
+
 def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
     """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
     bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
@@ -109,21 +123,7 @@ def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext
             middleware.UnhandledErrors(middleware.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
             allow_origins=chosen.cors_origins,
             allow_credentials=True,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=[
-                *("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
-                csrf.HEADER,
-            ],
-            expose_headers=[
-                "Age",
-                "ETag",
-                "Location",
-                "RateLimit",
-                "RateLimit-Policy",
-                "Retry-After",
-                "X-Request-ID",
-            ],
-            max_age=600,
+            **CORS,
         )
     )
 

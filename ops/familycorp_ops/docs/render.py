@@ -20,6 +20,7 @@ from familycorp_ops.servers.process import NotInstalledError
 RENDERERS: Final = {
     "api": "familycorp_ops.docs.api",
     "backend": "familycorp_ops.docs.settings",
+    "cors": "familycorp_ops.docs.cors",
     "costs": "familycorp_ops.cost.documents",
     "logs": "familycorp_ops.docs.queries",
     "opa": "familycorp_ops.docs.roles",
@@ -27,7 +28,7 @@ RENDERERS: Final = {
     "templates": "familycorp_ops.deploy.zip_template",
     "where": "familycorp_ops.docs.architecture",
 }
-"""The module that renders each document of `docs/`, and `template.zip.yaml`."""
+"""The module that renders each document of `docs/`, both templates and what Terraform reads."""
 
 
 def _known(names: list[str] | None) -> list[str]:
