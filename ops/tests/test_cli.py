@@ -28,7 +28,7 @@ from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 
 ROOT: Final = Path(__file__).parents[2]
-OPERATIONS: Final = ROOT / "docs" / "operations.md"
+OPERATIONS: Final = ROOT / "docs" / "how-to" / "operations.md"
 ENDED_BY: Final = {
     "up": "test_up runs it",
     "rehearse": "`make rehearse` runs it, for minutes; its document is made below",

@@ -190,10 +190,10 @@ def test_what_keeps_a_million_requests_within_their_bound(plans: documents.Plans
 def test_the_page_is_in_date(plans: documents.Plans) -> None:
     for name, text in documents.parts(plans).items():
         assert with_part(documents.DOCUMENT, name, text) == documents.DOCUMENT.read_text(), (
-            f"{name}: `make docs ARGS=costs` renders docs/costs.md"
+            f"{name}: `make docs ARGS=costs` renders docs/reference/costs.md"
         )
     assert documents.drawing(plans) == documents.DRAWING.read_text(), (
-        "`make docs ARGS=costs` draws docs/costs.svg"
+        "`make docs ARGS=costs` draws docs/reference/costs.svg"
     )
 
 

@@ -1,4 +1,4 @@
-"""Renders what `docs/costs.md` shows: tables and a drawing, computed from plans of all environments."""
+"""Renders what `docs/reference/costs.md` shows: tables and a drawing, computed from plans of all environments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,8 @@ from familycorp_ops.cost.prices import USAGES, Usage, usage
 from familycorp_ops.deploy import infra
 from familycorp_ops.markdown import with_parts
 
-DOCUMENT: Final = infra.ROOT / "docs" / "costs.md"
-DRAWING: Final = infra.ROOT / "docs" / "costs.svg"
+DOCUMENT: Final = infra.ROOT / "docs" / "reference" / "costs.md"
+DRAWING: Final = DOCUMENT.with_suffix(".svg")
 ENVIRONMENTS: Final[Mapping[str, tuple[str, bool]]] = {
     "dev": ("dev", False),
     "stage": ("stage", False),

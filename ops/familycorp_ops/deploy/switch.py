@@ -125,15 +125,15 @@ class Switch:
         if not self._instances(self.restored):
             raise SwitchError(
                 _(
-                    "{name} has no instance: `aws rds create-db-instance` makes one (docs/operations.md)."
+                    "{name} has no instance: `aws rds create-db-instance` makes one (docs/how-to/operations.md)."
                 ).format(name=self.restored)
             )
         for key in ("Engine", "DBSubnetGroup", "DBClusterParameterGroup", "KmsKeyId", "VpcSecurityGroups"):
             if _comparable(own.get(key)) != _comparable(restored.get(key)):
                 raise SwitchError(
-                    _("{name} has another {key} than {own}: restore it as docs/operations.md shows.").format(
-                        name=self.restored, key=key, own=own["DBClusterIdentifier"]
-                    )
+                    _(
+                        "{name} has another {key} than {own}: restore it as docs/how-to/operations.md shows."
+                    ).format(name=self.restored, key=key, own=own["DBClusterIdentifier"])
                 )
 
     def _own(self, name: str) -> None:

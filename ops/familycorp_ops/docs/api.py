@@ -1,4 +1,4 @@
-"""Renders the API from the application: docs/openapi.json, and docs/api.md, a page that is read offline."""
+"""Renders the API from the application: docs/openapi.json, and docs/reference/api.md, a page that is read offline."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from familycorp_ops.docs import contract
 
-DOCUMENT: Final = contract.FILE.with_name("api.md")
+DOCUMENT: Final = contract.FILE.parent / "reference" / "api.md"
 COMMON: Final = {"414", "422", "429", "431", "500", "503"}
 """Answers that every route may give; the page tells of them once."""
 
@@ -25,7 +25,7 @@ def _page(api: Schema) -> Iterator[str]:
     info = api["info"]
     yield f"# {info['title']} {info['version']}"
     yield ""
-    yield "Written by `make openapi` from [openapi.json](openapi.json), which is what tools read."
+    yield "Written by `make openapi` from [openapi.json](../openapi.json), which is what tools read."
     yield ""
     yield f"{info['description']}"
     yield ""

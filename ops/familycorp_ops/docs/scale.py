@@ -1,7 +1,7 @@
-"""Renders the tables of docs/scale.md: what a load needs of each component, and what breaks first.
+"""Renders the tables of docs/explanation/scale.md: what a load needs of each component, and what breaks first.
 
-CPU is measured (docs/performance.md, whose tables are read); round trips are those that test_round_trips.py holds;
-limits are AWS's, each with its page; what is assumed is in one table.
+CPU is measured (docs/reference/performance.md, whose tables are read); round trips are those that test_round_trips.py
+holds; limits are AWS's, each with its page; what is assumed is in one table.
 """
 
 import re
@@ -15,7 +15,7 @@ from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_parts
 
 DOCS: Final = ROOT / "docs"
-DOCUMENT: Final = DOCS / "scale.md"
+DOCUMENT: Final = DOCS / "explanation" / "scale.md"
 LOADS: Final = (100, 10_000, 1_000_000)
 MEMORY_MB, VCPU_MB = 1024, 1769
 """A function's memory, and what has one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
@@ -76,10 +76,10 @@ class Limit:
 
 
 def measured(pattern: str) -> float:
-    """Return a figure from docs/performance.md."""
-    found = re.search(pattern, (DOCS / "performance.md").read_text())
+    """Return a figure from docs/reference/performance.md."""
+    found = re.search(pattern, (DOCS / "reference" / "performance.md").read_text())
     if found is None:
-        raise SystemExit(f"docs/performance.md has no {pattern}")
+        raise SystemExit(f"docs/reference/performance.md has no {pattern}")
     return float(found[1].replace(",", ""))
 
 
