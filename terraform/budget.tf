@@ -6,7 +6,7 @@ resource "aws_budgets_budget" "monthly" {
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 
-  # Costs are told apart by the tag, which must be activated once as a cost allocation tag (docs/reference/infra.md).
+  # Costs are told apart by the tag, which must be activated once as a cost allocation tag (docs/how-to/new-environment.md).
   cost_filter {
     name   = "TagKeyValue"
     values = [join("$", ["user:env", var.env])]

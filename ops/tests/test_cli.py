@@ -28,7 +28,7 @@ from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 
 ROOT: Final = Path(__file__).parents[2]
-OPERATIONS: Final = ROOT / "docs" / "how-to" / "operations.md"
+COMMAND: Final = ROOT / "docs" / "reference" / "command.md"
 ENDED_BY: Final = {
     "up": "test_up runs it",
     "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
@@ -274,7 +274,7 @@ def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str
     assert came.wait(300)
     os.kill(long.pid, signal.SIGINT)
     codes.add(long.wait(300))
-    said = re.findall(r"^\| `(\d+)` \|", OPERATIONS.read_text("utf-8"), re.MULTILINE)
+    said = re.findall(r"^\| `(\d+)` \|", COMMAND.read_text("utf-8"), re.MULTILINE)
     assert codes == {0, 1, 2, 130} == set(map(int, said))
 
 

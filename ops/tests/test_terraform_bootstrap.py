@@ -1,4 +1,4 @@
-"""The steps that docs/reference/infra.md shows for an empty account, executed against the emulator."""
+"""The steps that docs/how-to/new-environment.md shows for an empty account, executed against the emulator."""
 
 import json
 import os
@@ -117,9 +117,8 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
                 TF_CLI_ARGS_apply="-auto-approve -no-color",  # A person reads the plan and says yes.
                 PYTHONPATH=str(tmp_path / "ops"),
             )
-            for command in commands(
-                infra.ROOT / "docs" / "reference" / "infra.md", "From an empty account to outputs"
-            ):
+            page = infra.ROOT / "docs" / "how-to" / "new-environment.md"
+            for command in commands(page, "From an empty account to outputs"):
                 with Timer() as timer:
                     ran = subprocess.run(
                         ["bash", "-c", command],

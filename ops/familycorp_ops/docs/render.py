@@ -20,11 +20,11 @@ from familycorp_ops.servers.process import NotInstalledError
 RENDERERS: Final = {
     "api": "familycorp_ops.docs.api",
     "architecture": "familycorp_ops.docs.architecture",
-    "backend": "familycorp_ops.docs.settings",
     "costs": "familycorp_ops.cost.documents",
     "logs": "familycorp_ops.docs.queries",
     "opa": "familycorp_ops.docs.roles",
     "scale": "familycorp_ops.docs.scale",
+    "settings": "familycorp_ops.docs.settings",
     "templates": "familycorp_ops.deploy.zip_template",
 }
 """The module that renders each document of `docs/`, and `template.zip.yaml`."""

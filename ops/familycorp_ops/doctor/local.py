@@ -165,7 +165,7 @@ def settings() -> Check:
     try:
         read()
     except SettingsError as error:
-        mend = _("unset {variables}, or correct it: docs/backend.md lists all settings.").format(
+        mend = _("unset {variables}, or correct it: docs/reference/settings.md lists all settings.").format(
             variables=" ".join(given)
         )
         return Check("settings", ", ".join(given), (Finding(f"{error}.", mend),))
