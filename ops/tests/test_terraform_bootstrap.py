@@ -151,11 +151,11 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
     ]
 
 
-def test_each_row_of_what_the_paper_lists_has_resources_and_tests_that_exist() -> None:
+def test_each_component_of_the_reference_has_resources_and_tests_that_exist() -> None:
     text = (
         (infra.ROOT / "docs" / "reference" / "infra.md")
         .read_text()
-        .split("## What the paper lists\n")[1]
+        .split("## Components and their tests\n")[1]
         .split("\n## ")[0]
     )
     declared = {
