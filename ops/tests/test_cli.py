@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from typer import Context
 from typer.main import get_command
@@ -313,6 +314,23 @@ def test_help_is_translated_as_a_whole() -> None:
         assert "이 도움말을 보여 주고 끝냅니다." in shown
         assert "─ 옵션 ─" in shown
         assert not [text for text in english if len(text) > 20 and text[:40] in shown]
+
+
+def test_help_in_korean_is_whole_at_80_columns() -> None:
+    program = (
+        "from familycorp_ops.cli import main\n"
+        "from typer.main import get_command\n"
+        "from typer.testing import CliRunner\n"
+        "def walk(command, *path):\n"
+        "    print(CliRunner().invoke(main, [*path, '--help']).output)\n"
+        "    for name, below in getattr(command, 'commands', {}).items():\n"
+        "        walk(below, *path, name)\n"
+        "walk(get_command(main))\n"
+    )
+    environment = {**clean_environment(), **KOREAN, "LANGUAGE": "ko", "COLUMNS": "80"}
+    shown = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True).splitlines()
+    assert len(shown) > 500
+    assert [line for line in shown if "…" in line or cell_len(line) > 80] == []
 
 
 def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -> None:
