@@ -102,7 +102,7 @@ class AwsGroup(TyperGroup):
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needs no AWS.
 
             if isinstance(error, BotoCoreError | ClientError):
-                sys.exit(_("AWS can't be asked: {error}").format(error=error))
+                sys.exit(_("Cannot reach AWS: {error}").format(error=error))
             raise
 
 

@@ -211,9 +211,7 @@ def checked(check: Callable[[Environment], Check], it: Environment, name: str) -
         )
     except BotoCoreError as error:
         mend = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
-        return Check(
-            name, _("unknown"), (Finding(_("AWS can't be asked: {error}").format(error=error), mend),)
-        )
+        return Check(name, _("unknown"), (Finding(_("Cannot reach AWS: {error}").format(error=error), mend),))
 
 
 def credentials(it: Environment) -> Check:
@@ -465,7 +463,7 @@ def backups(it: Environment) -> Check:
     if answer is None or answer.get("Status") != "Enabled":
         found.append(
             Finding(
-                _("What is deleted from {bucket} is gone.").format(bucket=bucket),
+                _("Deleted files of {bucket} can't be restored.").format(bucket=bucket),
                 _("apply terraform/ with {tfvars}.").format(tfvars=tfvars),
             )
         )
@@ -495,7 +493,7 @@ def alarms(it: Environment) -> Check:
                 mend = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
                     env=it.env
                 )
-                found.append(Finding(_("Nobody hears alarms: their topic has no subscriber."), mend))
+                found.append(Finding(_("The topic of alarms has no subscriber."), mend))
     pages = it.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{it.name}-")
     there = [a for page in pages for a in page["MetricAlarms"]]
     found += [
@@ -506,7 +504,9 @@ def alarms(it: Environment) -> Check:
         for a in there
         if not a["ActionsEnabled"]
     ]
-    return Check("alarms", _("{there}, heard by {heard}").format(there=len(there), heard=heard), tuple(found))
+    return Check(
+        "alarms", _("{there}, {heard} subscribers").format(there=len(there), heard=heard), tuple(found)
+    )
 
 
 def certificates(it: Environment, days: int) -> Check:
