@@ -98,7 +98,7 @@ package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes
 docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
 	@$(WITH_ARGS) -m pytest ops/tests/test_docs.py
 
-actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Note anew what the application asks of AWS, as its tests see it
+actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Record the AWS calls of the application, as its tests see them
 	@rm -rf build/actions && mkdir -p build/actions
 	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" $(WITH_ARGS) -m pytest be-app/tests
 	@.venv/bin/python be-app/tests/support/recording.py build/actions
@@ -119,7 +119,7 @@ cost-difference: $(RUN) ## Write what the plan of `make plan` changes of the bil
 	@case "$$ENV" in dev|stage|prod) ;; *) echo 'ENV is dev, stage or prod: `make $@ ENV=dev`.' >&2; exit 2 ;; esac; \
 		.venv/bin/familycorp cost "$$ENV" --plan "build/plan-$$ENV.json" --difference --fail-over budget >"build/cost-$$ENV.md"
 
-doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; `make doctor ENV=dev`
+doctor: $(RUN) ## Find problems on this machine, or in an environment; `make doctor ENV=dev`
 	@.venv/bin/familycorp doctor $(call given,ENV)
 
 docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for one, ARGS=--check to look alone
@@ -141,25 +141,25 @@ image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=ar
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images
 
-push: $(RUN) ## Bring the image into an environment's registry; `make push ENV=dev VERSION=COMMIT`
+push: $(RUN) ## Push the image to an environment's registry; `make push ENV=dev VERSION=COMMIT`
 	@.venv/bin/familycorp release push "$$ENV" --version "$$VERSION"
 
 deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
 	@$(WITH_ARGS) .venv/bin/familycorp release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
 
-migrate: $(RUN) ## Bring a database to the deployed release's schema; `make migrate ENV=dev`
+migrate: $(RUN) ## Migrate a database to the schema of the deployed release; `make migrate ENV=dev`
 	@.venv/bin/familycorp release migrate "$$ENV"
 
-restore: $(RUN) ## Write anew what DynamoDB has from the database; `make restore ENV=dev`
+restore: $(RUN) ## Rebuild the read model in DynamoDB from the database; `make restore ENV=dev`
 	@.venv/bin/familycorp release restore "$$ENV"
 
-smoke: $(RUN) ## Ask a deployment whether it serves, by reading alone; `make smoke ENV=dev VERSION=COMMIT`
+smoke: $(RUN) ## Check that a deployment serves, by read requests alone; `make smoke ENV=dev VERSION=COMMIT`
 	@.venv/bin/familycorp smoke --env "$$ENV" $(if $(value VERSION),--release "$$VERSION")
 
 load: $(RUN) ## Read a deployment for a minute, and fail if a request does; `make load ENV=stage`
 	@.venv/bin/familycorp load --env "$$ENV"
 
-alarm: $(RUN) ## Tell those who hear alarms that a deployment failed; `make alarm ENV=prod`
+alarm: $(RUN) ## Notify the subscribers of alarms that a deployment failed; `make alarm ENV=prod`
 	@.venv/bin/familycorp release alarm "$$ENV" "A deployment failed."
 
 lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migrations are in step with the models
@@ -171,14 +171,14 @@ lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migra
 	@for tool in $(FITTING); do $(UV) lock --check -q --project ops/$$tool || exit; done
 	.venv/bin/familycorp db check
 
-format: $(DEV) ## Format the code and mend what can be mended
+format: $(DEV) ## Format the code, and fix what can be fixed
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
 templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
 	@.venv/bin/familycorp render templates
 
-openapi: $(RUN) ## Render the API's contract, docs/openapi.json, and docs/api.md
+openapi: $(RUN) ## Render the API's contract, docs/openapi.json, and docs/reference/api.md
 	@.venv/bin/familycorp render api
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
@@ -191,7 +191,7 @@ sbom: $(BRING) ## Write what the application is made of to build/sbom.json (Cycl
 audit: $(BRING) ## Look the application's dependencies up among known vulnerabilities; needs the network
 	@$(UV) audit --frozen --no-dev --preview-features audit
 
-policy: $(RUN) ## Test the authorisation policy and build its bundle anew; needs OPA's `opa`
+policy: $(RUN) ## Test the authorisation policy and build its bundle; needs OPA's `opa`
 	@.venv/bin/familycorp policy test
 	@.venv/bin/familycorp policy build
 

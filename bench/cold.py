@@ -64,7 +64,7 @@ As in AWS, the function `auth` answers for the first and `backend` for the other
 The emulator can't restore a snapshot, so SnapStart, for which the application does the same, can't be measured here.
 """
 NOT_MET = (EDITOR, "on-demand")
-"""Importing SQLAlchemy alone takes longer; at start it would break the bar of INIT (docs/performance.md)."""
+"""Importing SQLAlchemy takes longer; at start it would break the bar of INIT (docs/reference/performance.md)."""
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def measure(directory: Path, rounds: int) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Measure, print the table, and write it into `docs/performance.md` when asked to."""
+    """Measure, print the table, and write it into `docs/reference/performance.md` when asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=Path, help="document whose part on cold starts is replaced")

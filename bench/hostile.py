@@ -1,8 +1,8 @@
 """The last part of `make bench`: what hostile input costs, against valid input of the same size on the same route.
 
-The bar is the promise of docs/security.md: nothing that fits into 1 MiB costs more than three times the CPU of a
-valid body of 1 MiB. Markdown and differences, which only members send, run beside the event loop; their bar is an
-ordinary text of the same length. All runs in this process, in turns, and medians of the rounds count.
+The bar is the promise of docs/explanation/security.md: nothing that fits into 1 MiB costs more than three times the
+CPU of a valid body of 1 MiB. Markdown and differences, which only members send, run beside the event loop; their bar
+is an ordinary text of the same length. All runs in this process, in turns, and medians of the rounds count.
 Exits with 1 when a bar is missed.
 """
 

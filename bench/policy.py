@@ -241,7 +241,7 @@ def _report(share: int, nowhere: TextIO) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Measure, print the tables, and write them into `docs/performance.md` when asked to."""
+    """Measure, print the tables, and write them into `docs/reference/performance.md` when asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a tenth of the evaluations, for a quick look")
     parser.add_argument("--smoke", action="store_true", help="only show that it works; no bar counts")

@@ -245,7 +245,7 @@ def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float
 
 
 def main() -> int:
-    """Measure, print the table, and write it into `docs/performance.md` when asked to."""
+    """Measure, print the table, and write it into `docs/reference/performance.md` when asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one program's turn")

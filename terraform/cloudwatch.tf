@@ -1,5 +1,5 @@
 # Alarms: a statistic over `minutes`, beyond a bound in `times` such periods in a row, or in that many of the last `of`.
-# Each has a heading of its name in docs/runbook.md. `series` are summed up; AWS bills an alarm by its series.
+# Each has a heading of its name in docs/how-to/runbook.md. `series` are summed up; AWS bills an alarm by its series.
 locals {
   # Both functions that serve HTTP call themselves familycorp-backend in their lines.
   lines_of  = { for service in ["backend", "drain", "events", "rotation", "uploads"] : service => { env = var.env, service = "familycorp-${service}" } }
@@ -154,7 +154,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = "${each.value.what}. What to do: docs/runbook.md#${contains(keys(local.parts_of_site_down), each.key) ? "site-down" : each.key}"
+  alarm_description   = "${each.value.what}. What to do: docs/how-to/runbook.md#${contains(keys(local.parts_of_site_down), each.key) ? "site-down" : each.key}"
   comparison_operator = can(each.value.below) ? "LessThanThreshold" : "GreaterThanThreshold"
   threshold           = try(each.value.above, each.value.below)
   evaluation_periods  = try(each.value.of, each.value.times)
@@ -205,7 +205,7 @@ resource "aws_cloudwatch_composite_alarm" "site_down" {
   count = var.alarms == "all" ? 1 : 0
 
   alarm_name        = "${local.name}-site-down"
-  alarm_description = "Visitors aren't served. What to do: docs/runbook.md#site-down"
+  alarm_description = "Visitors aren't served. What to do: docs/how-to/runbook.md#site-down"
   alarm_rule        = join(" OR ", [for name in keys(local.parts_of_site_down) : "ALARM(\"${aws_cloudwatch_metric_alarm.this[name].alarm_name}\")"])
   alarm_actions     = [aws_sns_topic.alarms.arn]
   ok_actions        = [aws_sns_topic.alarms.arn]

@@ -15,7 +15,7 @@ resource "aws_cognito_user_pool" "staff" {
   username_attributes      = ["email"]
   auto_verified_attributes = ["email"]
   deletion_protection      = var.deletion_protection ? "ACTIVE" : "INACTIVE"
-  # The application asks everybody for a factor of its own (docs/security.md): one here is a second code at each login.
+  # The application asks everybody for a factor of its own (docs/explanation/security.md): one here is a second code at each login.
   mfa_configuration = var.user_pool_mfa ? "ON" : "OFF"
 
   # By an authenticator alone: an SMS can be intercepted, and costs. AWS refuses a configuration beside "OFF".

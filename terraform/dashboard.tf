@@ -71,7 +71,7 @@ resource "aws_cloudwatch_dashboard" "main" {
       [{
         type = "alarm", x = 0, y = 0, width = 24, height = 3
         properties = {
-          title  = "Alarms: docs/runbook.md"
+          title  = "Alarms: docs/how-to/runbook.md"
           alarms = concat([for name in keys(local.alarms) : "${local.arn_of_alarms}-${name}"], var.alarms == "all" ? ["${local.arn_of_alarms}-site-down"] : [])
         }
       }],

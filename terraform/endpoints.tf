@@ -26,7 +26,7 @@ locals {
     }]
   }
 
-  # Switchable one by one; none is needed. Each costs about 20 USD a month in two zones (see docs/infra.md).
+  # Switchable one by one; none is needed. Each costs about 20 USD a month in two zones (see docs/reference/infra.md).
   endpoint_statements = {
     sqs            = { actions = ["sqs:SendMessage"], resources = ["arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-*"] }
     sns            = { actions = ["sns:Publish"], resources = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-*"] }

@@ -133,7 +133,7 @@ resource "aws_cloudwatch_event_target" "this" {
 # A deployment that fails is an alarm like any other.
 resource "aws_cloudwatch_event_rule" "deployment_failed" {
   name        = "${local.name}-deployment-failed"
-  description = "A stack of this environment was rolled back. What to do: docs/runbook.md#deployment-failed"
+  description = "A stack of this environment was rolled back. What to do: docs/how-to/runbook.md#deployment-failed"
 
   event_pattern = jsonencode({
     source      = ["aws.cloudformation"]

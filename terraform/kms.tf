@@ -64,6 +64,7 @@ data "aws_iam_policy_document" "data_key" {
 resource "aws_kms_key" "data" {
   description             = "${local.name}: tables, buckets, database, cache, logs, queues, secrets"
   enable_key_rotation     = true
+  rotation_period_in_days = var.key_rotation_days
   deletion_window_in_days = var.env == "prod" ? 30 : 7
   policy                  = data.aws_iam_policy_document.data_key.json
 
@@ -110,6 +111,7 @@ data "aws_iam_policy_document" "factors_key" {
 resource "aws_kms_key" "factors" {
   description             = "${local.name}: TOTP secrets of members"
   enable_key_rotation     = true
+  rotation_period_in_days = var.key_rotation_days
   deletion_window_in_days = 30 # Losing it would lock every member with an authenticator out.
   policy                  = data.aws_iam_policy_document.factors_key.json
 

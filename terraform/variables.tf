@@ -454,6 +454,17 @@ variable "cognito_domain_prefix" {
   }
 }
 
+variable "key_rotation_days" {
+  description = "After how many days KMS rotates the keys that encrypt stored data. Each of a key's first two rotations is billed like another key from then on."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = var.key_rotation_days >= 90 && var.key_rotation_days <= 2560
+    error_message = "key_rotation_days must be 90 to 2560."
+  }
+}
+
 variable "signing_key_rotation_days" {
   description = "Days after which a new signing key is made."
   type        = number

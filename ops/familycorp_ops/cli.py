@@ -74,7 +74,7 @@ def root(
 @main.command()
 def up(
     state: State = environment.STATE,
-    port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1.", min=1, max=65535)] = 8000,
     as_json: AsJson = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C; with --json, print one line when it is ready."""
@@ -111,16 +111,20 @@ def upload(
 
 @main.command()
 def smoke(  # noqa: PLR0917 - these are options of a command line.
-    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
-    env: Annotated[str | None, typer.Option(help="Environment that it must be: dev, stage or prod.")] = None,
+    url: Annotated[
+        str | None, typer.Argument(help="Address of the deployment; without it, that of the stack of --env.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Environment that must be deployed there: dev, stage or prod.")
+    ] = None,
     origin: Annotated[
         str | None, typer.Option(help="Origin of pages that must be allowed to call it.")
     ] = None,
-    release: Annotated[str | None, typer.Option(help="Release that it must run.")] = None,
+    release: Annotated[str | None, typer.Option(help="Release that must be deployed there.")] = None,
     slowest: Annotated[int, typer.Option(help="Milliseconds that 95 of 100 public reads may take.")] = 1500,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a deployment whether it serves, by reading alone."""
+    """Check that a deployment serves, by read requests alone."""
     url = _address(url, env)
     found = checks.run(url, env=env, origin=origin, release=release, slowest_ms=slowest)
     sys.exit(checks.report(found, url, as_json=as_json))
@@ -128,10 +132,12 @@ def smoke(  # noqa: PLR0917 - these are options of a command line.
 
 @main.command()
 def load(
-    url: Annotated[str | None, typer.Argument(help="Where it is; else the stack of --env says.")] = None,
+    url: Annotated[
+        str | None, typer.Argument(help="Address of the deployment; without it, that of the stack of --env.")
+    ] = None,
     env: Annotated[str | None, typer.Option(help="Environment: dev or stage.")] = None,
-    seconds: Annotated[int, typer.Option(help="How long.", min=1, max=600)] = 60,
-    visitors: Annotated[int, typer.Option(help="How many read at once.", min=1, max=20)] = 4,
+    seconds: Annotated[int, typer.Option(help="Duration in seconds.", min=1, max=600)] = 60,
+    visitors: Annotated[int, typer.Option(help="Number of concurrent readers.", min=1, max=20)] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Read a deployment for a while, and fail if a request does."""

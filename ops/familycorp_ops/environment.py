@@ -100,7 +100,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     except Unavailable as error:
         store = _("The database") if isinstance(error, DatabaseUnavailable) else "DynamoDB"
         raise CommandError(
-            _("{store} doesn't answer: once it does, the same command does the rest.").format(store=store)
+            _("{store} doesn't respond: run the same command again when it does.").format(store=store)
         ) from None
     except dynamodb.Refused as error:
         raise CommandError(

@@ -7,6 +7,8 @@ from gettext import gettext as _
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -34,6 +36,20 @@ def Deployed(*, help: str) -> Any:  # noqa: A002, N802 - it is used as Typer's o
         callback=known,
         autocompletion=lambda incomplete: [e for e in ENVIRONMENTS if e.startswith(incomplete)],
     )
+
+
+def _rstrip_end(text: Text, size: int) -> None:
+    """Remove the whitespace at the end of a text that is beyond a width in cells.
+
+    rich 15.0 counts characters here, and cells where it then cuts the line, so that a line of Korean with a space
+    beyond the width loses its last syllable.
+    """
+    beyond = min(cell_len(text.plain) - size, len(text.plain) - len(text.plain.rstrip()))
+    if beyond > 0:
+        text.right_crop(beyond)
+
+
+Text.rstrip_end = _rstrip_end  # type: ignore[method-assign]
 
 
 class UnusableError(typer.BadParameter):
@@ -86,7 +102,7 @@ class AwsGroup(TyperGroup):
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needs no AWS.
 
             if isinstance(error, BotoCoreError | ClientError):
-                sys.exit(_("AWS can't be asked: {error}").format(error=error))
+                sys.exit(_("Cannot reach AWS: {error}").format(error=error))
             raise
 
 

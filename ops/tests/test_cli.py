@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from typer import Context
 from typer.main import get_command
@@ -28,7 +29,7 @@ from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 
 ROOT: Final = Path(__file__).parents[2]
-OPERATIONS: Final = ROOT / "docs" / "operations.md"
+COMMAND: Final = ROOT / "docs" / "reference" / "command.md"
 ENDED_BY: Final = {
     "up": "test_up runs it",
     "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
@@ -103,9 +104,9 @@ CASES: Final = (
     Case("doctor dev", 1, "environment healthy checks"),
     Case("env", 0, "FAMILYCORP_DATABASE_URL FAMILYCORP_ENV"),
     Case("env dev", 1, "!can't be read"),
-    Case("infra bootstrap dev", 1, "!AWS can't be asked"),
-    Case("infra signing-key dev", 1, "!AWS can't be asked"),
-    Case("infra plan dev", 1, "!AWS can't be asked"),
+    Case("infra bootstrap dev", 1, "!Cannot reach AWS"),
+    Case("infra signing-key dev", 1, "!Cannot reach AWS"),
+    Case("infra plan dev", 1, "!Cannot reach AWS"),
     Case("infra plan live", 2, "!live is none of dev, stage and prod."),
     Case("lines --since HEAD", 0, "before after"),
     Case("lines --since=--no", 1, "!is no revision"),
@@ -115,7 +116,7 @@ CASES: Final = (
     Case("top --state {tmp}", 1, "!There are no logs"),
     Case("members list", 0, ""),
     Case("members grant-role nobody@familycorp.example admin", 1, "!Nobody with this e-mail"),
-    Case("members first-admin --env dev --email a@familycorp.example", 1, "!AWS can't be asked"),
+    Case("members first-admin --env dev --email a@familycorp.example", 1, "!Cannot reach AWS"),
     Case("members first-admin --env live --email a@familycorp.example", 2, "!live is none of"),
     Case("policy explain --action post:view", 0, "allow reasons obligations rules revision"),
     Case("policy explain --action post:publish", 1, "allow reasons obligations rules revision"),
@@ -124,14 +125,14 @@ CASES: Final = (
     Case("render logs --check", 0, "changed skipped"),
     Case("render nothing", 2, "!nothing is no rendered document"),
     Case("release status dev", 1, "environment healthy stack release schema ringing checks"),
-    Case("release migrate dev", 1, "!AWS can't be asked"),
-    Case("release restore dev", 1, "!AWS can't be asked"),
-    Case("release push dev --version x", 1, "!AWS can't be asked"),
-    Case("release alarm dev broken", 1, "!AWS can't be asked"),
-    Case("release deploy dev", 1, "!AWS can't be asked"),
+    Case("release migrate dev", 1, "!Cannot reach AWS"),
+    Case("release restore dev", 1, "!Cannot reach AWS"),
+    Case("release push dev --version x", 1, "!Cannot reach AWS"),
+    Case("release alarm dev broken", 1, "!Cannot reach AWS"),
+    Case("release deploy dev", 1, "!Cannot reach AWS"),
     Case("release build --to {tmp}/release --template {tmp}/nothing.yaml", 1, "!SAM"),
     Case("release delete dev", 1, "!SAM"),
-    Case("release switch-database dev --to restored --yes", 1, "!AWS can't be asked"),
+    Case("release switch-database dev --to restored --yes", 1, "!Cannot reach AWS"),
     Case("release switch-database dev --to restored", 1, "!say --yes"),
     Case("release status live", 2, "!live is none of dev, stage and prod."),
     Case("reset --state {tmp}/nothing", 0, "directory deleted"),
@@ -274,7 +275,7 @@ def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str
     assert came.wait(300)
     os.kill(long.pid, signal.SIGINT)
     codes.add(long.wait(300))
-    said = re.findall(r"^\| `(\d+)` \|", OPERATIONS.read_text("utf-8"), re.MULTILINE)
+    said = re.findall(r"^\| `(\d+)` \|", COMMAND.read_text("utf-8"), re.MULTILINE)
     assert codes == {0, 1, 2, 130} == set(map(int, said))
 
 
@@ -315,6 +316,23 @@ def test_help_is_translated_as_a_whole() -> None:
         assert not [text for text in english if len(text) > 20 and text[:40] in shown]
 
 
+def test_help_in_korean_is_whole_at_80_columns() -> None:
+    program = (
+        "from familycorp_ops.cli import main\n"
+        "from typer.main import get_command\n"
+        "from typer.testing import CliRunner\n"
+        "def walk(command, *path):\n"
+        "    print(CliRunner().invoke(main, [*path, '--help']).output)\n"
+        "    for name, below in getattr(command, 'commands', {}).items():\n"
+        "        walk(below, *path, name)\n"
+        "walk(get_command(main))\n"
+    )
+    environment = {**clean_environment(), **KOREAN, "LANGUAGE": "ko", "COLUMNS": "80"}
+    shown = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True).splitlines()
+    assert len(shown) > 500
+    assert [line for line in shown if "…" in line or cell_len(line) > 80] == []
+
+
 def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     asked = ("doctor", "--state", str(tmp_path / "file"), "--port", str(free_port()))
@@ -324,14 +342,14 @@ def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -
             "실행 중인 것이 없습니다",
             "쓸 수 있는 디렉터리가 아닙니다.",
             "다른 디렉터리를 쓰십시오.",
-            "문제 1건",
+            "문제: 1건",
         ),
         (
             {"LANG": "C"},
             "Nothing runs on",
             "no directory that can be written.",
             "with another one.",
-            "1 amiss",
+            "this machine: 1",
         ),
     ):
         refused = familycorp("members", "list", "--state", str(tmp_path), **variables)

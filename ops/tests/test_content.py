@@ -679,7 +679,7 @@ def test_an_outage_ends_the_command_with_a_sentence_and_the_next_finishes(site: 
     variables = site.variables
     site.variables = {**variables, "FAMILYCORP_AWS_ENDPOINT_URL": elsewhere}
     found = site.load()
-    assert found["problem"].startswith("DynamoDB doesn't answer")
+    assert found["problem"].startswith("DynamoDB doesn't respond")
     assert not found["complete"]
     ran = site.run("content", "import", site.folder)
     assert (ran.exit_code, "Traceback" in ran.output) == (1, False)

@@ -114,9 +114,11 @@ def test_an_interface_endpoint_is_billed_in_each_zone() -> None:
 
 
 def test_two_yearly_rotations_of_a_key_are_billed_like_keys() -> None:
-    keys = [Resource("aws_kms_key", name, {"enable_key_rotation": name == "a"}) for name in "ab"]
+    rotated = {"enable_key_rotation": True, "rotation_period_in_days": 365}
+    seldom = {"enable_key_rotation": True, "rotation_period_in_days": 2560}
+    keys = [Resource("aws_kms_key", str(n), values) for n, values in enumerate((rotated, seldom, {}))]
     found = [line.quantity for line in lines(Plan(keys, idle())) if line.price == "kms-key"]
-    assert found == [1, 2, 1]
+    assert found == [1, 2, 1, 0, 1]
 
 
 def test_alarms_are_billed_by_their_metrics() -> None:
@@ -196,10 +198,12 @@ def test_what_keeps_a_million_requests_within_their_bound(plans: documents.Plans
 def test_the_page_is_in_date(plans: documents.Plans) -> None:
     for name, text in documents.parts(plans).items():
         assert with_part(documents.DOCUMENT, name, text) == documents.DOCUMENT.read_text(), (
-            f"{name}: `make docs ARGS=costs` renders docs/costs.md"
+            f"{name}: `make docs ARGS=costs` renders docs/reference/costs.md"
         )
+    wanted = with_part(documents.APPENDIX, "costs", documents.comparison(plans))
+    assert wanted == documents.APPENDIX.read_text(), "`make docs ARGS=costs` renders the appendix"
     assert documents.drawing(plans) == documents.DRAWING.read_text(), (
-        "`make docs ARGS=costs` draws docs/costs.svg"
+        "`make docs ARGS=costs` draws docs/reference/costs.svg"
     )
 
 
@@ -307,9 +311,9 @@ def test_wrong_options_are_told_in_a_sentence(cost: Callable[..., Any], wrong: t
     assert "Traceback" not in ran.stderr
 
 
-def test_the_papers_figures_come_about_as_the_page_says() -> None:
+def test_the_stated_costs_come_about_as_the_appendix_says() -> None:
     table = prices()
-    for row in report.PAPER:
+    for row in report.STATED:
         if row.stated is not None:
             again = sum(table[name].cost(quantity) for name, quantity in row.quantities.items())
             assert again == pytest.approx(row.stated, rel=0.06), row.name

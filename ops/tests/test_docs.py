@@ -85,14 +85,60 @@ def test_the_shown_commands_run_and_the_tour_gives_exactly_the_shown_answers(tmp
                 assert ran.returncode == 0, f"{document}: {shown}\n{ran.stdout}{ran.stderr}"
 
 
+def test_the_tutorials_change_applies() -> None:
+    for diff in re.findall(
+        r"^```diff\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(), re.MULTILINE | re.DOTALL
+    ):
+        check = ["git", "apply", "--check", "-"]
+        applied = subprocess.run(check, cwd=ROOT, input=diff, capture_output=True, text=True, check=False)
+        assert applied.returncode == 0, applied.stderr
+
+
 def test_both_languages_show_the_same_tour() -> None:
     assert tour("README.ko.md") == tour("README.md")
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the fragments of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#:\s]+)[^)]*\)", document.read_text())
-    assert [t for t in targets if not (document.parent / t).exists()] == []
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#:\s]*)#?([^)]*)\)", document.read_text()):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_documents_that_sources_name_exist() -> None:
+    folders = (
+        "be-app/app",
+        "be-app/tests",
+        "bench",
+        "ops/familycorp_ops",
+        "ops/tests",
+        "scripts",
+        "terraform",
+    )
+    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    for file in [*files, *ROOT.glob("*.y*ml"), ROOT / "Makefile"]:
+        named = re.findall(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?", file.read_text("utf-8", errors="ignore"))
+        for path, _, anchor in (name.partition("#") for name in named):
+            assert (ROOT / path).exists(), f"{file} names {path}"
+            assert not anchor or anchor in anchors(ROOT / path), f"{file} names {path}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [d for d in DOCUMENTS if d.is_relative_to(ROOT / "docs") and not d.name.startswith("0")],
+    ids=lambda d: str(d.relative_to(ROOT)),
+)
+def test_each_page_says_whom_it_is_for_and_is_listed_by_kind(document: Path) -> None:
+    assert document.read_text().split("\n\n")[1].startswith("This page is for ")
+    pages = ROOT / "docs" / "README.md"
+    assert document == pages or f"]({document.relative_to(pages.parent)})" in pages.read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))

@@ -348,7 +348,7 @@ FAULTS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
         f"{NAME}-sessions can't be restored",
         "point-in-time recovery",
     ),
-    "a bucket without versions": (_suspend, "backups", f"deleted from {NAME}-uploads is gone", "apply"),
+    "a bucket without versions": (_suspend, "backups", f"files of {NAME}-uploads can't be restored", "apply"),
     "nobody hears alarms": (
         lambda c: c.client("sns").unsubscribe(SubscriptionArn=c.arns["subscription"]),
         "alarms",
@@ -564,7 +564,7 @@ FIRST: Mapping[str, tuple[Callable[[Empty], object], str, str, str]] = {
     "a bucket's name is taken": (
         _a_bucket_is_there, "names", f"{NAME}-logs-kr-1 is there", "import 'aws_s3_bucket.logs'",
     ),
-    "gh isn't installed": (_no_gh, "github", "GitHub can't be asked about familycorp/backend", "gh auth login"),
+    "gh isn't installed": (_no_gh, "github", "GitHub has no information about familycorp/backend", "gh auth login"),
     "GitHub's provider is there": (
         _the_provider_is_there, "github", "has GitHub's OpenID provider already",
         'set github_oidc_provider_arn = "arn:aws:iam::000000000000:oidc-provider/token.actions',

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md that the rehearsal leaves out, run on another emulator as they are shown."""
+"""Commands of docs/how-to/operations.md that the rehearsal leaves out, run on another emulator as they are shown."""
 
 import json
 import os

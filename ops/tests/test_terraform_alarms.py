@@ -16,7 +16,7 @@ from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
 
 APP = infra.ROOT / "be-app" / "app"
-RUNBOOK = infra.ROOT / "docs" / "runbook.md"
+RUNBOOK = infra.ROOT / "docs" / "how-to" / "runbook.md"
 CASES = {
     "prod": ("prod", "terraform", {}),
     "dev": ("dev", "sam", {}),
@@ -110,16 +110,16 @@ def test_each_alarm_names_its_heading_in_the_runbook(plan: dict[str, Any]) -> No
     inside = parts(plan)
     for name, alarm in alarms(plan).items():
         assert name in known or name in inside, name
-        assert alarm.description.endswith(f"docs/runbook.md#{'site-down' if name in inside else name}")
+        assert alarm.description.endswith(f"docs/how-to/runbook.md#{'site-down' if name in inside else name}")
     for alarm in of_type(plan, "aws_cloudwatch_composite_alarm"):
-        assert alarm["alarm_description"].endswith("docs/runbook.md#site-down")
+        assert alarm["alarm_description"].endswith("docs/how-to/runbook.md#site-down")
     (rule,) = [r for r in of_type(plan, "aws_cloudwatch_event_rule") if r["name"].endswith("-failed")]
-    assert rule["description"].endswith("docs/runbook.md#deployment-failed")
+    assert rule["description"].endswith("docs/how-to/runbook.md#deployment-failed")
     for template in (templates.IMAGE, templates.ZIP):
         for resource in templates.load(template)["Resources"].values():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 name = resource["Properties"]["AlarmName"]["Fn::Sub"].partition("${Environment}-")[2]
-                assert resource["Properties"]["AlarmDescription"].endswith(f"docs/runbook.md#{name}")
+                assert resource["Properties"]["AlarmDescription"].endswith(f"docs/how-to/runbook.md#{name}")
                 assert name in known
 
 

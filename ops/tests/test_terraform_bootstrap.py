@@ -1,4 +1,4 @@
-"""The steps that docs/infra.md shows for an empty account, executed against the emulator."""
+"""The steps that docs/how-to/new-environment.md shows for an empty account, executed against the emulator."""
 
 import json
 import os
@@ -117,7 +117,8 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
                 TF_CLI_ARGS_apply="-auto-approve -no-color",  # A person reads the plan and says yes.
                 PYTHONPATH=str(tmp_path / "ops"),
             )
-            for command in commands(infra.ROOT / "docs" / "infra.md", "From an empty account to outputs"):
+            page = infra.ROOT / "docs" / "how-to" / "new-environment.md"
+            for command in commands(page, "From an empty account to outputs"):
                 with Timer() as timer:
                     ran = subprocess.run(
                         ["bash", "-c", command],
@@ -150,9 +151,12 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
     ]
 
 
-def test_each_row_of_what_the_paper_lists_has_resources_and_tests_that_exist() -> None:
+def test_each_component_of_the_reference_has_resources_and_tests_that_exist() -> None:
     text = (
-        (infra.ROOT / "docs" / "infra.md").read_text().split("## What the paper lists\n")[1].split("\n## ")[0]
+        (infra.ROOT / "docs" / "reference" / "infra.md")
+        .read_text()
+        .split("## Components and their tests\n")[1]
+        .split("\n## ")[0]
     )
     declared = {
         f"{kind}.{name}"

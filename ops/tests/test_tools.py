@@ -76,7 +76,7 @@ def test_a_database_that_cannot_be_migrated_is_one_sentence(tmp_path):
     environment = os.environ | {"FAMILYCORP_DATABASE_URL": url}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("The schema couldn't be brought up to date: ")
+    assert ended.stderr.startswith("The schema couldn't be upgraded: ")
     assert len(ended.stderr.splitlines()) == 1
 
 

@@ -149,7 +149,7 @@ def test_state_survives_and_the_second_start_makes_nothing_again(start, used):
     run.wait_started()
     assert run.get("/v1/posts?lang=ko")[0] == 200
     assert "Database schema" not in run.output
-    assert "What the emulator lost" not in run.output
+    assert "Data that the emulator lost" not in run.output
     assert run.end() == 0
     with closing(sqlite3.connect(used / environment.DATABASE)) as connection:
         assert connection.execute("SELECT word FROM mine").fetchone() == ("가족",)
@@ -211,7 +211,7 @@ def test_killed_it_takes_everything_with_it_and_starts_again(start, used):
     assert not psutil.wait_procs(family, timeout=120)[1]
     again = start(used, run.port)
     again.wait_started()
-    assert "What the emulator lost" in again.output
+    assert "Data that the emulator lost" in again.output
     assert again.get("/health")[0] == 200
     assert again.end(signal.SIGTERM) == 0
 

@@ -12,6 +12,7 @@ deletion_protection = false
 log_level           = "DEBUG"
 log_retention_days  = 14
 monthly_budget_usd  = 60
+key_rotation_days   = 2560 # Each of the first two rotations of a key costs a dollar a month.
 
 # Pauses when nobody works; so there is no proxy, which would keep it awake.
 database_min_acu     = 0

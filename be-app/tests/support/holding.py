@@ -1,4 +1,4 @@
-"""Figures of what was held under load and faults, and where they are written down: `docs/holds.md`."""
+"""Figures of runs under load and faults, which `docs/reference/load-and-faults.md` shows."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import psutil
 
 from familycorp_ops.markdown import with_part
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "holds.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "load-and-faults.md"
 SECONDS = int(os.environ.get("HOLDS_SECONDS", "0"))
 """How long a long run takes; 0 in the suite, where every run is short."""
 

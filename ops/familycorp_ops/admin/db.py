@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.core.settings import Settings
 
 app = typer.Typer(
-    help="Look at the relational schema, bring it up to date, take it back, check its migrations.",
+    help="Show, upgrade and downgrade the database schema, and check its migrations.",
     no_args_is_help=True,
 )
 
@@ -78,17 +78,17 @@ def _reported(what: str) -> Iterator[None]:
 
 @app.command("upgrade")
 def upgrade_command(as_json: AsJson = False) -> None:
-    """Bring the database of FAMILYCORP_DATABASE_URL to the newest revision."""
+    """Migrate the database of FAMILYCORP_DATABASE_URL to the newest revision."""
     from app.functions import migrations as schema  # noqa: PLC0415
 
-    with _reported(_("The schema couldn't be brought up to date")):
+    with _reported(_("The schema couldn't be upgraded")):
         revision = schema.upgrade()
     show({"revision": revision}, _("The schema is up to date."), as_json=as_json)
 
 
 @app.command("status")
 def status_command(as_json: AsJson = False) -> None:
-    """Tell the revision of the database of FAMILYCORP_DATABASE_URL; the status is 1 where it isn't the newest."""
+    """Show the revision of the database of FAMILYCORP_DATABASE_URL; exit with 1 if it isn't the newest."""
     from app.functions.migrations import states  # noqa: PLC0415
 
     with _reported(_("The schema can't be read")):
@@ -106,18 +106,18 @@ def status_command(as_json: AsJson = False) -> None:
 
 @app.command("downgrade")
 def downgrade_command(
-    revision: Annotated[str, typer.Argument(help="Where to, as 0002; `base` is before the first.")],
+    revision: Annotated[str, typer.Argument(help="Revision, as 0002; `base` is before the first.")],
     yes: Annotated[
-        bool, typer.Option("--yes", help="What later revisions added, with its data, may go.")
+        bool, typer.Option("--yes", help="Delete what later revisions added, with its data.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the database of FAMILYCORP_DATABASE_URL back to an earlier revision."""
+    """Downgrade the database of FAMILYCORP_DATABASE_URL to an earlier revision."""
     from app.functions.migrations import downgrade  # noqa: PLC0415
 
     if not yes:
-        sys.exit(_("What later revisions added goes, with its data: say --yes once there is a backup."))
-    with _reported(_("The schema couldn't be taken back")):
+        sys.exit(_("Data that later revisions added is deleted: add --yes once there is a backup."))
+    with _reported(_("The schema couldn't be downgraded")):
         downgrade(revision)
     show({"revision": revision}, _("The schema is {revision}.").format(revision=revision), as_json=as_json)
 
@@ -142,7 +142,7 @@ def check_command(as_json: AsJson = False) -> None:
 
 @app.command("revision")
 def revision_command(
-    message: Annotated[str, typer.Argument(help="What it is for.")], as_json: AsJson = False
+    message: Annotated[str, typer.Argument(help="Purpose of the migration.")], as_json: AsJson = False
 ) -> None:
     """Write the migration from the present schema to the one that the models describe; read it before use."""
     from alembic import command  # noqa: PLC0415

@@ -20,7 +20,7 @@ _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 def first_admin(
     env: Annotated[str, typer.Option(help="Environment: dev, stage or prod.", callback=known)],
-    email: Annotated[str, typer.Option(help="Their e-mail address, to which Cognito sends the invitation.")],
+    email: Annotated[str, typer.Option(help="E-mail address to which Cognito sends the invitation.")],
     resend: Annotated[
         bool, typer.Option("--resend", help="Send the invitation again, if it wasn't accepted.")
     ] = False,
@@ -36,7 +36,7 @@ def first_admin(
     except CommandError as error:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
-        sys.exit(_("AWS can't be asked: {error}").format(error=error))
+        sys.exit(_("Cannot reach AWS: {error}").format(error=error))
     said = _("{email} is in the group {group} and is an admin from the next login on, at {url}.")
     lines = [said.format(**made)]
     if made["invited"]:

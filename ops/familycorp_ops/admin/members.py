@@ -15,7 +15,7 @@ from familycorp_ops.output import AsJson, show
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-app = typer.Typer(help="See who the staff are, and make the first admin.", no_args_is_help=True)
+app = typer.Typer(help="List the staff, and make the first admin.", no_args_is_help=True)
 app.command("first-admin")(first_admin)
 
 State = Annotated[
@@ -41,11 +41,11 @@ def grant_role(
             metavar="E-MAIL|ID", help="The member's verified e-mail address at the provider, or id."
         ),
     ],
-    role: Annotated[RoleName, typer.Argument(help="What they shall be.")],
+    role: Annotated[RoleName, typer.Argument(help="Role to grant.")],
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Make somebody who has logged in once an admin, editor or viewer; it counts from their next request on."""
+    """Grant a role to a member who has logged in once; it counts from their next request on."""
 
     async def work() -> None:
         from app.members import service  # noqa: PLC0415

@@ -77,7 +77,7 @@ def source_digest(directory: Path) -> str:
 
 @app.command()
 def build(
-    output: Annotated[Path | None, typer.Option(help="Where the bundle goes.", metavar="DIR")] = None,
+    output: Annotated[Path | None, typer.Option(help="Directory of the bundle.", metavar="DIR")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compile the policy to WebAssembly: policy.wasm, data.json and manifest.json."""
@@ -153,16 +153,17 @@ def precompile(
 @app.command()
 def explain(
     *,
-    action: Annotated[str, typer.Option(help="What is to be done, as post:publish.")],
-    role: Annotated[As, typer.Option("--as", help="Who wants to.")] = As.anonymous,
-    identity: Annotated[str, typer.Option("--id", help="Their id.", metavar="ID")] = "me",
+    action: Annotated[str, typer.Option(help="Action, as post:publish.")],
+    role: Annotated[As, typer.Option("--as", help="Role of the caller.")] = As.anonymous,
+    identity: Annotated[str, typer.Option("--id", help="Id of the member.", metavar="ID")] = "me",
     resource: Annotated[
-        str | None, typer.Option(help="What it is done to, as JSON; left out: not known yet.", metavar="JSON")
+        str | None,
+        typer.Option(help="Object of the action, as JSON; without it the object is unknown.", metavar="JSON"),
     ] = None,
     mfa_age: Annotated[int, typer.Option(help="Seconds since they proved their second factor.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what the built policy decides, why, and by which rule."""
+    """Explain a decision of the built policy: its reasons and rules."""
     from app.authz import policy  # noqa: PLC0415
 
     logging.getLogger("app.authz").setLevel(logging.CRITICAL)

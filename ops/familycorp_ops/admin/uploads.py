@@ -71,7 +71,9 @@ def _announcement(name: str, content: bytes) -> "UploadCreate":
         )
     except ValidationError as error:
         raise environment.CommandError(
-            _("{name} can't be announced: {reason}.").format(name=name, reason=error.errors()[0]["msg"])
+            _("The upload of {name} can't be created: {reason}.").format(
+                name=name, reason=error.errors()[0]["msg"]
+            )
         ) from None
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEMO = Path(__file__).parents[1] / "local" / "demo"
 
-app = typer.Typer(help="Move content in and out as Markdown files.", no_args_is_help=True)
+app = typer.Typer(help="Import and export content as Markdown files.", no_args_is_help=True)
 
 State = Annotated[
     Path,
@@ -29,12 +29,12 @@ def import_command(
         Path, typer.Argument(help="The folder.", exists=True, file_okay=False, metavar="DIR")
     ],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
     ] = False,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Make posts of the Markdown files in DIR; run again, it changes only what the files changed."""
+    """Import the Markdown files in DIR as posts; a second run applies only the changes of the files."""
     from familycorp_ops.content import importing, report  # noqa: PLC0415
 
     summary, problem, status = importing.Summary(dry_run), None, 0
@@ -70,7 +70,7 @@ def export_command(
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Write all posts and categories to DIR, of which an import makes the same posts."""
+    """Export all posts and categories to DIR; an import makes the same posts of them."""
     from familycorp_ops.content import exporting, report  # noqa: PLC0415
 
     summary, problem, status = exporting.Summary(), None, 1

@@ -14,7 +14,7 @@ from familycorp_ops.output import document as written
 def cost(  # noqa: PLR0917 - these are options of a command line.
     env: Annotated[str, Deployed(help="dev, stage or prod")],
     usage: Annotated[
-        Path, typer.Option(help="What a month brings: `site`, `idle`, or a TOML file.", metavar="FILE")
+        Path, typer.Option(help="Usage of a month: `site`, `idle`, or a TOML file.", metavar="FILE")
     ] = Path("site"),
     requests: Annotated[
         float | None, typer.Option(help="Visitors' requests a month, instead of the file's.", min=0)
@@ -30,9 +30,9 @@ def cost(  # noqa: PLR0917 - these are options of a command line.
         list[str] | None,
         typer.Option("--var", help="A Terraform variable, as waf=false.", metavar="NAME=VALUE"),
     ] = None,
-    deployer: Annotated[str, typer.Option(help="Who deploys: sam or terraform.")] = "sam",
+    deployer: Annotated[str, typer.Option(help="Deployer: sam or terraform.")] = "sam",
     free_tier: Annotated[
-        bool, typer.Option("--free-tier", help="Take off what AWS gives an account for good each month.")
+        bool, typer.Option("--free-tier", help="Subtract AWS's permanent free tier.")
     ] = False,
     difference: Annotated[bool, typer.Option("--difference", help="Show what the plan changes.")] = False,
     fail_over: Annotated[

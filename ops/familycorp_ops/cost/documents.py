@@ -1,4 +1,4 @@
-"""Renders what `docs/costs.md` shows: tables and a drawing, computed from plans of all environments."""
+"""Renders what `docs/reference/costs.md` shows: tables and a drawing, computed from plans of all environments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,9 @@ from familycorp_ops.cost.prices import USAGES, Usage, usage
 from familycorp_ops.deploy import infra
 from familycorp_ops.markdown import with_parts
 
-DOCUMENT: Final = infra.ROOT / "docs" / "costs.md"
-DRAWING: Final = infra.ROOT / "docs" / "costs.svg"
+DOCUMENT: Final = infra.ROOT / "docs" / "reference" / "costs.md"
+DRAWING: Final = DOCUMENT.with_suffix(".svg")
+APPENDIX: Final = infra.ROOT / "docs" / "original-architecture.md"
 ENVIRONMENTS: Final[Mapping[str, tuple[str, bool]]] = {
     "dev": ("dev", False),
     "stage": ("stage", False),
@@ -32,7 +33,7 @@ SWITCHES: Final[tuple[dict[str, Any], ...]] = (
     {"log_retention_days": 30},
     {"interface_endpoints": FIVE_ENDPOINTS},
 )
-"""Changes of Prod's variables whose effect is shown; the endpoints are the five that the paper lists."""
+"""Changes of Prod's variables whose effect is shown; the original architecture document lists the five endpoints."""
 
 Plans = Mapping[str, list[resources.Resource]]
 
@@ -56,7 +57,7 @@ def targets(found: Plans) -> dict[str, report.Target]:
     """Return the bounds that were promised."""
     return {
         "dev": report.Target("Dev, idle", 15, bill(found["dev"], idle())),
-        "prod": report.Target("Prod as in the paper", 300, bill(found["prod"], site())),
+        "prod": report.Target("Prod", 300, bill(found["prod"], site())),
         "lean": report.Target("Prod, lean", 90, bill(found["prod, lean"], site())),
         "marginal": report.Target("a further million requests", 3, marginal(found["prod"], site())),
     }
@@ -70,13 +71,17 @@ def parts(found: Plans) -> dict[str, str]:
         "environments": report.environments(
             {n: (bill(r, idle()), bill(r, site())) for n, r in found.items()}
         ),
-        "paper": report.paper(bill(prod, site())),
         "fixed": report.components(prod, site()),
         "marginal": report.per_million(prod, site()),
         "knees": report.knees(prod, site()),
         "prices": report.price_table(),
         "kinds": report.kinds(),
     }
+
+
+def comparison(found: Plans) -> str:
+    """Return the appendix's part: the costs that the original architecture document states, beside Prod's."""
+    return report.comparison(bill(found["prod"], site()))
 
 
 def drawing(found: Plans) -> str:
@@ -103,8 +108,12 @@ def _hcl(value: Any) -> str:
 
 
 def rendered() -> Mapping[Path, str]:
-    """Return the page and the drawing; raise `NotInstalledError` where Terraform or its emulator isn't here."""
+    """Return the page, the drawing and the appendix; raise `NotInstalledError` without Terraform or its emulator."""
     with resources.planner() as planner:
         found = plans(planner)
         shown = {**parts(found), "switches": switches(planner)}
-        return {DOCUMENT: with_parts(DOCUMENT, **shown), DRAWING: drawing(found)}
+        return {
+            DOCUMENT: with_parts(DOCUMENT, **shown),
+            DRAWING: drawing(found),
+            APPENDIX: with_parts(APPENDIX, costs=comparison(found)),
+        }

@@ -33,8 +33,8 @@ class Target(NamedTuple):
         return [] if self.held else [f"{c.component}, {c.what}: {c.usd:.2f}" for c in dearest]
 
 
-class PaperRow(NamedTuple):
-    """A row of the cost table in the architecture paper (§7)."""
+class StatedCost(NamedTuple):
+    """A row of the cost table in the original architecture document (§7)."""
 
     name: str
     configuration: str
@@ -44,26 +44,26 @@ class PaperRow(NamedTuple):
     quantities: Mapping[str, float]
 
 
-PAPER: Final = (
-    PaperRow(
+STATED: Final = (
+    StatedCost(
         "Lambda",
         "1 GB, 300,000 requests",
         3.00,
         "590 ms each",
         {"lambda-request": 300_000, "lambda-gb-second": 300_000 * 0.59},
     ),
-    PaperRow("API Gateway", "300,000 requests", 1.00, "a REST API", {"api-rest-request": 300_000}),
-    PaperRow(
+    StatedCost("API Gateway", "300,000 requests", 1.00, "a REST API", {"api-rest-request": 300_000}),
+    StatedCost(
         "DynamoDB",
         "by request",
         0.50,
         "three reads a request, half a write",
         {"dynamodb-read": 900_000, "dynamodb-write": 150_000, "dynamodb-gb": 1},
     ),
-    PaperRow("Aurora", "Serverless v2", None, "", {}),
-    PaperRow("ElastiCache", "t4g.small", None, "", {}),
-    PaperRow("S3", "10 GB", 0.25, "10 GB", {"s3-gb": 10}),
-    PaperRow("CloudWatch", "logs", 0.50, "0.66 GB of logs", {"logs-gb": 0.66}),
+    StatedCost("Aurora", "Serverless v2", None, "", {}),
+    StatedCost("ElastiCache", "t4g.small", None, "", {}),
+    StatedCost("S3", "10 GB", 0.25, "10 GB", {"s3-gb": 10}),
+    StatedCost("CloudWatch", "logs", 0.50, "0.66 GB of logs", {"logs-gb": 0.66}),
 )
 
 
@@ -134,20 +134,20 @@ def _round(number: float) -> str:
     return f"{round(number / step) * step:,}"
 
 
-def paper(prod: Bill) -> str:
-    """Return the paper's cost table beside what Prod costs."""
+def comparison(prod: Bill) -> str:
+    """Return the costs that the original architecture document states beside what Prod costs."""
     table_of, ours = prices(), prod.components()
     rows = []
-    for row in PAPER:
+    for row in STATED:
         again = sum(table_of[name].cost(quantity) for name, quantity in row.quantities.items())
         said = "varies" if row.stated is None else usd(row.stated)
         explained = f"{usd(again)} ({row.explained})" if row.explained else ""
         rows.append((row.name, row.configuration, said, explained, usd(ours.pop(row.name, 0))))
     rows += [(name, "", "not listed", "", usd(total)) for name, total in ours.items() if total >= CENT]
-    stated = sum(row.stated or 0 for row in PAPER)
+    stated = sum(row.stated or 0 for row in STATED)
     rows.append(("**Total**", "", f"{usd(stated)} and what varies", "", f"**{usd(prod.total)}**"))
     return table(
-        ("resource", "in the paper", "USD there", "how that comes about", "USD here"), rows, numbers=1
+        ("resource", "original document", "USD there", "how that comes about", "USD here"), rows, numbers=1
     )
 
 

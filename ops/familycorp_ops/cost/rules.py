@@ -18,6 +18,8 @@ ROUTE_METRICS: Final = 6
 """Count, 4xx, 5xx, latency, integration latency and bytes of each route, where a stage has detailed metrics."""
 BILLED_ROTATIONS: Final = 2
 """KMS bills the material of a key's first and second rotation like a key, later ones not ("AWS KMS pricing")."""
+ROTATED_WITHIN_DAYS: Final = 3 * 365
+"""The bill has the rotations of so many days."""
 KEPT_SHARE: Final = 0.15
 """What compression leaves of kept logs ("Amazon CloudWatch pricing")."""
 
@@ -245,7 +247,8 @@ def _endpoint(it: Resource, plan: Plan) -> Iterator[Line]:
 def _key(it: Resource, plan: Plan) -> Iterator[Line]:
     yield Line("KMS", "keys", "kms-key", 1)
     if it.values.get("enable_key_rotation"):
-        yield Line("KMS", "rotated material, from the third year on", "kms-key", BILLED_ROTATIONS)
+        rotations = ROTATED_WITHIN_DAYS // (it.values.get("rotation_period_in_days") or 365)
+        yield Line("KMS", "rotated material, in the third year", "kms-key", min(BILLED_ROTATIONS, rotations))
     uses = plan.usage.logins * 2 + plan.invocations("drain") / 60  # Data keys are kept for minutes.
     yield Line("KMS", "uses", "kms-request", uses)
 

@@ -34,7 +34,7 @@ provider "aws" {
 
 
 NO_PROVIDER: Final = marked(
-    "Terraform's AWS provider can't be had: set TF_PLUGIN_DIR to a mirror, or let its registry be reached."
+    "Terraform's AWS provider isn't available: set TF_PLUGIN_DIR to a mirror, or allow access to its registry."
 )
 
 

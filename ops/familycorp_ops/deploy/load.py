@@ -92,5 +92,5 @@ def run(url: str, seconds: int, visitors: int, *, as_json: bool) -> int:
     )
     output.show(told, said, as_json=as_json)
     if load.failed and not as_json:
-        sys.stderr.write(_("Answers: {answers}").format(answers=dict(load.answers)) + "\n")
+        sys.stderr.write(_("Responses: {answers}").format(answers=dict(load.answers)) + "\n")
     return 1 if load.failed or not load.total else 0

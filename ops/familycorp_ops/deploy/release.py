@@ -67,7 +67,7 @@ def _version(value: str | None) -> str | None:
 
 
 Digest = Annotated[str | None, typer.Option(help="The image, as sha256:...", callback=_digest)]
-Version = Annotated[str | None, typer.Option(help="What the release calls itself.", callback=_version)]
+Version = Annotated[str | None, typer.Option(help="Name of the release.", callback=_version)]
 
 
 def _sam(*arguments: str, as_json: bool) -> None:
@@ -105,7 +105,7 @@ def _output(name: str, value: str) -> None:
 
 @app.command()
 def build(
-    to: Annotated[Path, typer.Option(help="Where the release goes.")],
+    to: Annotated[Path, typer.Option(help="Directory of the release.")],
     template: Annotated[Path, typer.Option(help="The template.")] = ROOT / "template.zip.yaml",
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +121,7 @@ def push(
     version: Annotated[str, typer.Option(help="The tag.", callback=_version)],
     as_json: AsJson = False,
 ) -> None:
-    """Bring the image of `make image` into an environment's registry, with `skopeo`; print its digest."""
+    """Push the image of `make image` to an environment's registry, with `skopeo`; print its digest."""
     registry, ecr = _parameter(env, "registry/backend"), _client("ecr")
     ours, there = _digest_of(IMAGE), _pushed(ecr, registry, version)
     if there and there != ours:
@@ -177,7 +177,7 @@ def _copy(ecr: Any, registry: str, version: str) -> None:
                 check=True,
             )
         except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(_("The image couldn't be brought there: {error}").format(error=error))
+            sys.exit(_("The image couldn't be pushed: {error}").format(error=error))
 
 
 @app.command()
@@ -194,7 +194,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring an environment's stack to a release, and wait; CloudFormation takes back what fails."""
+    """Deploy a release to an environment's stack, and wait; CloudFormation rolls back a failure."""
     found = _stack(env)
     if found.get("StackStatus") in NEVER_DEPLOYED:
         _clear(env, found["StackStatus"], delete=delete_failed)
@@ -265,7 +265,7 @@ def _first_failure(env: str) -> str:
         why = event.get("ResourceStatusReason", "")
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in why:
             return f"{event['LogicalResourceId']} ({event['ResourceType']}): {why}"
-    return _("its events don't say")
+    return _("its events have no reason")
 
 
 def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
@@ -289,7 +289,7 @@ def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
 
 @app.command()
 def migrate(env: Env, as_json: AsJson = False) -> None:
-    """Bring an environment's database to the deployed release's schema."""
+    """Migrate an environment's database to the schema of the deployed release."""
     revision = _invoke(env, "migrations", {}, _("The migration failed"))["revision"]
     said = _("{env} has schema {revision}.").format(env=env, revision=revision)
     show({"environment": env, "revision": revision}, said, as_json=as_json)
@@ -297,17 +297,17 @@ def migrate(env: Env, as_json: AsJson = False) -> None:
 
 @app.command()
 def restore(env: Env, as_json: AsJson = False) -> None:
-    """Write anew what DynamoDB has from the database: after its tables were lost, or restored from a backup."""
+    """Rebuild the read model in DynamoDB from the database, after a table was lost or restored from a backup."""
     _invoke(env, "drain", {"restore": True}, _("It ended early, and may be repeated"))
-    said = _("What {env} publishes is in DynamoDB.").format(env=env)
+    said = _("The read model of {env} is rebuilt.").format(env=env)
     show({"environment": env, "restored": True}, said, as_json=as_json)
 
 
 @app.command()
 def alarm(
-    env: Env, what: Annotated[str, typer.Argument(help="What happened.")], as_json: AsJson = False
+    env: Env, what: Annotated[str, typer.Argument(help="Text of the notification.")], as_json: AsJson = False
 ) -> None:
-    """Tell those who hear of an environment's alarms that a deployment failed."""
+    """Notify the subscribers of an environment's alarms that a deployment failed."""
     topic = _parameter(env, "events/alarms-topic")
     run = os.environ.get("GITHUB_RUN_ID")
     where = (

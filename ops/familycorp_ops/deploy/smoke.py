@@ -164,7 +164,7 @@ class _Checks:
     def _cors(self, asked: str, expected: str | None) -> str:
         answer = self._client.get("v1/categories", headers={"Origin": asked})
         allowed = answer.headers.get("access-control-allow-origin")
-        seen = _("{asked} is answered with {allowed}").format(asked=asked, allowed=allowed)
+        seen = _("{asked} gets {allowed}").format(asked=asked, allowed=allowed)
         return _expect(allowed == expected, seen)
 
     def _public_read(self) -> str:
@@ -189,7 +189,7 @@ class _Checks:
             began = time.perf_counter()
             answer = self._read()
             took.append((time.perf_counter() - began) * 1000)
-            refused = _("one read was answered with {status}").format(status=answer.status_code)
+            refused = _("one read got {status}").format(status=answer.status_code)
             _expect(answer.status_code == 200, refused)
         p95 = statistics.quantiles(took, n=20)[-1]
         seen = _("p50 {p50:.0f} ms, p95 {p95:.0f} ms of {reads} reads").format(

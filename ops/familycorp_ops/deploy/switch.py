@@ -33,16 +33,16 @@ def switch_database(
     to: Annotated[str, typer.Option(help="Identifier of the restored cluster.", metavar="CLUSTER")],
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", help="The database may be away for minutes, and later changes are left behind."
-        ),
+        typer.Option("--yes", help="Accept minutes without a database, and the loss of later changes."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let an environment go on with a restored cluster; its own is kept under another name. May be repeated."""
+    """Switch an environment to a restored cluster; the present one is renamed. May be repeated."""
     if not yes:
         sys.exit(
-            _("The database is away for minutes, and what was written since stays in the old one: say --yes.")
+            _(
+                "The database is unavailable for minutes, and later changes stay in the old cluster: add --yes."
+            )
         )
     from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
@@ -125,15 +125,15 @@ class Switch:
         if not self._instances(self.restored):
             raise SwitchError(
                 _(
-                    "{name} has no instance: `aws rds create-db-instance` makes one (docs/operations.md)."
+                    "{name} has no instance: `aws rds create-db-instance` makes one (docs/how-to/operations.md)."
                 ).format(name=self.restored)
             )
         for key in ("Engine", "DBSubnetGroup", "DBClusterParameterGroup", "KmsKeyId", "VpcSecurityGroups"):
             if _comparable(own.get(key)) != _comparable(restored.get(key)):
                 raise SwitchError(
-                    _("{name} has another {key} than {own}: restore it as docs/operations.md shows.").format(
-                        name=self.restored, key=key, own=own["DBClusterIdentifier"]
-                    )
+                    _(
+                        "{name} has another {key} than {own}: restore it as docs/how-to/operations.md shows."
+                    ).format(name=self.restored, key=key, own=own["DBClusterIdentifier"])
                 )
 
     def _own(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Renders the API from the application: docs/openapi.json, and docs/api.md, a page that is read offline."""
+"""Renders the API from the application: docs/openapi.json, and docs/reference/api.md, a page that is read offline."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from familycorp_ops.docs import contract
 
-DOCUMENT: Final = contract.FILE.with_name("api.md")
+DOCUMENT: Final = contract.FILE.parent / "reference" / "api.md"
 COMMON: Final = {"414", "422", "429", "431", "500", "503"}
 """Answers that every route may give; the page tells of them once."""
 
@@ -25,13 +25,14 @@ def _page(api: Schema) -> Iterator[str]:
     info = api["info"]
     yield f"# {info['title']} {info['version']}"
     yield ""
-    yield "Written by `make openapi` from [openapi.json](openapi.json), which is what tools read."
+    yield "This page is for front-end developers who read the API offline. `make openapi` renders it from"
+    yield "[openapi.json](../openapi.json), which tools read."
     yield ""
     yield f"{info['description']}"
     yield ""
-    yield "Any route may also answer 414 and 431 (the address is too long, the header fields too large), 422 (what"
-    yield "was sent breaks a rule; `errors` names field and rule), 429, 500 and 503. 🔒 needs a session: the cookies"
-    yield "of a login, and the header `X-CSRF-Protection` for what changes something."
+    yield "Any route may also respond 414 and 431 (the address is too long, the header fields too large), 422 (a"
+    yield "field breaks a rule; `errors` names field and rule), 429, 500 and 503. 🔒 needs a session: the cookies of"
+    yield "a login, and for changes the header `X-CSRF-Protection`."
     routes = [
         (path, method, operation)
         for path, operations in api["paths"].items()

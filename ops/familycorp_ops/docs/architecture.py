@@ -1,4 +1,4 @@
-"""Renders the diagrams of docs/where.md: which function calls which store, and which of Terraform's files use others.
+"""Renders the diagrams of docs/explanation/architecture.md: functions and their stores, and Terraform's files.
 
 The first comes from the template and from the calls that tests saw functions make, the second from Terraform's graph.
 """
@@ -15,7 +15,7 @@ from familycorp_ops.deploy import infra, templates
 from familycorp_ops.markdown import with_parts
 from familycorp_ops.servers.process import NotInstalledError
 
-DOCUMENT: Final = infra.ROOT / "docs" / "where.md"
+DOCUMENT: Final = infra.ROOT / "docs" / "explanation" / "architecture.md"
 ACTIONS: Final = infra.ROOT / "be-app" / "tests" / "support" / "actions.json"
 
 

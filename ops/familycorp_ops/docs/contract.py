@@ -27,9 +27,7 @@ CEILINGS: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 DEPTH: Final = 12
 """Levels of nesting that are looked at; schemas may refer to themselves."""
 
-app = typer.Typer(
-    help="Keeps the API's contract, and finds what a change of it breaks.", no_args_is_help=True
-)
+app = typer.Typer(help="Find breaking changes of the API's contract.", no_args_is_help=True)
 
 Document = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""Renders the saved queries of terraform/queries into docs/logs.md."""
+"""Renders the saved queries of terraform/queries into docs/how-to/logs.md."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_parts
 
-DOCUMENT = ROOT / "docs" / "logs.md"
+DOCUMENT = ROOT / "docs" / "how-to" / "logs.md"
 QUERIES = ROOT / "terraform" / "queries"
 
 

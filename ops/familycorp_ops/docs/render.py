@@ -19,14 +19,14 @@ from familycorp_ops.servers.process import NotInstalledError
 
 RENDERERS: Final = {
     "api": "familycorp_ops.docs.api",
-    "backend": "familycorp_ops.docs.settings",
+    "architecture": "familycorp_ops.docs.architecture",
     "cors": "familycorp_ops.docs.cors",
     "costs": "familycorp_ops.cost.documents",
     "logs": "familycorp_ops.docs.queries",
     "opa": "familycorp_ops.docs.roles",
     "scale": "familycorp_ops.docs.scale",
+    "settings": "familycorp_ops.docs.settings",
     "templates": "familycorp_ops.deploy.zip_template",
-    "where": "familycorp_ops.docs.architecture",
 }
 """The module that renders each document of `docs/`, both templates and what Terraform reads."""
 

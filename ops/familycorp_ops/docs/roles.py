@@ -1,4 +1,4 @@
-"""Renders the table of roles and actions in docs/opa.md from the policy's data."""
+"""Renders the table of roles and actions in docs/reference/opa.md from the policy's data."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from familycorp_ops.admin.policy import home
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_parts
 
-DOCUMENT = ROOT / "docs" / "opa.md"
+DOCUMENT = ROOT / "docs" / "reference" / "opa.md"
 
 
 def _conditions(data: dict[str, Any], action: str) -> str:

@@ -1,7 +1,7 @@
-"""Renders the tables of docs/scale.md: what a load needs of each component, and what breaks first.
+"""Renders the tables of docs/explanation/scale.md: what a load needs of each component, and what breaks first.
 
-CPU is measured (docs/performance.md, whose tables are read); round trips are those that test_round_trips.py holds;
-limits are AWS's, each with its page; what is assumed is in one table.
+CPU is measured (docs/reference/performance.md, whose tables are read); round trips are those that test_round_trips.py
+holds; limits are AWS's, each with its page; what is assumed is in one table.
 """
 
 import re
@@ -15,7 +15,7 @@ from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_parts
 
 DOCS: Final = ROOT / "docs"
-DOCUMENT: Final = DOCS / "scale.md"
+DOCUMENT: Final = DOCS / "explanation" / "scale.md"
 LOADS: Final = (100, 10_000, 1_000_000)
 MEMORY_MB, VCPU_MB = 1024, 1769
 """A function's memory, and what has one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
@@ -29,14 +29,14 @@ VIEWS, HOT_SHARE = 0.01, 0.5
 _QUOTA = "a higher quota"
 _CDN = f"a CDN before public reads; {_QUOTA}"
 _VALKEY = '`cache_node_type`, then `cache_mode = "serverless"`'
-_AURORA = "`database_max_acu` (256 at most), then readers for the staff's lists"
+_AURORA = "`database_max_acu` (256 at most), then read replicas for staff lists"
 _CONNECTIONS = "Aurora user guide, max_connections"
 _PARTITIONS = "DynamoDB developer guide, partitions"
 _LIFETIME = "a longer lifetime in the cache: a list is composed once in it, however many ask"
 _SHARDING = "DynamoDB developer guide, write sharding"
 _SHARDS = "`SHARDS` in core/read_path/read_model.py"
 _HEAD = (
-    "| request | share | CPU ms | Valkey | DynamoDB | SQL | busy for |\n|---|---:|---:|---:|---:|---:|---:|"
+    "| request | share | CPU ms | Valkey | DynamoDB | SQL | duration |\n|---|---:|---:|---:|---:|---:|---:|"
 )
 
 
@@ -76,10 +76,10 @@ class Limit:
 
 
 def measured(pattern: str) -> float:
-    """Return a figure from docs/performance.md."""
-    found = re.search(pattern, (DOCS / "performance.md").read_text())
+    """Return a figure from docs/reference/performance.md."""
+    found = re.search(pattern, (DOCS / "reference" / "performance.md").read_text())
     if found is None:
-        raise SystemExit(f"docs/performance.md has no {pattern}")
+        raise SystemExit(f"docs/reference/performance.md has no {pattern}")
     return float(found[1].replace(",", ""))
 
 
@@ -92,7 +92,7 @@ def kinds() -> list[Kind]:
     return [
         Kind("a visitor's read, from the cache", 0.9 * HIT_RATE, cached, valkey=1),
         Kind("a visitor's read, composed", 0.9 * (1 - HIT_RATE), uncached, valkey=3, dynamodb=1),
-        Kind("a read of the staff's", 0.08, session + uncached, valkey=2, dynamodb=1, sql=1),
+        Kind("a read by staff", 0.08, session + uncached, valkey=2, dynamodb=1, sql=1),
         Kind("a write", 0.02, session + upload, valkey=2, dynamodb=5, sql=6),
     ]
 
@@ -140,7 +140,7 @@ def tables() -> str:
         trips = f"{k.valkey} | {k.dynamodb} | {k.sql}"
         lines.append(f"| {k.name} | {k.share:.1%} | {k.cpu_ms:.2f} | {trips} | {k.duration_ms:.1f} ms |")
     heads = " | ".join(f"at {load:,}/s" for load in LOADS)
-    lines += ["", f"| component | | {heads} | bears | from |", f"|---|---|{'---:|' * len(LOADS)}---:|---|"]
+    lines += ["", f"| component | | {heads} | limit | source |", f"|---|---|{'---:|' * len(LOADS)}---:|---|"]
     found = limits(mix)
     for limit in found:
         needs = " | ".join(
@@ -150,7 +150,7 @@ def tables() -> str:
             for load in LOADS
         )
         lines.append(f"| {limit.component} | {limit.unit} | {needs} | {limit.bears:,.0f} | {limit.source} |")
-    lines += ["", "| breaks | at requests/s | what moves it |", "|---|---:|---|"]
+    lines += ["", "| limit reached | at requests/s | what raises it |", "|---|---:|---|"]
     for limit in sorted(found, key=lambda one: one.breaks_at):
         lines.append(f"| {limit.component} | {_rounded(limit.breaks_at)} | {limit.moves} |")
     return "\n".join(lines)

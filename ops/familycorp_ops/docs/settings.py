@@ -1,4 +1,4 @@
-"""Renders the table of settings in docs/backend.md from the settings themselves."""
+"""Renders the table of docs/reference/settings.md from the settings themselves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from app.core.settings import PREFIX, Settings
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_parts
 
-DOCUMENT = ROOT / "docs" / "backend.md"
+DOCUMENT = ROOT / "docs" / "reference" / "settings.md"
 
 
 def table() -> str:

@@ -1,4 +1,4 @@
-"""`familycorp sizes`: what is deployed, and what each dependency adds to it, against docs/performance.md."""
+"""`familycorp sizes`: what each dependency adds to what is deployed, against docs/reference/performance.md."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import with_part
 from familycorp_ops.output import AsJson, show
 
-DOCUMENT = ROOT / "docs" / "performance.md"
+DOCUMENT = ROOT / "docs" / "reference" / "performance.md"
 ZIP_MB, UNZIPPED_MB = 40, 120
 GROWTH = 1.1
 PARTS = ("DependenciesLayer", "PolicyLayer", "BackendFunction")
@@ -95,11 +95,11 @@ def sizes(
         Path, typer.Argument(help="Directory that `sam build -t template.zip.yaml` made.", exists=True)
     ],
     write: Annotated[
-        bool, typer.Option("--write", help="Write the sizes into docs/performance.md instead.")
+        bool, typer.Option("--write", help="Write the sizes into docs/reference/performance.md instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fail where what is deployed exceeds its bounds, or a dependency grew since docs/performance.md was written."""
+    """Fail where what is deployed exceeds its bounds, or a dependency grew since the last measurement."""
     if not all((build / part).is_dir() for part in PARTS):
         sys.exit(
             _("{directory} holds no build: `sam build -t template.zip.yaml` makes one.").format(

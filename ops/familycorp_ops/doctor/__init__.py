@@ -36,15 +36,15 @@ def doctor(
     state: Annotated[
         Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")
     ] = environment.STATE,
-    port: Annotated[int, typer.Option(help="Where `make up` would listen.", min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port of `make up`.", min=1, max=65535)] = 8000,
     certificate_days: Annotated[
         int, typer.Option(help="Days that a certificate must still be valid.", min=1)
     ] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is amiss on this machine or in an environment, and say how to mend it.
+    """Find problems on this machine or in an environment, and show how to fix them.
 
-    Reads alone, with the credentials of the usual AWS_* variables. Exits with 1 when it finds something.
+    Reads alone, with the credentials of the usual AWS_* variables. Exits with 1 when it finds a problem.
     """
     if env is None:
         from familycorp_ops.doctor.local import checks  # noqa: PLC0415 - `--help` needn't wait for it.
@@ -72,6 +72,6 @@ def report(
         sys.stdout.write(f"{'✗' if check.findings else '✓'} {_(check.check)}: {check.seen}\n")
         for finding in check.findings:
             sys.stdout.write(f"    {finding.what}\n      → {finding.mend}\n")
-    said = _("{amiss} amiss in {env}") if env else _("{amiss} amiss on this machine")
+    said = _("Problems found in {env}: {amiss}") if env else _("Problems found on this machine: {amiss}")
     sys.stderr.write(said.format(amiss=amiss, env=env) + "\n")
     return 1 if amiss else 0

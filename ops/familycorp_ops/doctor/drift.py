@@ -27,7 +27,9 @@ def names(it: Environment) -> Check:
         except ClientError as error:
             if error.response["Error"]["Code"] != "403":
                 raise
-            mend = _("S3 bucket names are globally unique: set bucket_suffix (docs/infra.md).")
+            mend = _(
+                "S3 bucket names are globally unique: set bucket_suffix (docs/how-to/new-environment.md)."
+            )
             found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), mend))
             continue
         if there is None:

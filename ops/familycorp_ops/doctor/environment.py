@@ -156,6 +156,4 @@ def checked(check: Callable[[Environment], Check], it: Environment, name: str) -
         )
     except BotoCoreError as error:
         mend = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
-        return Check(
-            name, _("unknown"), (Finding(_("AWS can't be asked: {error}").format(error=error), mend),)
-        )
+        return Check(name, _("unknown"), (Finding(_("Cannot reach AWS: {error}").format(error=error), mend),))

@@ -204,7 +204,7 @@ def _subject(it: Environment, repository: str) -> Iterator[Finding]:
     told, custom = _gh(f"repos/{repository}"), _gh(f"repos/{repository}/actions/oidc/customization/sub")
     if told is None:
         yield Finding(
-            _("GitHub can't be asked about {repository}.").format(repository=repository),
+            _("GitHub has no information about {repository}.").format(repository=repository),
             _("install `gh`, log in (`gh auth login`), and correct github_repository if there is none."),
         )
         return

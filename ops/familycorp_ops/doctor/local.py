@@ -35,8 +35,8 @@ TOOLS: Final = (
     Tool("make", marked("every target")),
     Tool("terraform", marked("plans and applies"), ("version",), (1, 10)),
     Tool("docker", marked("building the image")),
-    Tool("skopeo", marked("bringing the image into a registry")),
-    Tool("opa", marked("building the policy anew"), ("version",)),
+    Tool("skopeo", marked("pushing the image to a registry")),
+    Tool("opa", marked("building the policy"), ("version",)),
     Tool("mariadbd", marked("tests on MariaDB")),
     Tool("node", marked("the tests' login provider")),
 )
@@ -165,7 +165,7 @@ def settings() -> Check:
     try:
         read()
     except SettingsError as error:
-        mend = _("unset {variables}, or correct it: docs/backend.md lists all settings.").format(
+        mend = _("unset {variables}, or correct it: docs/reference/settings.md lists all settings.").format(
             variables=" ".join(given)
         )
         return Check("settings", ", ".join(given), (Finding(f"{error}.", mend),))

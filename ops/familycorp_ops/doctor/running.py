@@ -135,7 +135,7 @@ def _ringing(it: Environment, facts: Facts) -> Check:
     found = tuple(
         Finding(
             what.format(name=a["AlarmName"], at=a["StateUpdatedTimestamp"], reason=a.get("StateReason", "")),
-            _("docs/runbook.md says what to do."),
+            _("docs/how-to/runbook.md says what to do."),
         )
         for a in rings
     )

@@ -65,7 +65,7 @@ def backups(it: Environment) -> Check:
     if answer is None or answer.get("Status") != "Enabled":
         found.append(
             Finding(
-                _("What is deleted from {bucket} is gone.").format(bucket=bucket),
+                _("Deleted files of {bucket} can't be restored.").format(bucket=bucket),
                 _("apply terraform/ with {tfvars}.").format(tfvars=tfvars),
             )
         )
@@ -95,7 +95,7 @@ def alarms(it: Environment) -> Check:
                 mend = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
                     env=it.env
                 )
-                found.append(Finding(_("Nobody hears alarms: their topic has no subscriber."), mend))
+                found.append(Finding(_("The topic of alarms has no subscriber."), mend))
     pages = it.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{it.name}-")
     there = [a for page in pages for a in page["MetricAlarms"]]
     found += [
@@ -106,7 +106,9 @@ def alarms(it: Environment) -> Check:
         for a in there
         if not a["ActionsEnabled"]
     ]
-    return Check("alarms", _("{there}, heard by {heard}").format(there=len(there), heard=heard), tuple(found))
+    return Check(
+        "alarms", _("{there}, {heard} subscribers").format(there=len(there), heard=heard), tuple(found)
+    )
 
 
 def certificates(it: Environment, days: int) -> Check:

@@ -113,7 +113,7 @@ class Services:
         complete = current and self._loaded.exists() and not self._lost
         if self._lost:
             stores.append(
-                self._call(_("What the emulator lost"), "restore", "local.services", "restore", *stores)
+                self._call(_("Data that the emulator lost"), "restore", "local.services", "restore", *stores)
             )
         self._unsaved.touch()
         if not self._loaded.exists():

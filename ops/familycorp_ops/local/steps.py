@@ -16,7 +16,7 @@ from familycorp_ops.servers.process import Process
 READY_WITHIN_S = 300.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few on an idle machine."""
 
-ANEW = marked("`make clean`, then `make up` installs everything anew")
+ANEW = marked("`make clean`, then `make up` installs everything again")
 
 
 @dataclass

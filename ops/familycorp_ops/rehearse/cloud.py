@@ -161,7 +161,7 @@ class Cloud:
         certificate.configure_cert(context)
         self.database.create_database(database)
         self.sql(
-            # What docs/infra.md has the operator do, but that IAM's plugin is Amazon's own.
+            # What docs/how-to/new-environment.md has the operator do, but that IAM's plugin is Amazon's own.
             "CREATE USER familycorp_migrations",
             f"GRANT ALL ON {database}.* TO familycorp_migrations",
             "CREATE USER familycorp_app",

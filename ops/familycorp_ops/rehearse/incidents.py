@@ -1,4 +1,4 @@
-"""What docs/operations.md has an operator do when a key leaked or something was lost: its own commands, run here."""
+"""Runs the commands of docs/how-to/operations.md for a leaked key and for lost data, as that page shows them."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from familycorp_ops.markdown import commands
 from familycorp_ops.rehearse.journey import Staff
 from familycorp_ops.rehearse.promise import expect
 
-_OPERATIONS: Final = ROOT / "docs" / "operations.md"
+_OPERATIONS: Final = ROOT / "docs" / "how-to" / "operations.md"
 _ACCESS: Final = "__Host-access"
 
 Shell = Callable[[str], str]

@@ -84,7 +84,7 @@ def parsed(text: str) -> Line:
 
 def logs(  # noqa: PLR0917 - these are options of a command line.
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Print new lines too, until Ctrl-C.")
     ] = False,
     request: Annotated[
         str | None, typer.Option("--id", help="Only what belongs to this X-Request-ID.", metavar="ID")
@@ -92,7 +92,7 @@ def logs(  # noqa: PLR0917 - these are options of a command line.
     level: Annotated[
         Level, typer.Option(help="Only this level and above.", case_sensitive=False)
     ] = Level.DEBUG,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.", min=0)] = 200,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Number of last lines.", min=0)] = 200,
     as_json: AsJson = False,
     state: State = STATE,
 ) -> None:

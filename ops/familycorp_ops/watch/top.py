@@ -109,7 +109,7 @@ VALUES: Mapping[str, Value] = {
 
 def top(
     window: Annotated[int, typer.Option(help="Seconds to look back.", min=1, max=3600)] = 60,
-    once: Annotated[bool, typer.Option(help="Print it once instead of going on.")] = False,
+    once: Annotated[bool, typer.Option(help="Print once and exit.")] = False,
     as_json: AsJson = False,
     state: State = STATE,
 ) -> None:

@@ -1,7 +1,8 @@
 """Slow, endless and oversized requests to the application as it is deployed: others are served, memory is bounded.
 
 A process of its own, served by uvicorn as `make up` and the image do. In AWS the gateway takes requests in whole and
-refuses what is too large before anything of it gets here (docs/security.md); these tests are about what is left.
+refuses what is too large before anything of it gets here (docs/explanation/security.md); these tests are about what
+is left.
 """
 
 import gzip

@@ -1,7 +1,7 @@
 """Whatever the policy is asked, it answers; an input that is malformed, or that no role permits, is denied.
 
 What is well-formed and permitted is written down here a second time, from the description of the input in
-docs/opa.md and from `data.json`.
+docs/reference/opa.md and from `data.json`.
 """
 
 import json
