@@ -13,5 +13,6 @@ sys.dont_write_bytecode = False
 pytest_plugins = [
     "familycorp_ops.testing.checklist",
     "familycorp_ops.testing.servers",
+    "familycorp_ops.testing.plans",
     "familycorp_ops.testing.browser",
 ]
