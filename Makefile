@@ -1,6 +1,8 @@
 # What a newcomer types. `make` alone explains every target.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Containers often set it, and then every command compiles the tools and the application again.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 # What a person or a workflow sets (PORT, STATE, ENV, VERSION, ARGS, …) is text, and never make's or the shell's
@@ -75,9 +77,8 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@$(WITH_ARGS) -m pytest
 
-# Without the plugin of Schemathesis, which takes longer to load than these tests to run.
 unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k settings' goes to pytest
-	@$(WITH_ARGS) -m pytest -n 0 -q -p no:schemathesis -m 'not slow' be-app/tests/unit $(UNIT)
+	@$(WITH_ARGS) -m pytest -n 0 -q -m 'not slow' be-app/tests/unit $(UNIT)
 
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)

@@ -22,7 +22,6 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from familycorp_ops.deploy import infra, templates
 from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.deploy.release import SAM
-from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.aws_models import faults
 from familycorp_ops.testing.permissions import NEEDS, ask, filled
@@ -158,14 +157,6 @@ def found(plan: Mapping[str, Any]) -> Iterator[str]:
             for fault in faults(shape, given):
                 if "is required" not in fault:
                     yield f"{resource['address']}: {fault}"
-
-
-@pytest.fixture(scope="module")
-def terraform(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    try:
-        return Terraform(tmp_path_factory.mktemp("rules"), ministack.url)
-    except NotInstalledError as error:
-        missing("terraform", error)
 
 
 @pytest.fixture(scope="module")

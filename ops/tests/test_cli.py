@@ -27,6 +27,8 @@ from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.report import Report
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
+from familycorp_ops.testing import commands
+from familycorp_ops.testing.commands import Ran
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = ROOT / "docs" / "reference" / "command.md"
@@ -41,21 +43,14 @@ ENDED_BY: Final = {
 """Commands that aren't run here, each with the reason."""
 
 
-def familycorp(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def familycorp(*arguments: str, **variables: str) -> Ran:
     """Run the command, with the locale of `variables` alone."""
     kept = {
         name: value
         for name, value in clean_environment().items()
         if not name.startswith(("LC_", "LANG", "FAMILYCORP_"))
     }
-    return subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", *arguments],
-        env=kept | variables,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return commands.familycorp(*arguments, environment=kept | variables)
 
 
 def leaves(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:

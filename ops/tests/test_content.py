@@ -49,6 +49,7 @@ from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing.commands import empty_database
 
 EDITOR = Subject("editor-1", role="admin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,12 +164,7 @@ class Site:
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with all tables; a copy of it is there at once."""
     file = tmp_path_factory.mktemp("schema") / "content.db"
-    subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "db", "upgrade"],
-        env=clean_environment(FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{file}"),
-        capture_output=True,
-        check=True,
-    )
+    file.write_bytes(empty_database())
     return file
 
 

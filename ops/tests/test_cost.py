@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,20 +20,15 @@ from familycorp_ops.cost.rules import RULES, UNPRICED, Plan, lines, unknown
 from familycorp_ops.deploy import infra, templates
 from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.markdown import with_part
-from familycorp_ops.servers.ministack import MiniStack
-from familycorp_ops.servers.process import NotInstalledError
-from familycorp_ops.testing.servers import missing
+from familycorp_ops.testing.commands import familycorp
 
 # Plans are made before the first tests, each in seconds, or many of them on a busy machine.
 pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
-def planner(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Planner:
-    try:
-        return Planner(Terraform(tmp_path_factory.mktemp("terraform"), ministack.url))
-    except NotInstalledError as error:
-        missing("terraform", error)
+def planner(terraform: Terraform) -> Planner:
+    return Planner(terraform)
 
 
 @pytest.fixture(scope="module")
@@ -238,8 +232,7 @@ def cost(planner: Planner, tmp_path: Path) -> Callable[..., subprocess.Completed
             made = json.loads(json.dumps(made))
             change(made)
         plan.write_text(json.dumps(made))
-        command = [sys.executable, "-m", "familycorp_ops", "cost", "dev", "--plan", str(plan), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return familycorp("cost", "dev", "--plan", str(plan), *arguments)
 
     return run
 

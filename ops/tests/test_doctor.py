@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from familycorp_ops.doctor import environment, first_apply, local, running, upke
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
+from familycorp_ops.testing.commands import familycorp
 from familycorp_ops.testing.servers import missing
 
 ENV = "stage"
@@ -35,10 +34,7 @@ SESSION = botocore.session.get_session()
 
 def doctor(*arguments: str, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
     """Run the command; return its status, and what it found by check."""
-    command = [sys.executable, "-m", "familycorp_ops", "doctor", *arguments, "--json"]
-    ran = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=120
-    )
+    ran = familycorp("doctor", *arguments, "--json", environment=os.environ, **variables)
     assert ran.stdout, ran.stderr
     document = json.loads(ran.stdout)
     assert document["healthy"] is (ran.returncode == 0)
@@ -614,15 +610,7 @@ def test_a_zone_and_numbers_that_fit_are_no_finding(empty: Empty) -> None:
 
 
 def test_without_a_zone_the_records_to_enter_are_named(empty: Empty) -> None:
-    command = [sys.executable, "-m", "familycorp_ops", "doctor", ENV]
-    ran = subprocess.run(
-        command,
-        env={**os.environ, **empty.operator},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    ran = familycorp("doctor", ENV, environment=os.environ, **empty.operator)
     assert BY_HAND in ran.stdout
     assert "dns_records" in ran.stdout
 
@@ -761,14 +749,7 @@ def deployment(cloud: Cloud) -> Cloud:
 
 
 def status(cloud: Cloud) -> tuple[int, dict[str, Any]]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "release", "status", ENV, "--json"],
-        env={**os.environ, **cloud.operator},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    ran = familycorp("release", "status", ENV, "--json", environment=os.environ, **cloud.operator)
     assert ran.stdout, ran.stderr
     document = json.loads(ran.stdout)
     document["found"] = {c["check"]: c["findings"] for c in document["checks"] if c["findings"]}
@@ -914,8 +895,7 @@ def test_a_full_disk_an_old_python_and_missing_parts_are_found(
 
 def test_for_people_each_finding_stands_with_its_mend(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    command = [sys.executable, "-m", "familycorp_ops", "doctor", "--state", str(tmp_path / "state")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = familycorp("doctor", "--state", str(tmp_path / "state"))
     assert ran.returncode == 1
     assert "✗ state" in ran.stdout
     assert "→ `make up STATE=DIR` with another one." in ran.stdout

@@ -1,9 +1,6 @@
 """The first admin of an environment, made on an emulator of Cognito by the command that an operator types."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +9,7 @@ import httpx
 import pytest
 
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 
 ENV = "dev"
 EMAIL = "first@familycorp.example"
@@ -75,16 +73,9 @@ def pool(emulator: MiniStack) -> Pool:
     return Pool(emulator.url)
 
 
-def first_admin(pool: Pool, *arguments: str, email: str = EMAIL) -> "subprocess.CompletedProcess[str]":
+def first_admin(pool: Pool, *arguments: str, email: str = EMAIL) -> Ran:
     command = ["members", "first-admin", "--env", ENV, "--email", email, *arguments]
-    return subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", *command],
-        env={**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": pool.url, "LANG": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return familycorp(*command, **on_emulator(pool.url), LANG="C")
 
 
 def test_an_invited_user_is_an_admin_from_the_first_login_on(pool: Pool) -> None:

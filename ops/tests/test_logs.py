@@ -18,6 +18,7 @@ import pytest
 
 from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, Process, free_port, http_ok
+from familycorp_ops.testing.commands import familycorp
 from familycorp_ops.watch.logs import Tail
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -211,12 +212,7 @@ def test_top_goes_on_until_ctrl_c(running: Running, terminal: Terminal) -> None:
 
 @pytest.mark.parametrize("command", ["logs", "top"])
 def test_without_logs_it_says_what_makes_some(tmp_path: Path, command: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", command, "--state", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = familycorp(command, "--state", str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.strip() == f"There are no logs in {tmp_path}: `make up` starts the application."
 
@@ -230,12 +226,8 @@ def test_a_line_cannot_steer_the_terminal(tmp_path: Path) -> None:
     }
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "api.log").write_text(json.dumps(evil) + "\n\x1b[31mplain [/]\n")
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "logs", "--state", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ran = familycorp("logs", "--state", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", ran.stdout)
     assert "[bold]m" in ran.stdout
     assert "plain [/]" in ran.stdout

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from familycorp_ops.testing.commands import familycorp
+
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 GIVEN = {
@@ -187,10 +189,7 @@ def test_workflows_run_nothing_of_their_inputs(copy: Path, text: str) -> None:
     ],
 )
 def test_what_names_a_release_has_its_form(command: str, said: str) -> None:
-    words = [sys.executable, "-m", "familycorp_ops", "release", *shlex.split(command)]
-    ran = subprocess.run(
-        words, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "300"}
-    )
+    ran = familycorp("release", *shlex.split(command), COLUMNS="300")
     assert ran.returncode == 2
     assert said in ran.stderr
 

@@ -1,16 +1,11 @@
 """What is left of botocore's data in an archive still describes every service that the application calls."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import botocore
 import botocore.session
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import package  # noqa: E402
+import package
 
 DATA = Path(botocore.__file__).parent / "data"
 

@@ -1,24 +1,21 @@
 """`familycorp policy`: what it prints, and how it ends."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.authz import policy
 from familycorp_ops.admin.policy import home
+from familycorp_ops.testing.commands import Ran, familycorp
 
 ROOT = Path(__file__).parents[2]
 
 
-def familycorp(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "familycorp_ops", "policy", *arguments]
-    known = os.environ | {"TERM": "dumb"} | environment
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=known)
+def run(*arguments: str, **variables: str) -> Ran:
+    return familycorp("policy", *arguments, **{"TERM": "dumb"} | variables)
 
 
 @pytest.fixture
@@ -31,7 +28,7 @@ def bundle(tmp_path):
 
 
 def test_what_is_allowed_is_explained_by_the_permission():
-    told = familycorp("explain", "--as", "editor", "--action", "category:create")
+    told = run("explain", "--as", "editor", "--action", "category:create")
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.splitlines() == [
         "decision     allowed",
@@ -41,14 +38,14 @@ def test_what_is_allowed_is_explained_by_the_permission():
 
 
 def test_what_is_inherited_is_explained_by_whom_it_comes_from():
-    told = familycorp("explain", "--as", "admin", "--action", "post:list")
+    told = run("explain", "--as", "admin", "--action", "post:list")
     assert "roles.viewer permits post:list" in told.stdout
 
 
 def test_what_is_denied_is_explained_by_its_rules():
     resource = json.dumps({"type": "member", "id": "me", "newRole": None})
     arguments = ["--as", "admin", "--action", "member:set-role", "--resource", resource, "--mfa-age", "301"]
-    told = familycorp("explain", *arguments)
+    told = run("explain", *arguments)
     assert (told.returncode, told.stderr) == (1, "")
     decision, reasons, *rules, revision = told.stdout.splitlines()
     assert decision == "decision     denied"
@@ -62,13 +59,13 @@ def test_what_is_denied_is_explained_by_its_rules():
 
 
 def test_obligations_are_told():
-    told = familycorp("explain", "--as", "editor", "--action", "member:list")
+    told = run("explain", "--as", "editor", "--action", "member:list")
     assert told.returncode == 0
     assert 'obligations  {"fields": ["id", "name"]}' in told.stdout.splitlines()
 
 
 def test_json_for_programs():
-    told = familycorp("explain", "--action", "post:publish", "--json")
+    told = run("explain", "--action", "post:publish", "--json")
     assert told.returncode == 1
     answer = json.loads(told.stdout)
     (rule,) = answer.pop("rules")
@@ -97,7 +94,7 @@ def test_json_for_programs():
 )
 def test_how_it_ends_says_what_was_decided(who, action, resource, allowed):
     known = [] if resource is None else ["--resource", json.dumps(resource)]
-    told = familycorp("explain", "--as", who, "--action", action, *known)
+    told = run("explain", "--as", who, "--action", action, *known)
     assert told.returncode == (0 if allowed else 1), told.stdout
     assert told.stderr == ""
 
@@ -105,22 +102,22 @@ def test_how_it_ends_says_what_was_decided(who, action, resource, allowed):
 def test_somebody_elses_id_can_be_asked_for():
     own = json.dumps({"type": "post", "owner": "haneul", "draft": True})
     arguments = ["explain", "--as", "editor", "--action", "post:update", "--resource", own]
-    assert familycorp(*arguments).returncode == 1
-    assert familycorp(*arguments, "--id", "haneul").returncode == 0
+    assert run(*arguments).returncode == 1
+    assert run(*arguments, "--id", "haneul").returncode == 0
 
 
 def test_mistakes_are_one_sentence():
-    told = familycorp("explain", "--action", "post:view", "--resource", "{type: post}")
+    told = run("explain", "--action", "post:view", "--resource", "{type: post}")
     assert told.returncode == 1
     assert told.stderr.startswith("--resource is not JSON: ")
     assert len(told.stderr.splitlines()) == 1
-    assert familycorp("explain", "--action", "post:view", "--as", "owner").returncode == 2
-    assert familycorp("explain").returncode == 2
+    assert run("explain", "--action", "post:view", "--as", "owner").returncode == 2
+    assert run("explain").returncode == 2
 
 
 def test_a_bundle_that_cannot_decide_denies_here_too(bundle):
     (bundle / "data.json").write_text("{}")
-    told = familycorp("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
+    told = run("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
     assert told.returncode == 1
     assert "policy_error" in told.stdout
     assert told.stderr == ""
@@ -129,14 +126,14 @@ def test_a_bundle_that_cannot_decide_denies_here_too(bundle):
 def test_it_asks_the_bundle_that_is_named(bundle):
     manifest = json.loads((bundle / "manifest.json").read_text())
     (bundle / "manifest.json").write_text(json.dumps(manifest | {"revision": "another"}))
-    told = familycorp("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
+    told = run("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
     assert told.stdout.splitlines()[-1] == "revision     another"
 
 
 @pytest.mark.parametrize("arguments", [["build", "--output"], ["test"]])
 def test_without_opa_it_says_what_to_do(arguments, tmp_path):
     output = [str(tmp_path / "bundle")] * (arguments[-1] == "--output")
-    told = familycorp(*arguments, *output, PATH=str(tmp_path))
+    told = run(*arguments, *output, PATH=str(tmp_path))
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.startswith("There is no `opa` on PATH: put OPA's release")
     assert len(told.stderr.splitlines()) == 1
@@ -145,13 +142,13 @@ def test_without_opa_it_says_what_to_do(arguments, tmp_path):
 
 def test_precompiling_leaves_the_bundle_as_it_is(bundle):
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    told = familycorp("precompile", str(bundle))
+    told = run("precompile", str(bundle))
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.startswith(f"{bundle / 'policy.cwasm'} is for ")
     after = {path.name: path.read_bytes() for path in bundle.iterdir()}
     assert set(after) - set(before) == {"policy.cwasm", "policy.json"}
     assert before.items() <= after.items()
-    asked = familycorp("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
+    asked = run("explain", "--action", "post:view", OPA_BUNDLE_PATH=str(bundle))
     assert asked.returncode == 0
 
 

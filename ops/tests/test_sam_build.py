@@ -13,6 +13,7 @@ import pytest
 from familycorp_ops.deploy import templates
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.commands import familycorp
 from familycorp_ops.testing.servers import missing
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
@@ -42,12 +43,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_sizes_are_within_bounds_and_no_dependency_grew(build: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "sizes", str(build)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = familycorp("sizes", str(build))
     assert ran.returncode == 0, ran.stdout
 
 
@@ -58,12 +54,7 @@ def test_growth_and_newcomers_are_noticed(build: Path, tmp_path: Path) -> None:
     (python / "redis" / "more.bin").write_bytes(b"\0" * 1_000_000)
     (python / "newcomer").mkdir()
     (python / "newcomer" / "lib.so").write_bytes(b"\0" * 1_500_000)
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "sizes", str(fat)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = familycorp("sizes", str(fat))
     assert ran.returncode == 1
     assert sorted(line.split()[0] for line in ran.stdout.splitlines()) == ["newcomer", "redis"]
 

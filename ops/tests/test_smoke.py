@@ -1,14 +1,14 @@
 """The smoke test passes on what serves, and fails on what only looks as if it did."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from familycorp_ops.testing.commands import familycorp
 
 SECURE = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
@@ -72,9 +72,7 @@ def api() -> Iterator[Api]:
 
 def smoke(api: Api, *more: str) -> tuple[int, set[str]]:
     asked = ["smoke", api.url, "--env", "dev", "--origin", SITE, "--release", "abc", "--json", *more]
-    ran = subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", *asked], capture_output=True, text=True, check=False
-    )
+    ran = familycorp(*asked)
     document = json.loads(ran.stdout)
     assert document["passed"] is (ran.returncode == 0)
     return ran.returncode, {c["check"] for c in document["checks"] if not c["passed"]}

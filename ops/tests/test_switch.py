@@ -1,17 +1,15 @@
 """The switch to a restored cluster, on the emulator that renames clusters; there is no storage behind them."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from familycorp_ops.servers.ministack import CREDENTIALS, REGION, client
+from familycorp_ops.servers.ministack import REGION, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 from familycorp_ops.testing.servers import missing
 
 pytestmark = pytest.mark.infra
@@ -116,16 +114,9 @@ class Account:
     def instances(self) -> set[str]:
         return {i["DBInstanceIdentifier"] for i in self.rds.describe_db_instances()["DBInstances"]}
 
-    def switch(self, *arguments: str, to: str = RESTORED) -> "subprocess.CompletedProcess[str]":
+    def switch(self, *arguments: str, to: str = RESTORED) -> Ran:
         command = ["release", "switch-database", ENV, "--to", to, "--yes", *arguments]
-        return subprocess.run(
-            [sys.executable, "-m", "familycorp_ops", *command],
-            env={**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": self.url, "LANG": "C"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return familycorp(*command, **on_emulator(self.url), LANG="C")
 
 
 @pytest.fixture

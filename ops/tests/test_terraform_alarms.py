@@ -11,9 +11,6 @@ from app.core.observability import metrics
 from familycorp_ops.deploy import infra, templates
 from familycorp_ops.deploy.alarms import Alarm, Series, on_dashboard
 from familycorp_ops.deploy.infra import Terraform
-from familycorp_ops.servers.ministack import MiniStack
-from familycorp_ops.servers.process import NotInstalledError
-from familycorp_ops.testing.servers import missing
 
 APP = infra.ROOT / "be-app" / "app"
 RUNBOOK = infra.ROOT / "docs" / "how-to" / "runbook.md"
@@ -47,14 +44,6 @@ Looked up in November 2026 in the user guides of each service. DynamoDB's `Syste
 table *and* operation, so an alarm on a table's would never ring.
 """
 NODES_OR_SERVERLESS = {("AWS/ElastiCache", "Evictions"): ({"CacheClusterId"}, {"clusterId"})}
-
-
-@pytest.fixture(scope="module")
-def terraform(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    try:
-        return Terraform(tmp_path_factory.mktemp("alarms"), ministack.url)
-    except NotInstalledError as error:
-        missing("terraform", error)
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from familycorp_ops.rehearse.plan import GAPS
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 from familycorp_ops.testing.servers import missing
 
 FOR_EMULATORS = [
@@ -28,16 +28,9 @@ FOR_EMULATORS = [
 ]
 
 
-def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> subprocess.CompletedProcess[str]:
-    extra = {"AWS_ENDPOINT_URL": emulator.url, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
-    return subprocess.run(
-        [sys.executable, "-m", "familycorp_ops", "infra", *arguments],
-        env=clean_environment(**CREDENTIALS, **extra),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> Ran:
+    extra = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    return familycorp("infra", *arguments, **on_emulator(emulator.url), **extra)
 
 
 def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: Path) -> None:
@@ -59,9 +52,8 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
     )
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert re.search(r"Plan: \d+ to add", (bootstrapping.PLANS / "plan-dev.txt").read_text())
-    bill = [sys.executable, "-m", "familycorp_ops", "cost", "dev", "--fail-over", "budget", "--difference"]
-    written = bootstrapping.PLANS / "plan-dev.json"
-    told = subprocess.run([*bill, "--plan", str(written)], capture_output=True, text=True, check=False)
+    bill = ["cost", "dev", "--fail-over", "budget", "--difference"]
+    told = familycorp(*bill, "--plan", str(bootstrapping.PLANS / "plan-dev.json"))
     assert (told.returncode, "| **Total** | 0.00 |" in told.stdout) == (0, True), told.stderr
     bucket = re.findall(r"State is kept in (\S+)\.", ran.stdout)[0]
     assert re.fullmatch(r"familycorp-dev-state-\d{12}", bucket)
@@ -133,13 +125,7 @@ def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Pat
                     missing("terraform", NotInstalledError(infra.NO_PROVIDER))
                 assert ran.returncode == 0, f"{command}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
                 print(f"\n{command}: {timer.seconds:.0f} s")
-            looked = subprocess.run(
-                [sys.executable, "-m", "familycorp_ops", "doctor", "dev", "--json"],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            looked = familycorp("doctor", "dev", "--json", environment=environment)
     except NotInstalledError as error:
         missing("terraform", error)
     assert re.search(r'^uploads_bucket += "familycorp-dev-uploads"$', ran.stdout, re.MULTILINE)

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.infra import Terraform
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
-from familycorp_ops.servers.ministack import REGION, MiniStack
+from familycorp_ops.servers.ministack import REGION
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
 
@@ -60,11 +60,7 @@ SHARED = {
 
 
 @pytest.fixture(scope="module")
-def plan(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    try:
-        terraform = Terraform(tmp_path_factory.mktemp("iam"), ministack.url)
-    except NotInstalledError as error:
-        missing("terraform", error)
+def plan(terraform: Terraform) -> dict[str, Any]:
     # With every optional permission.
     every = {
         "oidc_issuer": "https://login.example",

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +22,6 @@ from familycorp_ops.testing.servers import missing
 
 CASES = list(itertools.product(("dev", "stage", "prod"), ("sam", "terraform")))
 QUICK = [("dev", "sam"), ("prod", "terraform")]
-
-
-@pytest.fixture(scope="module")
-def terraform(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    try:
-        return Terraform(tmp_path_factory.mktemp("terraform"), ministack.url)
-    except NotInstalledError as error:
-        missing("terraform", error)
 
 
 @pytest.fixture(
@@ -925,7 +918,8 @@ def test_what_is_to_be_broken_is_still_written_as_it_was() -> None:
 
 @pytest.mark.infra
 @pytest.mark.timeout(900)
-def test_each_promise_fails_when_it_is_broken(terraform: Terraform) -> None:
+def test_each_promise_fails_when_it_is_broken(ministack: MiniStack, tmp_path: Path) -> None:
+    terraform = Terraform(tmp_path, ministack.url)
     unnoticed = []
     for name, whole, broken, promise in BROKEN:
         file = terraform.directory / name

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from familycorp_ops.local import totp
+from familycorp_ops.testing.commands import familycorp
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,8 +32,7 @@ def test_the_command_and_the_supervisor_stay_light():
 
 
 def test_help_names_every_command():
-    command = [sys.executable, "-m", "familycorp_ops", "--help"]
-    text = subprocess.check_output(command, text=True, env=os.environ | {"COLUMNS": "100", "TERM": "dumb"})
+    text = familycorp("--help", COLUMNS="100", TERM="dumb").stdout
     for name in ("up", "reset", "db", "code"):
         assert re.search(rf"\b{name}\b", text)
 
@@ -65,16 +64,13 @@ def test_make_explains_every_target():
 
 
 def test_migrations_and_models_agree():
-    command = [sys.executable, "-m", "familycorp_ops", "db", "check"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = familycorp("db", "check")
     assert ended.returncode == 0, ended.stderr
 
 
 def test_a_database_that_cannot_be_migrated_is_one_sentence(tmp_path):
     url = f"sqlite+aiosqlite:///{tmp_path}/nowhere/x.db"
-    command = [sys.executable, "-m", "familycorp_ops", "db", "upgrade"]
-    environment = os.environ | {"FAMILYCORP_DATABASE_URL": url}
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    ended = familycorp("db", "upgrade", FAMILYCORP_DATABASE_URL=url)
     assert ended.returncode == 1
     assert ended.stderr.startswith("The schema couldn't be upgraded: ")
     assert len(ended.stderr.splitlines()) == 1

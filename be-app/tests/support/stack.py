@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ from familycorp_ops.servers.process import (
     http_ok,
 )
 from familycorp_ops.servers.valkey import Valkey
+from familycorp_ops.testing import forking
+from familycorp_ops.testing.commands import empty_database
 from support import recording
 
 BE_APP = Path(__file__).parents[2]
@@ -54,6 +57,13 @@ def json_lines(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_bytes().split(b"\n")[:-1]]
 
 
+class Program(Process):
+    """Python with arguments, forked from a process that has the libraries."""
+
+    def _execute(self, *how: Any) -> subprocess.Popen[bytes]:
+        return forking.start(*how)
+
+
 class Application(Server):
     """The application, instrumented: one process or, if it respawns, one at a time (see `respawning`)."""
 
@@ -69,6 +79,7 @@ class Application(Server):
         self._settings = environment
         self._module = "app.functions.http:app" if deployed else "support.instrumented:app"
         self._respawns = respawns
+        self._start = super()._execute if deployed else forking.start
         log = directory / f"app-{uuid.uuid4().hex[:6]}.log"
         super().__init__("application", port=port, directory=directory, log=log)
 
@@ -85,6 +96,9 @@ class Application(Server):
 
     def environment(self) -> dict[str, str]:
         return clean_environment(**CREDENTIALS, **self._settings, PYTHONPATH=str(TESTS))
+
+    def _execute(self, *how: Any) -> subprocess.Popen[bytes]:
+        return self._start(*how)
 
     def is_ready(self) -> bool:
         return http_ok(self.port, "/health")
@@ -111,7 +125,8 @@ class Stack:
         self.directory = directory
         self.ministack, self.valkey = ministack, valkey
         self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
-        self.database_url = database_url or f"sqlite+aiosqlite:///{directory}/content.db"
+        self._own_file = f"sqlite+aiosqlite:///{directory}/content.db"
+        self.database_url = database_url or self._own_file
         self.processes: list[Application] = []
         self.provider = provider
         self._port = free_port()
@@ -171,12 +186,15 @@ class Stack:
                 self.aws("secretsmanager").create_secret(
                     Name="client-secret", SecretString=self.provider.client_secret
                 )
-        self.run("-m", "familycorp_ops", "db", "upgrade")
+        if self.database_url == self._own_file:
+            Path(self.directory, "content.db").write_bytes(empty_database())
+        else:
+            self.run("-m", "familycorp_ops", "db", "upgrade")
         return self
 
     def program(self, *arguments: str, **environment: str) -> Process:
         """Return Python with arguments and this stack's settings, to be started."""
-        return Process(
+        return Program(
             "python",
             [sys.executable, *arguments],
             environment=clean_environment(

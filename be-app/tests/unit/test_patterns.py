@@ -13,7 +13,7 @@ from itertools import chain, product
 from pathlib import Path
 from re import _constants as kind  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -39,18 +39,31 @@ COMPUTED = {(app.core.http.schema.CONTROLS.pattern, "search"), (searching.shown_
 """Those that are used elsewhere, or put together of what a stranger sends."""
 
 
+def is_of_re(function: ast.expr) -> TypeGuard[ast.Attribute]:
+    return (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
+    )
+
+
 def expressions() -> Iterator[tuple[Path, str, str]]:
     """Yield the file of each, what it is, and how it is used: by `fullmatch`, `match` or `search`."""
     for source in SOURCES:
         text = source.read_text()
         tree = ast.parse(text)
-        names = {id(a.value): ast.unparse(a.targets[0]) for a in ast.walk(tree) if isinstance(a, ast.Assign)}
-        names |= {id(a.value): ast.unparse(a.target) for a in ast.walk(tree) if isinstance(a, ast.AnnAssign)}
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        nodes = list(ast.walk(tree))
+        calls = (
+            a for a in nodes if isinstance(a, ast.Assign | ast.AnnAssign) and isinstance(a.value, ast.Call)
+        )
+        names = {
+            id(a.value): ast.unparse(a.targets[0] if isinstance(a, ast.Assign) else a.target) for a in calls
+        }
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
             for keyword in call.keywords:
                 if keyword.arg == "pattern":
                     yield source, ast.unparse(keyword.value), "search"
-            if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "re":
+            if is_of_re(call.func):
                 function = call.func.attr
                 used = {function}
                 if function == "compile":

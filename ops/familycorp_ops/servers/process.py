@@ -19,7 +19,7 @@ from gettext import gettext as _
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 LOOPBACK = "127.0.0.1"
 
@@ -193,21 +193,27 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             try:
-                self._child = subprocess.Popen(
-                    self._command,
-                    cwd=self._cwd,
-                    env=clean_environment() if self._environment is None else self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                environment = clean_environment() if self._environment is None else self._environment
+                self._child = self._execute(self._command, environment, self._cwd, log)
             except OSError as error:
                 raise ServerError(
                     _("{name} can't be executed ({reason}).").format(name=self.name, reason=error.strerror)
                 ) from error
         self._group = self._child.pid
         _guardian.tell("+", self._group)
+
+    def _execute(
+        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None, output: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def wait_ready(self) -> None:
         """Wait until it serves; stop it and raise `ServerError` if it ends or isn't ready in time."""

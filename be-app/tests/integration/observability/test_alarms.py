@@ -17,9 +17,6 @@ from app.core.observability import metrics
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.alarms import Alarm, Line, on_dashboard
 from familycorp_ops.deploy.infra import Terraform
-from familycorp_ops.servers.ministack import MiniStack
-from familycorp_ops.servers.process import NotInstalledError
-from familycorp_ops.testing.servers import missing
 from support import faults, uploading
 from support.contract import ok
 from support.stack import Stack, published
@@ -47,12 +44,8 @@ Break = Callable[[Stack, float], list[Line]]
 
 
 @pytest.fixture(scope="module")
-def plan(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def plan(terraform: Terraform) -> list[dict[str, Any]]:
     """All that Prod would have."""
-    try:
-        terraform = Terraform(tmp_path_factory.mktemp("alarms"), ministack.url)
-    except NotInstalledError as error:
-        missing("terraform", error)
     return list(infra.resources(terraform.plan(*infra.options("prod", "terraform"))))
 
 
