@@ -233,7 +233,7 @@ class Account:
             (copied / "envs").mkdir(parents=True)
             for file in ("variables.tf", "hosts.tf", f"envs/{ENV}.tfvars"):
                 (copied / file).write_bytes((infra.SOURCE / file).read_bytes())
-            chosen |= {"database_engine_version": "8.0.mysql_aurora.3.08.0"}
+            chosen |= {"database_engine_version": "8.0.mysql_aurora.3.08.0", "api_burst": 16}
         with (copied / "envs" / f"{ENV}.tfvars").open("a") as chosen_in:
             chosen_in.write("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
 
