@@ -193,8 +193,11 @@ class Destruction:
         return ""
 
     def _uploads(self, name: str) -> str:
-        found = absent(self._it.client("s3").list_object_versions, Bucket=name, MaxKeys=1)
-        return _("files, or versions of deleted ones") if found and found.get("Versions") else ""
+        s3 = self._it.client("s3")
+        if absent(s3.head_bucket, Bucket=name) is None:
+            return ""
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=name)
+        return _("files, or versions of deleted ones") if any(page.get("Versions") for page in pages) else ""
 
     def _others_that_trust(self) -> Iterator[str]:
         """Yield roles beside this environment's that trust GitHub's provider."""
