@@ -635,3 +635,20 @@ def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Acco
     assert "stays, because familycorp-stage-deploy trust it" in errors
     calls = account.calls.read_text()
     assert calls.index("state rm aws_iam_openid_connect_provider.github[0]") < calls.index("-destroy")
+
+
+def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_an_image_later(
+    account: Account,
+) -> None:
+    """The image's registry comes first, and the signing key before what would rotate it."""
+    account.variables(app_deployer="terraform")
+    account.applied()
+    digest = "sha256:" + "a" * 64
+    _, _, errors = account.run("create", "--digest", digest, "--version", VERSION, "--yes")
+    planned = [c for c in account.calls.read_text().splitlines() if c.startswith("terraform plan")]
+    assert [p.rpartition(" ")[2] for p in planned] == [
+        "-var=app_deployer=sam",
+        f"-var=image_digest={digest}",
+    ], errors
+    done = [line.partition(":")[0] for line in errors.splitlines() if line.startswith("✓")]
+    assert done == [f"✓ {step}" for step in STEPS[:8]]
