@@ -62,7 +62,7 @@ BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,B
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos infra-test docs-check actions package-test bench-cold infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -103,6 +103,12 @@ actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Record the AWS calls of the applicati
 	@rm -rf build/actions && mkdir -p build/actions
 	@TEST_ACTIONS_DIRECTORY="$(CURDIR)/build/actions" $(WITH_ARGS) -m pytest be-app/tests
 	@.venv/bin/python be-app/tests/support/recording.py build/actions
+
+environment: $(RUN) $(SAM) ## Bring an account from nothing to a served site; `make environment ENV=dev ARGS='--admin ADDRESS'`
+	@$(WITH_ARGS) .venv/bin/familycorp environment create "$$ENV"
+
+environment-destroy: $(RUN) $(SAM) ## Take an environment away, after saying what holds data; `make environment-destroy ENV=dev`
+	@$(WITH_ARGS) .venv/bin/familycorp environment destroy "$$ENV"
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
 	@.venv/bin/familycorp infra bootstrap "$$ENV"

@@ -1,7 +1,7 @@
 # Terraform makes the containers and never sees a value: neither plan nor state holds a secret.
 locals {
   secret_names = {
-    signing_key = "${local.name}-signing-key"        # Private key of access tokens; `make infra-secrets` or the rotation writes it.
+    signing_key = "${local.name}-signing-key"        # Private key of access tokens; `familycorp infra signing-key` writes the first, the rotation those that follow.
     database    = "${local.name}-database"           # Password with which RDS Proxy goes on to the cluster.
     oidc_client = "${local.name}-oidc-client-secret" # What the OpenID provider issued to us.
   }
@@ -63,7 +63,7 @@ resource "aws_secretsmanager_secret_rotation" "signing_key" {
 
   secret_id           = aws_secretsmanager_secret.this["signing_key"].id
   rotation_lambda_arn = aws_lambda_alias.live["rotation"].arn
-  rotate_immediately  = true # The first rotation makes the first key.
+  rotate_immediately  = false # `familycorp infra signing-key` wrote the first key.
 
   rotation_rules {
     automatically_after_days = var.signing_key_rotation_days

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from familycorp_ops import content, environment, rehearse
+from familycorp_ops import content, environment, lifecycle, rehearse
 from familycorp_ops.admin import db, members, policy
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
@@ -41,6 +41,7 @@ main = typer.Typer(
 main.add_typer(content.app, name="content")
 main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
+main.add_typer(lifecycle.app, name="environment")
 main.add_typer(bootstrap.app, name="infra")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")

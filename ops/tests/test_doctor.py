@@ -506,12 +506,6 @@ def _another_zone(empty: Empty) -> None:
     empty.choose(route53_zone_id=empty.arns["elsewhere.example"])
 
 
-def _the_provider_is_there(empty: Empty) -> None:
-    empty.client("iam").create_open_id_connect_provider(
-        Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
-    )
-
-
 def _a_bucket_is_there(empty: Empty) -> None:
     empty.choose(bucket_suffix="kr-1")
     for name in (f"{NAME}-uploads", f"{NAME}-logs-kr-1"):
@@ -561,10 +555,6 @@ FIRST: Mapping[str, tuple[Callable[[Empty], object], str, str, str]] = {
         _a_bucket_is_there, "names", f"{NAME}-logs-kr-1 is there", "import 'aws_s3_bucket.logs'",
     ),
     "gh isn't installed": (_no_gh, "github", "GitHub has no information about familycorp/backend", "gh auth login"),
-    "GitHub's provider is there": (
-        _the_provider_is_there, "github", "has GitHub's OpenID provider already",
-        'set github_oidc_provider_arn = "arn:aws:iam::000000000000:oidc-provider/token.actions',
-    ),
     "a new repository": (
         lambda c: c.github(created_at="2026-08-01T00:00:00Z"),
         "github", "name it with numbers", "github_repository_ids = { owner = 10, repository = 20 }",

@@ -23,7 +23,8 @@ GIVEN = {
 
 TARGETS = {
     **dict.fromkeys(
-        ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost"), "ENV"
+        ("migrate", "restore", "load", "alarm", "plan", "infra-bootstrap", "doctor", "cost", "environment"),
+        "ENV",
     ),
     **dict.fromkeys(
         ("unit", "test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
@@ -31,6 +32,7 @@ TARGETS = {
     **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),
+    "environment-destroy": "ENV",
     "up": "PORT STATE",
     "fuzz": "TARGET",
     "openapi-diff": "BASE",

@@ -1,23 +1,19 @@
-"""The steps that docs/how-to/new-environment.md shows for an empty account, executed against the emulator."""
+"""What the environment's first steps make, executed against emulators; and the table of docs/reference/infra.md."""
 
 import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from familycorp_ops.deploy import bootstrap as bootstrapping
 from familycorp_ops.deploy import infra
-from familycorp_ops.deploy.infra import Timer, executable
-from familycorp_ops.markdown import commands
-from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
-from familycorp_ops.rehearse.plan import GAPS
-from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
+from familycorp_ops.deploy.infra import executable
+from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.moto import Moto
-from familycorp_ops.servers.process import NotInstalledError, clean_environment
+from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 from familycorp_ops.testing.servers import missing
 
@@ -81,60 +77,6 @@ def test_the_first_signing_key_is_written_once() -> None:
     assert said == ["Wrote the first signing key.", "There is a signing key already."]
     key = json.loads(value)
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", "ES256")
-
-
-@pytest.mark.infra
-@pytest.mark.timeout(900)
-def test_the_documents_steps_lead_from_an_empty_account_to_outputs(tmp_path: Path) -> None:
-    """Every command exactly as the page shows it, in a copy of the repository, with an emulator for AWS."""
-    ignore = shutil.ignore_patterns(".terraform", "*.tfstate*", "__pycache__", "node_modules", ".venv")
-    for folder in ("terraform", "ops", "scripts"):
-        shutil.copytree(infra.ROOT / folder, tmp_path / folder, ignore=ignore)
-    for file in ("Makefile", "pyproject.toml", "uv.lock", "be-app/pyproject.toml"):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        shutil.copy2(infra.ROOT / file, tmp_path / file)
-    for installed in (".venv", ".tools"):
-        if (infra.ROOT / installed).exists():
-            (tmp_path / installed).symlink_to(infra.ROOT / installed)
-    provider = 'provider "aws" {\n  s3_use_path_style = true\n  max_retries       = 2\n}\n'
-    (tmp_path / "terraform" / "emulator_override.tf").write_text(f"{provider}\n{GAPS.read_text()}")
-    try:
-        with MiniStackWithoutGaps() as emulator:
-            environment = clean_environment(
-                **CREDENTIALS,
-                AWS_ENDPOINT_URL=emulator.url,
-                CHECKPOINT_DISABLE="1",
-                TF_CLI_CONFIG_FILE=os.devnull,
-                TF_CLI_ARGS_init=" ".join(FOR_EMULATORS),
-                TF_CLI_ARGS_apply="-auto-approve -no-color",  # A person reads the plan and says yes.
-                PYTHONPATH=str(tmp_path / "ops"),
-            )
-            page = infra.ROOT / "docs" / "how-to" / "new-environment.md"
-            for command in commands(page, "From an empty account to outputs"):
-                with Timer() as timer:
-                    ran = subprocess.run(
-                        ["bash", "-c", command],
-                        cwd=tmp_path,
-                        env=environment,
-                        stdin=subprocess.DEVNULL,
-                        capture_output=True,
-                        text=True,
-                        check=False,
-                    )
-                if infra.lacks_provider(ran.stderr):
-                    missing("terraform", NotInstalledError(infra.NO_PROVIDER))
-                assert ran.returncode == 0, f"{command}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
-                print(f"\n{command}: {timer.seconds:.0f} s")
-            looked = familycorp("doctor", "dev", "--json", environment=environment)
-    except NotInstalledError as error:
-        missing("terraform", error)
-    assert re.search(r'^uploads_bucket += "familycorp-dev-uploads"$', ran.stdout, re.MULTILINE)
-    assert not (tmp_path / "terraform" / "terraform.tfstate").exists(), "the state is in the bucket"
-    amiss = [f["what"] for c in json.loads(looked.stdout)["checks"] for f in c["findings"]]
-    assert amiss == [
-        "These are credentials of the account's root.",
-        "SAM deploys this environment, and there is no stack familycorp-dev-backend.",
-    ]
 
 
 def test_each_component_of_the_reference_has_resources_and_tests_that_exist() -> None:

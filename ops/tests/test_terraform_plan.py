@@ -528,6 +528,11 @@ def _same_api(plan: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
     assert sorted(kept["api/cors-origins"].split(",")) == sorted(theirs["allow_origins"])
     ((_, rotation),) = of_type(plan, "aws_secretsmanager_secret_rotation")
     assert int(kept["secrets/rotation-days"]) == rotation["rotation_rules"][0]["automatically_after_days"]
+    # The first key was written before: a rotation at once would replace it.
+    (schedule,) = (
+        r["Properties"] for r in resources.values() if r["Type"] == "AWS::SecretsManager::RotationSchedule"
+    )
+    assert schedule["RotateImmediatelyOnUpdate"] is rotation["rotate_immediately"] is False
 
 
 def _same_events(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> None:

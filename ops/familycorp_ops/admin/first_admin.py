@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from gettext import gettext as _
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,10 +13,14 @@ from familycorp_ops.environment import CommandError
 from familycorp_ops.output import AsJson, known, show
 
 if TYPE_CHECKING:
-    from familycorp_ops.doctor.deployed import Environment
+    from familycorp_ops.doctor.environment import Environment
 
 _POOL: Final = re.compile(r"https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com/([\w-]+)", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+class AnotherProviderError(CommandError):
+    """Users are made at another provider than Cognito; the message says what to run after the first login."""
 
 
 def first_admin(
@@ -29,24 +34,32 @@ def first_admin(
     """Make a user of Cognito and put them into the group that gives the role admin; it may be repeated."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needn't wait for it.
 
-    from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415
+    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
 
     try:
-        made = _made(Environment(env, REGION), email, resend=resend)
+        made = make(Environment(env, REGION), email, resend=resend)
     except CommandError as error:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(_("Cannot reach AWS: {error}").format(error=error))
+    show(made, "\n".join(told(made)), as_json=as_json)
+
+
+def told(made: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a person reads of the admin that was made."""
     said = _("{email} is in the group {group} and is an admin from the next login on, at {url}.")
-    lines = [said.format(**made)]
+    yield said.format(**made)
     if made["invited"]:
-        lines.append(_("Cognito sends them a temporary password, which is valid for 3 days."))
+        yield _("Cognito sends them a temporary password, which is valid for 3 days.")
     elif made["pending"]:
-        lines.append(_("They haven't accepted their invitation yet: --resend sends it again."))
-    show(made, "\n".join(lines), as_json=as_json)
+        yield _("They haven't accepted their invitation yet: --resend sends it again.")
 
 
-def _made(it: "Environment", email: str, *, resend: bool) -> dict[str, Any]:
+def make(it: "Environment", email: str, *, resend: bool) -> dict[str, Any]:
+    """Make the user, or find them, and put them into the group of admins; return what was made.
+
+    Raises `CommandError` where that can't be, and `AnotherProviderError` where users aren't Cognito's.
+    """
     if not _EMAIL.fullmatch(email):
         raise CommandError(_("{email} is no e-mail address.").format(email=email))
     settings = {
@@ -60,7 +73,7 @@ def _made(it: "Environment", email: str, *, resend: bool) -> dict[str, Any]:
         )
     pool = _POOL.fullmatch(settings["OIDC_ISSUER"])
     if pool is None:
-        raise CommandError(
+        raise AnotherProviderError(
             _(
                 "{issuer} is no user pool of Cognito's, so the user is made there. "
                 "After their first login run `familycorp members grant-role {email} admin`."

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from familycorp_ops.deploy.infra import SOURCE, executable, plugins
+from familycorp_ops.deploy.infra import SOURCE, executable, plugins, provider_in_account
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.output import AsJson, AwsGroup, Deployed, show
 from familycorp_ops.servers.process import NotInstalledError
@@ -100,7 +100,7 @@ def bootstrap(
     bucket = state_bucket(env, region)
     show({"bucket": bucket}, _("State is kept in {bucket}.").format(bucket=bucket), as_json=as_json)
     sys.stdout.flush()
-    sys.exit(_init(bucket, region, directory, options or (), as_json=as_json))
+    sys.exit(init(bucket, region, directory, options or (), as_json=as_json))
 
 
 @app.command(name="signing-key")
@@ -120,9 +120,11 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Write what Terraform would change in an environment to build/plan-ENV.txt and .json; change nothing."""
-    account = _client("sts", region).get_caller_identity()["Account"]
-    bucket = state_bucket_name(env, account)
-    if status := _init(bucket, region, directory, options or (), as_json=as_json):
+    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
+
+    it = Environment(env, region, directory)
+    bucket = state_bucket_name(env, it.caller["Account"])
+    if status := init(bucket, region, directory, options or (), as_json=as_json):
         sys.exit(status)
     PLANS.mkdir(exist_ok=True)
     text, structured = PLANS / f"plan-{env}.txt", PLANS / f"plan-{env}.json"
@@ -135,6 +137,7 @@ def plan(
             "-lock=false",
             f"-var-file=envs/{env}.tfvars",
             f"-out={file}",
+            *provider_in_account(it),
         ]
         ran = _said(["plan", *planning], directory)
         text.write_text(ran.stdout, encoding="utf-8")
@@ -145,7 +148,8 @@ def plan(
     sys.exit(ran.returncode)
 
 
-def _terraform() -> str:
+def terraform() -> str:
+    """Return the path of Terraform; end the program where it isn't installed."""
     try:
         return executable()
     except NotInstalledError as error:
@@ -153,12 +157,13 @@ def _terraform() -> str:
 
 
 def _said(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    command = [_terraform(), *arguments]
+    command = [terraform(), *arguments]
     return subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
 
 
-def _init(bucket: str, region: str, directory: Path, options: Sequence[str], *, as_json: bool) -> int:
-    command = [_terraform(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
+def init(bucket: str, region: str, directory: Path, options: Sequence[str], *, as_json: bool) -> int:
+    """Initialise a configuration on a bucket of states; return Terraform's status."""
+    command = [terraform(), "init", "-input=false", "-reconfigure", "-lockfile=readonly", *plugins()]
     where = [f"-backend-config=bucket={bucket}", f"-backend-config=region={region}"]
     # Standard output is the document's alone.
     shown = sys.stderr if as_json else None

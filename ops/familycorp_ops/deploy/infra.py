@@ -10,15 +10,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from gettext import gettext as _
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 
+if TYPE_CHECKING:
+    from familycorp_ops.doctor.environment import Environment
+
 ROOT: Final = Path(__file__).parents[3]
 SOURCE: Final = ROOT / "terraform"
 DIGEST: Final = "sha256:" + "a" * 64
+GITHUB_ISSUER: Final = "token.actions.githubusercontent.com"
 
 _FOR_EMULATORS: Final = """
 terraform {
@@ -108,18 +112,18 @@ class Terraform:
         return shown
 
 
-def variables(env: str) -> dict[str, Any]:
+def variables(env: str, directory: Path = SOURCE) -> dict[str, Any]:
     """Return the variables of an environment as Terraform reads them; raise `TerraformError` where it refuses one.
 
     `terraform console` needs no provider for the files of variables alone, and nothing that runs.
     """
     names = re.findall(
-        r'^variable "(\w+)"', (SOURCE / "variables.tf").read_text(encoding="utf-8"), re.MULTILINE
+        r'^variable "(\w+)"', (directory / "variables.tf").read_text(encoding="utf-8"), re.MULTILINE
     )
     expression = ", ".join(f"{name} = var.{name}" for name in names)
     with tempfile.TemporaryDirectory() as copy:
         for file in ("variables.tf", "hosts.tf", f"envs/{env}.tfvars"):
-            shutil.copy(SOURCE / file, copy)
+            shutil.copy(directory / file, copy)
         ran = subprocess.run(
             [executable(), "console", f"-var-file={env}.tfvars"],
             cwd=copy,
@@ -153,6 +157,24 @@ def options(env: str, deployer: str, **variables: Any) -> list[str]:
     return [
         f"-var-file=envs/{env}.tfvars",
         *(f"-var={k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in chosen.items()),
+    ]
+
+
+def provider_in_account(it: "Environment") -> list[str]:
+    """Return the option that names GitHub's OpenID provider, where the account has one that another environment made.
+
+    An account holds one such provider. Only the environment whose state has it keeps it.
+    """
+    chosen = it.variables
+    if chosen["github_repository"] is None or chosen["github_oidc_provider_arn"] is not None:
+        return []
+    if it.in_state("aws_iam_openid_connect_provider"):
+        return []
+    there = it.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    return [
+        f"-var=github_oidc_provider_arn={provider['Arn']}"
+        for provider in there
+        if provider["Arn"].endswith(f"/{GITHUB_ISSUER}")
     ]
 
 

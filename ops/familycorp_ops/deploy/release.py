@@ -81,7 +81,8 @@ def _sam(*arguments: str, as_json: bool) -> None:
         sys.exit(_("SAM failed."))
 
 
-def _client(service: str) -> Any:
+def client(service: str) -> Any:
+    """Return a client of a service, which waits for a migration and asks once."""
     from botocore.config import Config  # noqa: PLC0415 - `--help` needn't wait for it.
     from botocore.session import get_session  # noqa: PLC0415
 
@@ -90,9 +91,9 @@ def _client(service: str) -> Any:
     return get_session().create_client(service, region_name=REGION, config=config)
 
 
-def _parameter(env: str, name: str) -> str:
+def parameter(env: str, name: str) -> str:
     """Return what Terraform keeps below `/familycorp/<env>/`."""
-    value: str = _client("ssm").get_parameter(Name=f"/familycorp/{env}/{name}")["Parameter"]["Value"]
+    value: str = client("ssm").get_parameter(Name=f"/familycorp/{env}/{name}")["Parameter"]["Value"]
     return value
 
 
@@ -122,8 +123,8 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Push the image of `make image` to an environment's registry, with `skopeo`; print its digest."""
-    registry, ecr = _parameter(env, "registry/backend"), _client("ecr")
-    ours, there = _digest_of(IMAGE), _pushed(ecr, registry, version)
+    registry, ecr = parameter(env, "registry/backend"), client("ecr")
+    ours, there = digest_of(IMAGE), pushed(ecr, registry, version)
     if there and there != ours:
         sys.exit(
             _(
@@ -138,7 +139,7 @@ def push(
     show({"image": image, "digest": ours, "version": version}, image, as_json=as_json)
 
 
-def _digest_of(image: Path) -> str:
+def digest_of(image: Path) -> str:
     """Return the digest of an OCI archive's one image (OCI image layout, `index.json`)."""
     try:
         with tarfile.open(image) as archive:
@@ -153,7 +154,7 @@ def _digest_of(image: Path) -> str:
     return digest
 
 
-def _pushed(ecr: Any, registry: str, tag: str) -> str | None:
+def pushed(ecr: Any, registry: str, tag: str) -> str | None:
     """Return the digest that a tag of a registry names already."""
     try:
         found = ecr.describe_images(repositoryName=registry.partition("/")[2], imageIds=[{"imageTag": tag}])
@@ -195,7 +196,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     as_json: AsJson = False,
 ) -> None:
     """Deploy a release to an environment's stack, and wait; CloudFormation rolls back a failure."""
-    found = _stack(env)
+    found = stack_of(env)
     if found.get("StackStatus") in NEVER_DEPLOYED:
         _clear(env, found["StackStatus"], delete=delete_failed)
         found = {}
@@ -207,11 +208,11 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     overrides += [f"ImageDigest={digest}"] if digest else []
     overrides += [f"Release={version}"] if version else []
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", env]
-    places = ["--s3-bucket", _parameter(env, "releases/bucket")]
+    places = ["--s3-bucket", parameter(env, "releases/bucket")]
     if (
         not archives
     ):  # SAM asks for the registry of every function, although the template names images by digest.
-        places += ["--image-repository", _parameter(env, "registry/backend")]
+        places += ["--image-repository", parameter(env, "registry/backend")]
     _sam(
         *("deploy", *config, *places, "--template-file", str(template), "--parameter-overrides", *overrides),
         as_json=as_json,
@@ -227,11 +228,12 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     show(told, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
 
 
-def _stack(env: str) -> dict[str, Any]:
+def stack_of(env: str) -> dict[str, Any]:
+    """Return an environment's stack as CloudFormation describes it; nothing where there is none."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     try:
-        found: dict[str, Any] = _client("cloudformation").describe_stacks(StackName=stack(env))["Stacks"][0]
+        found: dict[str, Any] = client("cloudformation").describe_stacks(StackName=stack(env))["Stacks"][0]
     except ClientError:
         return {}  # The first deployment.
     return found
@@ -252,14 +254,14 @@ def _clear(env: str, state: str, *, delete: bool) -> None:
         _("Deleting {stack}, whose creation failed: {reason}").format(stack=stack(env), reason=reason),
         file=sys.stderr,
     )
-    cloudformation = _client("cloudformation")
+    cloudformation = client("cloudformation")
     cloudformation.delete_stack(StackName=stack(env))
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack(env), WaiterConfig={"Delay": 5})
 
 
 def _first_failure(env: str) -> str:
     """Return which resource of a stack failed first, and why; those that CloudFormation then cancels say nothing."""
-    pages = _client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack(env))
+    pages = client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack(env))
     events = [event for page in pages for event in page["StackEvents"]]  # The newest comes first.
     for event in reversed(events):
         why = event.get("ResourceStatusReason", "")
@@ -268,9 +270,9 @@ def _first_failure(env: str) -> str:
     return _("its events have no reason")
 
 
-def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
+def invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
     """Return what the deployed release's function answers; end the program with its words where it fails."""
-    functions = _client("lambda")
+    functions = client("lambda")
     for wait_s in (*THROTTLED_S, None):
         try:
             answer = functions.invoke(
@@ -290,7 +292,7 @@ def _invoke(env: str, function: str, event: dict[str, Any], failed: str) -> Any:
 @app.command()
 def migrate(env: Env, as_json: AsJson = False) -> None:
     """Migrate an environment's database to the schema of the deployed release."""
-    revision = _invoke(env, "migrations", {}, _("The migration failed"))["revision"]
+    revision = invoke(env, "migrations", {}, _("The migration failed"))["revision"]
     said = _("{env} has schema {revision}.").format(env=env, revision=revision)
     show({"environment": env, "revision": revision}, said, as_json=as_json)
 
@@ -298,7 +300,7 @@ def migrate(env: Env, as_json: AsJson = False) -> None:
 @app.command()
 def restore(env: Env, as_json: AsJson = False) -> None:
     """Rebuild the read model in DynamoDB from the database, after a table was lost or restored from a backup."""
-    _invoke(env, "drain", {"restore": True}, _("It ended early, and may be repeated"))
+    invoke(env, "drain", {"restore": True}, _("It ended early, and may be repeated"))
     said = _("The read model of {env} is rebuilt.").format(env=env)
     show({"environment": env, "restored": True}, said, as_json=as_json)
 
@@ -308,14 +310,14 @@ def alarm(
     env: Env, what: Annotated[str, typer.Argument(help="Text of the notification.")], as_json: AsJson = False
 ) -> None:
     """Notify the subscribers of an environment's alarms that a deployment failed."""
-    topic = _parameter(env, "events/alarms-topic")
+    topic = parameter(env, "events/alarms-topic")
     run = os.environ.get("GITHUB_RUN_ID")
     where = (
         f" {os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{run}"
         if run
         else ""
     )
-    _client("sns").publish(
+    client("sns").publish(
         TopicArn=topic, Subject=f"familycorp-{env}: deployment failed", Message=what + where
     )
     show({"environment": env, "topic": topic}, _("The alarm was raised."), as_json=as_json)
@@ -325,7 +327,7 @@ def alarm(
 def delete(env: Env, as_json: AsJson = False) -> None:
     """Delete an environment's stack, functions and API, and the layers it retains. Data stays; it is Terraform's."""
     _sam("delete", "--stack-name", stack(env), "--region", REGION, "--no-prompts", as_json=as_json)
-    functions, layers = _client("lambda"), []
+    functions, layers = client("lambda"), []
     for layer in functions.list_layers()["Layers"]:
         if layer["LayerName"].startswith(f"familycorp-{env}-"):
             for version in functions.list_layer_versions(LayerName=layer["LayerName"])["LayerVersions"]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from gettext import gettext as _
+from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,9 +36,11 @@ class Environment:
     Args:
         env: dev, stage or prod.
         region: where it is.
+        directory: Terraform's configuration.
     """
 
-    def __init__(self, env: str, region: str) -> None:
+    def __init__(self, env: str, region: str, directory: Path = infra.SOURCE) -> None:
+        self._directory = directory
         self.env, self.name, self.region = env, f"familycorp-{env}", region
         self._session = get_session()  # One for all: what it reads of AWS's interfaces it keeps.
         self._clients: dict[str, Any] = {}
@@ -73,7 +76,7 @@ class Environment:
     @cached_property
     def variables(self) -> dict[str, Any]:
         """Terraform's variables, of the environment's file and the defaults."""
-        return infra.variables(self.env)
+        return infra.variables(self.env, self._directory)
 
     @property
     def bucket_suffix(self) -> str:

@@ -17,7 +17,6 @@ from familycorp_ops.messages import marked
 NUMBERED_SINCE: Final = "2026-07-15"
 """Tokens of repositories that were created since name them with numbers (GitHub changelog, 2026-04-23)."""
 DEFAULT_CLAIMS: Final = [["repo", "context"], ["repository", "context"]]
-GITHUB_ISSUER: Final = "token.actions.githubusercontent.com"
 
 
 def checks(it: Environment) -> Iterator[Check]:
@@ -181,23 +180,11 @@ def billing(it: Environment) -> Check:
 
 
 def github(it: Environment) -> Check:
-    """Return whether the pipeline's tokens will be trusted: the form of their subject, and who holds the provider."""
+    """Return whether the pipeline's tokens will be trusted, by the form of their subject."""
     repository = it.variables["github_repository"]
     if repository is None:
         return Check("github", _("no repository deploys here"))
-    found = [*_provider(it), *_subject(it, repository)]
-    return Check("github", repository, tuple(found))
-
-
-def _provider(it: Environment) -> Iterator[Finding]:
-    if it.variables["github_oidc_provider_arn"] is not None:
-        return
-    for provider in it.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]:
-        if provider["Arn"].endswith(f"/{GITHUB_ISSUER}"):
-            yield Finding(
-                _("The account has GitHub's OpenID provider already, and can't have another."),
-                _('set github_oidc_provider_arn = "{arn}".').format(arn=provider["Arn"]),
-            )
+    return Check("github", repository, tuple(_subject(it, repository)))
 
 
 def _subject(it: Environment, repository: str) -> Iterator[Finding]:

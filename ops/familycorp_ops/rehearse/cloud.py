@@ -4,6 +4,8 @@ Everything listens on loopback: the emulator and the servers on 127.0.0.1, what 
 another address of the same range with the real port, so that no address in any setting is changed.
 """
 
+import json
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse.data_api import DataApi
 from familycorp_ops.rehearse.fronts import Front, Fronts
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
@@ -41,6 +44,15 @@ REPOSITORY_IDS: Final = {"owner": 10_000_001, "repository": 1_000_000_002}
 """Numbers of the repository familycorp/backend and of its owner, as tokens of newer repositories hold them."""
 REPOSITORY: Final = "repo:familycorp@{owner}/backend@{repository}".format(**REPOSITORY_IDS)
 """What subjects of its tokens begin with."""
+_GITHUB: Final = json.dumps(
+    {
+        "id": REPOSITORY_IDS["repository"],
+        "owner": {"id": REPOSITORY_IDS["owner"]},
+        "full_name": "familycorp/backend",
+        "created_at": "2026-08-01T00:00:00Z",
+    }
+)
+"""What GitHub says of the repository."""
 CACHE_HOST: Final = "familycorp-dev-cache-rehearsal.serverless.apn2.cache.amazonaws.com"
 
 
@@ -126,6 +138,8 @@ class Cloud:
         self.emulator = IsolatedMiniStack(
             directory / "emulator", self.logs / "emulator.log", certificate, function, CACHE_HOST
         )
+        self._programs = directory / "programs"
+        self._programs.mkdir()
         self.database: SqlServer = _database(directory / "database", self.logs / "database.log")
         self.cache = Valkey(directory=directory / "cache", log=self.logs / "cache.log")
         self.provider = NanoIDP(
@@ -140,7 +154,9 @@ class Cloud:
         with ExitStack() as stack:
             for server in (self.emulator, self.database, self.cache, self.provider):
                 stack.enter_context(server)
+            self._data_api = stack.enter_context(DataApi(self.database.port))
             self._stack = stack.pop_all()
+        self.operator = self._operator()
         return self
 
     def __exit__(
@@ -160,13 +176,6 @@ class Cloud:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         self.database.create_database(database)
-        self.sql(
-            # What docs/how-to/new-environment.md has the operator do, but that IAM's plugin is Amazon's own.
-            "CREATE USER familycorp_migrations",
-            f"GRANT ALL ON {database}.* TO familycorp_migrations",
-            "CREATE USER familycorp_app",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO familycorp_app",
-        )
         if cache_user:
             # Whoever shows a token as this user is let in, and nobody else.
             for command in (f"ACL SETUSER {cache_user} on nopass ~* &* +@all", "ACL SETUSER default off"):
@@ -207,6 +216,31 @@ class Cloud:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a program that works on the emulator."""
         return clean_environment(**{**self.variables, **more})
+
+    def _operator(self) -> Mapping[str, str]:
+        """Return variables of a person who works on the account: a user who may do everything, and their `gh`."""
+        iam = self.client("iam")
+        iam.create_user(UserName="operator")
+        everything = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        }
+        iam.put_user_policy(
+            UserName="operator", PolicyName="everything", PolicyDocument=json.dumps(everything)
+        )
+        key = iam.create_access_key(UserName="operator")["AccessKey"]
+        gh = self._programs / "gh"
+        gh.write_text(
+            f"#!/bin/sh\ncase $2 in */sub) echo '{{\"use_default\": true}}';; *) echo '{_GITHUB}';; esac\n"
+        )
+        gh.chmod(0o755)
+        return {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            "AWS_ENDPOINT_URL_RDS_DATA": self._data_api.url,
+            "PATH": os.pathsep.join((str(self._programs), os.environ["PATH"])),
+            "SSL_CERT_FILE": str(self.ca),
+        }
 
     def pipeline(self, role: str, environment: str) -> dict[str, str]:
         """Return variables with what a run of the pipeline in a GitHub environment gets of a role; none if refused.

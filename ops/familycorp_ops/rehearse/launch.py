@@ -10,13 +10,23 @@ from typing import Any
 
 def _close_gaps() -> None:
     from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
-    from ministack.services import kms, rds  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services import kms, rds, secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     # Once a cluster has an instance it would call the endpoint `localhost`. With the name that it gave first, as AWS
     # gives it, functions look up and verify a name as they do there.
     rds._sync_cluster_endpoints = lambda _: None  # noqa: SLF001 - a gap of the emulator, closed from outside.
+
+    staged = secretsmanager._vid_to_stages  # noqa: SLF001
+
+    def with_value(secret: Any) -> dict[str, list[str]]:
+        """List the versions that have a value: a secret that nobody gave one has no version in AWS."""
+        versions = secret["Versions"]
+        has = {v for v in versions if versions[v]["SecretString"] or versions[v]["SecretBinary"]}
+        return {version: stages for version, stages in staged(secret).items() if version in has}
+
+    secretsmanager._vid_to_stages = with_value  # noqa: SLF001
 
     known = iam_evaluator._resolve_condition_key  # noqa: SLF001
 

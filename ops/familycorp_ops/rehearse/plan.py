@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +36,34 @@ GAPS: Final = Path(__file__).with_name("gaps.tf")
 SOURCES: Final = ("be-app", "scripts", "pyproject.toml", "uv.lock", "ops/pyproject.toml", TEMPLATE)
 """What a release is built from."""
 NEW_REVISION: Final = "rehearsal"
+ADMIN: Final = "admin@familycorp.example"
+VARIABLES: Final[Mapping[str, Any]] = {
+    "oidc_issuer": f"https://{LOGIN_HOST}:{LOGIN_PORT}",
+    "oidc_client_id": "familycorp",
+    "github_repository_ids": REPOSITORY_IDS,
+    "github_trusts_names": False,
+    "database_engine_version": "8.0.mysql_aurora.3.08.0",  # The emulator offers no newer one.
+    "api_burst": 16,  # On a small machine the emulator runs no more functions at once.
+}
+"""What an operator chooses for this account."""
+TERRAFORM: Final = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+EMULATOR: Final = """
+terraform {
+  backend "s3" {
+    key                      = "familycorp.tfstate"
+    encrypt                  = true
+    use_lockfile             = true
+    use_path_style           = true
+    skip_metadata_api_check  = true
+    skip_region_validation   = true
+  }
+}
+
+provider "aws" {
+  s3_use_path_style = true
+  max_retries       = 2
+}
+"""
 _MIGRATION: Final = '''"""A change that only the rehearsal makes."""
 
 import sqlalchemy as sa
@@ -60,14 +90,6 @@ class Rehearsal:
     def __init__(self, directory: Path, report: Report) -> None:
         self._directory, self._report = directory, report
         self._terraform = directory / "terraform"
-        self._variables = infra.options(
-            ENV,
-            "sam",
-            oidc_issuer=f"https://{LOGIN_HOST}:{LOGIN_PORT}",
-            oidc_client_id="familycorp",
-            github_repository_ids=REPOSITORY_IDS,
-            github_trusts_names=False,
-        )
         self._url = ""
         self._read: list[str] = []
         self._people: dict[str, Staff] = {}
@@ -99,27 +121,78 @@ class Rehearsal:
     # -- steps -----------------------------------------------------------------------------------------------------
 
     def _infrastructure(self) -> None:
-        with self._report.step("The bucket of Terraform's state is bootstrapped") as row:
-            shutil.copytree(
-                infra.SOURCE, self._terraform, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
-            )
-            provider = 'provider "aws" {\n  s3_use_path_style = true\n  max_retries       = 2\n}\n'
-            (self._terraform / "emulator_override.tf").write_text(f"{provider}\n{GAPS.read_text()}")
-            options = ("use_path_style", "skip_metadata_api_check", "skip_region_validation")
-            row.seen = self._familycorp(
-                "bootstrap",
-                *("infra", "bootstrap", ENV, "--directory", str(self._terraform), "--"),
-                *(f"-backend-config={option}=true" for option in options),
-            ).splitlines()[0]
-        with self._report.step("terraform apply") as row:
-            said = self._tf("apply", "-auto-approve", "-input=false", *self._variables)
-            row.seen = _found(r"Resources: (\d+ added)", said)
-        with self._report.step("Terraform's names lead to the stand-ins; the database has its users") as row:
+        shutil.copytree(
+            infra.SOURCE, self._terraform, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
+        )
+        (self._terraform / "emulator_override.tf").write_text(f"{EMULATOR}\n{GAPS.read_text()}")
+        with self._report.step(
+            "Nothing is begun in an account that the environment's variables don't name"
+        ) as row:
+            self._choose(**VARIABLES)
+            said = self._create(refused=True)
+            account = self._cloud.client("sts").get_caller_identity()["Account"]
+            expect(f'account_id = "{account}"' in said, f"it says: {said}")
+            expect(not list(remains(self._cloud.client, "familycorp")), "something was made")
+            self._choose(account_id=account)
+            row.seen = f"refused until account_id is {account}"
+        with self._report.step("make environment begins, and is stopped before Terraform applies") as row:
+            row.seen = self._create(until="state")
+        with self._report.step("The same command goes on, and is stopped behind Terraform's apply") as row:
+            row.seen = self._create(until="infrastructure")
+        with self._report.step("Terraform's names lead to the stand-ins") as row:
             outputs = {k: v["value"] for k, v in json.loads(self._tf("output", "-json")).items()}
             settings: Mapping[str, str] = outputs["settings"]
             host = _found(r"@([^:/]+):3306/", settings["DATABASE_URL"])
             self._cloud.name(host, _found(r"//([^@]+)@", settings["CACHE_URL"]), "familycorp")
             row.seen = host
+
+    def _choose(self, **variables: Any) -> None:
+        """Write variables into the environment's file, as an operator does."""
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in variables.items())
+        with (self._terraform / "envs" / f"{ENV}.tfvars").open("a") as file:
+            file.write("".join(lines))
+
+    def _create(self, *, until: str = "", refused: bool = False) -> str:
+        """Create the environment; return what the last step saw, or why the command refused.
+
+        Args:
+            until: step after which the command is stopped, as by Ctrl-C.
+            refused: whether it is to refuse.
+        """
+        archives = str(self._directory / "release-first")
+        asked = ("--version", "first", "--archives", archives, "--admin", ADMIN, "--accept", "vpcs", "--yes")
+        ended, lines = self._operator("environment", *asked, until=until)
+        expect(
+            bool(ended) == (refused or bool(until)), f"create ended with {ended}: {' / '.join(lines[-3:])}"
+        )
+        done = [line.partition(": ")[2] for line in lines if line.startswith(f"✓ {until}")]
+        return lines[-1] if refused or not done else done[-1]
+
+    def _operator(self, target: str, *options: str, until: str = "") -> tuple[int, list[str]]:
+        """Run a target of make as the operator does, until a step is done; return its status, and what it said."""
+        lines = []
+        arguments = shlex.join(("--directory", str(self._terraform), *options))
+        with (
+            (self._cloud.logs / f"{target}.log").open("a", encoding="utf-8") as file,
+            subprocess.Popen(
+                ["make", target, f"ENV={ENV}", f"ARGS={arguments}"],
+                cwd=infra.ROOT,
+                env=self._cloud.environment(**self._cloud.operator, **TERRAFORM),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,  # What stops it, stops its programs, and not the rehearsal.
+            ) as process,
+        ):
+            assert process.stdout is not None  # noqa: S101 - it is a pipe.
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                lines.append(line.strip())
+                if until and line.startswith(f"✓ {until}: "):
+                    os.killpg(process.pid, signal.SIGINT)
+        return process.returncode, [line for line in lines if line and not line.startswith("make")]
 
     def _build_all(self) -> None:
         self._build(infra.ROOT, "first")
@@ -130,19 +203,16 @@ class Rehearsal:
         )
 
     def _first_release(self) -> None:
+        with self._report.step("It goes on, and is stopped behind the deployment") as row:
+            row.seen = self._create(until="deployment")
+        with self._report.step("It goes on to the end: the site is served") as row:
+            self._create()
+            self._url = self._address()
+            row.seen = self._status()
         with self._report.step("The pipeline's role trusts its own environment alone") as row:
             refused = self._cloud.pipeline(f"familycorp-{ENV}-deploy", f"{ENV}-plan")
             expect(not refused, "a plan's run gets the role of deployments")
             row.seen = f"a run of {ENV}-plan is refused"
-        with self._report.step("sam deploy") as row:
-            self._deploy("first")
-            self._url = self._address()
-            row.seen = self._status()
-        with self._report.step("The rotation function makes the first signing key") as row:
-            key = self._rotated()
-            row.seen = f"{key['alg']} {key['kid']}"
-        with self._report.step("The migration function migrates") as row:
-            row.seen = self._pipeline("migrate", "release", "migrate", ENV).strip()
         with self._report.step("The smoke test passes") as row:
             row.seen = self._smoke("--release", "first")
         with self._report.step("What runs is told, as an operator asks for it") as row:
@@ -274,7 +344,7 @@ class Rehearsal:
 
     def _end(self) -> None:
         with self._report.step("terraform plan is empty after all that") as row:
-            self._tf("plan", "-input=false", "-out=plan", *self._variables)
+            self._tf("plan", "-input=false", "-out=plan", f"-var-file=envs/{ENV}.tfvars")
             changes = infra.changes(json.loads(self._tf("show", "-json", "plan")))
             # Of an alarm the emulator tells nothing but the name, so each plan would set it again.
             planned = [
@@ -282,17 +352,22 @@ class Rehearsal:
             ]
             expect(not planned, f"it would change {', '.join(planned)}")
             row.seen = "no changes, alarms left out"
-        with self._report.step("sam delete") as row:
-            self._familycorp("delete", "release", "delete", ENV)
-            row.seen = "functions and API"
-        with self._report.step("terraform destroy") as row:
-            said = self._tf("destroy", "-auto-approve", "-input=false", *self._variables)
-            row.seen = _found(r"Resources: (\d+ destroyed)", said)
+        with self._report.step("make environment-destroy refuses, and names what holds data") as row:
+            ended, lines = self._operator("environment-destroy", "--yes")
+            names = re.findall(r"--delete (\S+)", lines[-1])
+            wanted = {f"familycorp-{ENV}-{name}" for name in ("database", "posts", "uploads")}
+            expect(bool(ended) and set(names) == wanted, f"it ended with {ended}: {lines[-1]}")
+            self._smoke("--release", "rotated")
+            row.seen = ", ".join(names)
+        with self._report.step("Told by name, it destroys the environment") as row:
+            named = (f"--delete={name}" for name in names)
+            ended, lines = self._operator("environment-destroy", "--yes", *named)
+            expect(ended == 0, f"it ended with {ended}: {' / '.join(lines[-3:])}")
+            row.seen = _found(r"Resources: (\d+ destroyed)", "\n".join(lines))
         with self._report.step("Nothing is left") as row:
-            state = f"s3 familycorp-{ENV}-state-"
-            left = [name for name in remains(self._cloud.client, "familycorp") if not name.startswith(state)]
+            left = list(remains(self._cloud.client, "familycorp"))
             expect(not left, f"left: {', '.join(left)}")
-            row.seen = "but the bucket of Terraform's state"
+            row.seen = "nor the bucket of Terraform's state"
 
     # -- tools -----------------------------------------------------------------------------------------------------
 
@@ -366,7 +441,8 @@ class Rehearsal:
         to = str(self._directory / f"release-{version}")
         asked = ("release", "build", "--template", str(source / TEMPLATE), "--to", to)
         self._familycorp(f"build-{version}", *asked, PATH=os.pathsep.join(first))
-        _change(Path(to) / "template.yaml", _leave_out_what_is_unknown)
+        url = self._cloud.emulator.url
+        _change(Path(to) / "template.yaml", lambda content: _leave_out_what_is_unknown(content, url))
 
     def _deploy(self, release: str, version: str | None = None, *, fails: bool = False) -> None:
         archives = str(self._directory / f"release-{release}")
@@ -413,10 +489,9 @@ class Rehearsal:
         return self._familycorp(log, *arguments, allowed=allowed, **session)
 
     def _tf(self, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
-        extra = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
         plain = [] if arguments[0] in {"output", "show"} else ["-no-color"]
         command = [infra.executable(), arguments[0], *plain, *arguments[1:]]
-        return self._command(f"terraform-{arguments[0]}", command, self._terraform, allowed, **extra)
+        return self._command(f"terraform-{arguments[0]}", command, self._terraform, allowed, **TERRAFORM)
 
     def _command(
         self, log: str, command: Sequence[str], cwd: Path, allowed: Sequence[int], **environment: str
@@ -473,20 +548,22 @@ class _Background:
 
 
 def _change(template: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the resources of a built template, which is plain YAML."""
+    """Change a built template, which is plain YAML."""
     content = yaml.safe_load(template.read_text())
-    change(content["Resources"])
+    change(content)
     template.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def _leave_out_what_is_unknown(resources: dict[str, Any]) -> None:
-    """Take out what the emulator refuses to make: the schedule of rotations."""
-    resources.pop("RotationSchedule")
+def _leave_out_what_is_unknown(content: dict[str, Any], emulator: str) -> None:
+    """Take out what the emulator refuses to make, the schedule of rotations, and name the API as it serves it."""
+    content["Resources"].pop("RotationSchedule")
+    address = f"{emulator}/_aws/execute-api/${{Api}}/$default"
+    content["Outputs"]["HttpApiUrl"]["Value"] = {"Fn::Sub": address}
 
 
-def _demand_the_impossible(resources: dict[str, Any]) -> None:
+def _demand_the_impossible(content: dict[str, Any]) -> None:
     """Ask for an alias that is there already, once the functions were updated."""
-    resources["Impossible"] = {
+    content["Resources"]["Impossible"] = {
         "Type": "AWS::Lambda::Alias",
         "DependsOn": "BackendFunction",
         "Properties": {"FunctionName": {"Ref": "BackendFunction"}, "FunctionVersion": "1", "Name": "live"},
