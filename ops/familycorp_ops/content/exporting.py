@@ -10,12 +10,13 @@ from typing import cast
 
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate
+from app.content import stored
+from app.content.stored import Address, Stored
 from app.posts.models import PUBLISHED
 from app.posts.schemas import Lang, State
-from familycorp_ops.content import files, stored
+from familycorp_ops.content import files
 from familycorp_ops.content.files import FilePost
 from familycorp_ops.content.importing import Listener
-from familycorp_ops.content.stored import Address, Stored
 from familycorp_ops.messages import marked
 
 MANIFEST = ".familycorp-export"

@@ -12,6 +12,8 @@ from typing import TypeVar
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
+from app.content import stored
+from app.content.stored import Stored
 from app.core.clock import new_id, now
 from app.core.database import engine
 from app.core.http.problems import PreconditionFailed, Problem, Unavailable
@@ -19,9 +21,8 @@ from app.core.observability import context
 from app.core.write_path import outbox
 from app.posts import commands as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
-from familycorp_ops.content import files, stored
+from familycorp_ops.content import files
 from familycorp_ops.content.files import FilePost, Source
-from familycorp_ops.content.stored import Stored
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.messages import marked
 
