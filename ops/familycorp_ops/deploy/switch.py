@@ -44,7 +44,7 @@ def switch_database(
         sys.exit(
             _("The database is away for minutes, and what was written since stays in the old one: say --yes.")
         )
-    from familycorp_ops.doctor.deployed import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
+    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
     it = Switch(Environment(env, REGION), to)
     try:
