@@ -17,7 +17,6 @@ from pydantic import Field, ValidationError, validate_call
 from app.audit import service as audit
 from app.audit.schemas import AuditEntries, AuditQuery
 from app.content import exporting, importing
-from app.content.exporting import Outline
 from app.content.importing import Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
@@ -87,10 +86,6 @@ class Progress(Model):
 # -- what reads ----------------------------------------------------------------------------------------------------
 
 
-async def _members() -> list[MemberOut]:
-    return await members.everybody()
-
-
 async def _audit(target: str | None = None, limit: int = 50, cursor: str | None = None) -> AuditEntries:
     return await audit.listed(AuditQuery(target=target, limit=limit, cursor=cursor), None)
 
@@ -98,10 +93,6 @@ async def _audit(target: str | None = None, limit: int = 50, cursor: str | None 
 async def _schema() -> dict[str, Any]:
     # Alembic runs an event loop of its own.
     return await to_thread.run_sync(migrations.look)
-
-
-async def _outline() -> Outline:
-    return await exporting.outline()
 
 
 async def _posts(ids: list[uuid.UUID]) -> Stored:
@@ -121,23 +112,15 @@ async def _grant_role(who: str, role: Role | None) -> MemberOut:
     return await members.grant_role(who, role)
 
 
-async def _disable(who: str) -> MemberOut:
-    return await members.disable(who)
-
-
-async def _end_sessions(who: str) -> MemberOut:
-    return await members.log_out(who)
-
-
-async def _import(object: str, dry_run: bool = False, resume: bool = False) -> Progress:  # noqa: A002 - a name of the request's.
+async def _import(name: str, dry_run: bool = False, resume: bool = False) -> Progress:
     """Do a part of an import, from where an earlier call of the same job ended.
 
     What is finished begins anew, unless the call is to `resume`: then its answer was lost on the way.
     """
-    job = ImportJob.model_validate_json(await _get(IMPORTS + object))
+    job = ImportJob.model_validate_json(await _get(IMPORTS + name))
     if dry_run:
         return await _advance(Import(job, dry_run=True), Progress())
-    state = f"{IMPORTS}{object}.progress"
+    state = f"{IMPORTS}{name}.progress"
     async with engine.exclusively(importing.LOCK, waits=_refuse):
         progress = await _progress(state)
         if progress.finished and not resume:
@@ -196,17 +179,17 @@ async def _put(key: str, content: bytes) -> None:
 # -- the functions -------------------------------------------------------------------------------------------------
 
 READS: Final[Mapping[str, Command]] = {
-    "members.list": _members,
+    "members.list": members.everybody,
     "audit.list": _audit,
     "db.status": _schema,
-    "content.outline": _outline,
+    "content.outline": exporting.outline,
     "content.posts": _posts,
     "inquiries.export": _inquiries,
 }
 WRITES: Final[Mapping[str, Command]] = {
     "members.grant-role": _grant_role,
-    "members.disable": _disable,
-    "members.end-sessions": _end_sessions,
+    "members.disable": members.disable,
+    "members.end-sessions": members.log_out,
     "content.import": _import,
 }
 

@@ -105,7 +105,7 @@ class Operator:
         url, headers = self._signed(function, body)
         trusted = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
         try:
-            with httpx.Client(verify=trusted, trust_env=False, timeout=_TIMEOUT_S) as client:
+            with httpx.Client(verify=trusted, timeout=_TIMEOUT_S) as client:
                 answer = client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise CallFailedError(

@@ -164,7 +164,7 @@ def run_there(directory: Path, summary: Summary, listener: Listener, operator: O
     operator.leave(name, content)
     said, resumes = Progress(), False
     while not said.finished:
-        answer = _advanced(operator, listener, object=name, dry_run=summary.dry_run, resume=resumes)
+        answer = _advanced(operator, listener, name=name, dry_run=summary.dry_run, resume=resumes)
         folder.report(
             Step(
                 answer.outcomes[len(said.outcomes) :],

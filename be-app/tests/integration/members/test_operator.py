@@ -91,9 +91,9 @@ def test_everything_else_that_operators_ask(functions: Functions, staff_stack: S
     functions.s3.put_object(Bucket=functions.bucket, Key="imports/job", Body=json.dumps(JOB).encode())
     looked, imported, again = functions.call(
         "write",
-        ("content.import", {"object": "job", "dry_run": True}),
-        ("content.import", {"object": "job"}),
-        ("content.import", {"object": "job", "resume": True}),
+        ("content.import", {"name": "job", "dry_run": True}),
+        ("content.import", {"name": "job"}),
+        ("content.import", {"name": "job", "resume": True}),
     )
     assert [looked[1]["outcomes"][0]["result"], looked[1]["finished"]] == ["created", True]
     assert imported == again

@@ -233,7 +233,7 @@ def refused_functions(stack: Stack, upload: dict[str, Any]) -> Iterator[Line]:
             yield from faults.invoked(stack, module, event, FAMILYCORP_AWS_ENDPOINT_URL=url)
         for handler, command, arguments in (
             ("read", "inquiries.export", {}),
-            ("write", "content.import", {"object": "x"}),
+            ("write", "content.import", {"name": "x"}),
         ):
             yield from faults.operated(stack, handler, command, arguments, FAMILYCORP_AWS_ENDPOINT_URL=url)
 
