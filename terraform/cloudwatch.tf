@@ -2,7 +2,7 @@
 # Each has a heading of its name in docs/how-to/runbook.md. `series` are summed up; AWS bills an alarm by its series.
 locals {
   # Both functions that serve HTTP call themselves familycorp-backend in their lines.
-  lines_of  = { for service in ["backend", "drain", "events", "rotation", "uploads"] : service => { env = var.env, service = "familycorp-${service}" } }
+  lines_of  = { for service in ["backend", "drain", "events", "operator-read", "operator-write", "rotation", "uploads"] : service => { env = var.env, service = "familycorp-${service}" } }
   lambda_of = { for name in keys(local.functions) : name => { FunctionName = "${local.name}-${name}" } }
   nodes     = [for n in range(var.cache_nodes) : { CacheClusterId = format("%s-cache-%03d", local.name, n + 1) }]
 
@@ -23,6 +23,10 @@ locals {
     outbox-failed = {
       what   = "A change can't be told to visitors, and wakes the database every minute", namespace = "FamilyCorp", statistic = "Sum"
       series = [for s in ["backend", "drain"] : { metric = "outbox_failed", dimensions = local.lines_of[s] }], above = 0, minutes = 5, times = 3
+    }
+    admin-granted = {
+      what   = "Somebody was made an admin", namespace = "FamilyCorp", statistic = "Sum"
+      series = [for s in ["backend", "operator-write"] : { metric = "admin_granted", dimensions = local.lines_of[s] }], above = 0, minutes = 5, times = 1
     }
     dead-letters = {
       what   = "Something failed for good and waits in the queue", namespace = "AWS/SQS", statistic = "Maximum"

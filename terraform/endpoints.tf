@@ -23,6 +23,13 @@ locals {
       ]
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
+      }, {
+      Sid       = "OwnExchange"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+      Resource  = [local.exchange_arn, "${local.exchange_arn}/*"]
+      Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
     }]
   }
 

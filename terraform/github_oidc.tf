@@ -128,6 +128,13 @@ locals {
       Resource = ["${local.arn.lambda}:${local.name}-*", "arn:${local.partition}:lambda:${var.region}:${local.account}:layer:${local.name}-*"]
     },
     {
+      # Who deploys code can replace what these two do (docs/security.md); to order something by them is for people.
+      Sid      = "OperatesNothing"
+      Effect   = "Deny"
+      Action   = ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
+      Resource = flatten([for name in local.operator_functions : ["${local.arn.lambda}:${local.name}-${name}", "${local.arn.lambda}:${local.name}-${name}:*"]])
+    },
+    {
       Sid      = "EventSources"
       Effect   = "Allow"
       Action   = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"]
@@ -328,7 +335,7 @@ resource "aws_iam_role_policy" "plan" {
       {
         Sid      = "Functions"
         Effect   = "Allow"
-        Action   = ["lambda:GetAlias", "lambda:GetFunction"]
+        Action   = ["lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionUrlConfig"]
         Resource = ["arn:${local.partition}:lambda:${var.region}:${local.account}:function:${local.name}-*"]
       },
       {

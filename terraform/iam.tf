@@ -70,7 +70,7 @@ locals {
       resources = [local.table_arns.sessions]
     }
     sessions_profiles = {
-      reason    = "Draining the outbox writes what every request must know of a member."
+      reason    = "Draining the outbox writes what every request must know of a member: since when their sessions count, too."
       actions   = ["dynamodb:UpdateItem"]
       resources = [local.table_arns.sessions]
     }
@@ -135,6 +135,22 @@ locals {
         "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
         StringEquals               = { "kms:ViaService" = "s3.${var.region}.amazonaws.com" }
       }
+    }
+    exchange_export = {
+      reason    = "What operators take out goes to them through a bucket."
+      actions   = ["s3:PutObject"]
+      resources = ["${local.exchange_arn}/exports/*"] # Every object below this prefix.
+    }
+    exchange_import = {
+      reason    = "What operators bring comes through the bucket; beside it stands how far an import is."
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${local.exchange_arn}/imports/*"] # Every object below this prefix.
+    }
+    exchange_list = {
+      reason     = "Looks whether an import was begun; without it S3 answers 403 for what is absent."
+      actions    = ["s3:ListBucket"]
+      resources  = [local.exchange_arn]
+      conditions = { StringLikeIfExists = { "s3:prefix" = ["imports/*"] } }
     }
     cache = {
       reason  = "Connects to Valkey as the one user that there is."
@@ -247,7 +263,12 @@ locals {
       ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
     )
-    rotation = ["signing_key_rotate", "secrets_key"]
+    rotation      = ["signing_key_rotate", "secrets_key"]
+    operator-read = concat(["exchange_export", "uploads_key"], local.in_vpc)
+    operator-write = concat(
+      ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
+      local.cached, local.in_vpc
+    )
   }
 
   policies = {
@@ -304,7 +325,7 @@ resource "aws_iam_role_policy" "function" {
 
 # Apart from the rest, because the identifiers of proxy and cluster are known only once they exist.
 resource "aws_iam_role_policy" "database" {
-  for_each = { backend = local.database_user, drain = local.database_user, uploads = local.database_user, migrations = local.migrations_user }
+  for_each = { for name, function in local.functions : name => name == "migrations" ? local.migrations_user : local.database_user if function.vpc }
 
   name = "database"
   role = aws_iam_role.function[each.key].id

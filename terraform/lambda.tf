@@ -88,6 +88,16 @@ resource "aws_lambda_alias" "live" {
   function_version = each.value.version
 }
 
+# Operators call these two, each with a permission of its own (operators.tf). Lambda verifies the caller's signature and
+# names them in the event.
+resource "aws_lambda_function_url" "operator" {
+  for_each = local.terraform_deploys ? toset(local.operator_functions) : []
+
+  function_name      = aws_lambda_function.this[each.key].function_name
+  qualifier          = aws_lambda_alias.live[each.key].name
+  authorization_type = "AWS_IAM"
+}
+
 # Asynchronous calls are tried twice more, then left in the queue.
 resource "aws_lambda_function_event_invoke_config" "this" {
   for_each = local.terraform_deploys ? toset(["drain", "uploads"]) : []

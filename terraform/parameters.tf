@@ -11,6 +11,7 @@ locals {
       "network/function-security-group"   = aws_security_group.this["function"].id
       "network/migrations-security-group" = aws_security_group.this["migrations"].id
       "uploads/bucket"                    = local.bucket_names.uploads
+      "exchange/bucket"                   = local.bucket_names.exchange
       "releases/bucket"                   = local.bucket_names.releases
       "registry/backend"                  = aws_ecr_repository.backend.repository_url
       "events/stream"                     = aws_dynamodb_table.this["events"].stream_arn

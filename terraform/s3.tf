@@ -1,8 +1,11 @@
 locals {
   bucket_suffix = var.bucket_suffix == null ? "" : "-${var.bucket_suffix}"
-  bucket_names  = { for kind in ["uploads", "logs", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
+  bucket_names  = { for kind in ["uploads", "logs", "exchange", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
   bucket_arn    = "arn:${local.partition}:s3:::${local.bucket_names.uploads}"
-  buckets       = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases }
+  buckets       = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases, exchange = aws_s3_bucket.exchange }
+
+  # With our own key. S3 delivers its access logs to no such bucket, and releases hold no data.
+  encrypted = toset(["uploads", "exchange"])
 }
 
 # Browsers send files here with presigned forms: `quarantine/` first, `files/` once they are checked.
@@ -30,6 +33,16 @@ resource "aws_s3_bucket" "releases" {
   tags = { Name = local.bucket_names.releases }
 }
 
+# What operators bring and take, people's inquiries among it: without versions, so that after a day it is gone for good.
+resource "aws_s3_bucket" "exchange" {
+  #checkov:skip=CKV_AWS_18:The audit trail names who ordered each object.
+  #checkov:skip=CKV_AWS_21:A version would outlive the day.
+  bucket        = local.bucket_names.exchange
+  force_destroy = true
+
+  tags = { Name = local.bucket_names.exchange }
+}
+
 resource "aws_s3_bucket_public_access_block" "this" {
   for_each = local.buckets
 
@@ -51,7 +64,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 }
 
 resource "aws_s3_bucket_versioning" "this" {
-  for_each = local.buckets
+  for_each = { for name, bucket in local.buckets : name => bucket if name != "exchange" }
 
   bucket = each.value.id
 
@@ -60,8 +73,15 @@ resource "aws_s3_bucket_versioning" "this" {
   }
 }
 
-resource "aws_s3_bucket_server_side_encryption_configuration" "uploads" {
-  bucket = aws_s3_bucket.uploads.id
+moved {
+  from = aws_s3_bucket_server_side_encryption_configuration.uploads
+  to   = aws_s3_bucket_server_side_encryption_configuration.ours["uploads"]
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "ours" {
+  for_each = local.encrypted
+
+  bucket = local.buckets[each.key].id
 
   rule {
     bucket_key_enabled = true # One request to KMS for many objects.
@@ -73,11 +93,10 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "uploads" {
   }
 }
 
-# S3 delivers its access logs to no other kind of bucket, and releases hold no data.
 resource "aws_s3_bucket_server_side_encryption_configuration" "plain" {
-  for_each = { for name in ["logs", "releases"] : name => local.buckets[name] }
+  for_each = setsubtract(keys(local.buckets), local.encrypted)
 
-  bucket = each.value.id
+  bucket = local.buckets[each.key].id
 
   rule {
     apply_server_side_encryption_by_default {
@@ -212,6 +231,25 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
   }
 
   depends_on = [aws_s3_bucket_versioning.this]
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "exchange" {
+  bucket = aws_s3_bucket.exchange.id
+
+  rule {
+    id     = "a-day"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = 1
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
 }
 
 # Releases are kept for as long as anybody might roll back to one.

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from familycorp_ops import content, environment, lifecycle, rehearse
-from familycorp_ops.admin import db, members, policy
+from familycorp_ops.admin import audit as trail
+from familycorp_ops.admin import db, inquiries, members, policy
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
 from familycorp_ops.deploy import bootstrap
@@ -43,6 +44,7 @@ main.add_typer(contract.app, name="contract")
 main.add_typer(db.app, name="db")
 main.add_typer(lifecycle.app, name="environment")
 main.add_typer(bootstrap.app, name="infra")
+main.add_typer(inquiries.app, name="inquiries")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
@@ -162,6 +164,7 @@ def rehearse_(as_json: AsJson = False, state: State = environment.STATE) -> None
     sys.exit(rehearse.run(state, as_json=as_json))
 
 
+main.command()(trail.audit)
 main.command()(env)
 main.command()(cost)
 main.command()(doctor)

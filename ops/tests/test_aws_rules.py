@@ -67,6 +67,7 @@ CREATED_BY = {
     "aws_lambda_event_source_mapping": "lambda CreateEventSourceMapping",
     "aws_lambda_function": "lambda CreateFunction",
     "aws_lambda_function_event_invoke_config": "lambda PutFunctionEventInvokeConfig",
+    "aws_lambda_function_url": "lambda CreateFunctionUrlConfig",
     "aws_lambda_permission": "lambda AddPermission",
     "aws_rds_cluster": "rds CreateDBCluster",
     "aws_rds_cluster_instance": "rds CreateDBInstance",
@@ -281,6 +282,57 @@ def test_a_statement_that_aws_would_never_let_match_is_found(statement: dict[str
         "findings"
     ]
     assert said in found[0]
+
+
+OPERATED = {
+    # Who, with which of the policies, calls what, how: what IAM says of it.
+    ("operator-read", "operator-read:live", "by its URL"): "Allowed",
+    ("operator-read", "operator-write:live", "by its URL"): "ImplicitlyDenied",
+    ("operator-read", "operator-read:live", "by its URL, without a second factor"): "ImplicitlyDenied",
+    ("operator-read", "operator-read:live", "itself"): "ImplicitlyDenied",
+    ("operator-write", "operator-write:live", "by its URL"): "Allowed",
+    ("operator-write", "operator-read:live", "by its URL"): "ImplicitlyDenied",
+    ("operator-write", "operator-write:live", "by its URL, without a second factor"): "ImplicitlyDenied",
+    ("operator-write", "operator-write:live", "itself"): "ImplicitlyDenied",
+    ("operator-write", "operator-write", "itself"): "ImplicitlyDenied",
+    **{
+        ("deploy", f"{function}{qualifier}", how): "ExplicitlyDenied"
+        for function in ("operator-read", "operator-write")
+        for qualifier in ("", ":live", ":1")
+        for how in ("by its URL", "itself")
+    },
+    ("deploy", "migrations:live", "itself"): "Allowed",
+}
+
+
+def test_operators_call_their_functions_by_url_with_a_second_factor_and_the_pipeline_never(
+    made: dict[str, dict[str, Any]],
+) -> None:
+    """A call by URL takes two permissions; who invoked the function itself could choose whom its event names."""
+    asked, expected = [], {}
+    functions = f"arn:aws:lambda:ap-northeast-2:{NAMES['account']}:function:{NAMES['name']}"
+    for (who, function, how), says in OPERATED.items():
+        address = "aws_iam_role_policy.deploy[0]" if who == "deploy" else f'aws_iam_policy.operator["{who}"]'
+        factor = {"aws:MultiFactorAuthPresent": "true"} if "without" not in how else {}
+        by_url = {"lambda:InvokedViaFunctionUrl": "true"} if how != "itself" else {}
+        calls = {"lambda:InvokeFunction": by_url}
+        if by_url:
+            calls["lambda:InvokeFunctionUrl"] = {"lambda:FunctionUrlAuthType": "AWS_IAM"}
+        for action, context in calls.items():
+            name = f"{who} {function} {how} {action}"
+            expected[name] = says
+            asked.append(
+                {
+                    "name": name,
+                    "account": NAMES["account"],
+                    "principal": f"arn:aws:iam::{NAMES['account']}:role/somebody",
+                    "action": action,
+                    "resource": f"{functions}-{function}",
+                    "context": {"aws:RequestedRegion": "ap-northeast-2"} | factor | context,
+                    "identityPolicies": [json.loads(made[address]["policy"])],
+                }
+            )
+    assert answered(requests=asked)["results"] == expected
 
 
 def request(kind: str, action: str) -> dict[str, Any]:

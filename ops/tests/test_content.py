@@ -27,6 +27,7 @@ from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
+from app.content.schemas import FilePost
 from app.core.clock import now
 from app.core.database import engine
 from app.core.http.problems import NotFound
@@ -44,7 +45,6 @@ from familycorp_ops import environment
 from familycorp_ops.cli import main
 from familycorp_ops.content import DEMO, files
 from familycorp_ops.content.exporting import MANIFEST
-from familycorp_ops.content.files import FilePost
 from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import clean_environment, free_port

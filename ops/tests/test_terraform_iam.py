@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.infra import Terraform
+from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.servers.ministack import REGION
 from familycorp_ops.servers.process import NotInstalledError
@@ -80,7 +81,7 @@ def policies(plan: dict[str, Any]) -> dict[str, list[Statement]]:
 def arn(resource: str) -> str:
     """Return the ARN of a recorded resource, as the application's own calls would name it."""
     account = f"{REGION}:000000000000"
-    if resource.startswith("uploads"):
+    if resource.startswith(("uploads", "exchange")):
         return f"arn:aws:s3:::{NAME}-" + resource.partition("?")[0].replace("*", "some-object")
     if resource in {"signing-key", "oidc-client"}:
         name = {"signing-key": "signing-key", "oidc-client": "oidc-client-secret"}[resource]
@@ -126,7 +127,7 @@ def permits(statements: list[Statement], action: str, resource: str) -> bool:
 
 
 def test_each_function_may_do_what_it_was_seen_to_do(policies: dict[str, list[Statement]]) -> None:
-    assert {f for f, _, _ in PERFORMED} >= {"backend", "auth", "drain", "uploads", "events", "rotation"}
+    assert {f for f, _, _ in PERFORMED} == {*RECORDED} == {*FUNCTIONS} - {"migrations"}
     refused = {(f, a, r) for f, a, r in PERFORMED if not permits(policies[f], a, r)}
     assert refused == set()
 
@@ -228,7 +229,8 @@ class Enforcing:
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             )
         location = {"LocationConstraint": REGION}
-        s3.create_bucket(Bucket=f"{NAME}-uploads", CreateBucketConfiguration=location)
+        for bucket in ("uploads", "exchange"):
+            s3.create_bucket(Bucket=f"{NAME}-{bucket}", CreateBucketConfiguration=location)
         for name in ("signing-key", "oidc-client-secret"):
             self.client("secretsmanager").create_secret(Name=f"{NAME}-{name}", SecretString="{}")
         for alias in ("factors", "data"):
@@ -292,11 +294,12 @@ def _of_table(name: str, resource: str) -> tuple[str, dict[str, Any]]:
 
 
 def _of_bucket(name: str, resource: str) -> tuple[str, dict[str, Any]]:
-    where = {"Bucket": f"{NAME}-uploads"}
+    bucket, _, key = resource.partition("?" if "?" in resource else "/")
+    where = {"Bucket": f"{NAME}-{bucket}"}
     if "?" in resource:
         operation = {"ListBucket": "list_objects_v2", "ListBucketVersions": "list_object_versions"}[name]
         return operation, {**where, "Prefix": values(resource)["s3:prefix"]}
-    where["Key"] = resource.removeprefix("uploads/").replace("*", "some-object")
+    where["Key"] = key.replace("*", "some-object")
     upload = {**where, "UploadId": "x"}
     return {
         "GetObject": ("get_object", where),

@@ -152,7 +152,8 @@ def test_only_functions_that_need_the_database_are_in_the_vpc(plan: dict[str, An
     inside = {a for a, v in of_type(plan, "aws_lambda_function") if v["vpc_config"]}
     if plan["deployer"] == "terraform":
         assert inside == {
-            f'aws_lambda_function.this["{n}"]' for n in ("backend", "drain", "migrations", "uploads")
+            f'aws_lambda_function.this["{n}"]'
+            for n in ("backend", "drain", "migrations", "operator-read", "operator-write", "uploads")
         }
 
 
@@ -182,14 +183,15 @@ def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
     assert all(v["enable_key_rotation"] for _, v in of_type(plan, "aws_kms_key"))
     buckets = {v["bucket"] for _, v in of_type(plan, "aws_s3_bucket")}
     assert len(buckets) == len(list(of_type(plan, "aws_s3_bucket_server_side_encryption_configuration")))
-    for kind in (
-        "public_access_block",
-        "ownership_controls",
-        "versioning",
-        "policy",
-        "lifecycle_configuration",
-    ):
+    for kind in ("public_access_block", "ownership_controls", "policy", "lifecycle_configuration"):
         assert len(list(of_type(plan, f"aws_s3_bucket_{kind}"))) == len(buckets), kind
+    # What operators exchange lives a day, and no version of it longer.
+    versioned = {a.split('"')[1] for a, _ in of_type(plan, "aws_s3_bucket_versioning")}
+    assert versioned == {"uploads", "logs", "releases"}
+    ((_, exchange),) = [
+        x for x in of_type(plan, "aws_s3_bucket_lifecycle_configuration") if "exchange" in x[0]
+    ]
+    assert [rule["expiration"][0]["days"] for rule in exchange["rule"]] == [1]
 
 
 def test_prod_keeps_what_it_holds(plan: dict[str, Any]) -> None:
@@ -199,7 +201,8 @@ def test_prod_keeps_what_it_holds(plan: dict[str, Any]) -> None:
             assert (
                 values.get("deletion_protection", values.get("deletion_protection_enabled")) is protected
             ), address
-    assert all(v["force_destroy"] is not protected for _, v in of_type(plan, "aws_s3_bucket"))
+    kept = [v for a, v in of_type(plan, "aws_s3_bucket") if a != "aws_s3_bucket.exchange"]
+    assert all(v["force_destroy"] is not protected for v in kept)
     assert all(v["point_in_time_recovery"][0]["enabled"] for _, v in of_type(plan, "aws_dynamodb_table"))
     expected = 2 if plan["env"] == "prod" else 1
     assert len(list(of_type(plan, "aws_rds_cluster_instance"))) == expected
@@ -464,7 +467,7 @@ def test_sams_template_makes_what_terraform_would(plan: dict[str, Any]) -> None:
     template = templates.load(templates.IMAGE)
     resources = template["Resources"]
     functions = templates.functions(template)
-    made = {v["function_name"].split("-")[2]: v for _, v in of_type(plan, "aws_lambda_function")}
+    made = {v["function_name"].split("-", 2)[2]: v for _, v in of_type(plan, "aws_lambda_function")}
     assert functions.keys() == made.keys()
     for name, ours in functions.items():
         theirs = made[name]
@@ -651,7 +654,7 @@ def test_only_auth_gets_at_keys_and_secrets(plan: dict[str, Any]) -> None:
         assert bool(secrets) is (name in {"auth", "rotation"}), name
         factors = [s for s in statements if "alias/" in json.dumps(s) and "-factors" in json.dumps(s)]
         assert bool(factors) is (name == "auth"), name
-        if name not in {"auth", "rotation", "migrations", "events"}:
+        if name not in {"auth", "rotation", "migrations", "events", "operator-read"}:
             denied = [s for s in statements if s["Sid"] == "NoPublicKeys"]
             assert denied, f"{name} could publish a public key and sign tokens with its private half"
             assert denied[0]["Effect"] == "Deny"
@@ -665,7 +668,7 @@ def test_gateway_endpoints_let_pass_what_functions_may_do(plan: dict[str, Any]) 
     }
     assert len(endpoints) == 2
     passes = {a for p in endpoints.values() for s in p["Statement"] for a in s["Action"]}
-    for name in ("backend", "drain", "uploads"):
+    for name in ("backend", "drain", "operator-read", "operator-write", "uploads"):
         wanted = allowed(policies(plan)[name], "dynamodb") | allowed(policies(plan)[name], "s3")
         assert wanted <= passes, name
     for policy in endpoints.values():
@@ -723,13 +726,13 @@ def test_both_forms_of_githubs_subject_are_trusted_exactly(terraform: Terraform)
 
 
 def test_a_suffix_ends_every_buckets_name_and_everything_follows_it(otherwise: dict[str, Any]) -> None:
-    kinds = ("uploads", "logs", "releases")
+    kinds = ("uploads", "logs", "releases", "exchange")
     assert {v["bucket"] for _, v in of_type(otherwise, "aws_s3_bucket")} == {
         f"familycorp-dev-{kind}-{SUFFIX}" for kind in kinds
     }
     # Wherever a bucket is named, in a policy or a pattern, it has the suffix.
     text = json.dumps([r["values"] for r in infra.resources(otherwise)])
-    named = set(re.findall(r"s3:::(familycorp-dev-(?:uploads|logs|releases)[\w-]*)", text))
+    named = set(re.findall(r"s3:::(familycorp-dev-(?:uploads|logs|releases|exchange)[\w-]*)", text))
     assert named
     assert {name for name in named if not name.endswith(f"-{SUFFIX}")} == set()
     parameters = {
@@ -739,6 +742,8 @@ def test_a_suffix_ends_every_buckets_name_and_everything_follows_it(otherwise: d
         "uploads/bucket": "uploads",
         "releases/bucket": "releases",
         "settings/UPLOADS_BUCKET_NAME": "uploads",
+        "exchange/bucket": "exchange",
+        "settings/EXCHANGE_BUCKET_NAME": "exchange",
     }.items():
         assert parameters[name]["value"] == f"familycorp-dev-{kind}-{SUFFIX}"
     rules = [v["event_pattern"] or "" for _, v in of_type(otherwise, "aws_cloudwatch_event_rule")]

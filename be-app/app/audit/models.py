@@ -16,7 +16,7 @@ class AuditEntry(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
-    actor: Mapped[str] = mapped_column(Key(64))
+    actor: Mapped[str] = mapped_column(Key(640))  # IAM's longest ARN: a path of 512 characters, a name of 64.
     action: Mapped[str] = mapped_column(Key(64))
     target: Mapped[str] = mapped_column(Key(100), index=True)
     detail: Mapped[dict[str, Any]]

@@ -14,7 +14,9 @@ class AuditEntryOut(Model):
 
     id: uuid.UUID
     at: Instant
-    actor: str = Field(description="A member's id; `system`, `import` or `visitor` where it was none.")
+    actor: str = Field(
+        description="A member's id; the ARN of an operator; `system`, `import` or `visitor` where it was none."
+    )
     action: str = Field(examples=["post.published"])
     target: str = Field(examples=["post:01900000-0000-7000-8000-000000000000"])
     detail: dict[str, Any] | None = None

@@ -1,5 +1,8 @@
 """The audit trail: written with every change, read by those who may."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from pydantic.alias_generators import to_snake
@@ -14,6 +17,18 @@ from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.observability.context import request_id
 
+_operator: ContextVar[str] = ContextVar("operator", default="")
+
+
+@contextmanager
+def operated_by(arn: str) -> Iterator[None]:
+    """Have the entries of the block name an operator, by the ARN that AWS vouches for, as who made the change."""
+    token = _operator.set(arn)
+    try:
+        yield
+    finally:
+        _operator.reset(token)
+
 
 def record(session: AsyncSession, actor: str, action: str, target: str, **detail: Any) -> None:
     """Add an entry to the open transaction; `detail` names what changed, never people's data."""
@@ -21,7 +36,7 @@ def record(session: AsyncSession, actor: str, action: str, target: str, **detail
         AuditEntry(
             id=new_id(),
             at=now(),
-            actor=actor,
+            actor=_operator.get() or actor,
             action=action,
             target=target,
             detail=detail,
@@ -30,21 +45,22 @@ def record(session: AsyncSession, actor: str, action: str, target: str, **detail
     )
 
 
-async def listed(query: AuditQuery, granted: Grant) -> AuditEntries:
-    """Return a page of the trail, as far as the caller may know it."""
-    kinds, omitted = granted.obligations.get("targets"), granted.obligations.get("omit", ())
+async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
+    """Return a page of the trail, as far as the caller may know it; None is for an operator, who may know all."""
+    obligations = granted.obligations if granted else {}
     async with reading() as session:
         found = await repository.page(
             session,
             target=query.target,
-            kinds=kinds,
-            drafts_of=granted.subject.id if granted.obligations.get("ownDraftsOnly") else None,
+            kinds=obligations.get("targets"),
+            drafts_of=granted.subject.id if granted and obligations.get("ownDraftsOnly") else None,
             before=pagination.decode_id(query.cursor),
             limit=query.limit + 1,
         )
     page = found[: query.limit]
     entries = (AuditEntryOut.model_validate(entry) for entry in page)
+    hidden = dict.fromkeys(map(to_snake, obligations.get("omit", ())))
     return AuditEntries(
-        items=[entry.model_copy(update=dict.fromkeys(map(to_snake, omitted))) for entry in entries],
+        items=[entry.model_copy(update=hidden) for entry in entries],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )

@@ -121,6 +121,11 @@ class Settings(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="S3 bucket of uploads, where it isn't `familycorp-<env>-uploads`: these names are global.",
     )
+    exchange_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="S3 bucket of imports and exports, where it isn't `familycorp-<env>-exchange`.",
+    )
     upload_quota_mb: int = Field(
         5_000, ge=1, description="Megabytes that one member's files may take, those under way included."
     )
@@ -256,6 +261,11 @@ class Settings(BaseModel):
     def uploads_bucket(self) -> str:
         """S3 bucket that browsers upload to."""
         return self.uploads_bucket_name or f"familycorp-{self.env}-uploads"
+
+    @property
+    def exchange_bucket(self) -> str:
+        """S3 bucket through which operators' imports and exports go."""
+        return self.exchange_bucket_name or f"familycorp-{self.env}-exchange"
 
     @property
     def uploads_queue(self) -> str:

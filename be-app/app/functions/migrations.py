@@ -125,6 +125,15 @@ def _running(whose: str) -> MigrationRunningError:
     )
 
 
+def look() -> dict[str, Any]:
+    """Return the database's revision, those that it lacks, and whether this release knows it."""
+    found = _revision()
+    try:
+        return {"revision": found, "lacking": _lacking(found), "known": True}
+    except CommandError:
+        return {"revision": found, "lacking": [], "known": False}
+
+
 def states() -> tuple[str | None, list[str]]:
     """Return the revision of the database that the settings name, and those that it lacks, oldest first.
 
@@ -168,11 +177,7 @@ def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:
     """
     configure("familycorp-migrations", settings().log_level)
     if event.get("look"):
-        found = _revision()
-        try:
-            return {"revision": found, "lacking": _lacking(found), "known": True}
-        except CommandError:
-            return {"revision": found, "lacking": [], "known": False}
+        return look()
     revision = upgrade()
     logger.info("schema_is_current", extra={"revision": revision})
     return {"revision": revision}

@@ -74,6 +74,13 @@ class InquiryCards(Model):
     next_cursor: str | None
 
 
+class InquiryExport(Model):
+    """A page of whole inquiries, newest first."""
+
+    items: list[InquiryOut]
+    next_cursor: str | None
+
+
 class InquiryUpdate(Input):
     """How far the staff got."""
 

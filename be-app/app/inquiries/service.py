@@ -6,9 +6,9 @@ import uuid
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
-from app.auth.subject import Subject
+from app.auth.subject import SYSTEM, Subject
 from app.core.clock import new_id, now
-from app.core.database.engine import reading
+from app.core.database.engine import reading, writing
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed
 from app.core.write_path import idempotency, outbox
@@ -18,11 +18,14 @@ from app.inquiries.schemas import (
     InquiryCard,
     InquiryCards,
     InquiryCreate,
+    InquiryExport,
     InquiryOut,
     InquiryQuery,
     InquiryReceipt,
     InquiryUpdate,
 )
+
+_EXPORTED_AT_ONCE = 500
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,20 @@ async def listed(query: InquiryQuery) -> InquiryCards:
     return InquiryCards(
         items=[InquiryCard.model_validate(inquiry) for inquiry in page],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
+    )
+
+
+async def exported(cursor: str | None) -> InquiryExport:
+    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out."""
+    async with writing() as session:
+        found = await repository.page(
+            session, status=None, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
+        )
+        page = found[:_EXPORTED_AT_ONCE]
+        audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(page))
+    return InquiryExport(
+        items=[InquiryOut.model_validate(inquiry) for inquiry in page],
+        next_cursor=pagination.encode(str(page[-1].id)) if len(found) > len(page) else None,
     )
 
 

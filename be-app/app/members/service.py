@@ -23,6 +23,7 @@ from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, Unauthenticated
+from app.core.observability import metrics
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
@@ -153,6 +154,8 @@ async def _change_role(
     transaction: outbox.Transaction, member: Member, role: str | None, actor: Subject
 ) -> MemberOut:
     before, member.role = member.role, role
+    if role == "admin" != before:
+        metrics.add("admin_granted")
     return await _changed(transaction, member, actor, "member.role_changed", before=before, after=role)
 
 
@@ -162,11 +165,17 @@ async def set_disabled(member_id: uuid.UUID, expected: int, actor: Subject, *, d
     authorise(actor, f"member:{what}", {"type": "member", "id": str(member_id)})
     async with outbox.transaction() as transaction:
         member = await _open(transaction, member_id, expected)
-        if disabled:
-            # Before the commit: should DynamoDB be away, nothing is accepted that wouldn't hold at once.
-            await sessions.end_all(str(member_id))
-        member.disabled_at = now() if disabled else None
-        return await _changed(transaction, member, actor, f"member.{what}d")
+        return await _set_disabled(transaction, member, actor, disabled=disabled)
+
+
+async def _set_disabled(
+    transaction: outbox.Transaction, member: Member, actor: Subject, *, disabled: bool
+) -> MemberOut:
+    if disabled:
+        # Before the commit: should DynamoDB be away, nothing is accepted that wouldn't hold at once.
+        await sessions.end_all(str(member.id))
+    member.disabled_at = now() if disabled else None
+    return await _changed(transaction, member, actor, "member.disabled" if disabled else "member.enabled")
 
 
 async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected: int) -> Member:
@@ -206,19 +215,23 @@ async def end_sessions(member_id: uuid.UUID, ended: uuid.UUID | None, actor: Sub
     async with outbox.transaction() as transaction:
         if await repository.by_id(transaction.session, member_id) is None:
             raise NotFound
-        if ended is None:
-            await sessions.end_all(str(member_id))
-        elif not await sessions.end(str(member_id), str(ended)):
-            raise NotFound
-        which = "all" if ended is None else str(ended)
-        audit.record(
-            transaction.session, actor.id, "member.sessions_ended", f"member:{member_id}", which=which
-        )
+        await _end_sessions(transaction, member_id, ended, actor)
+
+
+async def _end_sessions(
+    transaction: outbox.Transaction, member_id: uuid.UUID, ended: uuid.UUID | None, actor: Subject
+) -> None:
+    if ended is None:
+        await sessions.end_all(str(member_id))
+    elif not await sessions.end(str(member_id), str(ended)):
+        raise NotFound
+    which = "all" if ended is None else str(ended)
+    audit.record(transaction.session, actor.id, "member.sessions_ended", f"member:{member_id}", which=which)
     access.forget()
 
 
 async def grant_role(who: str, role: str | None) -> MemberOut:
-    """Make a member something, as an operator who needs no session.
+    """Make a member something, as an operator who needs no session; it ends the member's own.
 
     Args:
         who: the e-mail address that one member alone has, or a member's id.
@@ -227,10 +240,30 @@ async def grant_role(who: str, role: str | None) -> MemberOut:
     Raises `NobodyByThatEmail`; `SeveralByThatEmail` where another's address could be taken for this one.
     """
     async with outbox.transaction() as transaction:
-        return await _change_role(transaction, await _one(transaction.session, who.strip()), role, SYSTEM)
+        member = await _one(transaction.session, who)
+        # A session that somebody else has got hold of doesn't grow with the member's rights. Before the commit, as
+        # when a member is disabled.
+        await sessions.end_all(str(member.id))
+        return await _change_role(transaction, member, role, SYSTEM)
+
+
+async def disable(who: str) -> MemberOut:
+    """Lock a member out and end their sessions, as an operator; `who` and errors are those of `grant_role`."""
+    async with outbox.transaction() as transaction:
+        member = await _one(transaction.session, who)
+        return await _set_disabled(transaction, member, SYSTEM, disabled=True)
+
+
+async def log_out(who: str) -> MemberOut:
+    """End a member's sessions, as an operator; `who` and errors are those of `grant_role`."""
+    async with outbox.transaction() as transaction:
+        member = await _one(transaction.session, who)
+        await _end_sessions(transaction, member.id, None, SYSTEM)
+    return _out(member)
 
 
 async def _one(session: AsyncSession, who: str) -> Member:
+    who = who.strip()
     if "@" not in who:
         try:
             member = await repository.by_id(session, uuid.UUID(who))

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -30,6 +31,9 @@ FUNCTIONS = {
     "app.functions.rotation": "rotation",
 }
 """Functions that events start, by the module of their entry point."""
+
+OPERATOR = "app.functions.operator"
+"""Module of the two functions that operators call."""
 
 
 def told(log: Path, since: int = 0) -> list[Line]:
@@ -164,18 +168,43 @@ def a_table_that_is_throttled(stack: Stack, threshold: float) -> list[Line]:
     return _refused(stack, "ThrottlingException", int(threshold) + 1)
 
 
-def invoked(stack: Stack, module: str, event: Any = None, **environment: str) -> list[Line]:
+def invoked(
+    stack: Stack, module: str, event: Any = None, handler: str = "handler", **environment: str
+) -> list[Line]:
     """Have Lambda's entry point of a module take an event, well or not, and return what it told."""
-    log = stack.directory / f"{FUNCTIONS[module]}-{unique()}.jsonl"
+    function = f"operator-{handler}" if module == OPERATOR else FUNCTIONS[module]
+    log = stack.directory / f"{function}-{unique()}.jsonl"
     script = f"""
 import contextlib, sys
 sys.stdout = open({str(log)!r}, "w")
-from {module} import handler
+from {module} import {handler}
 with contextlib.suppress(Exception):
-    handler({event or {}!r}, None)
+    {handler}({event or {}!r}, None)
 """
-    stack.run_as(FUNCTIONS[module], script, **environment)
+    stack.run_as(function, script, **environment)
     return told(log)
+
+
+def operated(
+    stack: Stack, handler: str, command: str, arguments: dict[str, Any], **environment: str
+) -> list[Line]:
+    """Have an operator call a function, and return what it told."""
+    event = {
+        "requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:user/operator"}}},
+        "body": json.dumps({"command": command, "arguments": arguments}),
+    }
+    return invoked(stack, OPERATOR, event, handler, **environment)
+
+
+def an_admin_who_is_made(stack: Stack, _: float) -> list[Line]:
+    member, at = uuid.uuid4(), "2026-11-24 00:00:00.000000"
+    stack.sql(
+        "INSERT INTO members (id, issuer, subject, email, name, seen_at, version, created_at, updated_at) "
+        "VALUES (:id, 'https://login.example', :id, '', 'x', :at, 1, :at, :at)",
+        id=member.hex,
+        at=at,
+    )
+    return operated(stack, "write", "members.grant-role", {"who": str(member), "role": "admin"})
 
 
 def drained(stack: Stack, **environment: str) -> list[Line]:

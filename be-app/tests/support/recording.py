@@ -82,14 +82,15 @@ def _permissions(service: str, operation: str, given: dict[str, Any]) -> Iterato
         case "dynamodb":
             yield f"dynamodb:{operation}", _table(given)
         case "s3" if "Key" in given:
+            bucket = _bucket(given)
             version = "Version" if "VersionId" in given else ""
-            yield f"s3:{_S3.get(operation, operation)}{version}", _below("uploads/", given["Key"]) + "*"
+            yield f"s3:{_S3.get(operation, operation)}{version}", _below(f"{bucket}/", given["Key"]) + "*"
             if operation == "CopyObject":
                 yield "s3:GetObject", _below("uploads/", given["CopySource"]["Key"]) + "*"
         case "s3" if operation == "CreateBucket":
             return  # So botocore works out the address that a form is sent to; `note_form` notes the form.
         case "s3":
-            yield f"s3:{_S3.get(operation, operation)}", _below("uploads?", given["Prefix"])
+            yield f"s3:{_S3.get(operation, operation)}", _below(f"{_bucket(given)}?", given["Prefix"])
         case "secretsmanager":
             secret = "signing-key" if "signing-key" in given["SecretId"] else "oidc-client"
             yield f"secretsmanager:{operation}", secret
@@ -106,6 +107,10 @@ def _table(given: dict[str, Any]) -> str:
     # Public keys, which make whoever may write them an issuer of tokens, are items of their own.
     key = given.get("Key") or given.get("Item") or {}
     return f"{table}#keys" if key.get("owner") == {"S": "keys"} else table
+
+
+def _bucket(given: dict[str, Any]) -> str:
+    return "exchange" if "exchange" in given.get("Bucket", "") else "uploads"
 
 
 def _below(what: str, key: str) -> str:

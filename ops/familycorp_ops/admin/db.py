@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from familycorp_ops.admin import operator
+from familycorp_ops.admin.operator import Env
 from familycorp_ops.output import AsJson, show
 
 if TYPE_CHECKING:
@@ -87,19 +89,29 @@ def upgrade_command(as_json: AsJson = False) -> None:
 
 
 @app.command("status")
-def status_command(as_json: AsJson = False) -> None:
-    """Show the revision of the database of FAMILYCORP_DATABASE_URL; exit with 1 if it isn't the newest."""
-    from app.functions.migrations import states  # noqa: PLC0415
+def status_command(env: Env = None, as_json: AsJson = False) -> None:
+    """Show the revision of the database of --env or FAMILYCORP_DATABASE_URL; exit with 1 if it isn't the newest."""
+    if env is None:
+        from app.functions.migrations import states  # noqa: PLC0415
 
-    with _reported(_("The schema can't be read")):
-        revision, lacking = states()
+        with _reported(_("The schema can't be read")):
+            revision, lacking = states()
+    else:
+        with operator.reported():
+            schema = operator.Operator(env).read("db.status")
+        revision, lacking = schema["revision"], schema["lacking"]
+        if not schema["known"]:
+            sys.exit(
+                _("The schema is {revision}, which the release that runs doesn't know.").format(**schema)
+            )
+    mend = f"`make migrate ENV={env}`" if env else "`familycorp db upgrade`"
     if not lacking:
         said = _("The schema is {revision}, the newest.")
     elif revision:
-        said = _("The schema is {revision}; it lacks {lacking}: `familycorp db upgrade`.")
+        said = _("The schema is {revision}; it lacks {lacking}: {mend}.")
     else:
-        said = _("The schema is empty; it lacks {lacking}: `familycorp db upgrade`.")
-    said = said.format(revision=revision, lacking=", ".join(lacking))
+        said = _("The schema is empty; it lacks {lacking}: {mend}.")
+    said = said.format(revision=revision, lacking=", ".join(lacking), mend=mend)
     show({"revision": revision, "lacking": lacking}, said, as_json=as_json)
     sys.exit(1 if lacking else 0)
 

@@ -4,23 +4,22 @@ import sys
 from enum import StrEnum
 from gettext import gettext as _
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from familycorp_ops import environment
+from familycorp_ops.admin import operator
 from familycorp_ops.admin.first_admin import first_admin
+from familycorp_ops.admin.operator import Env, State
 from familycorp_ops.output import AsJson, show
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-app = typer.Typer(help="List the staff, and make the first admin.", no_args_is_help=True)
+app = typer.Typer(help="List the staff, change their roles, and make the first admin.", no_args_is_help=True)
 app.command("first-admin")(first_admin)
 
-State = Annotated[
-    Path,
-    typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
+Who = Annotated[
+    str,
+    typer.Argument(metavar="E-MAIL|ID", help="The member's verified e-mail address at the provider, or id."),
 ]
 
 
@@ -35,72 +34,73 @@ class RoleName(StrEnum):
 
 @app.command("grant-role")
 def grant_role(
-    who: Annotated[
-        str,
-        typer.Argument(
-            metavar="E-MAIL|ID", help="The member's verified e-mail address at the provider, or id."
-        ),
-    ],
+    who: Who,
     role: Annotated[RoleName, typer.Argument(help="Role to grant.")],
+    env: Env = None,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Grant a role to a member who has logged in once; it counts from their next request on."""
+    """Grant a role to a member who has logged in once, and end their sessions."""
+    chosen = None if role is RoleName.none else role.value
+    member = _changed("members.grant-role", env, state, who=who, role=chosen)
+    said = _("{name} ({email}) is {role} now, and has to log in again.").format(
+        name=member["name"],
+        email=member["email"],
+        role=member["role"] or member["groupRole"] or _("without a role"),
+    )
+    show(member, said, as_json=as_json)
 
-    async def work() -> None:
-        from app.members import service  # noqa: PLC0415
 
-        member = await service.grant_role(who, None if role is RoleName.none else role.value)
-        said = _("{name} ({email}) is {role} now.").format(
-            name=member.name, email=member.email, role=member.role or member.group_role or _("without a role")
-        )
-        show(member.model_dump(mode="json", by_alias=True), said, as_json=as_json)
+@app.command("disable")
+def disable(who: Who, env: Env = None, as_json: AsJson = False, state: State = environment.STATE) -> None:
+    """Lock a member out, and end their sessions; an admin can let them in again."""
+    member = _changed("members.disable", env, state, who=who)
+    said = _("{name} ({email}) is disabled, and logged out everywhere.")
+    show(member, said.format(name=member["name"], email=member["email"]), as_json=as_json)
 
-    _run(work(), state)
+
+@app.command("end-sessions")
+def end_sessions(
+    who: Who, env: Env = None, as_json: AsJson = False, state: State = environment.STATE
+) -> None:
+    """Log a member out everywhere."""
+    member = _changed("members.end-sessions", env, state, who=who)
+    said = _("{name} ({email}) is logged out everywhere.")
+    show(member, said.format(name=member["name"], email=member["email"]), as_json=as_json)
 
 
 @app.command("list")
-def list_command(as_json: AsJson = False, state: State = environment.STATE) -> None:
+def list_command(env: Env = None, as_json: AsJson = False, state: State = environment.STATE) -> None:
     """List everybody who has logged in."""
-
-    async def work() -> None:
-        from app.members import service  # noqa: PLC0415
-
-        members = await service.everybody()
-        disabled = _("disabled") + " "
-        lines = [
-            f"{m.email or '-':40} {m.role or m.group_role or '-':8} {disabled if m.disabled else ''}{m.name}"
-            for m in members
-        ]
-        shown = [member.model_dump(mode="json", by_alias=True) for member in members]
-        show(shown, "\n".join(lines) or _("Nobody has logged in yet."), as_json=as_json)
-
-    _run(work(), state)
+    with operator.reported():
+        members = operator.ask("members.list", env, state)
+    lines = [_line(member) for member in members]
+    show(members, "\n".join(lines) or _("Nobody has logged in yet."), as_json=as_json)
 
 
-def _run(work: "Coroutine[Any, Any, None]", state: Path) -> None:
-    try:
-        environment.choose(state, writes=True)
-    except environment.CommandError as error:
-        work.close()
-        sys.exit(str(error))
-    from app.members.errors import NobodyByThatEmail, SeveralByThatEmail  # noqa: PLC0415
+def _changed(command: str, env: str | None, state: Path, **arguments: Any) -> Any:
+    """Return the member that a command has changed."""
+    with operator.reported():
+        try:
+            return operator.order(command, env, state, **arguments)
+        except operator.RefusedError as refused:
+            if refused.code == "nobody_by_that_email":
+                sys.exit(
+                    _(
+                        "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
+                        "run this again."
+                    )
+                )
+            if refused.code == "several_by_that_email":
+                sys.exit(
+                    _(
+                        "Several members have this e-mail, or one that looks like it, so nothing was changed:\n"
+                        "{detail}\nRun this again with the id of one of them."
+                    ).format(detail=refused.detail)
+                )
+            raise
 
-    try:
-        environment.run(work)
-    except environment.CommandError as error:
-        sys.exit(str(error))
-    except NobodyByThatEmail:
-        sys.exit(
-            _(
-                "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
-                "run this again."
-            )
-        )
-    except SeveralByThatEmail as several:
-        sys.exit(
-            _(
-                "Several members have this e-mail, or one that looks like it, so no role was changed:\n{detail}\n"
-                "Run this again with the id of one of them."
-            ).format(detail=several.detail)
-        )
+
+def _line(member: dict[str, Any]) -> str:
+    role, disabled = member["role"] or member["groupRole"] or "-", _("disabled") + " "
+    return f"{member['email'] or '-':40} {role:8} {disabled if member['disabled'] else ''}{member['name']}"

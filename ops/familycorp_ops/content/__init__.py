@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from familycorp_ops import environment
+from familycorp_ops.admin.operator import Env, Operator, RefusedError, State
 from familycorp_ops.output import AsJson, document
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 DEMO = Path(__file__).parents[1] / "local" / "demo"
 
 app = typer.Typer(help="Import and export content as Markdown files.", no_args_is_help=True)
-
-State = Annotated[
-    Path,
-    typer.Option(help="Directory of what `familycorp up` runs; FAMILYCORP_* variables win.", metavar="DIR"),
-]
 
 
 @app.command("import")
@@ -31,6 +27,7 @@ def import_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
     ] = False,
+    env: Env = None,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
@@ -40,10 +37,13 @@ def import_command(
     summary, problem, status = importing.Summary(dry_run), None, 0
     with report.Progress(quiet=as_json, shows_files=dry_run) as listener:
         try:
-            environment.choose(state, writes=not dry_run)
-            environment.run(importing.run(directory, summary, listener))
+            if env is None:
+                environment.choose(state, writes=not dry_run)
+                environment.run(importing.run(directory, summary, listener))
+            else:
+                importing.run_there(directory, summary, listener, Operator(env))
             status = 1 if summary.faults else 0
-        except environment.CommandError as error:
+        except (environment.CommandError, RefusedError) as error:
             problem, status = str(error), 1
         except importing.NothingToImport:
             problem, status = (
@@ -67,6 +67,7 @@ def export_command(
     force: Annotated[
         bool, typer.Option("--force", help="Write even among files that no export wrote.")
     ] = False,
+    env: Env = None,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
@@ -76,10 +77,12 @@ def export_command(
     summary, problem, status = exporting.Summary(), None, 1
     with report.Progress(quiet=as_json) as listener:
         try:
-            environment.choose(state, writes=False)
-            environment.run(exporting.run(directory, summary, listener, force=force))
+            if env is None:
+                environment.choose(state, writes=False)
+            source = exporting.Source() if env is None else exporting.Remote(Operator(env))
+            environment.run(exporting.run(directory, summary, listener, source, force=force))
             status = 0
-        except environment.CommandError as error:
+        except (environment.CommandError, RefusedError) as error:
             problem = str(error)
         except exporting.Occupied:
             problem = _(

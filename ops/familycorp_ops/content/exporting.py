@@ -1,22 +1,22 @@
 """From posts to files, of which an import makes the same posts."""
 
+import json
 import re
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-from app.categories import service as categories
-from app.categories.schemas import CategoryCreate
-from app.posts.models import PUBLISHED
-from app.posts.schemas import Lang, State
-from familycorp_ops.content import files, stored
-from familycorp_ops.content.files import FilePost
+from app.content import exporting
+from app.content.exporting import Exported, Outline
+from app.content.importing import CATEGORIES
+from familycorp_ops.content import files
 from familycorp_ops.content.importing import Listener
-from familycorp_ops.content.stored import Address, Stored
 from familycorp_ops.messages import marked
+
+if TYPE_CHECKING:
+    from familycorp_ops.admin.operator import Operator
 
 MANIFEST = ".familycorp-export"
 """File that lists what an export wrote, so that the next one replaces and removes just that."""
@@ -41,26 +41,68 @@ class Summary:
     with_earlier_revisions: int = 0
     with_unpublished_edits: int = 0
 
+    def add(self, exported: Exported) -> None:
+        """Count a post that was written."""
+        self.posts += 1
+        self.with_uploads += exported.with_uploads
+        self.with_earlier_revisions += exported.with_earlier_revisions
+        self.with_unpublished_edits += exported.with_unpublished_edits
 
-async def run(directory: Path, summary: Summary, listener: Listener, *, force: bool) -> None:
+
+class Source:
+    """Where posts are exported from; this one reads the database that the settings name."""
+
+    batch = exporting.BATCH
+    """How many posts may be asked for at once."""
+
+    async def outline(self) -> Outline:
+        """Return what there is."""
+        return await exporting.outline()
+
+    async def posts(self, ids: Sequence[uuid.UUID]) -> list[Exported]:
+        """Return those of the posts that exist."""
+        return await exporting.posts(ids)
+
+
+class Remote(Source):
+    """Posts of an environment in AWS.
+
+    Args:
+        operator: its operator functions.
+    """
+
+    batch = 100  # An answer, like its posts, takes memory there; many are taken one after the other.
+
+    def __init__(self, operator: "Operator") -> None:
+        self._operator = operator
+
+    async def outline(self) -> Outline:
+        """Return what there is."""
+        return Outline.model_validate(self._operator.read("content.outline"))
+
+    async def posts(self, ids: Sequence[uuid.UUID]) -> list[Exported]:
+        """Return those of the posts that exist."""
+        page = self._operator.read("content.posts", ids=[str(post_id) for post_id in ids])
+        return [Exported.loaded(dumped) for dumped in json.loads(self._operator.take(page["object"]))]
+
+
+async def run(directory: Path, summary: Summary, listener: Listener, source: Source, *, force: bool) -> None:
     """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced."""
     earlier = _earlier(directory, force=force)
-    listed, __ = await categories.editorial()
-    addresses = await stored.addresses()
-    names = {address.id: files.post_name(address.lang, address.slug) for address in addresses}
-    manifest = {files.CATEGORIES, *names.values()}
+    outline = await source.outline()
+    names = {listed.id: files.post_name(listed.lang, listed.slug) for listed in outline.posts}
+    keys = {listed.id: listed.translation_key for listed in outline.posts}
+    manifest = {CATEGORIES, *names.values()}
     # Before anything else, so that an interrupted export can be repeated.
     _write(directory / MANIFEST, _lines(manifest | earlier))
-    _write(
-        directory / files.CATEGORIES,
-        files.write_categories([CategoryCreate(slug=c.slug, name=c.name) for c in listed.items]),
-    )
-    summary.categories = len(listed.items)
-    keys, ids = _translation_keys(addresses), list(names)
-    for start in range(0, len(ids), stored.BATCH):
-        for found in await stored.by_id(ids[start : start + stored.BATCH]):
-            _write(directory / names[found.post.id], files.write_post(_content(found, keys, summary)))
-            summary.posts += 1
+    _write(directory / CATEGORIES, files.write_categories(outline.categories))
+    summary.categories = len(outline.categories)
+    ids = list(names)
+    for start in range(0, len(ids), source.batch):
+        for found in await source.posts(ids[start : start + source.batch]):
+            post = found.post.model_copy(update={"translation_key": keys[found.id]})
+            _write(directory / names[found.id], files.write_post(post))
+            summary.add(found)
             listener.progress(marked("Exporting"), summary.posts, len(ids))
     for name in earlier - manifest:
         (directory / name).unlink(missing_ok=True)
@@ -79,38 +121,6 @@ def _earlier(directory: Path, *, force: bool) -> set[str]:
         return set()
     # The list may have been edited, and nothing outside is ours to remove.
     return {name for name in names if _POST.fullmatch(name)}
-
-
-def _content(found: Stored, keys: dict[uuid.UUID, str], summary: Summary) -> FilePost:
-    """Return what a post's file says: of a published one what is public, of any other its newest revision."""
-    post, revision, category = found.post, found.newest, found.post.category
-    if post.state == PUBLISHED and found.public and post.published_category:
-        revision, category = found.public, post.published_category
-        summary.with_unpublished_edits += revision is not found.newest or category != post.category
-    summary.with_uploads += bool(revision.thumbnail or revision.attachments)
-    summary.with_earlier_revisions += post.revision > 1
-    # What is stored was checked when it was written, and some of the rules are about the present.
-    return FilePost.model_construct(
-        title=revision.title,
-        slug=post.slug,
-        lang=cast("Lang", post.lang),
-        category=category,
-        tags=revision.tags,
-        excerpt=revision.excerpt,
-        body=revision.body,
-        state=cast("State", post.state),
-        published_at=post.first_published_at,
-        scheduled_at=post.scheduled_at,
-        translation_key=keys.get(post.translation_key),
-    )
-
-
-def _translation_keys(addresses: Sequence[Address]) -> dict[uuid.UUID, str]:
-    """Return for each group of translations a key that doesn't depend on the ids: the first of its slugs."""
-    groups = defaultdict[uuid.UUID, list[str]](list)
-    for address in addresses:
-        groups[address.translation_key].append(address.slug)
-    return {key: min(slugs) for key, slugs in groups.items() if len(slugs) > 1}
 
 
 def _lines(names: set[str]) -> bytes:

@@ -11,24 +11,19 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
 from app.categories.schemas import CategoryCreate
-from app.core.clock import now
-from app.core.http.schema import Instant, Line
-from app.posts import complexity, markup
-from app.posts.revisions import MAX_HTML_BYTES
-from app.posts.schemas import PostCreate, Slug, State
+from app.content.importing import CATEGORIES, Finding
+from app.content.schemas import FilePost
 from familycorp_ops.content import yamltext
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 
-CATEGORIES = "categories.yaml"
 SUFFIXES = (".md", ".markdown")
 
 KEYS = (
@@ -46,55 +41,8 @@ KEYS = (
 """Every key of the front matter, in the order in which it is written."""
 
 MAX_FILE_BYTES = 1024 * 1024
-_SHORTEST_RENDERED = 1_000
-"""Characters: as few neither grow too long nor take long, whatever stands in them."""
-
 _FENCE = re.compile(r"---[ \t]*")
 _BOM = "\N{BYTE ORDER MARK}"
-
-
-class FilePost(PostCreate):
-    """What a file says: a post, and where it stands."""
-
-    slug: Slug
-    state: State = "published"
-    published_at: Instant | None = None
-    scheduled_at: Annotated[Instant | None, Field(validate_default=True)] = None
-    translation_key: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
-
-    @field_validator("published_at")
-    @classmethod
-    def _past(cls, at: datetime | None) -> datetime | None:
-        if at and at > now():
-            raise PydanticCustomError(
-                "in_the_future",
-                "must be in the past; what is to be published has state: scheduled and scheduledAt",
-            )
-        return at
-
-    @field_validator("scheduled_at")
-    @classmethod
-    def _when_scheduled(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
-        if "state" in info.data and (info.data["state"] == "scheduled") != (at is not None):
-            raise PydanticCustomError("scheduled_at", "goes with state: scheduled, and with no other state")
-        return at
-
-    @field_validator("body")
-    @classmethod
-    def _fits_a_snapshot(cls, body: str) -> str:
-        # Shorter text can't grow too long or be too complex, and rendering takes its time.
-        if len(body) < _SHORTEST_RENDERED:
-            return body
-        try:
-            rendered = markup.to_html(body)
-        except complexity.TooComplex as problem:
-            (error,) = problem.errors
-            raise PydanticCustomError("too_complex", "{why}", {"why": error.message}) from None
-        if len(rendered.encode()) > MAX_HTML_BYTES:
-            raise PydanticCustomError(
-                "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
-            )
-        return body
 
 
 @dataclass
@@ -113,9 +61,9 @@ class Source:
         """Return the line of a key, or of the front matter for one that isn't there."""
         return _nearest((key,) if key else (), self.lines)
 
-    def blame(self, key: str, rule: str, message: str) -> None:
-        """Add what is wrong with the value of a key."""
-        self.faults.append(Fault(self.line(key), key, rule, message))
+    def at_line(self, finding: Finding) -> Fault:
+        """Return what was found wrong, at its line of the file."""
+        return Fault(self.line(finding.field), *finding)
 
 
 def find(directory: Path) -> tuple[list[Path], int]:

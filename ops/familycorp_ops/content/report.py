@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from app.content.importing import Outcome
 from familycorp_ops.content import exporting, importing
-from familycorp_ops.content.importing import Listener, Outcome
+from familycorp_ops.content.importing import Listener
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.messages import marked
 

@@ -212,7 +212,7 @@ def _table(it: Resource, plan: Plan) -> Iterator[Line]:
 def _bucket(it: Resource, plan: Plan) -> Iterator[Line]:
     usage = plan.usage
     if it.named() != "uploads":
-        return  # Lines of the other bucket's access: kilobytes.
+        return  # Lines of access, templates, and what operators exchange for a day: cents at the most.
     yield Line("S3", "storage", "s3-gb", usage.files_gb)
     yield Line("S3", "writes", "s3-write", usage.uploads * 8)  # A file, its copy, its thumbnails, their tags.
     yield Line("S3", "reads", "s3-read", usage.uploads * 8 + usage.downloads_gb * KB)  # Files of a MB.
@@ -343,6 +343,7 @@ UNPRICED: Final[Mapping[str, str]] = {
     "aws_lambda_alias": _PART,
     "aws_lambda_event_source_mapping": "reading a table's stream is free for Lambda",
     "aws_lambda_function_event_invoke_config": _PART,
+    "aws_lambda_function_url": _PART,
     "aws_lambda_layer_version": "75 GB of code and layers are free",
     "aws_lambda_permission": _ACCESS,
     "aws_rds_cluster_parameter_group": _PART,

@@ -37,9 +37,9 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the properties of each function, by the name that ends its own, as `backend`."""
+    """Return the properties of each function, by the name that ends its own, as `operator-read`."""
     return {
-        name.removesuffix("Function").lower(): resource["Properties"]
+        re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Function")).lower(): resource["Properties"]
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     }

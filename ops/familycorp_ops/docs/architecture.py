@@ -49,13 +49,15 @@ def calls() -> str:
         lines += [f"  {name} --> {_node(resource)}" for resource in sorted(used)]
         if "VpcConfig" in function:
             lines.append(f"  {name} --> aurora[(Aurora)]")
-    cached = [n for n, f in functions.items() if "VpcConfig" in f and n in actions]
+    # Whoever drains the outbox publishes its events, and has the cache forget.
+    cached = [n for n, f in functions.items() if "VpcConfig" in f and "events" in actions.get(n, {})]
     lines += [f"  {name} --> valkey[(Valkey)]" for name in cached]
     return "\n".join(lines)
 
 
 def _node(resource: str) -> str:
-    kinds = {"posts": "DynamoDB", "sessions": "DynamoDB", "events": "DynamoDB", "uploads": "S3"}
+    kinds = {"posts": "DynamoDB", "sessions": "DynamoDB", "events": "DynamoDB"}
+    kinds |= {"uploads": "S3", "exchange": "S3"}
     if resource in kinds:
         return f'store_{resource}[("{kinds[resource]}: {resource}")]'
     return f'{resource.replace("-", "_")}["{resource}"]'

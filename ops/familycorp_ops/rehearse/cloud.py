@@ -19,6 +19,7 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.rehearse import sandbox
 from familycorp_ops.rehearse.data_api import DataApi
 from familycorp_ops.rehearse.fronts import Front, Fronts
@@ -191,7 +192,7 @@ class Cloud:
         self.fronts = self._stack.enter_context(fronts)
         inside = {database_host: AWS_SIDE, CACHE_HOST: AWS_SIDE}
         # A function in the VPC reaches the stores and not the provider, one outside the provider and not the stores.
-        for function in ("backend", "drain", "uploads", "migrations"):
+        for function in (name for name, function in FUNCTIONS.items() if function["vpc"]):
             sandbox.resolve(self._hosts_directory, f"familycorp-{self.env}-{function}", inside)
         sandbox.resolve(self._hosts_directory, f"familycorp-{self.env}-auth", {LOGIN_HOST: AWS_SIDE})
 

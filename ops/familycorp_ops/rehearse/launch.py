@@ -9,6 +9,7 @@ from typing import Any
 
 
 def _close_gaps() -> None:
+    _know_callers_of_function_urls()
     from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services import kms, rds, secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
@@ -66,6 +67,33 @@ def _close_gaps() -> None:
         return translate(template, engine._transform_parameters(template, given, before), *more)  # noqa: SLF001
 
     transform.transform = translated
+
+
+def _know_callers_of_function_urls() -> None:
+    """Ask for both permissions on a call of a function URL, and name its caller in the event, as AWS does."""
+    from ministack import app  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.core import iam_evaluator  # noqa: PLC0415
+    from ministack.services import lambda_svc  # noqa: PLC0415
+
+    enforces, builds = app._enforce_data_plane, lambda_svc._build_function_url_event  # noqa: SLF001 - as above.
+
+    def enforce(service: str, action: str, *given: Any, service_context: Any = None, **more: Any) -> Any:
+        denied = enforces(service, action, *given, service_context=service_context, **more)
+        if denied or action != "lambda:InvokeFunctionUrl":
+            return denied
+        by_url = {"lambda:InvokedViaFunctionUrl": "true"}
+        return enforces(service, "lambda:InvokeFunction", *given, service_context=by_url, **more)
+
+    def build(*given: Any, **more: Any) -> Any:
+        event = builds(*given, **more)
+        *_, headers, _body, query = given
+        identity = iam_evaluator.resolve_caller_identity(app.extract_access_key_id(headers, query))
+        if identity and not more.get("anonymous"):
+            named = {name: identity[name] for name in ("accessKey", "accountId", "userArn", "userId")}
+            event["requestContext"]["authorizer"] = {"iam": {**named, "callerId": identity["userId"]}}
+        return event
+
+    app._enforce_data_plane, lambda_svc._build_function_url_event = enforce, build  # noqa: SLF001
 
 
 if __name__ == "__main__":

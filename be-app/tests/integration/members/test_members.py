@@ -487,15 +487,20 @@ def test_an_operator_makes_the_first_admin_of_who_has_logged_in(
     first.log_in()
     problem(first.client.get("/v1/editor/inquiries"), 403, "forbidden")
     status, said = command(staff_stack, "members", "grant-role", email.upper(), "admin")
-    assert (status, said.strip()) == (0, f"이름 {first.username} ({email}) is admin now.")
-    time.sleep(SOON_S)
+    assert (status, said.strip()) == (
+        0,
+        f"이름 {first.username} ({email}) is admin now, and has to log in again.",
+    )
+    assert first.me().status_code == 401
+    first.log_in()
     ok(first.client.get("/v1/editor/inquiries"))
     status, said = command(staff_stack, "members", "list")
     assert status == 0
     assert f"{email:40} admin" in said
     status, said = command(staff_stack, "members", "grant-role", email, "none", "--json")
     assert json.loads(said)["role"] is None
-    time.sleep(SOON_S)
+    assert first.me().status_code == 401
+    first.log_in()
     problem(first.client.get("/v1/editor/inquiries"), 403, "forbidden")
     entries = "SELECT actor, action FROM audit_entries WHERE target = :t AND action = 'member.role_changed'"
     assert staff_stack.sql(entries, t=f"member:{member_of(first)}") == [("system", "member.role_changed")] * 2

@@ -20,7 +20,7 @@ from familycorp_ops.deploy.infra import Terraform
 from support import faults, uploading
 from support.contract import ok
 from support.stack import Stack, published
-from support.staff import Person
+from support.staff import CSRF, Person
 
 TOLD_BY_AWS = {
     "api-errors": "API Gateway counts what it answers",
@@ -61,6 +61,7 @@ def stack(own_stack: Stack) -> Stack:
 
 
 BREAKS: dict[str, Break] = {
+    "admin-granted": faults.an_admin_who_is_made,
     "error-rate": faults.some_requests_that_fail,
     "most-requests-fail": faults.a_database_that_is_away,
     "stores-fail": faults.a_database_that_is_away,
@@ -145,6 +146,7 @@ def test_whatever_is_watched_is_really_told(
     """Each metric of the application on an alarm or the dashboard comes from that service, by these dimensions."""
     (body,) = [r["values"]["dashboard_body"] for r in plan if r["type"] == "aws_cloudwatch_dashboard"]
     watched = [s for alarm in alarms.values() for s in alarm.series] + list(on_dashboard(json.loads(body)))
+    make_an_admin(somebody("admins"), somebody("editors"))
     lines = [*everything(stack), *failed_logins(staff_stack, somebody("editors"))]
     untold = {
         (s.metric, s.dimensions["service"])
@@ -171,6 +173,7 @@ def everything(stack: Stack) -> Iterator[Line]:
         yield from settled_late(stack, client)
     faults.a_caller_who_may_not(stack, 1)
     faults.a_policy_without_a_line(stack, 1)
+    yield from faults.an_admin_who_is_made(stack, 1)
     faults.a_database_that_is_away(stack, 1)
     faults.a_table_that_is_throttled(stack, 1)
     faults.a_table_that_fails_behind_the_cache(stack)
@@ -221,6 +224,22 @@ def refused_functions(stack: Stack, upload: dict[str, Any]) -> Iterator[Line]:
     with faults.refusing("AccessDeniedException") as url:
         for module, event in events.items():
             yield from faults.invoked(stack, module, event, FAMILYCORP_AWS_ENDPOINT_URL=url)
+        for handler, command, arguments in (
+            ("read", "inquiries.export", {}),
+            ("write", "content.import", {"name": "x"}),
+        ):
+            yield from faults.operated(stack, handler, command, arguments, FAMILYCORP_AWS_ENDPOINT_URL=url)
+
+
+def make_an_admin(admin: Person, member: Person) -> None:
+    """Have an admin make another, by the API."""
+    for person in (admin, member):
+        person.log_in()
+        ok(person.client.get("/v1/audit"))
+    path = f"/v1/members/{member.me().json()['id']}"
+    version = ok(admin.client.get(path))["version"]
+    headers = {**CSRF, "If-Match": f'"{version}"'}
+    ok(admin.client.put(f"{path}/role", json={"role": "admin"}, headers=headers))
 
 
 def failed_logins(stack: Stack, person: Person) -> Iterator[Line]:

@@ -1,0 +1,116 @@
+"""From posts to what their files say, of which an import makes the same posts."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, cast
+
+from app.categories import service as categories
+from app.categories.schemas import CategoryCreate
+from app.content import stored
+from app.content.schemas import FilePost
+from app.content.stored import Address, Stored
+from app.core.http.schema import Model
+from app.posts.models import PUBLISHED
+from app.posts.schemas import Lang, State
+
+BATCH = stored.BATCH
+"""How many posts may be asked for at once."""
+
+
+class Listed(Model):
+    """Where a post is found; its translations have the same key, which doesn't depend on ids."""
+
+    id: uuid.UUID
+    slug: str
+    lang: str
+    translation_key: str | None
+
+
+class Outline(Model):
+    """All that there is to export: categories in their order, and the addresses of all posts, by slug."""
+
+    categories: list[CategoryCreate]
+    posts: list[Listed]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A post's file without its translation key, which the outline has, and what of the post it doesn't carry."""
+
+    id: uuid.UUID
+    post: FilePost
+    with_uploads: bool
+    with_earlier_revisions: bool
+    with_unpublished_edits: bool
+
+    def dumped(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {**vars(self), "id": str(self.id), "post": self.post.model_dump(mode="json")}
+
+    @classmethod
+    def loaded(cls, dumped: Mapping[str, Any]) -> Self:
+        """Return what `dumped` made JSON of, unchecked: some of the rules are about the present."""
+        post = dict(dumped["post"])
+        for name in ("published_at", "scheduled_at"):
+            post[name] = post[name] and datetime.fromisoformat(post[name])
+        whole = {**dumped, "id": uuid.UUID(dumped["id"]), "post": FilePost.model_construct(**post)}
+        return cls(**whole)
+
+
+async def outline() -> Outline:
+    """Return what there is."""
+    listed, __ = await categories.editorial()
+    addresses = await stored.addresses()
+    keys = _translation_keys(addresses)
+    return Outline(
+        categories=[CategoryCreate(slug=c.slug, name=c.name) for c in listed.items],
+        posts=[
+            Listed(id=a.id, slug=a.slug, lang=a.lang, translation_key=keys.get(a.translation_key))
+            for a in addresses
+        ],
+    )
+
+
+async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
+    """Return those of at most `BATCH` posts that exist."""
+    return [_exported(found) for found in await stored.by_id(ids)]
+
+
+def _exported(found: Stored) -> Exported:
+    """Return what a post's file says: of a published one what is public, of any other its newest revision."""
+    post, revision, category, edited = found.post, found.newest, found.post.category, False
+    if post.state == PUBLISHED and found.public and post.published_category:
+        revision, category = found.public, post.published_category
+        edited = revision is not found.newest or category != post.category
+    # What is stored was checked when it was written, and some of the rules are about the present.
+    said = FilePost.model_construct(
+        title=revision.title,
+        slug=post.slug,
+        lang=cast("Lang", post.lang),
+        category=category,
+        tags=revision.tags,
+        excerpt=revision.excerpt,
+        body=revision.body,
+        state=cast("State", post.state),
+        published_at=post.first_published_at,
+        scheduled_at=post.scheduled_at,
+        translation_key=None,
+    )
+    return Exported(
+        id=post.id,
+        post=said,
+        with_uploads=bool(revision.thumbnail or revision.attachments),
+        with_earlier_revisions=post.revision > 1,
+        with_unpublished_edits=edited,
+    )
+
+
+def _translation_keys(addresses: Sequence[Address]) -> dict[uuid.UUID, str]:
+    """Return for each group of translations a key that doesn't depend on the ids: the first of its slugs."""
+    groups = defaultdict[uuid.UUID, list[str]](list)
+    for address in addresses:
+        groups[address.translation_key].append(address.slug)
+    return {key: min(slugs) for key, slugs in groups.items() if len(slugs) > 1}

@@ -1,0 +1,75 @@
+"""What a file of content says, as it goes from the machine that reads it to the work on the database."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from app.categories.schemas import CategoryCreate
+from app.core.clock import now
+from app.core.http.schema import Input, Instant, Line
+from app.posts import complexity, markup
+from app.posts.revisions import MAX_HTML_BYTES
+from app.posts.schemas import PostCreate, Slug, State
+
+_SHORTEST_RENDERED = 1_000
+"""Characters: as few neither grow too long nor take long, whatever stands in them."""
+
+
+class FilePost(PostCreate):
+    """What a file says: a post, and where it stands."""
+
+    slug: Slug
+    state: State = "published"
+    published_at: Instant | None = None
+    scheduled_at: Annotated[Instant | None, Field(validate_default=True)] = None
+    translation_key: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
+
+    @field_validator("published_at")
+    @classmethod
+    def _past(cls, at: datetime | None) -> datetime | None:
+        if at and at > now():
+            raise PydanticCustomError(
+                "in_the_future",
+                "must be in the past; what is to be published has state: scheduled and scheduledAt",
+            )
+        return at
+
+    @field_validator("scheduled_at")
+    @classmethod
+    def _when_scheduled(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
+        if "state" in info.data and (info.data["state"] == "scheduled") != (at is not None):
+            raise PydanticCustomError("scheduled_at", "goes with state: scheduled, and with no other state")
+        return at
+
+    @field_validator("body")
+    @classmethod
+    def _fits_a_snapshot(cls, body: str) -> str:
+        # Shorter text can't grow too long or be too complex, and rendering takes its time.
+        if len(body) < _SHORTEST_RENDERED:
+            return body
+        try:
+            rendered = markup.to_html(body)
+        except complexity.TooComplex as problem:
+            (error,) = problem.errors
+            raise PydanticCustomError("too_complex", "{why}", {"why": error.message}) from None
+        if len(rendered.encode()) > MAX_HTML_BYTES:
+            raise PydanticCustomError(
+                "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
+            )
+        return body
+
+
+class NamedPost(Input):
+    """A post of an import, and the file that it is from."""
+
+    file: str
+    post: FilePost
+
+
+class ImportJob(Input):
+    """All that an import asks for: categories in their order, and posts."""
+
+    categories: list[CategoryCreate]
+    posts: list[NamedPost]
