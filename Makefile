@@ -62,7 +62,7 @@ BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,B
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -88,6 +88,9 @@ soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for 
 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
+
+nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: crashes on each database, generated requests
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/http/test_schemathesis.py
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \

@@ -3,6 +3,8 @@
 import os
 import sys
 
+import pytest
+
 os.environ["LANGUAGE"] = "en"  # Wins over LC_ALL, LC_MESSAGES and LANG, for gettext alone.
 
 # Containers often set this variable. Without compiled modules each of the hundreds of processes that tests start
@@ -16,3 +18,18 @@ pytest_plugins = [
     "familycorp_ops.testing.plans",
     "familycorp_ops.testing.browser",
 ]
+
+LONGEST = (
+    "test_schemathesis",
+    "test_uploads",
+    "test_outbox",
+    "test_chaos",
+    "test_terraform_bootstrap",
+    "test_up",
+)
+"""Files that take minutes; begun at the end, one would keep its worker busy while the other has nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
