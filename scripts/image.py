@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import local_bases
 
+from familycorp_ops.local import base_images
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.process import NotInstalledError
 
@@ -194,9 +194,9 @@ def main() -> None:
     try:
         program = containers.builder(local=local)
         bases = (
-            local_bases.build(program)
+            base_images.build(program)
             if local
-            else {name: f"{tag.rpartition(':')[0]}@{pins[name]}" for name, tag in local_bases.names().items()}
+            else {name: f"{tag.rpartition(':')[0]}@{pins[name]}" for name, tag in base_images.names().items()}
         )
     except NotInstalledError as error:
         sys.exit(str(error))

@@ -21,7 +21,7 @@ from pathlib import Path
 from familycorp_ops.servers.containers import CACHE, environment
 from familycorp_ops.servers.process import NotInstalledError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 STORE = CACHE / "bases"
 STAND_IN = ROOT / "ops" / "familycorp_ops" / "servers" / "web_adapter.py"
 WITHOUT = (
