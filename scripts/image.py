@@ -8,6 +8,7 @@ fails beyond the bounds. With `--twice` it builds again without any cache, and f
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
-
 
 from familycorp_ops.local import base_images
 from familycorp_ops.servers import containers
@@ -101,8 +101,28 @@ def buildah(
             command += ["--volume", f"{CA}:{CA}:ro", "--volume", f"{trust}:/etc/uv/uv.toml:ro"]
         name = f"familycorp-{target}"
         run([*command, "--tag", name, *_what(target, arch, bases), str(ROOT)], environment)
-    to.unlink(missing_ok=True)
-    run([program, "push", "--quiet", name, f"oci-archive:{to}"], environment)
+        layout = Path(directory, "layout")
+        run([program, "push", "--quiet", name, f"oci:{layout}"], environment)
+        _without_annotations(layout)
+        with tarfile.open(to, "w") as archived:
+            for part in sorted(layout.iterdir()):
+                archived.add(part, part.name)
+
+
+def _without_annotations(layout: Path) -> None:
+    """Take the annotations out of an image: buildah names the stage below, whose digest differs from time to time."""
+    index = json.loads((layout / "index.json").read_text())
+    (entry,) = index["manifests"]
+    blobs = layout / "blobs" / "sha256"
+    named = blobs / entry["digest"].removeprefix("sha256:")
+    manifest = json.loads(named.read_text())
+    manifest.pop("annotations", None)
+    named.unlink()
+    text = json.dumps(manifest, separators=(",", ":")).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    (blobs / digest).write_bytes(text)
+    entry |= {"digest": f"sha256:{digest}", "size": len(text)}
+    (layout / "index.json").write_text(json.dumps(index))
 
 
 def _what(target: str, arch: str, bases: Mapping[str, str]) -> Sequence[str]:
