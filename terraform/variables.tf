@@ -64,13 +64,24 @@ variable "app_deployer" {
 }
 
 variable "image_digest" {
-  description = "Digest of the image that Terraform deploys; used with app_deployer = \"terraform\" alone."
+  description = "Digest of the image of the functions that serve HTTP; used with app_deployer = \"terraform\" alone."
   type        = string
   default     = null
 
   validation {
     condition     = var.image_digest == null ? true : can(regex("^sha256:[0-9a-f]{64}$", var.image_digest))
     error_message = "image_digest must be sha256: and 64 hexadecimal digits, as `docker push` prints it; tags are refused."
+  }
+}
+
+variable "functions_image_digest" {
+  description = "Digest of the image of the functions that serve no HTTP; used with app_deployer = \"terraform\" alone."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.functions_image_digest == null ? true : can(regex("^sha256:[0-9a-f]{64}$", var.functions_image_digest))
+    error_message = "functions_image_digest must be sha256: and 64 hexadecimal digits, as `docker push` prints it; tags are refused."
   }
 }
 

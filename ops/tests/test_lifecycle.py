@@ -312,7 +312,7 @@ class Account:
                 directory=self.directory / "terraform",
                 version=VERSION,
                 archives=self.directory / "archives",
-                digest=None,
+                digests={},
                 admin=EMAIL,
                 accepted=("vpcs",),
                 yes=True,
@@ -643,12 +643,13 @@ def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_a
     """The image's registry comes first, and the signing key before what would rotate it."""
     account.variables(app_deployer="terraform")
     account.applied()
-    digest = "sha256:" + "a" * 64
-    _, _, errors = account.run("create", "--digest", digest, "--version", VERSION, "--yes")
+    digests = ["sha256:" + letter * 64 for letter in "ab"]
+    given = ["--digest", digests[0], "--functions-digest", digests[1]]
+    _, _, errors = account.run("create", *given, "--version", VERSION, "--yes")
     planned = [c for c in account.calls.read_text().splitlines() if c.startswith("terraform plan")]
-    assert [p.rpartition(" ")[2] for p in planned] == [
-        "-var=app_deployer=sam",
-        f"-var=image_digest={digest}",
+    assert [[w for w in p.split() if w.startswith("-var=")] for p in planned] == [
+        ["-var=app_deployer=sam"],
+        [f"-var=image_digest={digests[0]}", f"-var=functions_image_digest={digests[1]}"],
     ], errors
     done = [line.partition(":")[0] for line in errors.splitlines() if line.startswith("✓")]
     assert done == [f"✓ {step}" for step in STEPS[:8]]

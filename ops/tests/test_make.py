@@ -16,7 +16,7 @@ from familycorp_ops.testing.commands import familycorp
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 GIVEN = {
-    *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "ENV", "BASE"),
+    *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES"),
     *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR"),
 }
 """Every variable that a target reads from whoever calls it."""
@@ -29,14 +29,15 @@ TARGETS = {
     **dict.fromkeys(
         ("unit", "test", "soak", "chaos", "infra-test", "package-test", "docs", "docs-check", "actions"), ""
     ),
-    **dict.fromkeys(("cost-difference", "image", "base-images"), ""),
+    **dict.fromkeys(("cost-difference", "image-test", "base-images"), ""),
+    "image": "ARCH BASES",
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),
     "environment-destroy": "ENV",
     "up": "PORT STATE",
     "fuzz": "TARGET",
     "openapi-diff": "BASE",
-    "deploy": "ENV VERSION DIGEST",
+    "deploy": "ENV VERSION DIGEST FUNCTIONS_DIGEST",
 }
 """What each target hands on as it was given; the others look at the text, or take words from it, first."""
 
@@ -148,9 +149,8 @@ def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "60", "--"]
     (fuzz,) = run(copy, ["make", "fuzz", "SECONDS=5", "TARGET=t", "REPRODUCE=QQ=="])
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "5", "--reproduce=QQ==", "--", "t"]
-    (image,) = [c for c in run(copy, ["make", "image", "ARCH=arm64"]) if c[:2] == ["buildx", "build"]]
-    assert image[image.index("--platform") + 1] == "linux/arm64"
-    assert "PYTHON_DIGEST=sha256:0" in image
+    (image,) = run(copy, ["make", "image", "ARCH=arm64", "ARGS=--twice"])
+    assert image == ["scripts/image.py", "--arch", "arm64", "--bases", "pinned", "--twice"]
 
 
 def _steps() -> set[tuple[str, frozenset[tuple[str, str]]]]:

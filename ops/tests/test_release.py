@@ -17,7 +17,8 @@ from familycorp_ops.deploy import infra, release
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.process import clean_environment
 
-DIGESTS = ["sha256:" + letter * 64 for letter in "ab"]
+DIGESTS = ["sha256:" + letter * 64 for letter in "abc"]
+IMAGES = ("--digest", DIGESTS[0], "--functions-digest", DIGESTS[2])
 STACK = "familycorp-dev-backend"
 FAILING = {
     "Resources": {
@@ -49,10 +50,10 @@ class Registry:
         skopeo.write_text(f"#!/bin/sh\necho $* >>{directory}/copied\n")
         skopeo.chmod(0o755)
 
-    def built(self, digest: str) -> None:
+    def built(self, digest: str, target: str = "http") -> None:
         """Have `make image` built an image with this digest."""
         index = json.dumps({"schemaVersion": 2, "manifests": [{"digest": digest}]}).encode()
-        with tarfile.open(self.directory / "image.tar", "w") as archive:
+        with tarfile.open(self.directory / f"image-{target}.tar", "w") as archive:
             entry = tarfile.TarInfo("index.json")
             entry.size = len(index)
             archive.addfile(entry, io.BytesIO(index))
@@ -60,7 +61,7 @@ class Registry:
     def run(self, *arguments: str, sam: Path = release.SAM, **more: str) -> subprocess.CompletedProcess[str]:
         script = (
             "import pathlib\nfrom familycorp_ops import cli; from familycorp_ops.deploy import release\n"
-            f"release.IMAGE = pathlib.Path({str(self.directory / 'image.tar')!r})\n"
+            f"release.BUILD = pathlib.Path({str(self.directory)!r})\n"
             f"release.SAM = pathlib.Path({str(sam)!r})\n"
             "cli.main()"
         )
@@ -79,28 +80,35 @@ def registry(ministack: MiniStack, tmp_path: Path) -> Registry:
 
 def test_a_rerun_goes_on_with_the_same_image_and_stops_at_another_under_the_tag(registry: Registry) -> None:
     """Tags are immutable: a second push of the same commit would be refused, whatever it holds."""
-    ours, other = DIGESTS
+    ours, other, functions = DIGESTS
     registry.built(ours)
+    registry.built(functions, "functions")
     told = registry.directory / "outputs"
     first = registry.run("push", "dev", "--version", "abc", GITHUB_OUTPUT=str(told))
     assert first.returncode == 0, first.stderr
     copied = (registry.directory / "copied").read_text()
-    assert copied.endswith(f"docker://{registry.url}:abc\n")
+    for target in ("http", "functions"):
+        archive = registry.directory / f"image-{target}.tar"
+        assert f"oci-archive:{archive} docker://{registry.url}:abc-{target}\n" in copied
     # What skopeo's stand-in didn't do.
     manifest = '{"schemaVersion": 2}'
     put = client(registry.server.url, "ecr").put_image
-    there = put(repositoryName=registry.name, imageManifest=manifest, imageTag="abc")["image"]["imageId"][
-        "imageDigest"
-    ]
+    for tag in ("abc-http", "abc-functions"):
+        said = put(repositoryName=registry.name, imageManifest=manifest, imageTag=tag)
+        there = said["image"]["imageId"]["imageDigest"]
     registry.built(there)
+    registry.built(there, "functions")
     again = registry.run("push", "dev", "--version", "abc", GITHUB_OUTPUT=str(told))
     assert again.returncode == 0, again.stderr
     assert (registry.directory / "copied").read_text() == copied
-    assert told.read_text().splitlines() == [f"digest={ours}", f"digest={there}"]
+    assert told.read_text().splitlines() == [
+        *(f"digest={ours}", f"functions-digest={functions}"),
+        *(f"digest={there}", f"functions-digest={there}"),
+    ]
     registry.built(other)
     refused = registry.run("push", "dev", "--version", "abc")
     assert refused.returncode == 1
-    assert f"has another image as abc: {there}, and " in refused.stderr
+    assert f"has another image as abc-http: {there}, and " in refused.stderr
     assert f"is {other}." in refused.stderr
     assert (registry.directory / "copied").read_text() == copied
 
@@ -129,7 +137,7 @@ def never_deployed(ministack: MiniStack) -> Iterator[Any]:
 def test_a_stack_that_never_came_to_be_is_recognised_and_deleted_only_when_told(
     registry: Registry, never_deployed: Any
 ) -> None:
-    asked = ("deploy", "dev", "--digest", DIGESTS[0], "--version", "abc")
+    asked = ("deploy", "dev", *IMAGES, "--version", "abc")
     refused = registry.run(*asked)
     assert refused.returncode == 1
     assert f"{STACK} is in ROLLBACK_COMPLETE" in refused.stderr
@@ -148,6 +156,13 @@ def test_a_stack_that_never_came_to_be_is_recognised_and_deleted_only_when_told(
     assert [s for s in found["StackSummaries"] if s["StackName"] == STACK] == []
     told = (registry.directory / "sam.log").read_text()
     assert f"--s3-bucket familycorp-dev-releases --image-repository {registry.url} " in told
+    assert f" ImageDigest={DIGESTS[0]} FunctionsDigest={DIGESTS[2]} " in told
+
+
+def test_half_a_release_is_refused_before_aws_is_asked(registry: Registry) -> None:
+    refused = registry.run("deploy", "dev", *IMAGES[:2], "--version", "abc")
+    assert refused.returncode == 2
+    assert "A release has two images" in refused.stderr
 
 
 @pytest.mark.skipif(not release.SAM.is_file(), reason="SAM isn't installed: `make test` installs it.")
@@ -157,7 +172,7 @@ def test_sam_takes_the_templates_image_without_a_missing_option(registry: Regist
     s3.create_bucket(
         Bucket="familycorp-dev-releases", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"}
     )
-    ran = registry.run("deploy", "dev", "--digest", DIGESTS[0], "--version", "abc")
+    ran = registry.run("deploy", "dev", *IMAGES, "--version", "abc")
     assert "Missing option" not in ran.stdout + ran.stderr
     # It came as far as the template's upload, for which it asked AWS.
     assert s3.list_objects_v2(Bucket="familycorp-dev-releases").get("KeyCount"), ran.stderr

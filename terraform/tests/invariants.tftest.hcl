@@ -161,8 +161,9 @@ run "dev_terraform" {
   command = plan
 
   variables {
-    app_deployer = "terraform"
-    image_digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    app_deployer           = "terraform"
+    image_digest           = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    functions_image_digest = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
   }
 
   assert {
@@ -170,8 +171,8 @@ run "dev_terraform" {
     error_message = "Terraform makes every function and its alias."
   }
   assert {
-    condition     = alltrue([for f in aws_lambda_function.this : endswith(f.image_uri, "@${var.image_digest}")])
-    error_message = "Images are deployed by digest."
+    condition     = alltrue([for name, f in aws_lambda_function.this : endswith(f.image_uri, "@${contains(["backend", "auth"], name) ? var.image_digest : var.functions_image_digest}")])
+    error_message = "Images are deployed by digest, and the Web Adapter's by the functions that serve HTTP alone."
   }
   assert {
     condition     = length(aws_lambda_function.this["auth"].vpc_config) == 0 && length(aws_lambda_function.this["backend"].vpc_config) == 1
@@ -214,6 +215,7 @@ run "stage_terraform" {
     cache_mode       = "replication_group"
     app_deployer     = "terraform"
     image_digest     = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    functions_image_digest = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
   }
 
   assert {
@@ -265,6 +267,7 @@ run "prod_terraform" {
     cache_mode           = "replication_group"
     app_deployer         = "terraform"
     image_digest         = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    functions_image_digest = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
   }
 
   assert {

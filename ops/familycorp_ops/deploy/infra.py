@@ -153,7 +153,7 @@ def options(env: str, deployer: str, **variables: Any) -> list[str]:
     """Return the options that choose an environment and who deploys the application."""
     chosen: dict[str, Any] = {"app_deployer": deployer, **variables}
     if deployer == "terraform":
-        chosen["image_digest"] = DIGEST
+        chosen |= {"image_digest": DIGEST, "functions_image_digest": DIGEST}
     return [
         f"-var-file=envs/{env}.tfvars",
         *(f"-var={k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in chosen.items()),

@@ -1,6 +1,6 @@
 """`familycorp release`: the steps of a deployment, for the pipeline and for operators; the rehearsal takes them too.
 
-A release is made once, an image or a directory of archives, and goes from environment to environment as it is.
+A release is made once, two images or a directory of archives, and goes from environment to environment as it is.
 """
 
 import json
@@ -23,8 +23,10 @@ from familycorp_ops.output import AsJson, AwsGroup, Deployed, UnusableError, sho
 
 ROOT: Final = Path(__file__).parents[3]
 SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
-IMAGE: Final = ROOT / "build" / "image.tar"
-"""The release as an OCI archive: whoever pushes it anywhere gets the same digest."""
+BUILD: Final = ROOT / "build"
+"""Where `make image` leaves the release as OCI archives: pushed to any registry, they keep their digests."""
+OUTPUTS: Final = {"http": "digest", "functions": "functions-digest"}
+"""The images of a release, for functions that serve HTTP and for the others, with the names of their digests."""
 NEVER_DEPLOYED: Final = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
 """States of a stack whose first creation failed: CloudFormation lets it be deleted and nothing else."""
 THROTTLED_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -55,6 +57,15 @@ def _digest(value: str | None) -> str | None:
     return value
 
 
+def images(digest: str | None, functions_digest: str | None) -> dict[str, str]:
+    """Return the digests of a release's two images by target, or none; raise where one alone is given."""
+    given = {"http": digest, "functions": functions_digest}
+    found = {target: value for target, value in given.items() if value is not None}
+    if len(found) == 1:
+        raise UnusableError(_("A release has two images: give --digest and --functions-digest."))
+    return found
+
+
 def _version(value: str | None) -> str | None:
     # The template's own rule for its parameter `Release`.
     if value is not None and not re.fullmatch("[A-Za-z0-9]{1,64}", value):
@@ -66,7 +77,13 @@ def _version(value: str | None) -> str | None:
     return value
 
 
-Digest = Annotated[str | None, typer.Option(help="The image, as sha256:...", callback=_digest)]
+Digest = Annotated[
+    str | None, typer.Option(help="The image that serves HTTP, as sha256:...", callback=_digest)
+]
+FunctionsDigest = Annotated[
+    str | None,
+    typer.Option(help="The image of the functions that serve no HTTP, as sha256:...", callback=_digest),
+]
 Version = Annotated[str | None, typer.Option(help="Name of the release.", callback=_version)]
 
 
@@ -110,7 +127,7 @@ def build(
     template: Annotated[Path, typer.Option(help="The template.")] = ROOT / "template.zip.yaml",
     as_json: AsJson = False,
 ) -> None:
-    """Build a release of archives; an image is built by `make image`."""
+    """Build a release of archives; images are built by `make image`."""
     config = ["--config-file", str(ROOT / "samconfig.toml")]
     _sam("build", *config, "--template-file", str(template), "--build-dir", str(to), as_json=as_json)
     show({"directory": str(to)}, _("The release is in {directory}.").format(directory=to), as_json=as_json)
@@ -119,24 +136,39 @@ def build(
 @app.command()
 def push(
     env: Env,
-    version: Annotated[str, typer.Option(help="The tag.", callback=_version)],
+    version: Annotated[str, typer.Option(help="The tag's beginning.", callback=_version)],
     as_json: AsJson = False,
-) -> None:
-    """Push the image of `make image` to an environment's registry, with `skopeo`; print its digest."""
+) -> dict[str, str]:
+    """Push the images of `make image` to an environment's registry, with `skopeo`; print their digests."""
     registry, ecr = parameter(env, "registry/backend"), client("ecr")
-    ours, there = digest_of(IMAGE), pushed(ecr, registry, version)
+    digests = {target: _push(ecr, registry, target, version) for target in OUTPUTS}
+    for target, digest in digests.items():
+        _output(OUTPUTS[target], digest)
+    told = {OUTPUTS[target].replace("-d", "D"): digest for target, digest in digests.items()}
+    text = "\n".join(f"{registry}@{digest}  {target}" for target, digest in digests.items())
+    show({"registry": registry, "version": version, **told}, text, as_json=as_json)
+    return digests
+
+
+def tag(version: str, target: str) -> str:
+    """Return the tag of a release's image."""
+    return f"{version}-{target}"
+
+
+def _push(ecr: Any, registry: str, target: str, version: str) -> str:
+    """Push one image to a registry, unless it is there; return its digest."""
+    image, name = BUILD / f"image-{target}.tar", tag(version, target)
+    ours, there = digest_of(image), pushed(ecr, registry, name)
     if there and there != ours:
         sys.exit(
             _(
-                "{registry} has another image as {version}: {there}, and {image} is {ours}. Tags can't be moved:"
-                " deploy the one that is there (`make deploy DIGEST={there}`), or push under another version."
-            ).format(registry=registry, version=version, there=there, image=IMAGE, ours=ours)
+                "{registry} has another image as {tag}: {there}, and {image} is {ours}. Tags can't be moved:"
+                " deploy the one that is there, or push under another version."
+            ).format(registry=registry, tag=name, there=there, image=image, ours=ours)
         )
     if not there:
-        _copy(ecr, registry, version)
-    _output("digest", ours)
-    image = f"{registry}@{ours}"
-    show({"image": image, "digest": ours, "version": version}, image, as_json=as_json)
+        _copy(ecr, registry, image, name)
+    return ours
 
 
 def digest_of(image: Path) -> str:
@@ -163,7 +195,7 @@ def pushed(ecr: Any, registry: str, tag: str) -> str | None:
     return next((image["imageDigest"] for image in found["imageDetails"]), None)
 
 
-def _copy(ecr: Any, registry: str, version: str) -> None:
+def _copy(ecr: Any, registry: str, image: Path, tag: str) -> None:
     granted = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     with tempfile.TemporaryDirectory() as directory:
         # A file that goes at once, because what is in a command line shows in the list of processes.
@@ -173,7 +205,7 @@ def _copy(ecr: Any, registry: str, version: str) -> None:
         command = ["skopeo", "copy", "--preserve-digests", "--authfile", str(login)]
         try:
             subprocess.run(
-                [*command, f"oci-archive:{IMAGE}", f"docker://{registry}:{version}"],
+                [*command, f"oci-archive:{image}", f"docker://{registry}:{tag}"],
                 stdout=sys.stderr,
                 check=True,
             )
@@ -186,6 +218,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     env: Env,
     archives: Archives = None,
     digest: Digest = None,
+    functions_digest: FunctionsDigest = None,
     version: Version = None,
     delete_failed: Annotated[
         bool,
@@ -196,16 +229,18 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     as_json: AsJson = False,
 ) -> None:
     """Deploy a release to an environment's stack, and wait; CloudFormation rolls back a failure."""
+    chosen = images(digest, functions_digest)
     found = stack_of(env)
     if found.get("StackStatus") in NEVER_DEPLOYED:
         _clear(env, found["StackStatus"], delete=delete_failed)
         found = {}
     before = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", ())}
     _output("previous-digest", before.get("ImageDigest", ""))
+    _output("previous-functions-digest", before.get("FunctionsDigest", ""))
     _output("previous-version", before.get("Release", ""))
     template = archives / "template.yaml" if archives else ROOT / "template.yaml"
     overrides = [f"file://ops/sam/parameters/{env}.yaml"]
-    overrides += [f"ImageDigest={digest}"] if digest else []
+    overrides += [f"ImageDigest={digest}", f"FunctionsDigest={functions_digest}"] if chosen else []
     overrides += [f"Release={version}"] if version else []
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", env]
     places = ["--s3-bucket", parameter(env, "releases/bucket")]
@@ -222,8 +257,10 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
         "stack": stack(env),
         "version": version,
         "digest": digest,
+        "functionsDigest": functions_digest,
         "previousVersion": before.get("Release"),
         "previousDigest": before.get("ImageDigest"),
+        "previousFunctionsDigest": before.get("FunctionsDigest"),
     }
     show(told, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
 

@@ -54,11 +54,12 @@ _CHANGES: Final = (
         'Description: "FamilyCorp\'s backend: zip archives, Mangum, the policy as a layer."',
     ),
     (r"(?m)^# The other variant, .*\n", ""),
-    (r"(?m)^  ImageDigest:\n(?:    .*\n)+", ""),
+    (r"(?m)^  (?:Image|Functions)Digest:\n(?:    .*\n)+", ""),
+    (r"(?m)^(?:  # .*\n)+  HasImages: .*\n", ""),
     (r"(?m)^  Function:\n", _GLOBALS),
     (r"(?m)^Resources:\n", _LAYERS),
     (
-        r"(?m)^    Type: AWS::Serverless::Function\n",
+        r"(?m)^    Type: AWS::Serverless::Function\n    Metadata:\n(?:      Docker.*\n)+",
         "    Type: AWS::Serverless::Function\n    Metadata:\n      BuildMethod: makefile\n",
     ),
     (

@@ -114,7 +114,7 @@ class Environment:
 
 def deploy(it: Environment) -> str:
     """Return the command that deploys a release."""
-    return f"`make deploy ENV={it.env} DIGEST=sha256:... VERSION=COMMIT`"
+    return f"`make deploy ENV={it.env} DIGEST=sha256:... FUNCTIONS_DIGEST=sha256:... VERSION=COMMIT`"
 
 
 def apply_command(it: Environment) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from familycorp_ops.deploy.infra import ROOT, SOURCE
-from familycorp_ops.deploy.release import Digest, Version
+from familycorp_ops.deploy.release import Digest, FunctionsDigest, Version, images
 from familycorp_ops.output import AsJson, AwsGroup, Deployed, show
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def create(  # noqa: PLR0917 - Typer passes them by name.
     ] = None,
     version: Version = None,
     digest: Digest = None,
+    functions_digest: FunctionsDigest = None,
     archives: Annotated[
         Path | None,
         typer.Option(help="Deploy archives from this directory, built there if need be, and no image."),
@@ -58,7 +59,7 @@ def create(  # noqa: PLR0917 - Typer passes them by name.
         directory=directory.resolve(),
         version=version or _commit(),
         archives=archives,
-        digest=digest,
+        digests=images(digest, functions_digest),
         admin=admin,
         accepted=accept or (),
         yes=yes,

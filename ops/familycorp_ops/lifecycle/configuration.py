@@ -14,6 +14,7 @@ from typing import Final
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.bootstrap import init, terraform
 from familycorp_ops.doctor.environment import Environment
+from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.lifecycle.consent import confirm
 from familycorp_ops.lifecycle.problem import LifecycleError, StoppedError
 
@@ -27,6 +28,24 @@ HOLD_DATA: Final = (
 """Kinds of resources whose end is the end of data."""
 LOOK_S: Final = 10.0
 _CHANGES: Final = 2
+
+
+VARIABLES: Final = {"http": "image_digest", "functions": "functions_image_digest"}
+"""Terraform's variables of a release's images, by target."""
+
+
+def image_options(digests: Mapping[str, str]) -> Sequence[str]:
+    """Return the options of a plan that name images, given by target."""
+    return [f"-var={VARIABLES[target]}={digest}" for target, digest in digests.items()]
+
+
+def deployed_images(it: Environment) -> Sequence[str]:
+    """Return the options of a plan that leaves the images which Terraform deployed; none where it deployed none."""
+    digests = {}
+    for function in it.in_state("aws_lambda_function"):
+        handler = FUNCTIONS[function["function_name"].removeprefix(f"{it.name}-")]["handler"]
+        digests["http" if handler is None else "functions"] = function["image_uri"].partition("@")[2]
+    return image_options(digests)
 
 
 class Configuration:

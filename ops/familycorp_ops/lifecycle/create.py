@@ -7,7 +7,7 @@ steps are the commands that also exist one by one.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from gettext import gettext as _
@@ -20,7 +20,7 @@ from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.doctor import Check, deployed, report
 from familycorp_ops.doctor.environment import Environment
 from familycorp_ops.lifecycle import database_users
-from familycorp_ops.lifecycle.configuration import Configuration
+from familycorp_ops.lifecycle.configuration import Configuration, deployed_images, image_options
 from familycorp_ops.lifecycle.lock import Lock
 from familycorp_ops.lifecycle.problem import LifecycleError
 from familycorp_ops.messages import marked
@@ -39,7 +39,7 @@ class Wanted:
         directory: Terraform's configuration.
         version: what the release calls itself.
         archives: directory of a release of archives, built where there is none; without one it is an image.
-        digest: an image that is in the registry; without one it is built and pushed.
+        digests: images that are in the registry, by target; without any they are built and pushed.
         admin: e-mail address of the first admin, if there is to be one.
         accepted: names of the doctor's checks whose findings are no reason to stop.
         yes: whether plans are applied without a question.
@@ -51,7 +51,7 @@ class Wanted:
     directory: Path
     version: str
     archives: Path | None
-    digest: str | None
+    digests: Mapping[str, str]
     admin: str | None
     accepted: Sequence[str]
     yes: bool
@@ -93,7 +93,7 @@ class Creation:
     def __init__(self, env: str, wanted: Wanted) -> None:
         self._env, self._wanted = env, wanted
         self._it = Environment(env, smoke.REGION, wanted.directory)
-        self._digest = wanted.digest
+        self._digests = dict(wanted.digests)
         self.url = ""
 
     def run(self) -> Generator[tuple[str, str], None, None]:
@@ -149,9 +149,8 @@ class Creation:
 
     def _first_options(self) -> Sequence[str]:
         """Return the options with which Terraform, as the deployer, changes no release: that is a later step's."""
-        for function in self._it.in_state("aws_lambda_function"):
-            return (f"-var=image_digest={function['image_uri'].partition('@')[2]}",)
-        return ("-var=app_deployer=sam",)  # Everything but the functions, whose image has no registry yet.
+        # Everything but the functions first, whose images have no registry yet.
+        return deployed_images(self._it) or ("-var=app_deployer=sam",)
 
     def _signing_key(self) -> str:
         written = bootstrap.write_signing_key(self._env, self._it.region)
@@ -162,31 +161,38 @@ class Creation:
             if not (archives / "template.yaml").is_file():
                 release.build(to=archives.resolve(), as_json=self._wanted.as_json)
             return str(archives)
-        if self._digest is None:
-            registry = release.parameter(self._env, "registry/backend")
-            self._digest = release.pushed(release.client("ecr"), registry, self._wanted.version)
-        if self._digest is None:
+        if not self._digests:
+            registry, ecr = release.parameter(self._env, "registry/backend"), release.client("ecr")
+            there = {
+                t: release.pushed(ecr, registry, release.tag(self._wanted.version, t))
+                for t in release.OUTPUTS
+            }
+            self._digests = {target: digest for target, digest in there.items() if digest}
+        if len(self._digests) < len(release.OUTPUTS):
             if subprocess.run(["make", "image"], cwd=ROOT, stdout=sys.stderr, check=False).returncode:
-                raise LifecycleError(_("The image couldn't be built: see above."))
-            release.push(self._env, self._wanted.version, as_json=self._wanted.as_json)
-            self._digest = release.digest_of(release.IMAGE)
-        return self._digest
+                raise LifecycleError(_("The images couldn't be built: see above."))
+            self._digests = release.push(self._env, self._wanted.version, as_json=self._wanted.as_json)
+        return ", ".join(self._digests.values())
 
     def _deploy(self) -> str:
         if self._terraform_deploys:
             terraform = Configuration(self._it, self._wanted.directory, yes=self._wanted.yes)
-            changed = terraform.apply(f"-var=image_digest={self._digest}")
+            changed = terraform.apply(*image_options(self._digests))
             self._it = self._fresh()
             return _("{number} changes").format(number=changed) if changed else _("there already")
         found = self._settled()
         given = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", ())}
-        same = given.get("Release") == self._wanted.version and given.get("ImageDigest") == self._digest
+        digests = {"http": given.get("ImageDigest"), "functions": given.get("FunctionsDigest")}
+        same = given.get("Release") == self._wanted.version and all(
+            self._digests.get(target) == (digest or None) for target, digest in digests.items()
+        )
         if same and found["StackStatus"] in DEPLOYED:
             return _("there already")
         release.deploy(
             self._env,
             archives=self._wanted.archives and self._wanted.archives.resolve(),
-            digest=self._digest,
+            digest=self._digests.get("http"),
+            functions_digest=self._digests.get("functions"),
             version=self._wanted.version,
             delete_failed=self._wanted.delete_failed,
             as_json=self._wanted.as_json,

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from familycorp_ops.deploy import bootstrap, release, smoke
 from familycorp_ops.deploy.infra import GITHUB_ISSUER
 from familycorp_ops.doctor.environment import Environment, absent
-from familycorp_ops.lifecycle.configuration import Configuration
+from familycorp_ops.lifecycle.configuration import Configuration, deployed_images
 from familycorp_ops.lifecycle.create import account
 from familycorp_ops.lifecycle.data_api import DataApi
 from familycorp_ops.lifecycle.lock import Lock
@@ -121,8 +121,7 @@ class Destruction:
             return _("none")
         options = []
         if self._it.variables["app_deployer"] == "terraform":
-            for function in self._it.in_state("aws_lambda_function"):
-                options = [f"-var=image_digest={function['image_uri'].partition('@')[2]}"]
+            options += deployed_images(self._it)
         if self._it.variables["deletion_protection"]:
             # AWS's protection, and Terraform's own of filled buckets, must be off before anything is destroyed.
             options += ["-var=deletion_protection=false"]

@@ -1,8 +1,8 @@
 """The application as a Lambda function: under AWS's own Runtime Interface Emulator, behind Mangum or a Web Adapter.
 
 The emulator (shipped with SAM) and the runtime client (`awslambdaric`) are Amazon's. The Lambda Web Adapter comes
-from a container registry alone, so a stand-in takes its place (`web_adapter.py`); `LWA_BINARY` names the real one.
-An invocation is what API Gateway would send (payload format 2.0), one at a time.
+from a container registry alone, so a stand-in takes its place (`web_adapter.py`); images may hold either. An
+invocation is what API Gateway would send (payload format 2.0), one at a time.
 """
 
 import base64
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from familycorp_ops.servers import containers
 from familycorp_ops.servers.process import (
     LOOPBACK,
     NotInstalledError,
@@ -148,34 +149,21 @@ class Function(Server):
     def command(self) -> Sequence[str]:
         """Return the emulator with what it runs."""
         found = sorted(_SAM.glob("lib/python3*/site-packages"))
-        emulator = found and found[0] / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{_processor()}"
-        if not emulator or not emulator.is_file():
-            raise NotInstalledError(
-                "SAM isn't installed: `make package-test` installs it, with Lambda's emulator."
-            )
         # Of SAM's many packages only the runtime's client is Lambda's.
         client = self.directory / "runtime"
         client.mkdir(parents=True, exist_ok=True)
+        emulator = [str(_emulator()), *_addresses(self.port, self._runtime)]
         for pattern in _CLIENT:
             for path in found[0].glob(pattern):
                 if not path.name.endswith("-info") and not (client / path.name).exists():
                     (client / path.name).symlink_to(path)
-        where = ["--runtime-interface-emulator-address", f"{LOOPBACK}:{self.port}"]
-        where += ["--runtime-api-address", f"{LOOPBACK}:{self._runtime}"]
         python = [_python(), "-S"] if self._layers else [sys.executable]
         if not self._adapter:
-            return [str(emulator), *where, *python, "-m", "awslambdaric", self._handler]
-        adapter = os.environ.get("LWA_BINARY")
+            return [*emulator, *python, "-m", "awslambdaric", self._handler]
+        # In an image the emulator starts extensions itself, as Lambda does; here a shell does.
+        beside = ["/bin/sh", "-c", '"$0" "$1" & shift; exec "$@"']
         stand_in = [sys.executable, str(Path(__file__).with_name("web_adapter.py"))]
-        return [
-            str(emulator),
-            *where,
-            *([adapter] if adapter else stand_in),
-            *python,
-            "-m",
-            "uvicorn",
-            *self._served(),
-        ]
+        return [*emulator, *beside, *stand_in, *python, "-m", "uvicorn", *self._served()]
 
     def _served(self) -> Sequence[str]:
         self._http = free_port()
@@ -237,6 +225,154 @@ class Function(Server):
         found = re.search(r"INIT REPORT\(durationMs: ([0-9.]+)\)", self.log.read_text())
         assert found, self.tail(30)  # noqa: S101 - it was invoked.
         return float(found[1])
+
+
+class ImageFunction(Function):
+    """A function of an image that `make image` built, in a container with the bounds of Lambda's.
+
+    It runs as user 65534 with a read-only root, `/tmp` alone writable, and the memory that is given; the emulator is
+    mounted beside it and starts the image's extensions.
+
+    Args:
+        image: name or digest in the project's store, or one of the machine's own.
+        settings: its environment variables.
+        directory: where its log goes.
+        command: what the template gives as entry point and command; by default the image's own.
+        network: `host`, with which it reaches the stores of a test, or `none`, which reaches nothing.
+        memory_mb: memory.
+    """
+
+    def __init__(
+        self,
+        image: str,
+        settings: Mapping[str, str],
+        directory: Path,
+        *,
+        command: Sequence[str] = (),
+        network: str = "host",
+        memory_mb: int = 1024,
+    ) -> None:
+        super().__init__(settings, directory)
+        self._image, self._command_given = image, command
+        self._network, self._memory_mb = network, memory_mb
+        self._container = f"familycorp-function-{self.port}"
+
+    def command(self) -> Sequence[str]:
+        """Return podman with the emulator, and with what that starts."""
+        served = str(free_port())
+        settings = {
+            "AWS_LWA_PORT": served,
+            "UVICORN_PORT": served,
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+            **self._settings,
+        }
+        # Values aren't in the command line, which every process of the machine may read.
+        file = self.directory / "environment"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        starts = (
+            self._command_given or json.loads(_podman("image", "inspect", self._image))[0]["Config"]["Cmd"]
+        )
+        return [
+            *(
+                containers.podman(),
+                "run",
+                "--rm",
+                "--name",
+                self._container,
+                "--pull=never",
+                "--timeout=1800",
+            ),
+            *("--read-only", "--tmpfs", "/tmp:mode=1777,size=512m", "--user", "65534:65534"),  # noqa: S108 - Lambda's.
+            *("--memory", f"{self._memory_mb}m", "--cap-drop=all", "--security-opt=no-new-privileges"),
+            *("--network", self._network, "--env-file", str(file)),
+            *("--volume", f"{_emulator()}:/emulator:ro", "--entrypoint", "/emulator", self._image),
+            *(*_addresses(self.port, self._runtime), *starts),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of podman; the function's own is in a file."""
+        return dict(containers.environment())
+
+    def is_ready(self) -> bool:
+        """Return whether the emulator listens."""
+        if self._network == "host":
+            return super().is_ready()
+        return self.pid is not None and bool(self.log.exists() and self.log.read_text())
+
+    def invoke(self, event: Mapping[str, Any]) -> Any:
+        """Return what the function answers to an event."""
+        if self._network == "host":
+            return super().invoke(event)
+        return json.loads(
+            _podman("exec", "--interactive", self._container, "python", "-c", _ASK, self.url, given=event)
+        )
+
+    def stop(self) -> None:
+        """End the container, and podman with it."""
+        if self.running:
+            subprocess.run(
+                [containers.podman(), "rm", "--force", "--time", "0", self._container],
+                env=containers.environment(), capture_output=True, check=False,
+            )  # fmt: skip
+        super().stop()
+
+
+def pulled(target: str) -> str:
+    """Bring an image that `make image` built into the project's store; return its identifier.
+
+    Args:
+        target: `functions` or `http`.
+    """
+    archive = ROOT / "build" / f"image-{target}.tar"
+    if not archive.exists():
+        raise NotInstalledError(
+            f"{archive} isn't there: `make image` builds it (BASES=local without registries)."
+        )
+    return _podman("pull", "--quiet", f"oci-archive:{archive}").decode().strip()
+
+
+_ASK: Final = """
+import sys, time, urllib.request
+body = sys.stdin.buffer.read()
+for left in reversed(range(300)):
+    try:
+        sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], body, timeout=60).read())
+        break
+    except OSError:
+        if not left:
+            raise
+        time.sleep(0.1)
+"""
+"""What invokes a function from inside its container, where no network leads: once the emulator listens."""
+
+
+def _podman(*arguments: str, given: Mapping[str, Any] | None = None) -> bytes:
+    ran = subprocess.run(
+        [containers.podman(), *arguments],
+        env=containers.environment(), input=json.dumps(given or {}).encode(), capture_output=True, check=False,
+    )  # fmt: skip
+    if ran.returncode:
+        raise NotInstalledError(
+            f"podman {arguments[0]} failed, after `make image BASES=local`?\n{ran.stderr.decode()}"
+        )
+    return ran.stdout
+
+
+def _emulator() -> Path:
+    """Return Lambda's Runtime Interface Emulator, which SAM brings."""
+    found = sorted(_SAM.glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{_processor()}"))
+    if not found:
+        raise NotInstalledError(
+            "SAM isn't installed: `make package-test` installs it, with Lambda's emulator."
+        )
+    return found[0]
+
+
+def _addresses(port: int, runtime: int) -> Sequence[str]:
+    """Return the emulator's options: where it takes invocations, and where it serves the Runtime API."""
+    at = ["--runtime-interface-emulator-address", f"{LOOPBACK}:{port}"]
+    return [*at, "--runtime-api-address", f"{LOOPBACK}:{runtime}"]
 
 
 def ask_directly(port: int, request: Request) -> Answer:
