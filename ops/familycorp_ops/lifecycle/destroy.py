@@ -119,7 +119,7 @@ class Destruction:
         self._terraform.init(self._bucket)
         if not (self._it.state or {}).get("resources"):
             return _("none")
-        options = []
+        options: list[str] = []
         if self._it.variables["app_deployer"] == "terraform":
             options += deployed_images(self._it)
         if self._it.variables["deletion_protection"]:
