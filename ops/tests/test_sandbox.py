@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from familycorp_ops.deploy import infra
 from familycorp_ops.rehearse import sandbox
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
@@ -79,6 +80,11 @@ def test_a_function_sees_what_lambda_would_show(tmp_path: Path) -> None:
         "kept": ["dev", "/var/task"],
         "ca": "authority",
     }
+
+
+def test_the_code_has_amazons_authorities_where_they_are_replaced() -> None:
+    """Elsewhere a function would trust Amazon's alone, and no database of a rehearsal."""
+    assert (infra.ROOT / "be-app" / sandbox.RDS_CA).is_file()
 
 
 def test_a_machine_without_namespaces_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,8 @@ from familycorp_ops.servers.process import (
 from familycorp_ops.servers.sql import SqlServer
 from familycorp_ops.servers.valkey import Valkey
 
-AWS_SIDE: Final = "127.0.0.2"
-"""Loopback address on which the names of the outside world lead to their stand-ins."""
+AWS_SIDE: Final = "127.1.{}.{}".format(*divmod(os.getpid() % 65_000 + 1, 256))
+"""Loopback address on which the names of the outside world lead to their stand-ins; another for each rehearsal."""
 LOGIN_HOST: Final = "login.familycorp.example"
 LOGIN_PORT: Final = 24_443
 REPOSITORY_IDS: Final = {"owner": 10_000_001, "repository": 1_000_000_002}

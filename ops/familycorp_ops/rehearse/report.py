@@ -31,6 +31,10 @@ ONLY_AWS: Final = (
         "a real server behind a front that asks for tokens",
     ),
     (
+        "how the Data API wakes Aurora, and its plugin of IAM logins",
+        "the same statements on a real server",
+    ),
+    (
         "whether AWS takes an IAM token's signature",
         "everything else of a token is checked, on every connection",
     ),

@@ -25,6 +25,8 @@ from typing import Final
 from familycorp_ops.servers.process import NotInstalledError
 
 VERSION: Final = "3.12"
+RDS_CA: Final = "app/core/database/rds_ca.pem"
+"""Amazon's authorities of databases, as they come with the code."""
 
 _OUTER: Final = """#!/bin/sh
 # Starts one execution environment of a function: $1 is MiniStack's worker script.
@@ -43,8 +45,8 @@ mount --bind "$code" /var/task
 cp "$worker" /var/runtime/worker.py
 cp {ca} /var/runtime/ca.pem
 cp {hosts}/"$name" /var/runtime/hosts 2>/dev/null || cp {hosts}/default /var/runtime/hosts
-if [ -e /var/task/app/core/rds_ca.pem ]; then
-  mount --bind /var/runtime/ca.pem /var/task/app/core/rds_ca.pem
+if [ -e /var/task/{rds_ca} ]; then
+  mount --bind /var/runtime/ca.pem /var/task/{rds_ca}
 fi
 mount -o remount,bind,ro /var/task
 
@@ -141,7 +143,7 @@ def make(directory: Path, ca: Path) -> Path:
     hosts.mkdir(parents=True)
     resolve(hosts, "default", {})
     outer, inner = directory / "function", directory / "function-inside"
-    names = {"ca": ca, "hosts": hosts, "inner": inner, "python": python()}
+    names = {"ca": ca, "hosts": hosts, "inner": inner, "python": python(), "rds_ca": RDS_CA}
     quoted = {key: shlex.quote(str(value)) for key, value in names.items()}
     for program, text in ((inner, _INNER), (outer, _OUTER)):
         program.write_text(text.format(**quoted))
