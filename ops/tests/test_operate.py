@@ -45,7 +45,7 @@ from app.content import importing
 from app.functions import operator
 from app.functions.operator import read, write
 
-operator.WRITTEN_IN_A_CALL = 50
+importing.TOGETHER, operator.WRITTEN_IN_A_CALL = 5, 12
 written = importing._written
 
 async def dying(part):
@@ -180,7 +180,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             directory=directory / "emulator", log=directory / "log", function=function
         ) as server:
             terraform = Terraform(directory / "terraform", server.url)
-            plan = terraform.plan(*infra.options(ENV, "terraform"))
+            plan = terraform.plan(*infra.options(ENV, "sam"), "-target=aws_iam_policy.operator")
             made = {r["address"]: r["values"] for r in infra.resources(plan)}
             names = ("operator-read", "operator-write")
             policies = {n: made[f'aws_iam_policy.operator["{n}"]']["policy"] for n in names}
@@ -302,7 +302,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     category = "- slug: news\n  name:\n    ko: 소식\n    en: News\n"
     (folder / "categories.yaml").write_text(category, "utf-8")
-    for number in range(120):
+    for number in range(24):
         lang, key = ("en", "translationKey: both\n") if number == 0 else ("ko", "")
         if number == 1:
             key = "translationKey: both\n"
@@ -315,24 +315,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_import_goes_on_where_a_call_was_killed(
     cloud: Cloud, folder: Path, tmp_path: Path, count: Callable[[], int]
 ) -> None:
-    assert cloud.by("writer", "content", "import", folder, "--dry-run")["created"] == 120
+    assert cloud.by("writer", "content", "import", folder, "--dry-run")["created"] == 24
     assert count() == 0
     # The first two calls die in their second part: the command gives up.
     cloud.dies.write_text("4")
     ran = cloud.run("content", "import", folder, "--env", ENV, "--json", **cloud.people["writer"])
     assert (ran.exit_code, "failed (502)" in json.loads(ran.stdout)["problem"]) == (1, True)
     stored = count()
-    assert 0 < stored < 120
+    assert 0 < stored < 24
     # The next one dies, too, and is made again.
     cloud.dies.write_text("1")
     found = cloud.by("writer", "content", "import", folder)
     assert (found["problem"], found["errors"], found["complete"]) == (None, [], True)
     # What was stored and not noted is found to be so.
-    assert len(found["files"]) == 120 == len({f["file"] for f in found["files"]})
-    assert (found["created"] + found["unchanged"], found["changed"], found["failed"]) == (120, 0, 0)
-    assert found["created"] == 50
+    assert len(found["files"]) == 24 == len({f["file"] for f in found["files"]})
+    assert (found["created"] + found["unchanged"], found["changed"], found["failed"]) == (24, 0, 0)
+    assert found["created"] == 10
     assert found["categories"] == ["news created"]
-    assert count() == 120
+    assert count() == 24
     assert cloud.sql("SELECT count(*) FROM outbox") == [(0,)]
     assert cloud.actors("post.created") == cloud.actors("category.created") == {WRITER}
     # It is finished, so the same folder is compared anew; an error is reported at its line.
@@ -343,8 +343,8 @@ def test_an_import_goes_on_where_a_call_was_killed(
     cloud.sql("UPDATE posts SET lang = 'ko' WHERE slug = 'post-002'")
     # What is taken out is what came in.
     target = tmp_path / "export"
-    assert cloud.by("reader", "content", "export", target)["posts"] == 120
-    assert cloud.by("writer", "content", "import", target)["unchanged"] == 120
+    assert cloud.by("reader", "content", "export", target)["posts"] == 24
+    assert cloud.by("writer", "content", "import", target)["unchanged"] == 24
 
 
 @pytest.fixture

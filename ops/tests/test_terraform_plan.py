@@ -882,6 +882,12 @@ BROKEN = [
         test_what_grows_has_bounds,
     ),
     (
+        "s3.tf",
+        'bucket if name != "exchange" }',
+        "bucket }",
+        test_everything_is_encrypted,
+    ),
+    (
         "security_groups.tf",
         "referenced_security_group_id = aws_security_group.this[each.value.from].id",
         'cidr_ipv4 = "0.0.0.0/0"',
