@@ -1,8 +1,9 @@
 """`make local-api`: `sam local start-api` with everything that the functions need on this machine, until Ctrl-C.
 
 SAM builds the functions of a template and runs each in a container under Lambda's emulator. The emulated AWS
-services, the cache and the login provider run here, on loopback; containers reach them by a name that leads to a
-relay on the gateway of their network. No credential of the caller's, and no value of an environment, reaches them.
+services, the cache and the login provider run here, on loopback. Containers reach them by a relay on the gateway of
+their network, and the login provider by a name that browsers resolve, too. No credential of the caller's, and no value
+of an environment, reaches a container.
 """
 
 import argparse
@@ -31,8 +32,8 @@ from familycorp_ops.servers.valkey import Valkey
 
 ROOT: Final = templates.ROOT
 SAM: Final = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
-HOST: Final = "stores.localhost"
-"""The name of loopback, for browsers by its ending (RFC 6761) and for containers by their hosts file."""
+LOGIN_HOST: Final = "login.localhost"
+"""The login provider's name: for browsers loopback by its ending (RFC 6761), for containers by their hosts file."""
 IP_FREEBIND: Final = 15
 
 
@@ -43,7 +44,7 @@ class Relay:
     """
 
     def __init__(self, gateway: str, ports: Sequence[int]) -> None:
-        self._listening = []
+        self._listening: list[socket.socket] = []
         for port in ports:
             listening = socket.socket()
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,14 +102,16 @@ def engine(directory: Path, *, local: bool) -> Iterator[tuple[Mapping[str, str],
         yield {"DOCKER_HOST": address}, json.loads(said)[0]["subnets"][0]["gateway"]
 
 
-def settings(emulator: MiniStack, valkey: Valkey, provider: NanoIDP, port: int) -> dict[str, str]:
-    """Return the functions' settings, without their prefix; addresses are as containers and browsers name them."""
+def settings(
+    gateway: str, emulator: MiniStack, valkey: Valkey, provider: NanoIDP, port: int
+) -> dict[str, str]:
+    """Return the functions' settings, without their prefix, with addresses that containers reach."""
     return {
         "ENV": "local",
         "DATABASE_URL": "sqlite+aiosqlite:////tmp/content.db",
         "AWS_REGION": "ap-northeast-2",
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{emulator.port}",
-        "CACHE_URL": f"redis://{HOST}:{valkey.port}/0",
+        "AWS_ENDPOINT_URL": f"http://{gateway}:{emulator.port}",
+        "CACHE_URL": f"redis://{gateway}:{valkey.port}/0",
         "API_URL": f"http://{LOOPBACK}:{port}",
         "CORS_ORIGINS": "http://localhost:8001",
         "OIDC_ISSUER": provider.url,
@@ -135,12 +138,14 @@ def serve(template: Path, port: int, *, local: bool) -> int:
         valkey = stack.enter_context(Valkey())
         login_port = free_port()
         provider = NanoIDP(
-            api_urls=[f"http://{LOOPBACK}:{port}"], port=login_port, issuer=f"http://{HOST}:{login_port}"
+            api_urls=[f"http://{LOOPBACK}:{port}"],
+            port=login_port,
+            issuer=f"http://{LOGIN_HOST}:{login_port}",
         )
         stack.enter_context(provider)
-        chosen = settings(emulator, valkey, provider, port)
-        _provision(chosen | {"AWS_ENDPOINT_URL": emulator.url})
         found, gateway = stack.enter_context(engine(directory, local=local))
+        chosen = settings(gateway, emulator, valkey, provider, port)
+        _provision(chosen | {"AWS_ENDPOINT_URL": emulator.url})
         stack.enter_context(Relay(gateway, [emulator.port, valkey.port, provider.port]))
         # Nothing of the caller's AWS reaches SAM, which would hand it to containers.
         environment = clean_environment(
@@ -155,7 +160,7 @@ def serve(template: Path, port: int, *, local: bool) -> int:
             return status
         start = [str(SAM), "local", "start-api", "--template", str(built / "template.yaml")]
         start += ["--host", LOOPBACK, "--port", str(port), "--env-vars", str(variables), "--skip-pull-image"]
-        start += ["--add-host", f"{HOST}:{gateway}", "--warm-containers", "LAZY"]
+        start += ["--add-host", f"{LOGIN_HOST}:{gateway}", "--warm-containers", "LAZY"]
         return _until_interrupted(start, environment)
 
 

@@ -65,7 +65,7 @@ def test_people_log_in_through_functions_that_sam_runs_and_nothing_is_left(
     )
     with serving, browser(f"http://127.0.0.1:{port}") as client:
         person = Person(client, "editor", "editor")
-        answer = person.come_back(person.visit_provider())
+        answer = person.come_back(person.visit_provider(returnTo="http://localhost:8001/"))
         assert answer.status_code == 303, answer.text
         assert person.enrol().status_code == 200
         assert person.me().json()["email"]
