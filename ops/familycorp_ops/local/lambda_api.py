@@ -2,8 +2,8 @@
 
 SAM builds the functions of a template and runs each in a container under Lambda's emulator. The emulated AWS
 services, the cache and the login provider run here, on loopback. Containers reach them by a relay on the gateway of
-their network, and the login provider by a name that browsers resolve, too. No credential of the caller's, and no value
-of an environment, reaches a container.
+their network, and the login provider by a name that browsers resolve, too. No credential of the caller's, and no
+value of an environment, reaches a container.
 """
 
 import argparse
