@@ -1,6 +1,6 @@
 """Builds the images of the functions, `functions` and `http`, with Docker, podman or buildah: `make image`.
 
-usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice]
+usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice|--for-sam]
 
 It writes build/image-functions.tar and build/image-http.tar (OCI archives), prints sizes by layer and digests, and
 fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs.
@@ -55,54 +55,44 @@ def docker(target: str, to: Path, arch: str, bases: Mapping[str, str], *, cold: 
     if subprocess.run(inspect, capture_output=True, check=False).returncode:
         create = ["docker", "buildx", "create", "--name", name, "--driver", "docker-container"]
         run([*create, "--driver-opt", f"image=docker.io/moby/buildkit@{kit}"], os.environ)
-    command = [
-        "docker",
-        "buildx",
-        "build",
-        "--builder",
-        name,
-        "--provenance=false",
-        *(["--no-cache"] if cold else []),
-    ]
-    command += [
-        "--build-arg",
-        "SOURCE_DATE_EPOCH=0",
-        "--output",
-        f"type=oci,dest={to},rewrite-timestamp=true",
-    ]
+    command = ["docker", "buildx", "build", "--builder", name, "--provenance=false"]
+    command += ["--no-cache"] if cold else []
+    command += ["--build-arg", "SOURCE_DATE_EPOCH=0"]
+    command += ["--output", f"type=oci,dest={to},rewrite-timestamp=true"]
     run([*command, *_what(target, arch, bases), str(ROOT)], os.environ)
 
 
 def buildah(
-    program: str, target: str, to: Path, arch: str, bases: Mapping[str, str], *, local: bool, cold: bool
-) -> None:
-    """Build an image with buildah or podman, whose options are the same."""
-    environment = containers.environment()
-    command = [
-        program,
-        "build",
-        "--timestamp",
-        "0",
-        "--isolation",
-        "chroot",
-        "--network",
-        "host",
-        "--format",
-        "oci",
-    ]
+    program: str,
+    target: str,
+    arch: str,
+    bases: Mapping[str, str],
+    *,
+    local: bool,
+    cold: bool = False,
+    form: str = "oci",
+) -> str:
+    """Build an image with buildah or podman, whose options are the same; return its name in the project's store."""
+    command = [program, "build", "--timestamp", "0", "--isolation", "chroot", "--network", "host"]
     # Layer by layer in either case: else a stage would be one layer.
-    command += ["--layers", *(["--no-cache"] if cold else [])]
+    command += ["--format", form, "--layers", *(["--no-cache"] if cold else [])]
     command += ["--pull-never", "--label", "familycorp.bases=local"] if local else []
+    name = f"familycorp-{target}"
     with tempfile.TemporaryDirectory() as directory:
         if local and CA.exists():
             # Where registries are out of reach, a mirror of PyPI with a certificate of this machine's own may not be.
             trust = Path(directory, "uv.toml")
             trust.write_text("system-certs = true\n")
             command += ["--volume", f"{CA}:{CA}:ro", "--volume", f"{trust}:/etc/uv/uv.toml:ro"]
-        name = f"familycorp-{target}"
-        run([*command, "--tag", name, *_what(target, arch, bases), str(ROOT)], environment)
+        run([*command, "--tag", name, *_what(target, arch, bases), str(ROOT)], containers.environment())
+    return name
+
+
+def export(program: str, name: str, to: Path) -> None:
+    """Write an image of the project's store as an OCI archive."""
+    with tempfile.TemporaryDirectory() as directory:
         layout = Path(directory, "layout")
-        run([program, "push", "--quiet", name, f"oci:{layout}"], environment)
+        run([program, "push", "--quiet", name, f"oci:{layout}"], containers.environment())
         _without_annotations(layout)
         with tarfile.open(to, "w") as archived:
             for part in sorted(layout.iterdir()):
@@ -205,9 +195,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the images of the functions.")
     parser.add_argument("--arch", choices=("x86_64", "arm64"), default="x86_64")
     parser.add_argument("--bases", choices=("pinned", "local"), default="pinned")
-    parser.add_argument(
-        "--twice", action="store_true", help="build again without a cache, and compare digests"
-    )
+    parser.add_argument("--twice", action="store_true", help="build again without a cache, and compare")
+    parser.add_argument("--for-sam", action="store_true", help="fill the cache that `sam build` uses, alone")
     chosen = parser.parse_args()
     local = chosen.bases == "local"
     pins = {} if local else pinned()
@@ -221,11 +210,17 @@ def main() -> None:
     except NotInstalledError as error:
         sys.exit(str(error))
 
+    if chosen.for_sam:
+        # `sam build` can't mount what stand-ins need to reach PyPI; it takes layers of this format as they are.
+        for target in TARGETS:
+            buildah(program, f"sam-{target}", chosen.arch, bases, local=local, form="docker")
+        return
+
     def build(target: str, to: Path, *, cold: bool) -> Image:
         if program == "docker":
             docker(target, to, chosen.arch, bases, cold=cold)
         else:
-            buildah(program, target, to, chosen.arch, bases, local=local, cold=cold)
+            export(program, buildah(program, target, chosen.arch, bases, local=local, cold=cold), to)
         return Image(to)
 
     (ROOT / "build").mkdir(exist_ok=True)

@@ -28,8 +28,8 @@ resource "aws_ecr_lifecycle_policy" "backend" {
       },
       {
         rulePriority = 2
-        description  = "Enough releases to roll back to"
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+        description  = "Enough releases to roll back to, of two images each"
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 60 }
         action       = { type = "expire" }
       },
     ]

@@ -172,7 +172,11 @@ def test_sam_takes_the_templates_image_without_a_missing_option(registry: Regist
     s3.create_bucket(
         Bucket="familycorp-dev-releases", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"}
     )
-    ran = registry.run("deploy", "dev", *IMAGES, "--version", "abc")
+    nowhere = f"unix://{registry.directory}/no-docker.sock"
+    ran = registry.run("deploy", "dev", *IMAGES, "--version", "abc", DOCKER_HOST=nowhere)
     assert "Missing option" not in ran.stdout + ran.stderr
-    # It came as far as the template's upload, for which it asked AWS.
-    assert s3.list_objects_v2(Bucket="familycorp-dev-releases").get("KeyCount"), ran.stderr
+    # It came as far as the template's upload, for which it asked AWS; no image was pushed, since nothing was built.
+    (uploaded,) = s3.list_objects_v2(Bucket="familycorp-dev-releases")["Contents"]
+    template = s3.get_object(Bucket="familycorp-dev-releases", Key=uploaded["Key"])["Body"].read().decode()
+    assert template.count("@${ImageDigest}") == 2
+    assert template.count("@${FunctionsDigest}") == 5

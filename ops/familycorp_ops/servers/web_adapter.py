@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from email.message import Message
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote
@@ -87,7 +88,7 @@ def wait_until_ready(port: int) -> None:
         time.sleep(0.01)
 
 
-def invocation_context(headers: Mapping[str, str]) -> dict[str, Any]:
+def invocation_context(headers: Message | Mapping[str, str]) -> dict[str, Any]:
     """Return what the adapter tells the application about an invocation: `lambda_runtime::Context`."""
     return {
         "request_id": headers["Lambda-Runtime-Aws-Request-Id"],
