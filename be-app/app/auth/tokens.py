@@ -71,7 +71,7 @@ async def _signing_key() -> _SigningKey:
             )
         except (BotoCoreError, ClientError) as error:
             if keys.signing is not None:
-                logger.warning("signing_key_not_renewed", exc_info=True)
+                logger.warning("signing_key_refresh_failed", exc_info=True)
                 return keys.signing
             raise KeyUnavailable from error
         jwk = orjson.loads(found["SecretString"])
