@@ -125,7 +125,7 @@ doctor: $(RUN) ## Look for what is amiss on this machine, or in an environment; 
 docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for one, ARGS=--check to look alone
 	@$(WITH_ARGS) .venv/bin/familycorp render
 
-messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
+messages: $(DEV) ## Update the Korean catalogues of the application and of `familycorp`, and list what is to be translated
 	@.venv/bin/python scripts/messages.py
 
 image: ## Build the image, as build/image.tar; needs Docker; `make image ARCH=arm64` for the other processor

@@ -23,11 +23,12 @@ from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, Unauthenticated
+from app.core.messages import marked
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
 from app.members import addresses, repository
-from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
+from app.members.errors import MemberAmbiguous, MemberNotFound
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
 
@@ -174,7 +175,10 @@ async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected:
     if member is None:
         raise NotFound
     if member.version != expected:
-        raise PreconditionFailed(f"The member is at version {member.version}; read it again.")
+        raise PreconditionFailed(
+            marked("The member is at version {version} now. Read it again, then repeat your change."),
+            version=member.version,
+        )
     return member
 
 
@@ -224,7 +228,7 @@ async def grant_role(who: str, role: str | None) -> MemberOut:
         who: the e-mail address that one member alone has, or a member's id.
         role: what they become; None leaves it to their groups at the provider.
 
-    Raises `NobodyByThatEmail`; `SeveralByThatEmail` where another's address could be taken for this one.
+    Raises `MemberNotFound`; `MemberAmbiguous` where another's address could be taken for this one.
     """
     async with outbox.transaction() as transaction:
         return await _change_role(transaction, await _one(transaction.session, who.strip()), role, SYSTEM)
@@ -237,14 +241,14 @@ async def _one(session: AsyncSession, who: str) -> Member:
         except ValueError:
             member = None
         if member is None:
-            raise NobodyByThatEmail
+            raise MemberNotFound
         return member
     found = await repository.by_email(session, who)
     if len(found) > 1:
-        raise SeveralByThatEmail("\n".join(map(_told_apart, found)))
+        raise MemberAmbiguous("{members}", members="\n".join(map(_told_apart, found)))
     # One that only looks like it may be somebody else's, who chose it for that.
     if not found or not addresses.is_same(found[0].email, who):
-        raise NobodyByThatEmail
+        raise MemberNotFound
     return found[0]
 
 

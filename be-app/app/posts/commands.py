@@ -11,9 +11,11 @@ from app.auth.subject import Subject
 from app.core.clock import now, timestamp
 from app.core.database.engine import reading
 from app.core.http.problems import PreconditionFailed, ValidationFailed
+from app.core.messages import marked
+from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
 from app.posts import claims, publishing, read_model, repository, revisions, views
-from app.posts.errors import SlugFixed, StateForbids
+from app.posts.errors import STATES, InvalidState, SlugImmutable
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
@@ -89,7 +91,7 @@ async def update(
         post, _ = await _open(session, post_id, expected, actor, "post:update")
         if request.slug and request.slug != post.shown_slug:
             if post.first_published_at:
-                raise SlugFixed
+                raise SlugImmutable
             await claims.wish_for_slug(session, post, request.slug, actor)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
@@ -130,7 +132,7 @@ async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
 async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subject) -> EditorialPost:
     """Have a draft's current revision published at a future time."""
     if at <= now():
-        raise ValidationFailed.on("body.publishAt", "in_the_past", "must be in the future")
+        raise ValidationFailed.on("body.publishAt", "in_the_past", marked("Choose a time in the future."))
     async with outbox.transaction() as transaction:
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
         _forbid(post, PUBLISHED, ARCHIVED)
@@ -169,10 +171,13 @@ async def _open(
 ) -> tuple[Post, PostRevision]:
     post, revision = await allowed(session, post_id, actor, action)
     if post.version != expected:
-        raise PreconditionFailed(f"The post is at version {post.version}; read it again.")
+        raise PreconditionFailed(
+            marked("The post is at version {version} now. Read it again, then repeat your change."),
+            version=post.version,
+        )
     return post, revision
 
 
 def _forbid(post: Post, *states: str) -> None:
     if post.state in states:
-        raise StateForbids(f"The post is {post.state}; unpublish it first.")
+        raise InvalidState(marked("The post is {state}. Unpublish it first."), state=Text(STATES[post.state]))

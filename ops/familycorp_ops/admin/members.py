@@ -84,20 +84,20 @@ def _run(work: "Coroutine[Any, Any, None]", state: Path) -> None:
     except environment.CommandError as error:
         work.close()
         sys.exit(str(error))
-    from app.members.errors import NobodyByThatEmail, SeveralByThatEmail  # noqa: PLC0415
+    from app.members.errors import MemberAmbiguous, MemberNotFound  # noqa: PLC0415
 
     try:
         environment.run(work)
     except environment.CommandError as error:
         sys.exit(str(error))
-    except NobodyByThatEmail:
+    except MemberNotFound:
         sys.exit(
             _(
                 "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
                 "run this again."
             )
         )
-    except SeveralByThatEmail as several:
+    except MemberAmbiguous as several:
         sys.exit(
             _(
                 "Several members have this e-mail, or one that looks like it, so no role was changed:\n{detail}\n"

@@ -17,11 +17,12 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
-from app.core.http.schema import Instant, Line
+from app.core.http import rules
+from app.core.http.schema import Instant, Line, refused
 from app.posts import complexity, markup
 from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
@@ -66,9 +67,8 @@ class FilePost(PostCreate):
     @classmethod
     def _past(cls, at: datetime | None) -> datetime | None:
         if at and at > now():
-            raise PydanticCustomError(
-                "in_the_future",
-                "must be in the past; what is to be published has state: scheduled and scheduledAt",
+            raise refused(
+                "in_the_future", "The time must be in the past. A post to publish later has scheduledAt."
             )
         return at
 
@@ -76,7 +76,9 @@ class FilePost(PostCreate):
     @classmethod
     def _when_scheduled(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
         if "state" in info.data and (info.data["state"] == "scheduled") != (at is not None):
-            raise PydanticCustomError("scheduled_at", "goes with state: scheduled, and with no other state")
+            raise refused(
+                "scheduled_at", "The state scheduled needs scheduledAt; no other state may have it."
+            )
         return at
 
     @field_validator("body")
@@ -88,11 +90,11 @@ class FilePost(PostCreate):
         try:
             rendered = markup.to_html(body)
         except complexity.TooComplex as problem:
-            (error,) = problem.errors
-            raise PydanticCustomError("too_complex", "{why}", {"why": error.message}) from None
+            (broken,) = problem.violations
+            raise refused("too_complex", str(broken.text)) from None
         if len(rendered.encode()) > MAX_HTML_BYTES:
-            raise PydanticCustomError(
-                "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
+            raise refused(
+                "too_long_rendered", "The rendered text may have at most {most} bytes.", most=MAX_HTML_BYTES
             )
         return body
 
@@ -249,7 +251,7 @@ def _unknown(key: str) -> str:
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
     # A default that breaks a rule is named as in Python.
     place: Place = tuple(to_camel(part) if isinstance(part, str) else part for part in error["loc"])
-    rule, message = error["type"], error["msg"]
+    rule, message = error["type"], str(rules.text(error))
     if place == ("body",):
         # The body's own lines are known only here.
         named = error.get("ctx", {}).get("character")

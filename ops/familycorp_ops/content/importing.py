@@ -389,14 +389,14 @@ def _faults(problem: Problem, source: Source) -> list[Fault]:
     renamed = {"publishAt": "scheduledAt", "translationOf": "translationKey"}
     of_code = {"slug_taken": "slug", "translation_exists": "translationKey"}
     found = []
-    for error in problem.errors:
-        name = error.field.removeprefix("body.")
+    for broken in problem.violations:
+        name = broken.field.removeprefix("body.")
         name = renamed.get(name, name)
-        found.append(Fault(source.line(name), name, error.rule, error.message))
+        found.append(Fault(source.line(name), name, broken.rule, str(broken.text)))
     name_ = of_code.get(problem.code)
-    message = problem.detail or problem.title
+    message = str(problem)
     if problem.code == PreconditionFailed.code:
-        message = "somebody changed it during the import; run the import again to compare it anew"
+        message = "The post was changed during the import. Run the import again to compare it."
     return found or [Fault(source.line(name_), name_, problem.code, message)]
 
 

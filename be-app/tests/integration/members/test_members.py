@@ -275,7 +275,7 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
     ok(change(admin, member, "disable"))
     assert editor.client.get("/v1/editor/posts").status_code == 401
     assert editor.me().status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     with editor.elsewhere() as again:
         assert again.first_factor() == "failed"
         assert again.cookie(PENDING) is None
@@ -288,11 +288,11 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
     assert editor.refresh().status_code == 204
     ok(change(admin, member, "disable"))
     assert editor.me().status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     staff_stack.rewrite(*key, createdAt=before)
     ok(change(admin, member, "enable"))
     # The old session doesn't come back to life; a new one begins.
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     assert editor.me().status_code == 401
     with editor.elsewhere() as again:
         assert again.first_factor() == "second-factor"
@@ -307,7 +307,7 @@ def test_who_is_disabled_between_the_factors_gets_no_session(admin: Person, edit
         assert again.first_factor() == "second-factor"
         ok(change(admin, member_of(editor), "disable"))
         proof = {"method": "recovery", "code": editor.recovery_codes[0]}
-        problem(again.post("/v1/auth/second-factor", proof), 400, "login_not_under_way")
+        problem(again.post("/v1/auth/second-factor", proof), 400, "login_expired")
         assert again.cookie(ACCESS) is None
 
 
