@@ -58,6 +58,7 @@ ROUTERS = (
     login.public,
     second_factor.public,
     account.staff,
+    account.me,
     members.staff,
     audit.staff,
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
-from app.core.http.schema import Input, Instant, Line, Model, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, refused
 from app.core.messages import marked
 
 Method = Literal["totp", "passkey", "recovery"]
@@ -154,6 +154,17 @@ class Me(Model):
     session_ends_at: Instant
 
 
+class Permissions(Model):
+    """What the caller may do without regard to an object."""
+
+    role: str | None = Field(description="The caller's role; null without one.", examples=["editor"])
+    allowed: list[str] = Field(
+        description="Actions that the policy allows without regard to an object; those that need a recent second "
+        "factor are among them.",
+        examples=[["category:create", "post:create"]],
+    )
+
+
 class SessionCard(Model):
     """A session: one browser that is logged in."""
 
@@ -162,6 +173,7 @@ class SessionCard(Model):
     created_at: Instant
     last_used_at: Instant = Field(description="Time of the last use, exact to 15 minutes.")
     current: bool
+    allowed: Allowed = Field(examples=[["session:end-own"]])
 
 
 class SessionCards(Model):
@@ -170,8 +182,8 @@ class SessionCards(Model):
     items: list[SessionCard]
 
     @classmethod
-    def of(cls, items: list[dict[str, Any]], current: str) -> Self:
-        """Make the response of stored sessions; `current` is the caller's."""
+    def of(cls, items: list[dict[str, Any]], current: str, allowed: list[str]) -> Self:
+        """Make the response of stored sessions; `current` is the caller's, `allowed` what they may do to each."""
         return cls(
             items=[
                 SessionCard(
@@ -180,6 +192,7 @@ class SessionCards(Model):
                     created_at=_instant(item["createdAt"]),
                     last_used_at=_instant(item["lastUsedAt"]),
                     current=item["session"] == current,
+                    allowed=allowed,
                 )
                 for item in items
             ]

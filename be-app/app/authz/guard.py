@@ -4,7 +4,7 @@ Where the caller's role alone doesn't decide, the policy is asked twice: `decisi
 such a thing at all, before anything is read; `authorise` asks with the object, in the transaction that uses it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,14 @@ def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None)
         raise NotFound if _NOT_OWNER in decision.reasons else _refusal(decision)
     if (owed := _owed.get()) is not None:
         owed.discard(action)
+
+
+def allowed(subject: Subject, resources: Sequence[Mapping[str, Any] | None]) -> list[list[str]]:
+    """Return the actions that the policy would allow on each resource, or without one where it is None.
+
+    An action that only lacks a recent second factor is among them. Equal resources are evaluated once.
+    """
+    return policy.allowed(subject.as_input(), resources, now=int(now().timestamp()))
 
 
 def permitted(subject: Subject, action: str, resource: Mapping[str, Any]) -> bool:

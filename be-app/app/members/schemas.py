@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Model
+from app.core.http.schema import Allowed, Input, Instant, Model
 from app.core.settings import Role
 
 
@@ -28,6 +28,7 @@ class MemberOut(Model):
         None, description="Time of the member's last login that the database knows."
     )
     version: int | None = None
+    allowed: Allowed = Field(default=[], examples=[["member:disable", "member:set-role"]])
 
 
 class MemberCards(Model):

@@ -18,7 +18,7 @@ from app.auth import access, sessions
 from app.auth.sessions import State
 from app.auth.subject import SYSTEM, Subject
 from app.authz.grant import Grant
-from app.authz.guard import authorise
+from app.authz.guard import allowed, authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
@@ -111,8 +111,12 @@ async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
         found = await repository.page(session, after=after, limit=query.limit + 1)
     page = found[: query.limit]
     fields = granted.obligations.get("fields")
+    actions = allowed(granted.subject, [_policy_object(member.id) for member in page])
+    items = [_out(member, fields) for member in page]
+    for item, mine in zip(items, actions, strict=True):
+        item.allowed = mine
     return MemberCards(
-        items=[_out(member, fields) for member in page],
+        items=items,
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
 
@@ -131,23 +135,32 @@ def _out(member: Member, fields: list[str] | None = None) -> MemberOut:
     return MemberOut.model_validate(known if fields is None else {name: known[name] for name in fields})
 
 
+def _policy_object(member_id: uuid.UUID, role: str | None = None) -> dict[str, str | None]:
+    """Return a member as the policy knows them; `newRole` counts where a role is set."""
+    return {"type": "member", "id": str(member_id), "newRole": role}
+
+
+def _with_actions(member: MemberOut, actor: Subject) -> MemberOut:
+    (member.allowed,) = allowed(actor, [_policy_object(member.id)])
+    return member
+
+
 async def read(member_id: uuid.UUID, actor: Subject) -> MemberOut:
     """Return one member."""
-    authorise(actor, "member:read", {"type": "member", "id": str(member_id)})
+    authorise(actor, "member:read", _policy_object(member_id))
     async with reading() as session:
         member = await repository.by_id(session, member_id)
     if member is None:
         raise NotFound
-    return _out(member)
+    return _with_actions(_out(member), actor)
 
 
 async def set_role(member_id: uuid.UUID, role: str | None, expected: int, actor: Subject) -> MemberOut:
     """Make a member something else; it counts from their next request on."""
-    resource = {"type": "member", "id": str(member_id), "newRole": role}
-    authorise(actor, "member:set-role", resource)
+    authorise(actor, "member:set-role", _policy_object(member_id, role))
     async with outbox.transaction() as transaction:
         member = await _open(transaction, member_id, expected)
-        return await _change_role(transaction, member, role, actor)
+        return _with_actions(await _change_role(transaction, member, role, actor), actor)
 
 
 async def _change_role(
@@ -160,14 +173,14 @@ async def _change_role(
 async def set_disabled(member_id: uuid.UUID, expected: int, actor: Subject, *, disabled: bool) -> MemberOut:
     """Lock a member out, which ends their sessions at once, or let them in again."""
     what = "disable" if disabled else "enable"
-    authorise(actor, f"member:{what}", {"type": "member", "id": str(member_id)})
+    authorise(actor, f"member:{what}", _policy_object(member_id))
     async with outbox.transaction() as transaction:
         member = await _open(transaction, member_id, expected)
         if disabled:
             # Before the commit: should DynamoDB be away, nothing is accepted that wouldn't hold at once.
             await sessions.end_all(str(member_id))
         member.disabled_at = now() if disabled else None
-        return await _changed(transaction, member, actor, f"member.{what}d")
+        return _with_actions(await _changed(transaction, member, actor, f"member.{what}d"), actor)
 
 
 async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected: int) -> Member:

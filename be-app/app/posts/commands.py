@@ -48,7 +48,7 @@ async def create(
 
     post_id = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
     async with reading() as session:
-        return views.editorial(*await allowed(session, post_id, actor, READ))
+        return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 
 
 def _draft(
@@ -117,7 +117,7 @@ async def _next_revision(
     await repository.flush(session)
     session.add(revision)
     audit.record(session, actor.id, action, f"post:{post.id}", revision=post.revision, **detail)
-    return views.editorial(post, revision)
+    return views.editorial(post, revision, actor)
 
 
 async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
@@ -126,7 +126,7 @@ async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:publish")
         _forbid(post, ARCHIVED)
         await publishing.publish(transaction, post, revision, actor, now())
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subject) -> EditorialPost:
@@ -140,7 +140,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
         post.state, post.scheduled_at = SCHEDULED, at
         await publishing.record(transaction, post, actor, "post.scheduled", at=timestamp(at))
         transaction.wake_at(at)
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def unpublish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
@@ -163,7 +163,7 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         await publishing.record(
             transaction, post, actor, action, read_model.withdrawn(post.id) if was_public else None
         )
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def _open(

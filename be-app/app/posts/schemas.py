@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text, pattern, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, pattern, refused
 from app.core.messages import marked
 from app.uploads.schemas import AttachmentReference
 
@@ -177,6 +177,7 @@ class EditorialCard(Model):
     created_at: Instant
     updated_at: Instant
     title: str
+    allowed: Allowed = Field(examples=[["post:read-any", "post:update"]])
 
 
 class EditorialPost(EditorialCard):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.core.http.schema import Input, Instant, Line, Model, pattern, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, pattern, refused
 from app.core.messages import marked
 from app.uploads.kinds import Purpose
 
@@ -115,6 +115,7 @@ class UploadOut(Model):
     created_at: Instant
     form: PostForm | None = None
     parts: Parts | None = None
+    allowed: Allowed = Field(default=[], examples=[["upload:attach", "upload:read"]])
 
 
 class PartWanted(Input):

@@ -2,10 +2,11 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from app.audit import service as audit
 from app.auth.subject import Subject
-from app.authz.guard import authorise
+from app.authz.guard import allowed, authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http.problems import NotFound, ValidationFailed
@@ -93,14 +94,14 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
         await repository.begin_usage(actor.id)
         upload_id = await idempotency.create_once(scope, key, request, announce)
     if announced and announced[-1].id == upload_id:
-        return _out(announced[-1])
+        return _out(announced[-1], actor)
     async with reading() as session:
-        return _out(_found(await repository.upload(session, upload_id)))
+        return _out(_found(await repository.upload(session, upload_id)), actor)
 
 
 async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     """Return an upload as it is."""
-    return _out(await _allowed(upload_id, actor, "upload:read"))
+    return _out(await _allowed(upload_id, actor, "upload:read"), actor)
 
 
 async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
@@ -116,7 +117,7 @@ async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         raise rejected(upload.reason or "malformed")
     if upload.state == DELETED:
         raise UploadInvalidState(marked("The file was deleted."))
-    return _out(upload)
+    return _out(upload, actor)
 
 
 async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) -> PartAddresses:
@@ -159,7 +160,7 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         upload = _found(await repository.locked(session, upload_id))
         _authorise(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            return _out(upload)
+            return _out(upload, actor)
         if upload.state != DELETED:
             raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))
         usage = await repository.usage(session, upload.owner)
@@ -173,7 +174,7 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         upload.due_at = now() + processing.UNATTACHED
         await processing.wake_at(upload.due_at)
         audit.record(session, actor.id, "upload.restored", f"upload:{upload_id}")
-        return _out(upload)
+        return _out(upload, actor)
 
 
 # -- how ----------------------------------------------------------------------------------------------------
@@ -217,7 +218,11 @@ def _found(upload: Upload | None) -> Upload:
 
 
 def _authorise(actor: Subject, action: str, upload: Upload) -> None:
-    authorise(actor, action, {"type": "upload", "owner": upload.owner})
+    authorise(actor, action, _policy_object(upload))
+
+
+def _policy_object(upload: Upload) -> dict[str, Any]:
+    return {"type": "upload", "owner": upload.owner}
 
 
 async def _allowed(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
@@ -249,8 +254,11 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
     return locked
 
 
-def _out(upload: Upload) -> UploadOut:
+def _out(upload: Upload, actor: Subject) -> UploadOut:
+    # Who reads an upload is its owner or oversees everybody's; for neither it matters whether a post shows the file.
+    (actions,) = allowed(actor, [_policy_object(upload) | {"public": False}])
     answer = UploadOut.model_validate(upload)
+    answer.allowed = actions
     if upload.state == PENDING and upload.expires_at > now():
         parts = storage.count_parts(upload.size)
         if parts == 1:

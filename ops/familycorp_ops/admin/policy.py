@@ -187,6 +187,8 @@ def _told(decision: Any, rules: Sequence[str], revision: str) -> str:
     lines = [f"decision     {_('allowed') if decision.allow else _('denied')}"]
     if decision.reasons:
         lines.append(f"reasons      {', '.join(decision.reasons)}")
+    if decision.roles:
+        lines.append(f"roles        {', '.join(decision.roles)}")
     if decision.obligations:
         lines.append(f"obligations  {json.dumps(decision.obligations)}")
     return "\n".join([*lines, *(f"rule         {rule}" for rule in rules), f"revision     {revision}"])

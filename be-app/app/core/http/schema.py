@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
 )
 from pydantic.alias_generators import to_camel
@@ -142,6 +143,17 @@ Instant = Annotated[
     PlainSerializer(timestamp, return_type=str, when_used="json"),
 ]
 """An aware instant; any offset is accepted, UTC with microseconds is answered."""
+
+
+Allowed = Annotated[
+    list[str],
+    Field(
+        description="Actions that the policy allows the caller on this object. An action that needs a recent second "
+        "factor is among them; it answers `step_up_required` until the caller proves one. The object's state may "
+        "still forbid an action.",
+    ),
+]
+"""Actions that a caller may do to an object, for front ends that show no button for others."""
 
 
 class Model(BaseModel):
