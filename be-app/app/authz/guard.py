@@ -37,7 +37,9 @@ _ROLES = {
 _UNDECIDED = marked("Permission could not be checked, so access is denied. Try again later.")
 _DETAILS = {
     "own_account": marked("You cannot change your own account. Ask another admin."),
+    "malformed_input": _UNDECIDED,
     "undefined": _UNDECIDED,
+    "unknown_action": _UNDECIDED,
     "policy_error": _UNDECIDED,
 }
 """What a denial says for a reason that no other role would change."""

@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,16 +132,26 @@ def test_numbers_have_their_plural() -> None:
 # -- what isn't cached by mistake ---------------------------------------------------------------------
 
 
+def ok_answer(
+    client: httpx.Client, post: dict[str, Any], headers: dict[str, str] | None = None
+) -> httpx.Response:
+    answer = client.get(f"/v1/posts/{post['id']}", headers=headers)
+    ok(answer)
+    return answer
+
+
 def test_a_cached_answer_has_no_language_and_an_error_is_never_cached(client: httpx.Client) -> None:
     post = published(client)
+    # For a moment after a change nothing is stored.
+    while "Age" not in ok_answer(client, post).headers:
+        time.sleep(0.05)
     found: list[httpx.Response] = []
     for language in ("ko", "en", "fr", ""):
         headers = {"Accept-Language": language}
         missing = client.get(f"/v1/posts/no-such-{post['id']}", headers=headers)
         problem(missing, 404, "not_found")
         assert missing.headers["Content-Language"] == ("ko" if language == "ko" else "en")
-        answer = client.get(f"/v1/posts/{post['id']}", headers=headers)
-        ok(answer)
+        answer = ok_answer(client, post, headers)
         found.append(answer)
         again = client.get(
             f"/v1/posts/{post['id']}", headers=headers | {"If-None-Match": answer.headers["ETag"]}
@@ -150,7 +161,7 @@ def test_a_cached_answer_has_no_language_and_an_error_is_never_cached(client: ht
     assert len({(a.content, a.headers["ETag"], a.headers["Vary"]) for a in found}) == 1
     assert "Content-Language" not in found[0].headers
     # One entry serves every language.
-    assert all("Age" in answer.headers for answer in found[1:])
+    assert all("Age" in answer.headers for answer in found)
 
 
 # -- denials ------------------------------------------------------------------------------------------
@@ -159,7 +170,6 @@ def test_a_cached_answer_has_no_language_and_an_error_is_never_cached(client: ht
 def test_a_denial_says_which_role_is_needed(client: httpx.Client) -> None:
     for role, path, ko, en in (
         ("viewer", "/v1/editor/categories", "편집자 권한이 필요합니다.", "This needs the role editor."),
-        ("none", "/v1/editor/posts", "열람자 권한이 필요합니다.", "This needs the role viewer."),
         ("editor", "/v1/editor/inquiries", "관리자 권한이 필요합니다.", "This needs the role admin."),
     ):
         for language, detail in (("ko", ko), ("en", en)):
