@@ -28,7 +28,7 @@ class MemberOut(Model):
         None, description="Time of the member's last login that the database knows."
     )
     version: int | None = None
-    allowed: Allowed = Field(default=[], examples=[["member:disable", "member:set-role"]])
+    allowed: Allowed | None = Field(None, examples=[["member:disable", "member:set-role"]])
 
 
 class MemberCards(Model):

@@ -243,7 +243,18 @@ def test_editors_see_names_alone_and_admins_everything(admin: Person, editor: Pe
         (card,) = found
         return {name: value for name, value in card.items() if value is not None}
 
-    assert set(of_editor(editor)) == {"id", "name"}
+    assert set(of_editor(editor)) == {"id", "name", "allowed"}
+    assert of_editor(editor)["allowed"] == []
+    every = ["member:disable", "member:enable", "member:read", "member:set-role"]
+    assert of_editor(admin)["allowed"] == every
+    read = ok(admin.client.get(f"/v1/members/{member_of(editor)}"))
+    assert read["allowed"] == every
+    # Nobody changes themselves.
+    assert ok(admin.client.get(f"/v1/members/{member_of(admin)}"))["allowed"] == ["member:read"]
+    sessions = ok(admin.client.get(f"/v1/members/{member_of(editor)}/sessions"))["items"]
+    assert {tuple(session["allowed"]) for session in sessions} == {("session:end-any",)}
+    own = ok(editor.client.get("/v1/auth/sessions"))["items"]
+    assert {tuple(session["allowed"]) for session in own} == {("session:end-own",)}
     assert of_editor(admin)["email"] == f"{editor.username}@familycorp.example"
     problem(editor.client.get(f"/v1/members/{member_of(admin)}"), 403, "forbidden")
 
