@@ -201,7 +201,7 @@ def test_each_client_has_its_limit_whatever_address_it_claims(
                 break
         refused = answers[-1]
         document = problem(refused, 429, "rate_limited")
-        assert "detail" not in document
+        assert document["detail"].startswith(f"Try again in {refused.headers['retry-after']} second")
         assert 0 < int(refused.headers["retry-after"]) <= 600
         assert len(answers) > most
         (line,) = logged(fresh, refused.headers["X-Request-ID"])
