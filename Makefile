@@ -131,7 +131,7 @@ doctor: $(RUN) ## Find problems on this machine, or in an environment; `make doc
 docs: $(RUN) $(EMULATOR) ## Render all documents that are computed; ARGS=api for one, ARGS=--check to look alone
 	@$(WITH_ARGS) .venv/bin/familycorp render
 
-messages: $(DEV) ## Bring the Korean of `familycorp` up to date: locale/ko has what is to be translated
+messages: $(DEV) ## Update the Korean catalogues of the application and of `familycorp`, and list what is to be translated
 	@.venv/bin/python scripts/messages.py
 
 image: $(RUN) ## Build the images with Docker, podman or buildah; BASES=local without registries; ARCH=arm64; ARGS=--twice compares two builds

@@ -50,7 +50,7 @@ locals {
       }
       refresh-reuse = {
         what   = "A refresh token was used twice: one of the two isn't its owner", namespace = "FamilyCorp", statistic = "Sum"
-        series = [{ metric = "refresh_reused", dimensions = local.lines_of.backend }], above = 0, minutes = 5, times = 1
+        series = [{ metric = "refresh_token_reused", dimensions = local.lines_of.backend }], above = 0, minutes = 5, times = 1
       }
       outbox-lag = {
         what   = "What was due five minutes ago isn't done", namespace = "FamilyCorp", statistic = "Maximum"

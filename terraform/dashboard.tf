@@ -6,12 +6,12 @@ locals {
   own = { for m in [
     "access_denied", "cache_errors", "cache_hit", "cache_miss", "cache_ms", "cache_stale", "cold_start", "denied", "dynamodb_errors",
     "dynamodb_ms", "errors", "latency", "login_failed", "outbox_failed", "rate_limited", "rates_without_valkey",
-    "refresh_reused", "s3_errors", "s3_ms", "second_factor_failed", "shed", "sql_errors", "sql_ms",
+    "refresh_token_reused", "s3_errors", "s3_ms", "second_factor_failed", "shed", "sql_errors", "sql_ms",
   ] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-backend"] }
   drain = { for m in ["outbox_failed", "outbox_lag_s"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-drain"] }
   # An upload is settled by whoever hears of it first, and given up by the minute's function.
   uploads = [
-    for pair in concat(setproduct(["upload_clean", "upload_rejected"], ["backend", "uploads"]), [["upload_rejected", "drain"], ["upload_stuck", "drain"]]) :
+    for pair in concat(setproduct(["upload_clean", "upload_rejected"], ["backend", "uploads"]), [["upload_rejected", "drain"], ["upload_processing_failed", "drain"]]) :
     ["FamilyCorp", pair[0], "env", var.env, "service", "familycorp-${pair[1]}"]
   ]
   cache_series = {
@@ -45,7 +45,7 @@ locals {
     },
     { title = "Cold starts", stat = "Sum", metrics = [local.own.cold_start] },
     { title = "Refused", stat = "Sum", metrics = [local.own.denied, local.own.rate_limited, local.own.access_denied, local.own.shed] },
-    { title = "Logging in", stat = "Sum", metrics = [local.own.login_failed, local.own.second_factor_failed, local.own.refresh_reused] },
+    { title = "Logging in", stat = "Sum", metrics = [local.own.login_failed, local.own.second_factor_failed, local.own.refresh_token_reused] },
     { title = "Uploads", stat = "Sum", metrics = local.uploads },
     { title = "Outbox: seconds behind", stat = "Maximum", metrics = [local.drain.outbox_lag_s] },
     { title = "Outbox: not delivered", stat = "Sum", metrics = [local.own.outbox_failed, local.drain.outbox_failed] },

@@ -58,6 +58,7 @@ ROUTERS = (
     login.public,
     second_factor.public,
     account.staff,
+    account.me,
     members.staff,
     audit.staff,
 )
@@ -69,8 +70,9 @@ def create_api(chosen: Settings) -> FastAPI:
         title="FamilyCorp API",
         version=chosen.version,
         summary="News, notices and inquiries of FamilyCorp's public site.",
-        description="Errors are RFC 9457 problem documents with a stable `code`. Lists are paginated by "
-        "cursor. `RateLimit` says what the caller may still ask for; after a 429 wait for `Retry-After` seconds. "
+        description="Errors are RFC 9457 problem documents with a stable `code`, in Korean or English by "
+        "`Accept-Language`. Lists are paginated by "
+        "cursor. `RateLimit` holds the quota that the client has left; after a 429 wait for `Retry-After` seconds. "
         "What visitors read is compressed for those who send `Accept-Encoding: gzip`, as browsers do. "
         "Every answer carries `X-Request-ID`; quote it when you report a problem.",
         docs_url=None,
@@ -81,7 +83,7 @@ def create_api(chosen: Settings) -> FastAPI:
         responses=problems.responses(
             problems.ValidationFailed,
             problems.TooManyRequests,
-            problems.AddressTooLong,
+            problems.UriTooLong,
             problems.HeadersTooLarge,
             problems.Problem,
         ),

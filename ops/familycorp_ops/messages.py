@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 DOMAIN: Final = "familycorp"
 LOCALES: Final = Path(__file__).with_name("locale")
@@ -30,6 +30,11 @@ def choose(language: str | None) -> None:
     gettext.textdomain(DOMAIN)
     if language in set(Language):
         os.environ["LANGUAGE"] = str(language)
+
+
+def chosen() -> Literal["ko", "en"]:
+    """Return the language in which the command prints, for texts of the application."""
+    return "ko" if gettext.find(DOMAIN, LOCALES) else "en"
 
 
 @contextmanager

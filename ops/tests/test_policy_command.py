@@ -58,6 +58,11 @@ def test_what_is_denied_is_explained_by_its_rules():
         assert line.strip().startswith("reasons contains")
 
 
+def test_a_denial_names_the_roles_that_permit_it():
+    told = familycorp("explain", "--as", "viewer", "--action", "post:create")
+    assert "roles        editor, admin" in told.stdout.splitlines()
+
+
 def test_obligations_are_told():
     told = run("explain", "--as", "editor", "--action", "member:list")
     assert told.returncode == 0
@@ -74,6 +79,7 @@ def test_json_for_programs():
         "allow": False,
         "reasons": ["not_authenticated"],
         "obligations": {},
+        "roles": [],
         "revision": policy.revision(),
     }
 

@@ -190,7 +190,7 @@ def test_who_logs_out_is_logged_out_at_the_provider_too(open_page):
     page.get_by_role("button", name="I have kept them").click()
     heading(page, "My account")
     page.get_by_role("button", name="publish").click()
-    page.get_by_role("status").filter(has_text="Reasons: ").wait_for()
+    page.get_by_role("status").filter(has_text="This needs the role editor.").wait_for()
     with page.expect_request(re.compile("/logout")) as asked:
         page.locator("#log-out").click()
     assert asked.value

@@ -10,11 +10,11 @@ from app.account.dependencies import SESSIONS_CHANGE, device, end_replaced_sessi
 from app.account.problems import LIMITED
 from app.auth import cookies, credentials
 from app.auth.errors import (
-    CrossSiteRefused,
-    LoginNotUnderWay,
-    LogoutRefused,
+    CsrfRejected,
+    LoginExpired,
+    LogoutTokenRejected,
     ProviderUnavailable,
-    RefreshRefused,
+    SessionExpired,
     SessionMismatch,
 )
 from app.auth.schemas import LoggedOut, LoginQuery
@@ -65,7 +65,7 @@ async def begin_login(query: Annotated[LoginQuery, Query()]) -> Response:
     dependencies=[SESSIONS_CHANGE],
     status_code=303,
     response_class=Response,
-    responses=responses(*LIMITED, LoginNotUnderWay, ProviderUnavailable),
+    responses=responses(*LIMITED, LoginExpired, ProviderUnavailable),
 )
 async def finish_login(
     request: Request,
@@ -102,7 +102,7 @@ async def finish_login(
     limit=fixed_window.REFRESH,
     csrf_checked=True,
     status_code=204,
-    responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
+    responses=responses(*LIMITED, CsrfRejected, SessionExpired),
 )
 async def refresh_session(request: Request) -> Response:
     """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
@@ -121,7 +121,7 @@ async def refresh_session(request: Request) -> Response:
     csrf_checked=True,
     dependencies=[SESSIONS_CHANGE],
     response_model=LoggedOut,
-    responses=responses(*LIMITED, CrossSiteRefused, RefreshRefused),
+    responses=responses(*LIMITED, CsrfRejected, SessionExpired),
 )
 async def log_out(request: Request, response: Response) -> LoggedOut | Response:
     """End this browser's session. Without one it answers alike; cookies of several are removed, and end none."""
@@ -159,7 +159,7 @@ _LOGOUT_TOKEN = {
     limit=fixed_window.BACKCHANNEL,
     strict=False,
     dependencies=[SESSIONS_CHANGE],
-    responses=responses(*LIMITED, LogoutRefused, ProviderUnavailable),
+    responses=responses(*LIMITED, LogoutTokenRejected, ProviderUnavailable),
     openapi_extra=_LOGOUT_TOKEN,
 )
 async def log_out_by_provider(request: Request) -> dict[str, Any]:
@@ -168,9 +168,9 @@ async def log_out_by_provider(request: Request) -> dict[str, Any]:
     try:
         body = await request.body()
         if len(body) > _LONGEST_LOGOUT_FORM:
-            raise LogoutRefused
+            raise LogoutTokenRejected
         form = parse_qs(body.decode("latin-1"), max_num_fields=10)
     except (ClientDisconnect, ValueError):
-        raise LogoutRefused from None
+        raise LogoutTokenRejected from None
     await login.log_out_at_provider(form.get("logout_token", [""])[0])
     return {}

@@ -9,7 +9,8 @@ from app.account.dependencies import OWN_SESSIONS, SESSIONS_CHANGE
 from app.account.problems import UNAVAILABLE
 from app.auth import cookies
 from app.auth.errors import LastFactor, StepUpRequired
-from app.auth.schemas import FactorCard, FactorCards, Me, RecoveryCodes, SessionCards
+from app.auth.schemas import FactorCard, FactorCards, Me, Permissions, RecoveryCodes, SessionCards
+from app.authz import guard
 from app.authz.routing import Actor, GuardedAuthRoute, GuardedRouter
 from app.core.http.problems import NotFound, PreconditionFailed, responses
 from app.core.lazy import lazy_import
@@ -24,6 +25,7 @@ else:
     sessions = lazy_import("app.auth.sessions")
 
 staff = GuardedRouter("/v1/auth", "account", GuardedAuthRoute)
+me = GuardedRouter("/v1/me", "account")
 
 
 @staff.get("/factors", action="factor:list", responses=responses(*UNAVAILABLE))
@@ -74,10 +76,21 @@ async def read_me(actor: Actor) -> Me:
     )
 
 
+@me.get("/permissions", action="self:read")
+async def read_permissions(actor: Actor) -> Permissions:
+    """List the actions that the caller may do without regard to an object, so that others need no button.
+
+    What a caller may do to an object is `allowed` of the object.
+    """
+    (actions,) = guard.allowed(actor, [None])
+    return Permissions(role=actor.role, allowed=actions)
+
+
 @staff.get("/sessions", action="session:list-own", responses=responses(*UNAVAILABLE))
 async def list_sessions(actor: Actor) -> SessionCards:
     """List the caller's sessions, the one used last first."""
-    return SessionCards.of(await sessions.listed(actor.id), actor.session.session)
+    (actions,) = guard.allowed(actor, [{"type": "session", "owner": actor.id}])
+    return SessionCards.of(await sessions.listed(actor.id), actor.session.session, actions)
 
 
 @staff.delete(

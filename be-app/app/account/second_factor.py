@@ -10,11 +10,11 @@ from app.account.problems import LIMITED
 from app.auth import cookies, credentials, csrf
 from app.auth.authentication import caller, count_stranger
 from app.auth.errors import (
-    CrossSiteRefused,
+    CsrfRejected,
     FactorExists,
-    LoginNotUnderWay,
-    RefreshRefused,
+    LoginExpired,
     SecondFactorRejected,
+    SessionExpired,
     StepUpRequired,
 )
 from app.auth.schemas import (
@@ -46,7 +46,7 @@ else:
     login = lazy_import("app.auth.login")
     sessions = lazy_import("app.auth.sessions")
 
-SECOND_FACTOR = (*LIMITED, CrossSiteRefused, Unauthenticated, RefreshRefused)
+SECOND_FACTOR = (*LIMITED, CsrfRejected, Unauthenticated, SessionExpired)
 ENROLMENT = (*SECOND_FACTOR, FactorExists, StepUpRequired)
 
 public = PublicRouter("/v1/auth", "login", PublicAuthRoute)
@@ -120,7 +120,7 @@ Enroller = Annotated[_Holder, Depends(_enroller)]
 @public.get(
     "/second-factor",
     action="auth:second-factor",
-    responses=responses(*LIMITED, Unauthenticated, RefreshRefused),
+    responses=responses(*LIMITED, Unauthenticated, SessionExpired),
 )
 async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> SecondFactorState:
     """Tell whether this browser's login still wants a second factor, and which it may be."""
@@ -138,7 +138,7 @@ async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> Se
     limit=fixed_window.SECOND_FACTOR,
     csrf_checked=True,
     dependencies=[SESSIONS_CHANGE],
-    responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginNotUnderWay),
+    responses=responses(*SECOND_FACTOR, SecondFactorRejected, LoginExpired),
 )
 async def prove_second_factor(prover: Prover, response: Response, body: Proof) -> SecondFactorState:
     """Prove the second factor: it completes a login, and renews the proof of a session (step-up)."""

@@ -26,7 +26,7 @@ _COUNTED = "familycorp.stranger"
 async def current_subject(request: Request) -> Subject:
     """Return the caller.
 
-    Raises `Unauthenticated` without a live session, `SessionMismatch` for cookies of several, `CrossSiteRefused` for
+    Raises `Unauthenticated` without a live session, `SessionMismatch` for cookies of several, `CsrfRejected` for
     a foreign page, `TooManyRequests` for a client that keeps sending tokens that are no good.
     """
     token = credentials.of(request).access

@@ -12,7 +12,8 @@ import orjson
 from starlette.requests import HTTPConnection
 
 from app.auth import cookies
-from app.auth.errors import RefreshRefused, SessionMismatch
+from app.auth.errors import SessionExpired, SessionMismatch
+from app.core.messages import marked
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ class Credentials(NamedTuple):
 
     @property
     def renewal(self) -> str:
-        """The refresh token; raises `RefreshRefused` without one, or without the session that binds it."""
+        """The refresh token; raises `SessionExpired` without one, or without the session that binds it."""
         if self.refresh is None or self.session is None:
-            raise RefreshRefused
+            raise SessionExpired
         return self.refresh
 
 
@@ -46,7 +47,9 @@ def of(request: HTTPConnection) -> Credentials:
         sessions.add(session)
     if len(members) > 1 or len(sessions) > 1:
         logger.warning("session_mismatch_refused", extra={"sessions": len(sessions), "members": len(members)})
-        raise SessionMismatch("The cookies of this request belong to different sessions.")
+        raise SessionMismatch(
+            marked("The cookies of this request belong to different sessions. Log in again.")
+        )
     return Credentials(
         *(cookies.read(request, n) for n in (cookies.ACCESS, cookies.SESSION, cookies.REFRESH))
     )

@@ -6,7 +6,7 @@ whether it is of the same site, and no page can send our header across origins u
 
 from starlette.requests import HTTPConnection
 
-from app.auth.errors import CrossSiteRefused
+from app.auth.errors import CsrfRejected
 from app.core.settings import settings
 
 HEADER = "X-CSRF-Protection"
@@ -16,7 +16,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def check(request: HTTPConnection) -> None:
-    """Raise `CrossSiteRefused` for a request with an unsafe method that a foreign page may have sent."""
+    """Raise `CsrfRejected` for a request with an unsafe method that a foreign page may have sent."""
     if request.scope["method"] in _SAFE:
         return
     headers = request.headers
@@ -26,4 +26,4 @@ def check(request: HTTPConnection) -> None:
         or (origin is not None and origin not in settings().staff_origins)
         or (site is not None and site not in {"same-origin", "same-site"})
     ):
-        raise CrossSiteRefused
+        raise CsrfRejected

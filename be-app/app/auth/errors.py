@@ -1,73 +1,81 @@
-"""Errors of logging in. They never tell one account, or one reason, from another."""
+"""Errors of logging in. They never distinguish one account, or one reason, from another."""
 
 from app.core.http.problems import Problem, Unauthenticated, Unavailable
+from app.core.messages import marked
 
 
-class LoginNotUnderWay(Problem):
-    """The provider's answer belongs to no login that this browser began, or that login is over."""
+class LoginExpired(Problem):
+    """The provider's response belongs to no login of this browser, or to one that is over."""
 
-    status, code, title = 400, "login_not_under_way", "This login was not begun here, or is over; begin anew"
+    status, code, title = 400, "login_expired", marked("This login expired or was started in another browser")
+    advice = marked("Log in again.")
 
 
-class LogoutRefused(Problem):
-    """A logout token proves nothing."""
+class LogoutTokenRejected(Problem):
+    """A back-channel logout token isn't valid."""
 
-    status, code, title = 400, "logout_refused", "The logout token was not accepted"
+    status, code, title = 400, "logout_token_rejected", marked("The logout token is not valid")
 
 
 class SecondFactorRejected(Problem):
-    """The second factor doesn't prove anything; which part of it is wrong isn't told."""
+    """The proof of the second factor isn't valid; the response doesn't say which part of it."""
 
-    status, code, title = 401, "second_factor_rejected", "The second factor was not accepted"
-
-
-class RefreshRefused(Unauthenticated):
-    """The refresh token is no longer good; the session is over."""
-
-    code, title = "session_over", "The session is over; log in again"
+    status, code, title = 401, "second_factor_rejected", marked("The second factor was not accepted")
+    advice = marked("Check the code or the passkey, then try again.")
 
 
-class SessionMismatch(RefreshRefused):
+class SessionExpired(Unauthenticated):
+    """The refresh token is no longer valid; the session has ended."""
+
+    code, title = "session_expired", marked("Your session has ended")
+    advice = marked("Log in again.")
+
+
+class SessionMismatch(SessionExpired):
     """The cookies of one request name different sessions. Front ends do the same about it: begin a login."""
 
 
 class Forbidden(Problem):
     """The caller is known and may not do this."""
 
-    status, code, title = 403, "forbidden", "You may not do this"
+    status, code, title = 403, "forbidden", marked("You do not have permission for this")
 
 
 class StepUpRequired(Forbidden):
     """The caller may do this after proving their second factor once more."""
 
-    code, title = "step_up_required", "Prove your second factor again, then repeat this"
+    code, title = "step_up_required", marked("This needs a recent second factor")
+    advice = marked("Confirm your second factor again, then repeat the request.")
 
 
-class CrossSiteRefused(Forbidden):
+class CsrfRejected(Forbidden):
     """A page of another site may have sent this."""
 
-    code, title = "cross_site_refused", "Requests that change something need the header X-CSRF-Protection"
+    code, title = "csrf_rejected", marked("The request may come from another site")
+    advice = marked("Send the header X-CSRF-Protection, from a page of an allowed origin.")
 
 
 class ProviderUnavailable(Unavailable):
     """The OpenID provider doesn't answer, or none is configured."""
 
-    code, title = "login_provider_unavailable", "The login provider doesn't answer; try again"
+    code, title = "login_provider_unavailable", marked("The login provider is temporarily unavailable")
 
 
 class FactorExists(Problem):
     """Enrolling the first factor while there is one already."""
 
-    status, code, title = 409, "factor_exists", "There is a second factor already; prove it to add another"
+    status, code, title = 409, "factor_exists", marked("You already have a second factor")
+    advice = marked("Confirm it to add another one.")
 
 
 class LastFactor(Problem):
     """Removing the only second factor would lock the member out."""
 
-    status, code, title = 409, "last_factor", "This is the last second factor; add another first"
+    status, code, title = 409, "last_factor", marked("This is your last second factor")
+    advice = marked("Add another one before you remove it.")
 
 
 class KeyUnavailable(Unavailable):
     """A secret or a key can't be read; nobody can log in until it can."""
 
-    code = "login_unavailable"
+    code, title = "login_unavailable", marked("Login is temporarily unavailable")

@@ -16,9 +16,10 @@ from anyio import to_thread
 
 from app.auth import oidc, sessions, store
 from app.auth.cookies import Tokens
-from app.auth.errors import LoginNotUnderWay, LogoutRefused
+from app.auth.errors import LoginExpired, LogoutTokenRejected
 from app.auth.sessions import Identity
 from app.core.http.problems import ValidationFailed
+from app.core.messages import marked
 from app.core.observability import metrics
 from app.core.settings import settings
 
@@ -75,7 +76,7 @@ def check_return_to(url: str | None) -> str:
     )
     if not (plain and ours):
         raise ValidationFailed.on(
-            "query.returnTo", "origin_not_allowed", "must be a URL of one of the company's origins"
+            "query.returnTo", "origin_not_allowed", marked("Use a URL of one of the company's sites.")
         )
     return url
 
@@ -101,12 +102,12 @@ async def begin(return_to: str | None, *, anew: bool) -> Begun:
 
 
 async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
-    """Take the provider's answer (the query of the callback); raises `LoginNotUnderWay` for one of no login."""
+    """Take the provider's answer (the query of the callback); raises `LoginExpired` for one of no login."""
     if secret is None or "state" not in answer:
-        raise LoginNotUnderWay
+        raise LoginExpired
     begun = await store.take(_login_key(secret), state=store.digest(answer["state"]))
     if begun is None:
-        raise LoginNotUnderWay
+        raise LoginExpired
     at = store.milliseconds()  # What the provider says is no older than that.
     try:
         verified = await to_thread.run_sync(partial(_verified, answer, begun))
@@ -174,27 +175,27 @@ async def pending(secret: str | None) -> Pending | None:
 
 
 async def complete(waiting: Pending, device: str) -> Tokens:
-    """Make a session of a login whose second factor was proven just now; `LoginNotUnderWay` if it was before."""
+    """Make a session of a login whose second factor was proven just now; `LoginExpired` if it was before."""
     if await store.take(waiting.key) is None:
-        raise LoginNotUnderWay
+        raise LoginExpired
     return await enter(waiting.identity, waiting.at, second_factor_at=store.seconds(), device=device)
 
 
 async def enter(identity: Identity, at: int, *, second_factor_at: int, device: str) -> Tokens:
     """Begin the session of a login that came back from the provider at `at`, in epoch milliseconds.
 
-    Raises `LoginNotUnderWay` if it was ended since then: its member disabled or logged out, here or at the provider.
+    Raises `LoginExpired` if it was ended since then: its member disabled or logged out, here or at the provider.
     """
     made = await sessions.create(identity, second_factor_at=second_factor_at, device=device)
     # Asked after it is there: whatever ends sessions from now on finds this one too.
     if await sessions.ended_since(identity, at):
         await sessions.end(identity.member, made.session)
-        raise LoginNotUnderWay
+        raise LoginExpired
     return made
 
 
 async def log_out_at_provider(token: str) -> None:
-    """End what a logout token of the provider names; raises `LogoutRefused` for one that proves nothing."""
+    """End what a logout token of the provider names; raises `LogoutTokenRejected` for one that proves nothing."""
     try:
         subject, session, jti = await to_thread.run_sync(oidc.logout_token, token)
         key = (f"logout#{store.digest(jti)}", "token")
@@ -202,7 +203,7 @@ async def log_out_at_provider(token: str) -> None:
             raise oidc.LoginFailed("used before (jti)")
     except oidc.LoginFailed as failure:
         logger.warning("backchannel_logout_refused", extra={"reason": str(failure)})
-        raise LogoutRefused from None
+        raise LogoutTokenRejected from None
     # Used up afterwards: a token whose sessions couldn't be ended must count when the provider sends it again.
     await sessions.end_at_provider(oidc.issuer(), subject, session)
     await store.put(key, {"version": 1, "expiresAt": store.seconds() + _LOGOUT_TOKENS_KEPT_S})

@@ -25,6 +25,7 @@ from app.auth.provider_keys import ALGORITHMS, KEPT_S, KeyNotFound, Keys, KeySet
 from app.auth.sessions import MAX_AGE_S, Identity
 from app.core.aws import clients
 from app.core.http.schema import CONTROLS
+from app.core.messages import marked
 from app.core.process import process
 from app.core.settings import ROLES, settings
 
@@ -80,7 +81,7 @@ def issuer() -> str:
     """Return the issuer that the settings name; raise `ProviderUnavailable` without one."""
     chosen = settings().oidc_issuer
     if chosen is None:
-        raise ProviderUnavailable("No login provider is configured (FAMILYCORP_OIDC_ISSUER).")
+        raise ProviderUnavailable(marked("No login provider is configured (FAMILYCORP_OIDC_ISSUER)."))
     return chosen
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
-from app.core.http.schema import Input, Instant, Line, Model
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, refused
+from app.core.messages import marked
 
 Method = Literal["totp", "passkey", "recovery"]
 # Codes are shown in groups and typed as the keyboard is set: what separates groups is left out, and full-width digits
@@ -25,7 +25,7 @@ def _plain(code: str) -> str:
 
 def _six_digits(code: str) -> str:
     if not _TOTP.fullmatch(code):
-        raise PydanticCustomError("totp_code", "must have six digits")
+        raise refused("totp_code", marked("Enter the six digits of the code."))
     return code
 
 
@@ -39,8 +39,8 @@ _LONGEST_CREDENTIAL = 16 * 1024
 
 def _short(credential: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(credential)) > _LONGEST_CREDENTIAL:
-        raise PydanticCustomError(
-            "too_long", "must have at most {most} characters", {"most": _LONGEST_CREDENTIAL}
+        raise refused(
+            "too_long", marked("The credential may have at most {most} characters."), most=_LONGEST_CREDENTIAL
         )
     return credential
 
@@ -65,7 +65,7 @@ class LoginQuery(Input):
     return_to: Annotated[str | None, Field(max_length=2000)] = Field(
         None, description="URL of one of the company's origins to come back to, with `login=…` added."
     )
-    anew: bool = Field(False, description="Have the provider ask for everything again.")
+    anew: bool = Field(False, description="Have the provider authenticate the person again.")
 
 
 class SecondFactorState(Model):
@@ -117,7 +117,7 @@ class FactorAdded(Model):
     """A factor was added."""
 
     recovery_codes: list[str] | None = Field(
-        description="With the first factor: codes for when it is lost, each good for once, shown this once."
+        description="With the first factor: recovery codes, each valid once and shown only now."
     )
 
 
@@ -154,14 +154,26 @@ class Me(Model):
     session_ends_at: Instant
 
 
+class Permissions(Model):
+    """What the caller may do without regard to an object."""
+
+    role: str | None = Field(description="The caller's role; null without one.", examples=["editor"])
+    allowed: list[str] = Field(
+        description="Actions that the policy allows without regard to an object; those that need a recent second "
+        "factor are among them.",
+        examples=[["category:create", "post:create"]],
+    )
+
+
 class SessionCard(Model):
     """A session: one browser that is logged in."""
 
     id: str
     device: str = Field(description="What the browser says of itself.")
     created_at: Instant
-    last_used_at: Instant = Field(description="Within 15 minutes.")
+    last_used_at: Instant = Field(description="Time of the last use, exact to 15 minutes.")
     current: bool
+    allowed: Allowed = Field(examples=[["session:end-own"]])
 
 
 class SessionCards(Model):
@@ -170,8 +182,8 @@ class SessionCards(Model):
     items: list[SessionCard]
 
     @classmethod
-    def of(cls, items: list[dict[str, Any]], current: str) -> Self:
-        """Make the answer of stored sessions; `current` is the caller's."""
+    def of(cls, items: list[dict[str, Any]], current: str, allowed: list[str]) -> Self:
+        """Make the response of stored sessions; `current` is the caller's, `allowed` what they may do to each."""
         return cls(
             items=[
                 SessionCard(
@@ -180,6 +192,7 @@ class SessionCards(Model):
                     created_at=_instant(item["createdAt"]),
                     last_used_at=_instant(item["lastUsedAt"]),
                     current=item["session"] == current,
+                    allowed=allowed,
                 )
                 for item in items
             ]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from app.auth import store, tokens
 from app.auth.cookies import Tokens
-from app.auth.errors import RefreshRefused
+from app.auth.errors import SessionExpired
 from app.core.aws import dynamodb
 from app.core.clock import new_id
 from app.core.observability import metrics
@@ -194,7 +194,7 @@ def _successor(secret: str, salt: str) -> str:
 async def refresh(token: str, *, arrived_at: int, second_factor_at: int | None = None) -> Tokens:
     """Exchange a refresh token for its successor and a new access token; note a second factor proven just now.
 
-    `arrived_at` is when the request came (epoch milliseconds). Raises `RefreshRefused` when the token is no good; one
+    `arrived_at` is when the request came (epoch milliseconds). Raises `SessionExpired` when the token is no good; one
     that was rotated before the request was sent ends its session.
     """
     member, session, secret = _parts(token)
@@ -206,7 +206,7 @@ async def refresh(token: str, *, arrived_at: int, second_factor_at: int | None =
             [key, profile_key(member), _rotated_key(key, presented)]
         )
         if found is None or not _is_live(found, profile):
-            raise RefreshRefused
+            raise SessionExpired
         if not hmac.compare_digest(presented, found["refreshHash"]):
             break
         salt = await _begin_rotation(key, found, stepped_up=second_factor_at is not None)
@@ -217,13 +217,13 @@ async def refresh(token: str, *, arrived_at: int, second_factor_at: int | None =
             continue  # Another request finished it, or ended the session; the next turn finds out which.
         return _tokens(access, member, session, successor, found["endsAt"])
     if rotation is None:
-        raise RefreshRefused
+        raise SessionExpired
     current = await _current_token(key, found, secret, rotation, arrived_at)
     if current is None:
         await store.remove(key)
-        metrics.add("refresh_reused")
-        logger.warning("refresh_reused", extra={"member": member, "session": session})
-        raise RefreshRefused
+        metrics.add("refresh_token_reused")
+        logger.warning("refresh_token_reused", extra={"member": member, "session": session})
+        raise SessionExpired
     if second_factor_at is not None:
         await _step_up(key, second_factor_at)
     return _tokens(access, member, session, current, found["endsAt"])
@@ -232,7 +232,7 @@ async def refresh(token: str, *, arrived_at: int, second_factor_at: int | None =
 def _parts(token: str) -> tuple[str, str, str]:
     parts = token.split(".")
     if len(parts) != 3 or len(token) > 300 or not token.isascii():
-        raise RefreshRefused
+        raise SessionExpired
     return parts[0], parts[1], parts[2]
 
 
@@ -308,7 +308,7 @@ async def _finish_rotation(
 
 
 async def _step_up(key: store.Key, second_factor_at: int) -> None:
-    """Note a second factor in a session; raise `RefreshRefused` if it is over."""
+    """Note a second factor in a session; raise `SessionExpired` if it is over."""
     try:
         await dynamodb.call(
             "update_item",
@@ -319,7 +319,7 @@ async def _step_up(key: store.Key, second_factor_at: int) -> None:
             ExpressionAttributeValues=dynamodb.encode({":factor": second_factor_at}),
         )
     except dynamodb.ConditionFailed:
-        raise RefreshRefused from None
+        raise SessionExpired from None
 
 
 async def listed(member: str) -> list[dict[str, Any]]:
@@ -385,7 +385,7 @@ async def end_by_tokens(refresh_token: str | None, access_token: str | None) -> 
     if access_token and (claims := await tokens.verify(access_token)):
         await end(claims.member, claims.session)
         return
-    with suppress(RefreshRefused):
+    with suppress(SessionExpired):
         member, session, secret = _parts(refresh_token or "")
         key, presented = _key(member, session), store.digest(secret)
         found = await store.get(key)

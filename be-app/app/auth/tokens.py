@@ -79,7 +79,7 @@ async def _signing_key() -> _SigningKey:
             kid = jwk["kid"]
         except (BotoCoreError, ClientError, *_MALFORMED) as error:
             if keys.signing is not None:
-                logger.warning("signing_key_not_renewed", exc_info=True)
+                logger.warning("signing_key_refresh_failed", exc_info=True)
                 return keys.signing
             raise KeyUnavailable from error
         public = orjson.dumps({name: jwk[name] for name in _PUBLIC if name in jwk}).decode()

@@ -4,7 +4,7 @@ Where the caller's role alone doesn't decide, the policy is asked twice: `decisi
 such a thing at all, before anything is read; `authorise` asks with the object, in the transaction that uses it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from app.authz.grant import Grant
 from app.core.clock import now
 from app.core.http.problems import NotFound
 from app.core.lazy import lazy_import
+from app.core.messages import marked
 from app.core.observability import metrics
 
 if TYPE_CHECKING:
@@ -23,6 +24,25 @@ else:
     policy = lazy_import("app.authz.policy")
 
 _RESOURCE, _STEP_UP, _NOT_OWNER = "resource_required", "step_up_required", "not_owner"
+_NOT_PERMITTED = "not_permitted"
+
+_ROLES = {
+    "member": marked("This needs a member account."),
+    "viewer": marked("This needs the role viewer."),
+    "editor": marked("This needs the role editor."),
+    "admin": marked("This needs the role admin."),
+}
+"""What a denial says where this is the least role that permits the action."""
+
+_UNDECIDED = marked("Permission could not be checked, so access is denied. Try again later.")
+_DETAILS = {
+    "own_account": marked("You cannot change your own account. Ask another admin."),
+    "malformed_input": _UNDECIDED,
+    "undefined": _UNDECIDED,
+    "unknown_action": _UNDECIDED,
+    "policy_error": _UNDECIDED,
+}
+"""What a denial says for a reason that no other role would change."""
 
 # The action that the policy allowed on condition that `authorise` asks again with the object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
@@ -64,12 +84,17 @@ def _first_answer(subject: Subject, action: str) -> Grant | None:
         return Grant(subject, decision.obligations)
     if tuple(decision.reasons) == (_RESOURCE,):
         return None
-    raise _refusal(decision.reasons)
+    raise _refusal(decision)
 
 
-def _refusal(reasons: tuple[str, ...]) -> Forbidden:
-    only_step_up = _STEP_UP in reasons and set(reasons) <= {_STEP_UP, _RESOURCE}
-    return StepUpRequired() if only_step_up else Forbidden(f"Reasons: {', '.join(reasons)}.")
+def _refusal(decision: "policy.Decision") -> Forbidden:
+    """Return the problem of a denial; its detail says what would be needed."""
+    if _STEP_UP in decision.reasons and set(decision.reasons) <= {_STEP_UP, _RESOURCE}:
+        return StepUpRequired(reasons=decision.reasons)
+    details = [_DETAILS[reason] for reason in decision.reasons if reason in _DETAILS]
+    if _NOT_PERMITTED in decision.reasons and decision.roles:
+        details = [_ROLES[decision.roles[0]]]
+    return Forbidden(*details[:1], reasons=decision.reasons)
 
 
 def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None) -> None:
@@ -80,9 +105,17 @@ def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None)
     """
     decision = _decide(subject, action, resource)
     if not decision.allow or decision.obligations:
-        raise NotFound if _NOT_OWNER in decision.reasons else _refusal(decision.reasons)
+        raise NotFound if _NOT_OWNER in decision.reasons else _refusal(decision)
     if (owed := _owed.get()) is not None:
         owed.discard(action)
+
+
+def allowed(subject: Subject, resources: Sequence[Mapping[str, Any] | None]) -> list[list[str]]:
+    """Return the actions that the policy would allow on each resource, or without one where it is None.
+
+    An action that only lacks a recent second factor is among them. Equal resources are evaluated once.
+    """
+    return policy.allowed(subject.as_input(), resources, now=int(now().timestamp()))
 
 
 def permitted(subject: Subject, action: str, resource: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from app.auth import authentication, csrf
 from app.auth.authentication import CHANGE, READ
-from app.auth.errors import CrossSiteRefused, Forbidden, RefreshRefused
+from app.auth.errors import CsrfRejected, Forbidden, SessionExpired
 from app.auth.subject import Subject
 from app.authz import guard
 from app.authz.grant import Grant
@@ -40,7 +40,7 @@ SCHEME = "session"
 """Name of the security scheme of guarded routes in the OpenAPI document."""
 
 _RESPONSES = responses(
-    Unauthenticated, RefreshRefused, Forbidden, CrossSiteRefused, TooManyRequests, StoreUnavailable
+    Unauthenticated, SessionExpired, Forbidden, CsrfRejected, TooManyRequests, StoreUnavailable
 )
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import platform
 import threading
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +45,7 @@ class _Instance:
     """A policy in its own memory, ready to be asked."""
 
     def __init__(
-        self, engine: wasmtime.Engine, module: wasmtime.Module, data: bytes, entrypoint: str
+        self, engine: wasmtime.Engine, module: wasmtime.Module, data: bytes, entrypoints: Sequence[str]
     ) -> None:
         self._store = wasmtime.Store(engine)
         self._store.set_fuel(MAX_FUEL)
@@ -55,20 +56,20 @@ class _Instance:
         self._call: dict[str, Any] = {name: exports[name] for name in _FUNCTIONS}
         if builtins := self._described("builtins"):
             raise PolicyError(f"the policy needs built-ins of the host: {', '.join(builtins)}")
-        try:
-            self._entrypoint = self._described("entrypoints")[entrypoint]
-        except KeyError:
-            raise PolicyError(f"the policy has no entrypoint {entrypoint}") from None
-        self._data = self._parsed(data)
+        known = self._described("entrypoints")
+        if missing := [name for name in entrypoints if name not in known]:
+            raise PolicyError(f"the policy has no entrypoint {missing[0]}")
+        address = self._parsed(data)
         self._heap = self._run("opa_heap_ptr_get")
-        caller = wasmtime.Module(
-            engine,
-            _CALLER.format(
-                heap=self._heap, document=self._heap + 4, entrypoint=self._entrypoint, data=self._data
-            ),
+        functions = (
+            _FUNCTION.format(
+                name=name, heap=self._heap, document=self._heap + 4, entrypoint=known[name], data=address
+            )
+            for name in entrypoints
         )
+        caller = wasmtime.Module(engine, _CALLER.format(functions="".join(functions)))
         linked = wasmtime.Instance(self._store, caller, [self._memory, self._call["opa_eval"]])
-        self._ask: Any = linked.exports(self._store)["ask"]
+        self._callers: Any = linked.exports(self._store)
 
     def _link(self, engine: wasmtime.Engine, module: wasmtime.Module) -> wasmtime.Linker:
         linker = wasmtime.Linker(engine)
@@ -119,7 +120,7 @@ class _Instance:
                 raise PolicyError("the policy's answer has no end")
             end = address + 2 * (end - address)
 
-    def evaluate(self, document: bytes) -> bytes:
+    def evaluate(self, entrypoint: str, document: bytes) -> bytes:
         """Return the JSON of the result set that `opa_eval` gives for a JSON input."""
         given = len(document).to_bytes(4, "little") + document
         missing = self._heap + len(given) - self._memory.data_len(self._store)
@@ -127,20 +128,23 @@ class _Instance:
             self._memory.grow(self._store, -(-missing // PAGE))
         self._memory.write(self._store, given, self._heap)
         self._store.set_fuel(MAX_FUEL)
-        return self._text(self._ask(self._store))
+        return self._text(self._callers[entrypoint](self._store))
 
 
 _CALLER = """
 (module
   (import "env" "memory" (memory 0))
   (import "opa" "opa_eval" (func $eval (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
-  (func (export "ask") (result i32) (local $length i32)
+  {functions})
+"""
+_FUNCTION = """
+  (func (export "{name}") (result i32) (local $length i32)
     (local.set $length (i32.load (i32.const {heap})))
     (call $eval
       (i32.const 0) (i32.const {entrypoint}) (i32.const {data}) (i32.const {document}) (local.get $length)
-      (i32.add (i32.const {document}) (local.get $length)) (i32.const 0))))
+      (i32.add (i32.const {document}) (local.get $length)) (i32.const 0)))
 """
-"""Calls `opa_eval` on a document that stands on the heap after its length.
+"""Calls `opa_eval` for one entrypoint on a document that stands on the heap after its length.
 
 Without arguments, because wasmtime-py converts each of them in Python, at 6 µs apiece.
 """
@@ -166,13 +170,15 @@ def _least_pages(module: wasmtime.Module) -> int:
 class Policy:
     """A compiled policy with its data; `evaluate` may be called from any thread."""
 
-    def __init__(self, wasm: bytes, data: bytes, entrypoint: str, precompiled: Path | None = None) -> None:
+    def __init__(
+        self, wasm: bytes, data: bytes, entrypoints: Sequence[str], precompiled: Path | None = None
+    ) -> None:
         """Load a policy.
 
         Args:
             wasm: the module.
             data: the policy's data document, as JSON.
-            entrypoint: which rule to ask, as `authz/decision`.
+            entrypoints: the rules that `evaluate` may be called for, for example `authz/decision`.
             precompiled: where a precompiled form may be; it is used when it fits (see `precompile`).
         """
         self._engine = wasmtime.Engine(_configuration())
@@ -183,7 +189,8 @@ class Policy:
         except wasmtime.WasmtimeError as error:
             raise PolicyError("the policy is no WebAssembly module") from error
         self._lock = threading.Lock()
-        self._make = partial(_Instance, self._engine, self._module, data, entrypoint)
+        self._default = entrypoints[0]
+        self._make = partial(_Instance, self._engine, self._module, data, entrypoints)
         self._instance: _Instance | None = self._new()
 
     def _new(self) -> _Instance:
@@ -192,14 +199,17 @@ class Policy:
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError) as error:
             raise PolicyError("the policy doesn't keep to OPA's ABI") from error
 
-    def evaluate(self, document: bytes) -> Any:
-        """Return the value of the entrypoint for a JSON input, or `UNDEFINED`; raise `PolicyError` if it fails."""
+    def evaluate(self, document: bytes, entrypoint: str = "") -> Any:
+        """Return an entrypoint's value for a JSON input, or `UNDEFINED`; raise `PolicyError` if it fails.
+
+        Without a name it is the first entrypoint.
+        """
         if len(document) > MAX_INPUT:
             raise PolicyError(f"the input exceeds {MAX_INPUT} bytes")
         with self._lock:
             instance, self._instance = self._instance or self._new(), None
             try:
-                results = orjson.loads(instance.evaluate(document))
+                results = orjson.loads(instance.evaluate(entrypoint or self._default, document))
                 value = results[0]["result"] if results != [] else UNDEFINED
             except (wasmtime.WasmtimeError, wasmtime.Trap, ValueError, TypeError, LookupError) as error:
                 raise PolicyError("the evaluation failed") from error
@@ -271,5 +281,5 @@ def _precompiled(engine: wasmtime.Engine, wasm: bytes, made: Path | None) -> was
         reason = "it is of another policy, machine or version, or was altered"
     except (OSError, ValueError, wasmtime.WasmtimeError) as error:
         reason = type(error).__name__
-    logger.warning("policy_precompiled_unusable", extra={"reason": reason})
+    logger.warning("policy_precompiled_rejected", extra={"reason": reason})
     return None

@@ -4,11 +4,18 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.http.schema import Input, Line, Model
+from app.core.http.schema import Input, Line, Model, pattern
+from app.core.messages import marked
 
 CategorySlug = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60),
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
+        ),
+        min_length=1,
+        max_length=60,
+    ),
     Field(description="Lower-case letters, digits and single hyphens; never changes.", examples=["ir"]),
 ]
 CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]

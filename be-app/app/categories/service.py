@@ -21,6 +21,7 @@ from app.categories.schemas import (
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
+from app.core.messages import marked
 from app.core.read_path import read_model
 from app.core.write_path import outbox
 
@@ -77,7 +78,8 @@ async def reorder(request: CategoryOrder, expected: int, actor: Subject) -> tupl
             raise ValidationFailed.on(
                 "body.slugs",
                 "incomplete_order",
-                f"must name each category exactly once: {', '.join(by_slug)}",
+                marked("List each category exactly once: {slugs}."),
+                slugs=", ".join(by_slug),
             )
         for position, slug in enumerate(request.slugs, start=1):
             by_slug[slug].position = position

@@ -328,12 +328,12 @@ def _findings(problem: Problem) -> list[Finding]:
     renamed = {"publishAt": "scheduledAt", "translationOf": "translationKey"}
     of_code = {"slug_taken": "slug", "translation_exists": "translationKey"}
     found = []
-    for error in problem.errors:
-        name = error.field.removeprefix("body.")
-        found.append(Finding(renamed.get(name, name), error.rule, error.message))
-    message = problem.detail or problem.title
+    for broken in problem.violations:
+        name = broken.field.removeprefix("body.")
+        found.append(Finding(renamed.get(name, name), broken.rule, str(broken.text)))
+    message = str(problem)
     if problem.code == PreconditionFailed.code:
-        message = "somebody changed it during the import; run the import again to compare it anew"
+        message = "The post was changed during the import. Run the import again to compare it."
     return found or [Finding(of_code.get(problem.code), problem.code, message)]
 
 

@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
-from app.core.http.schema import Input, Instant, Line
+from app.core.http.schema import Input, Instant, Line, refused
 from app.posts import complexity, markup
 from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
@@ -30,9 +29,8 @@ class FilePost(PostCreate):
     @classmethod
     def _past(cls, at: datetime | None) -> datetime | None:
         if at and at > now():
-            raise PydanticCustomError(
-                "in_the_future",
-                "must be in the past; what is to be published has state: scheduled and scheduledAt",
+            raise refused(
+                "in_the_future", "The time must be in the past. A post to publish later has scheduledAt."
             )
         return at
 
@@ -40,7 +38,9 @@ class FilePost(PostCreate):
     @classmethod
     def _when_scheduled(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
         if "state" in info.data and (info.data["state"] == "scheduled") != (at is not None):
-            raise PydanticCustomError("scheduled_at", "goes with state: scheduled, and with no other state")
+            raise refused(
+                "scheduled_at", "The state scheduled needs scheduledAt; no other state may have it."
+            )
         return at
 
     @field_validator("body")
@@ -52,11 +52,11 @@ class FilePost(PostCreate):
         try:
             rendered = markup.to_html(body)
         except complexity.TooComplex as problem:
-            (error,) = problem.errors
-            raise PydanticCustomError("too_complex", "{why}", {"why": error.message}) from None
+            (broken,) = problem.violations
+            raise refused("too_complex", str(broken.text)) from None
         if len(rendered.encode()) > MAX_HTML_BYTES:
-            raise PydanticCustomError(
-                "too_long_rendered", "must render to at most {bytes} bytes", {"bytes": MAX_HTML_BYTES}
+            raise refused(
+                "too_long_rendered", "The rendered text may have at most {most} bytes.", most=MAX_HTML_BYTES
             )
         return body
 

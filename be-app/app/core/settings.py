@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -61,17 +62,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env: Literal["local", "test", "dev", "stage", "prod"] = Field(
-        "local", description="Which environment this is; names of AWS resources follow from it."
+        "local", description="Name of the environment; names of AWS resources contain it."
     )
-    version: str = Field(
-        default_factory=release, description="What `/health` reports: the release that is running."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    version: str = Field(default_factory=release, description="Release that `/health` reports.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
     log_sample_rate: float = Field(
         0,
         ge=0,
         le=1,
-        description="Share of requests and events that are logged from `DEBUG` on, whatever the least level is.",
+        description="Share of requests and events that are logged at `DEBUG`, whatever the minimum log level is.",
     )
 
     database_url: str = Field(
@@ -81,45 +80,48 @@ class Settings(BaseModel):
     )
     database_ca: str | None = Field(
         None,
-        description="File (PEM) of the authorities that vouch for the database's server outside local and test; "
-        "unset means Amazon's.",
+        description="PEM file of the certificate authorities of the database's server, outside local and test; unset "
+        "means Amazon's.",
     )
     database_pool_size: int = Field(
-        1, ge=1, le=50, description="Connections kept; 1 fits Lambda, which serves one request per process."
+        1,
+        ge=1,
+        le=50,
+        description="Size of the connection pool; 1 fits Lambda, which serves one request per process.",
     )
     database_deadline_s: int = Field(
         20,
         ge=1,
         le=30,
-        description="Seconds that a unit of work may take; Aurora needs about 15 to wake up.",
+        description="Time limit of a unit of work in seconds; Aurora needs about 15 to resume.",
     )
     cache_url: str | None = Field(
         None,
-        description="`redis://` or `rediss://` URL of Valkey; without one, nothing is cached.",
+        description="`redis://` or `rediss://` URL of Valkey; unset means that nothing is cached.",
         repr=False,
     )
     cache_ttl_s: int = Field(
-        60, ge=1, le=3600, description="Seconds that a cached public answer may live: the bound on staleness."
+        60, ge=1, le=3600, description="Lifetime of a cached public response in seconds."
     )
     cache_stale_s: int = Field(
         86_400,
         ge=0,
         le=604_800,
-        description="Seconds after that in which the answer may still be served where a fresh one can't be had; 0 "
-        "means never.",
+        description="Seconds after `cache_ttl_s` for which a stale response may be served while a store fails "
+        "(stale-if-error); 0 means never.",
     )
 
-    aws_region: str = Field("ap-northeast-2", description="Region of every AWS resource.")
-    aws_endpoint_url: str | None = Field(None, description="An emulator's address; unset means AWS itself.")
+    aws_region: str = Field("ap-northeast-2", description="AWS region of every resource.")
+    aws_endpoint_url: str | None = Field(None, description="Endpoint of an AWS emulator; unset means AWS.")
     s3_endpoint_url: str | None = Field(
         None,
-        description="Address of another S3 server than the emulator's, as SeaweedFS; unset means the same.",
+        description="Endpoint of an S3 server beside the emulator, such as SeaweedFS; unset means the emulator.",
     )
 
     uploads_bucket_name: str | None = Field(
         None,
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
-        description="S3 bucket of uploads, where it isn't `familycorp-<env>-uploads`: these names are global.",
+        description="S3 bucket of uploads; unset means `familycorp-<env>-uploads`. S3 bucket names are global.",
     )
     exchange_bucket_name: str | None = Field(
         None,
@@ -127,95 +129,120 @@ class Settings(BaseModel):
         description="S3 bucket of imports and exports, where it isn't `familycorp-<env>-exchange`.",
     )
     upload_quota_mb: int = Field(
-        5_000, ge=1, description="Megabytes that one member's files may take, those under way included."
+        5_000, ge=1, description="Upload quota of a member in megabytes, pending uploads included."
     )
     upload_limits_mb: Names = Field(
         (),
-        description="Largest file of a type, as `application/pdf=50`; unset means 10 for images, 200 for others.",
+        description="Maximum file size by type in megabytes, for example `application/pdf=50`; unset means 10 for "
+        "images, 200 for other types.",
     )
     upload_max_pixels: int = Field(
-        25_000_000, ge=1, description="Pixels that an image may have, all frames of an animation together."
+        25_000_000,
+        ge=1,
+        description="Maximum number of pixels of an image, summed over the frames of an animation.",
     )
     malware_scanner: Literal["none", "guardduty", "clamd"] = Field(
-        "none", description="What scans uploads before anybody can have them."
+        "none", description="Malware scanner that checks uploads before they can be downloaded."
     )
-    clamd_address: str = Field("127.0.0.1:3310", description="Where clamd listens, if it is the scanner.")
+    clamd_address: str = Field("127.0.0.1:3310", description="Host and port of clamd, if it is the scanner.")
 
     rate_visitors: int = Field(
         600,
         ge=20,
         le=1_000_000,
-        description="Units of work a minute that one address may ask for: a read that no cache answers is one, a "
-        "search or a write five.",
+        description="Rate limit of a client address in units a minute: an uncached read costs one unit, a search or "
+        "a write five.",
     )
     rate_staff: int = Field(
-        1200, ge=20, le=1_000_000, description="Units of work a minute that one member may ask for."
+        1200, ge=20, le=1_000_000, description="Rate limit of a member in units a minute."
     )
 
     max_concurrency: int = Field(
         64,
         ge=1,
-        description="Requests that one process works on at once; further ones get 503. Answers from the cache aren't "
-        "counted.",
+        description="Maximum number of concurrent requests of a process, which answers further ones with 503. Cache "
+        "hits don't count.",
     )
 
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",
-        description="Origin of the public site; feeds and the sitemap link there.",
+        description="Origin of the public site; feeds and the sitemap link to it.",
+    )
+    default_language: Literal["ko", "en"] | None = Field(
+        None,
+        description="Language of error messages where `Accept-Language` names neither `ko` nor `en`; unset means "
+        "`ko` if the host of `site_url` ends in `.kr`, else `en`.",
     )
     cors_origins: Names = Field(
-        (), description="Exact origins whose pages may call the API, separated by commas; never `*`."
+        (), description="Origins that may call the API (CORS), separated by commas; never `*`."
     )
     api_url: str = Field(
         "http://localhost:8000",
         pattern=r"^https?://[^/]+$",
-        description="Origin of this API as browsers see it; the provider sends people back there.",
+        description="Public origin of this API; the login provider redirects browsers to it.",
     )
 
     oidc_issuer: str | None = Field(
         None,
         pattern=r"^https?://[^?#]+$",
-        description="Issuer of the OpenID provider, exactly as its discovery document names it; without one "
+        description="Issuer of the OpenID provider, exactly as its discovery document names it; unset means that "
         "nobody can log in.",
     )
-    oidc_client_id: str = Field("familycorp", description="What the provider calls this application.")
+    oidc_client_id: str = Field("familycorp", description="OIDC client ID of this application.")
     oidc_client_secret_id: str | None = Field(
         None,
-        description="Name of the secret in Secrets Manager that holds the client secret; without one this is a "
-        "public client, secured by PKCE alone.",
+        description="Name of the secret in Secrets Manager that holds the OIDC client secret; unset means a public "
+        "client, which only PKCE secures.",
     )
-    oidc_scopes: Names = Field(("openid", "email", "profile"), description="What is asked of the provider.")
-    oidc_acr_values: Names = Field((), description="`acr_values` to ask of the provider, best first.")
+    oidc_scopes: Names = Field(
+        ("openid", "email", "profile"), description="Scopes requested from the provider."
+    )
+    oidc_acr_values: Names = Field(
+        (), description="`acr_values` requested from the provider, in order of preference."
+    )
     oidc_trusted_acr: Names = Field(
-        (), description="Values of `acr` that prove a second factor; without any, ours is demanded."
+        (),
+        description="Values of the `acr` claim that prove a second factor; unset means that the API asks for one.",
     )
-    oidc_trusted_amr: Names = Field((), description="Values of the amr claim that prove a second factor.")
-    oidc_amr_claim: str = Field("amr", description="Claim that lists how somebody proved who they are.")
+    oidc_trusted_amr: Names = Field((), description="Values of the `amr` claim that prove a second factor.")
+    oidc_amr_claim: str = Field("amr", description="Name of the claim that lists authentication methods.")
     oidc_groups_claim: str = Field(
-        "groups", description="Claim that lists groups; Cognito's is `cognito:groups`."
+        "groups", description="Name of the claim that lists groups; Cognito's is `cognito:groups`."
     )
     oidc_post_logout_uri: str | None = Field(
-        None, description="Where the provider sends people after they logged out there too."
+        None, description="URL to which the provider redirects a browser after logout."
     )
     role_groups: Names = Field(
         (),
-        description="Which group gives which role, as `group=role`; an admin's choice for a member outweighs it.",
+        description="Role of each group of the provider, as `group=role`; a role that an admin gives a member wins.",
     )
     session_idle_days: int = Field(
-        7, ge=1, le=30, description="Days without a refresh after which a session ends; 30 days end any."
+        7,
+        ge=1,
+        le=30,
+        description="Days without a refresh after which a session expires; every session expires after 30 days.",
     )
     refresh_grace_s: int = Field(
-        10, ge=0, le=60, description="Seconds in which a refresh whose answer was lost may be asked again."
+        10,
+        ge=0,
+        le=60,
+        description="Seconds for which a refresh may be repeated, after its response was lost.",
     )
     webauthn_rp_id: str = Field(
-        "localhost", description="Relying party of passkeys: the domain that the staff's pages share."
+        "localhost", description="WebAuthn relying party ID: the domain that the staff's pages share."
     )
 
     @property
     def in_aws(self) -> bool:
         """Whether this is one of the environments in AWS: everything over TLS, logins by IAM."""
         return self.env in {"dev", "stage", "prod"}
+
+    @property
+    def language(self) -> Literal["ko", "en"]:
+        """Language of error messages for clients that ask for none."""
+        korean = (urlsplit(self.site_url).hostname or "").endswith(".kr")
+        return self.default_language or ("ko" if korean else "en")
 
     @property
     def posts_table(self) -> str:

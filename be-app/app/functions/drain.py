@@ -47,7 +47,7 @@ async def run_due() -> bool:
         if complete:
             for marker in markers:
                 await events.clear_due(marker)
-        logger.info("due_work_done", extra={"markers": len(markers), "complete": complete})
+        logger.info("scheduled_drain_completed", extra={"markers": len(markers), "complete": complete})
         return True
 
 

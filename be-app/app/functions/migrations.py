@@ -93,7 +93,7 @@ async def alone(connection: AsyncConnection) -> AsyncIterator[None]:
 
 async def _lock_server(connection: AsyncConnection) -> None:
     if not await _locked(connection, 0):
-        logger.info("migration_waits")
+        logger.info("migration_lock_awaited")
         if not await _locked(connection, LOCK_WAIT_S):
             holder = (await connection.exec_driver_sql(f"SELECT IS_USED_LOCK({_LOCK})")).scalar()
             rows = (await connection.exec_driver_sql("SHOW PROCESSLIST")).mappings()
@@ -112,7 +112,7 @@ async def _lock_directory(directory: int) -> None:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not waited:
-                logger.info("migration_waits")
+                logger.info("migration_lock_awaited")
             await asyncio.sleep(0.1)
         else:
             return
@@ -179,5 +179,5 @@ def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:
     if event.get("look"):
         return look()
     revision = upgrade()
-    logger.info("schema_is_current", extra={"revision": revision})
+    logger.info("schema_migrated", extra={"revision": revision})
     return {"revision": revision}

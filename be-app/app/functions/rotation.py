@@ -56,7 +56,7 @@ async def _take(step: str, secret: str, version: str) -> None:
     if "AWSPENDING" not in stages:
         raise RotationRefused("That version of the secret isn't the pending one.")
     await _STEPS[step](secret, version, versions)
-    logger.info("rotation_step_done", extra={"step": step})
+    logger.info("rotation_step_completed", extra={"step": step})
 
 
 async def _create(secret: str, version: str, _: Mapping[str, list[str]]) -> None:

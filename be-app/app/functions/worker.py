@@ -33,7 +33,7 @@ async def run() -> None:
             await run_due()
             await _hear()
         except Problem:
-            logger.warning("due_work_failed", exc_info=True)
+            logger.warning("scheduled_drain_failed", exc_info=True)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), INTERVAL_S)
 

@@ -6,14 +6,19 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text
+from app.core.http.schema import Input, Instant, Line, Model, Text, pattern
+from app.core.messages import marked
 
 Status = Literal["new", "in_progress", "done"]
 # What a mail server would say is not for a form to guess; this only catches what can't be an address.
 Email = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$", max_length=254
+        pattern=pattern(
+            r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$",
+            marked("This is not an email address."),
+        ),
+        max_length=254,
     ),
     Line,
 ]
@@ -29,12 +34,14 @@ class InquiryCreate(Input):
     message: Annotated[str, Field(min_length=1, max_length=10_000), Text] = Field(
         examples=["안녕하세요. 제품 견적을 부탁드립니다."]
     )
-    consent: Literal[True] = Field(description="The visitor agrees to the processing of these data.")
+    consent: Literal[True] = Field(description="The visitor consents to the processing of this data.")
     referral: Annotated[str, Field(max_length=100), Line] = Field(
         "", description="How the visitor found the site."
     )
     website: str = Field(
-        "", max_length=500, description="Leave empty and hide it from people: whoever fills it in is a robot."
+        "",
+        max_length=500,
+        description="Honeypot: hide this field from people and leave it empty. Only spam bots fill it in.",
     )
 
 

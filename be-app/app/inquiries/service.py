@@ -11,6 +11,7 @@ from app.core.clock import new_id, now
 from app.core.database.engine import reading, writing
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed
+from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
 from app.inquiries import repository
 from app.inquiries.models import NEW, Inquiry
@@ -34,7 +35,7 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
     """Keep a visitor's inquiry; with an idempotency key, once."""
     if request.website:
         # A robot is told what a visitor is told, so that it learns nothing.
-        logger.info("inquiry_honeypot")
+        logger.info("inquiry_discarded")
         return InquiryReceipt(id=new_id())
 
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
@@ -99,7 +100,10 @@ async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, a
         if inquiry is None:
             raise NotFound
         if inquiry.version != expected:
-            raise PreconditionFailed(f"The inquiry is at version {inquiry.version}; read it again.")
+            raise PreconditionFailed(
+                marked("The inquiry is at version {version} now. Read it again, then repeat your change."),
+                version=inquiry.version,
+            )
         inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, now()
         audit.record(
             transaction.session, actor.id, "inquiry.updated", f"inquiry:{inquiry_id}", status=request.status

@@ -1,15 +1,20 @@
 """Errors of members."""
 
 from app.core.http.problems import Problem
+from app.core.messages import marked
 
 
-class NobodyByThatEmail(Problem):
+class MemberNotFound(Problem):
     """No member has this e-mail address or id."""
 
-    status, code, title = 404, "nobody_by_that_email", "Nobody with this e-mail has logged in yet"
+    status, code, title = (
+        404,
+        "member_not_found",
+        marked("No member with this email address or id has logged in yet"),
+    )
 
 
-class SeveralByThatEmail(Problem):
+class MemberAmbiguous(Problem):
     """More than one member has this e-mail address, or one that looks like it; the detail names each on a line."""
 
-    status, code, title = 409, "several_by_that_email", "Several members have this e-mail"
+    status, code, title = 409, "member_ambiguous", marked("Several members have this email address")

@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 
 from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
+from app.authz import guard
 from app.authz.routing import Actor, Granted, GuardedRouter
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
@@ -82,7 +83,8 @@ async def enable_member(
 @staff.get("/{member_id}/sessions", action="session:list-any", responses=STORES)
 async def list_member_sessions(actor: Actor, member_id: MemberId) -> SessionCards:
     """List a member's sessions, the one used last first."""
-    return SessionCards.of(await service.sessions_of(member_id), actor.session.session)
+    (actions,) = guard.allowed(actor, [{"type": "session", "owner": str(member_id)}])
+    return SessionCards.of(await service.sessions_of(member_id), actor.session.session, actions)
 
 
 @staff.delete("/{member_id}/sessions", action="session:end-any", status_code=204, responses=ENDINGS)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Model
+from app.core.http.schema import Allowed, Input, Instant, Model
 from app.core.settings import Role
 
 
@@ -17,14 +17,18 @@ class MemberOut(Model):
     name: str
     email: str | None = Field(None, examples=["haneul@familycorp.example"])
     role: Annotated[
-        Role | None, Field(description="What an admin made them; null leaves it to the provider's groups.")
+        Role | None,
+        Field(description="Role that an admin gave; null means the role of the provider's groups."),
     ] = None
-    group_role: Annotated[Role | None, Field(description="What their groups at the provider make them.")] = (
+    group_role: Annotated[Role | None, Field(description="Role of the member's groups at the provider.")] = (
         None
     )
     disabled: bool | None = None
-    seen_at: Instant | None = Field(None, description="When they last logged in, as far as is known here.")
+    seen_at: Instant | None = Field(
+        None, description="Time of the member's last login that the database knows."
+    )
     version: int | None = None
+    allowed: Allowed | None = Field(None, examples=[["member:disable", "member:set-role"]])
 
 
 class MemberCards(Model):
@@ -42,6 +46,8 @@ class MemberQuery(Input):
 
 
 class RoleChange(Input):
-    """What a member shall be."""
+    """A member's new role."""
 
-    role: Role | None = Field(description="Null leaves it to the provider's groups.", examples=["editor"])
+    role: Role | None = Field(
+        description="Role to grant; null means the role of the provider's groups.", examples=["editor"]
+    )

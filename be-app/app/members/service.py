@@ -18,17 +18,18 @@ from app.auth import access, sessions
 from app.auth.sessions import State
 from app.auth.subject import SYSTEM, Subject
 from app.authz.grant import Grant
-from app.authz.guard import authorise
+from app.authz.guard import allowed, authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, Unauthenticated
+from app.core.messages import marked
 from app.core.observability import metrics
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
 from app.members import addresses, repository
-from app.members.errors import NobodyByThatEmail, SeveralByThatEmail
+from app.members.errors import MemberAmbiguous, MemberNotFound
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
 
@@ -111,8 +112,12 @@ async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
         found = await repository.page(session, after=after, limit=query.limit + 1)
     page = found[: query.limit]
     fields = granted.obligations.get("fields")
+    actions = allowed(granted.subject, [_policy_object(member.id) for member in page])
+    items = [_out(member, fields) for member in page]
+    for item, mine in zip(items, actions, strict=True):
+        item.allowed = mine
     return MemberCards(
-        items=[_out(member, fields) for member in page],
+        items=items,
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
 
@@ -131,23 +136,32 @@ def _out(member: Member, fields: list[str] | None = None) -> MemberOut:
     return MemberOut.model_validate(known if fields is None else {name: known[name] for name in fields})
 
 
+def _policy_object(member_id: uuid.UUID, role: str | None = None) -> dict[str, str | None]:
+    """Return a member as the policy knows them; `newRole` counts where a role is set."""
+    return {"type": "member", "id": str(member_id), "newRole": role}
+
+
+def _with_actions(member: MemberOut, actor: Subject) -> MemberOut:
+    (member.allowed,) = allowed(actor, [_policy_object(member.id)])
+    return member
+
+
 async def read(member_id: uuid.UUID, actor: Subject) -> MemberOut:
     """Return one member."""
-    authorise(actor, "member:read", {"type": "member", "id": str(member_id)})
+    authorise(actor, "member:read", _policy_object(member_id))
     async with reading() as session:
         member = await repository.by_id(session, member_id)
     if member is None:
         raise NotFound
-    return _out(member)
+    return _with_actions(_out(member), actor)
 
 
 async def set_role(member_id: uuid.UUID, role: str | None, expected: int, actor: Subject) -> MemberOut:
     """Make a member something else; it counts from their next request on."""
-    resource = {"type": "member", "id": str(member_id), "newRole": role}
-    authorise(actor, "member:set-role", resource)
+    authorise(actor, "member:set-role", _policy_object(member_id, role))
     async with outbox.transaction() as transaction:
         member = await _open(transaction, member_id, expected)
-        return await _change_role(transaction, member, role, actor)
+        return _with_actions(await _change_role(transaction, member, role, actor), actor)
 
 
 async def _change_role(
@@ -162,10 +176,10 @@ async def _change_role(
 async def set_disabled(member_id: uuid.UUID, expected: int, actor: Subject, *, disabled: bool) -> MemberOut:
     """Lock a member out, which ends their sessions at once, or let them in again."""
     what = "disable" if disabled else "enable"
-    authorise(actor, f"member:{what}", {"type": "member", "id": str(member_id)})
+    authorise(actor, f"member:{what}", _policy_object(member_id))
     async with outbox.transaction() as transaction:
         member = await _open(transaction, member_id, expected)
-        return await _set_disabled(transaction, member, actor, disabled=disabled)
+        return _with_actions(await _set_disabled(transaction, member, actor, disabled=disabled), actor)
 
 
 async def _set_disabled(
@@ -183,7 +197,10 @@ async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected:
     if member is None:
         raise NotFound
     if member.version != expected:
-        raise PreconditionFailed(f"The member is at version {member.version}; read it again.")
+        raise PreconditionFailed(
+            marked("The member is at version {version} now. Read it again, then repeat your change."),
+            version=member.version,
+        )
     return member
 
 
@@ -237,7 +254,7 @@ async def grant_role(who: str, role: str | None) -> MemberOut:
         who: the e-mail address that one member alone has, or a member's id.
         role: what they become; None leaves it to their groups at the provider.
 
-    Raises `NobodyByThatEmail`; `SeveralByThatEmail` where another's address could be taken for this one.
+    Raises `MemberNotFound`; `MemberAmbiguous` where another's address could be taken for this one.
     """
     async with outbox.transaction() as transaction:
         member = await _one(transaction.session, who)
@@ -270,14 +287,14 @@ async def _one(session: AsyncSession, who: str) -> Member:
         except ValueError:
             member = None
         if member is None:
-            raise NobodyByThatEmail
+            raise MemberNotFound
         return member
     found = await repository.by_email(session, who)
     if len(found) > 1:
-        raise SeveralByThatEmail("\n".join(map(_told_apart, found)))
+        raise MemberAmbiguous("{members}", members="\n".join(map(_told_apart, found)))
     # One that only looks like it may be somebody else's, who chose it for that.
     if not found or not addresses.is_same(found[0].email, who):
-        raise NobodyByThatEmail
+        raise MemberNotFound
     return found[0]
 
 

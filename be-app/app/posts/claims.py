@@ -11,6 +11,7 @@ from app.auth.subject import Subject
 from app.authz.guard import permitted
 from app.core.clock import new_id
 from app.core.http.problems import ValidationFailed
+from app.core.messages import marked
 from app.posts import markup, repository
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import Post
@@ -62,7 +63,9 @@ async def _stand_alone(session: AsyncSession, post: Post) -> None:
 async def _join(session: AsyncSession, post: Post, translated: uuid.UUID, actor: Subject) -> None:
     found = await repository.current(session, translated)
     if found is None or found[0].id == post.id or not permitted(actor, READ, policy_object(found[0])):
-        raise ValidationFailed.on("body.translationOf", "unknown_post", "must be the id of another post")
+        raise ValidationFailed.on(
+            "body.translationOf", "unknown_post", marked("This is not the id of another post.")
+        )
     group = found[0].shown_translation_key
     if group == post.shown_translation_key:
         return

@@ -11,9 +11,11 @@ from app.auth.subject import Subject
 from app.core.clock import now, timestamp
 from app.core.database.engine import reading
 from app.core.http.problems import PreconditionFailed, ValidationFailed
+from app.core.messages import marked
+from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
 from app.posts import claims, publishing, read_model, repository, revisions, views
-from app.posts.errors import SlugFixed, StateForbids
+from app.posts.errors import STATES, InvalidState, SlugImmutable
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
@@ -46,7 +48,7 @@ async def create(
 
     post_id = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
     async with reading() as session:
-        return views.editorial(*await allowed(session, post_id, actor, READ))
+        return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 
 
 def _draft(
@@ -89,7 +91,7 @@ async def update(
         post, _ = await _open(session, post_id, expected, actor, "post:update")
         if request.slug and request.slug != post.shown_slug:
             if post.first_published_at:
-                raise SlugFixed
+                raise SlugImmutable
             await claims.wish_for_slug(session, post, request.slug, actor)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
@@ -115,7 +117,7 @@ async def _next_revision(
     await repository.flush(session)
     session.add(revision)
     audit.record(session, actor.id, action, f"post:{post.id}", revision=post.revision, **detail)
-    return views.editorial(post, revision)
+    return views.editorial(post, revision, actor)
 
 
 async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
@@ -124,13 +126,13 @@ async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:publish")
         _forbid(post, ARCHIVED)
         await publishing.publish(transaction, post, revision, actor, now())
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subject) -> EditorialPost:
     """Have a draft's current revision published at a future time."""
     if at <= now():
-        raise ValidationFailed.on("body.publishAt", "in_the_past", "must be in the future")
+        raise ValidationFailed.on("body.publishAt", "in_the_past", marked("Choose a time in the future."))
     async with outbox.transaction() as transaction:
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
         _forbid(post, PUBLISHED, ARCHIVED)
@@ -138,7 +140,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
         post.state, post.scheduled_at = SCHEDULED, at
         await publishing.record(transaction, post, actor, "post.scheduled", at=timestamp(at))
         transaction.wake_at(at)
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def unpublish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
@@ -161,7 +163,7 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         await publishing.record(
             transaction, post, actor, action, read_model.withdrawn(post.id) if was_public else None
         )
-        return views.editorial(post, revision)
+        return views.editorial(post, revision, actor)
 
 
 async def _open(
@@ -169,10 +171,13 @@ async def _open(
 ) -> tuple[Post, PostRevision]:
     post, revision = await allowed(session, post_id, actor, action)
     if post.version != expected:
-        raise PreconditionFailed(f"The post is at version {post.version}; read it again.")
+        raise PreconditionFailed(
+            marked("The post is at version {version} now. Read it again, then repeat your change."),
+            version=post.version,
+        )
     return post, revision
 
 
 def _forbid(post: Post, *states: str) -> None:
     if post.state in states:
-        raise StateForbids(f"The post is {post.state}; unpublish it first.")
+        raise InvalidState(marked("The post is {state}. Unpublish it first."), state=Text(STATES[post.state]))

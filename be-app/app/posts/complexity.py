@@ -15,6 +15,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 
 from app.core.http.problems import ValidationFailed
+from app.core.messages import marked
 
 MAX_STEPS: Final = 60_000
 """Steps of both parsers, and blocks."""
@@ -41,7 +42,9 @@ class TooComplex(ValidationFailed):
     @classmethod
     def of_body(cls) -> ValidationFailed:
         """Return the problem of a post's body."""
-        return cls.on("body.body", "too_complex", "has too much markup to be rendered; shorten or divide it")
+        return cls.on(
+            "body.body", "too_complex", marked("The text has too much markup. Shorten or divide it.")
+        )
 
 
 def bound(markdown: MarkdownIt) -> MarkdownIt:

@@ -1,27 +1,39 @@
 """Errors of posts."""
 
 from app.core.http.problems import Problem
+from app.core.messages import marked
+
+STATES = {
+    "draft": marked("a draft"),
+    "scheduled": marked("scheduled"),
+    "published": marked("published"),
+    "archived": marked("archived"),
+}
+"""What each state of a post is called."""
 
 
 class SlugTaken(Problem):
     """Another post has the slug."""
 
-    status, code, title = 409, "slug_taken", "Another post has this slug"
+    status, code, title = 409, "slug_taken", marked("Another post has this slug")
+    advice = marked("Choose another slug.")
 
 
-class SlugFixed(Problem):
+class SlugImmutable(Problem):
     """The post was public under its slug; its address must keep working."""
 
-    status, code, title = 409, "slug_fixed", "A slug can't change once its post was published"
+    status, code, title = 409, "slug_immutable", marked("The slug of a published post cannot change")
+    advice = marked("Keep the slug that the post was published under.")
 
 
 class TranslationExists(Problem):
     """The group of translations has a post in this language."""
 
-    status, code, title = 409, "translation_exists", "There is a translation in this language already"
+    status, code, title = 409, "translation_exists", marked("A translation in this language already exists")
+    advice = marked("Edit that translation instead.")
 
 
-class StateForbids(Problem):
+class InvalidState(Problem):
     """The post's state doesn't allow the step."""
 
-    status, code, title = 409, "state_forbids", "The post's state doesn't allow this"
+    status, code, title = 409, "invalid_state", marked("The state of the post does not allow this")

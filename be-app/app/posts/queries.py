@@ -34,7 +34,7 @@ from app.uploads.schemas import DownloadCounts, Downloads
 async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
     """Return a post in whatever state, with its current revision."""
     async with reading() as session:
-        return views.editorial(*await allowed(session, post_id, actor, READ))
+        return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 
 
 async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
@@ -52,7 +52,7 @@ async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
         )
     page = found[: query.limit]
     return EditorialCards(
-        items=[views.editorial_card(post, title) for post, title in page],
+        items=views.editorial_cards(page, granted.subject),
         next_cursor=pagination.encode(str(page[-1][0].id)) if len(found) > query.limit else None,
     )
 

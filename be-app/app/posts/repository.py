@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.http.problems import PreconditionFailed, ValidationFailed
+from app.core.messages import marked
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
 from app.uploads import references
@@ -240,7 +241,7 @@ async def flush(session: AsyncSession) -> None:
         reason = str(error.orig).lower()
         if "foreign key" in reason:
             raise ValidationFailed.on(
-                "body.category", "unknown_category", "must be an existing category"
+                "body.category", "unknown_category", marked("This category does not exist.")
             ) from None
         if "translation_key" in reason:
             raise TranslationExists from None

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.auth.subject import Subject
 from app.authz.guard import permitted
 from app.core.http.problems import NotFound, ValidationFailed
+from app.core.messages import marked
 from app.core.offload import offload
 from app.posts import markup, repository
 from app.posts.models import Post, PostRevision
@@ -37,7 +38,10 @@ async def write(
     files = await _named_files(session, post, content, actor)
     if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
         raise ValidationFailed.on(
-            "body.body", "too_long_rendered", f"must render to at most {MAX_HTML_BYTES} bytes"
+            "body.body",
+            "too_long_rendered",
+            marked("The rendered text may have at most {most} bytes. Shorten it."),
+            most=MAX_HTML_BYTES,
         )
     return PostRevision(
         post_id=post.id,
@@ -61,7 +65,9 @@ async def _named_files(
     known = await _attachable(session, post, wanted, actor)
     for field, ids in (("thumbnail", [content.thumbnail]), ("attachments", content.attachments)):
         if any(i is not None and i not in known for i in ids):
-            raise ValidationFailed.on(f"body.{field}", "unknown_upload", "must name completed uploads")
+            raise ValidationFailed.on(
+                f"body.{field}", "unknown_upload", marked("Choose files whose upload is complete.")
+            )
     return {
         upload: AttachmentReference.model_validate(file).model_dump(mode="json")
         for upload, file in known.items()

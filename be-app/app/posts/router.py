@@ -19,7 +19,7 @@ from app.core.http.problems import (
 )
 from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
-from app.posts.errors import SlugFixed, SlugTaken, StateForbids, TranslationExists
+from app.posts.errors import InvalidState, SlugImmutable, SlugTaken, TranslationExists
 from app.posts.schemas import (
     EditorialCards,
     EditorialPost,
@@ -141,7 +141,8 @@ async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> Ed
 @editorial.put(
     "/{post_id}",
     action="post:update",
-    responses=CONFLICTS | responses(NotFound, SlugTaken, SlugFixed, TranslationExists, DatabaseUnavailable),
+    responses=CONFLICTS
+    | responses(NotFound, SlugTaken, SlugImmutable, TranslationExists, DatabaseUnavailable),
 )
 async def update_post(
     actor: Actor,
@@ -162,7 +163,7 @@ async def preview_post(actor: Actor, post_id: PostId) -> PublicPost:
     return await queries.preview(post_id, actor)
 
 
-CLAIMS = CONFLICTS | STORES | responses(NotFound, StateForbids, SlugTaken, TranslationExists)
+CLAIMS = CONFLICTS | STORES | responses(NotFound, InvalidState, SlugTaken, TranslationExists)
 
 
 @editorial.post("/{post_id}/publish", action="post:publish", responses=CLAIMS)

@@ -4,11 +4,11 @@ import uuid
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, pattern, refused
+from app.core.messages import marked
 from app.uploads.schemas import AttachmentReference
 
 Lang = Literal["ko", "en"]
@@ -25,13 +25,20 @@ def as_id(text: str) -> uuid.UUID | None:
 
 def _not_an_id(slug: str) -> str:
     if as_id(slug):
-        raise PydanticCustomError("like_an_id", "must not look like an id")
+        raise refused("like_an_id", marked("The slug must not look like an id."))
     return slug
 
 
 Slug = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9가-힣]+(-[a-z0-9가-힣]+)*$", min_length=1, max_length=120),
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z0-9가-힣]+(-[a-z0-9가-힣]+)*$",
+            marked("Use lower-case letters, Hangul syllables, digits and single hyphens."),
+        ),
+        min_length=1,
+        max_length=120,
+    ),
     Field(
         description="Lower-case letters, Hangul syllables, digits and single hyphens; not like an id.",
         examples=["2026-3분기-실적"],
@@ -45,7 +52,7 @@ Tag = Annotated[str, Field(min_length=1, max_length=50), Line]
 
 def _distinct(values: list[str]) -> list[str]:
     if len(set(values)) != len(values):
-        raise PydanticCustomError("duplicate_items", "must not name anything twice")
+        raise refused("duplicate_items", marked("List each item only once."))
     return values
 
 
@@ -170,6 +177,7 @@ class EditorialCard(Model):
     created_at: Instant
     updated_at: Instant
     title: str
+    allowed: Allowed = Field(examples=[["post:read-any", "post:update"]])
 
 
 class EditorialPost(EditorialCard):

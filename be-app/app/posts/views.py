@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from app.auth.subject import Subject
+from app.authz.guard import allowed
 from app.core.offload import offload
 from app.posts import markup
 from app.posts.models import Post, PostRevision
+from app.posts.permission import policy_object
 from app.posts.schemas import EditorialCard, EditorialPost, PublicPost
 
-_COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n != "title"]
+_COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]
 
 
 def _columns(post: Post) -> dict[str, Any]:
@@ -22,14 +25,24 @@ def _content(revision: PostRevision) -> dict[str, Any]:
     return {name: getattr(revision, name) for name in names}
 
 
-def editorial(post: Post, revision: PostRevision) -> EditorialPost:
-    """Return a post as its editors see it."""
-    return EditorialPost.model_validate({**_columns(post), **_content(revision)})
+def editorial(post: Post, revision: PostRevision, actor: Subject) -> EditorialPost:
+    """Return a post as an editor sees it."""
+    (actions,) = allowed(actor, [_policy_object(post)])
+    return EditorialPost.model_validate({**_columns(post), **_content(revision), "allowed": actions})
 
 
-def editorial_card(post: Post, title: str) -> EditorialCard:
-    """Return a post as an item of a list, as its editors see it."""
-    return EditorialCard.model_validate({**_columns(post), "title": title})
+def editorial_cards(posts: Sequence[tuple[Post, str]], actor: Subject) -> list[EditorialCard]:
+    """Return posts with their titles as the items of a list, as an editor sees them."""
+    actions = allowed(actor, [_policy_object(post) for post, _ in posts])
+    return [
+        EditorialCard.model_validate({**_columns(post), "title": title, "allowed": mine})
+        for (post, title), mine in zip(posts, actions, strict=True)
+    ]
+
+
+def _policy_object(post: Post) -> dict[str, Any]:
+    """Return a post as the policy knows it without its id: one evaluation serves all of an author's."""
+    return {name: value for name, value in policy_object(post).items() if name != "id"}
 
 
 def card(post: Post, revision: PostRevision, published_at: datetime) -> dict[str, Any]:

@@ -36,7 +36,7 @@ async def _probe(name: str, ask: Callable[[], Awaitable[None]]) -> Dependency:
     try:
         await asyncio.wait_for(ask(), _DEADLINE_S)
     except Exception:
-        logger.warning("dependency_down", extra={"dependency": name}, exc_info=True)
+        logger.warning("dependency_check_failed", extra={"dependency": name}, exc_info=True)
         return Dependency(status="down", latency_ms=None)
     return Dependency(status="ok", latency_ms=round((time.perf_counter() - started) * 1000, 2))
 

@@ -1,49 +1,64 @@
 """Errors of files."""
 
-from app.core.http.problems import FieldError, Problem, Unavailable
+from app.core.http.problems import Problem, Unavailable, Violation
+from app.core.messages import marked
+from app.core.translation import Text
 from app.uploads.reasons import REASONS
+
+STATES = {
+    "pending": marked("pending"),
+    "scanning": marked("being checked"),
+    "clean": marked("complete"),
+    "rejected": marked("rejected"),
+    "deleted": marked("deleted"),
+}
+"""What each state of an upload is called."""
 
 
 class StorageUnavailable(Unavailable):
     """S3 doesn't answer."""
 
-    code = "storage_unavailable"
+    code, title = "storage_unavailable", marked("File storage is temporarily unavailable")
 
 
 class QuotaExceeded(Problem):
     """The member's files would take more than they may."""
 
-    status, code, title = 409, "quota_exceeded", "There is no room for this file"
+    status, code, title = 409, "quota_exceeded", marked("Your upload quota is used up")
+    advice = marked("Delete files that you no longer need.")
 
 
 class UploadIncomplete(Problem):
     """The file, or a part of it, hasn't arrived."""
 
-    status, code, title = 409, "upload_incomplete", "The file has not arrived yet"
+    status, code, title = 409, "upload_incomplete", marked("The file has not arrived yet")
+    advice = marked("Send the whole file, then complete the upload.")
 
 
-class UploadStateForbids(Problem):
+class UploadInvalidState(Problem):
     """The upload's state doesn't allow the step."""
 
-    status, code, title = 409, "upload_state_forbids", "The upload's state doesn't allow this"
+    status, code, title = 409, "upload_invalid_state", marked("The state of the upload does not allow this")
 
 
 class UploadInUse(Problem):
     """A post shows the file."""
 
-    status, code, title = 409, "upload_in_use", "A post uses this file"
+    status, code, title = 409, "upload_in_use", marked("A post uses this file")
+    advice = marked("Remove it from every post first.")
 
 
 class UploadGone(Problem):
     """The file was deleted too long ago."""
 
-    status, code, title = 410, "upload_gone", "The file can't be brought back any more"
+    status, code, title = 410, "upload_gone", marked("The file can no longer be restored")
+    advice = marked("Upload it again.")
 
 
 class UploadRejected(Problem):
     """What arrived isn't what was announced, or isn't safe; it was deleted."""
 
-    status, code, title = 422, "upload_rejected", "The file was rejected"
+    status, code, title = 422, "upload_rejected", marked("The file was rejected")
 
 
 class Vanished(Exception):
@@ -52,6 +67,4 @@ class Vanished(Exception):
 
 def rejected(reason: str) -> UploadRejected:
     """Return the problem of a rejected file."""
-    return UploadRejected(
-        REASONS[reason], errors=[FieldError(field="file", rule=reason, message=REASONS[reason])]
-    )
+    return UploadRejected(REASONS[reason], violations=[Violation("file", reason, Text(REASONS[reason]))])

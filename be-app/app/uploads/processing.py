@@ -147,7 +147,7 @@ async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: 
         audit.record(session, upload.owner, f"upload.{state}", f"upload:{upload.id}", **detail)
     if state in {"clean", "rejected"}:
         metrics.add(f"upload_{state}")
-    logger.info("upload_settled", extra={"upload": str(upload.id), "state": state, "reason": reason})
+    logger.info("upload_processed", extra={"upload": str(upload.id), "state": state, "reason": reason})
     if state == REJECTED and upload.multipart:
         await storage.drop_parts(storage.quarantine_key(upload.id), upload.multipart)
     await storage.erase(storage.quarantine_key(upload.id))
@@ -215,8 +215,8 @@ async def _finish(upload_id: uuid.UUID) -> None:
     try:
         settled = await advance(upload_id, expired=True)
     except ClientError:
-        metrics.add("upload_stuck")
-        logger.exception("upload_stuck", extra={"upload": str(upload_id)})
+        metrics.add("upload_processing_failed")
+        logger.exception("upload_processing_failed", extra={"upload": str(upload_id)})
         settled = None
     if settled is None or settled.state not in _FINAL:
         await _look_again(upload_id)

@@ -1,21 +1,27 @@
-"""Why files are rejected. It imports nothing, so that the program that inspects files starts quickly."""
+"""Why files are rejected."""
+
+from app.core.messages import marked
 
 REASONS = {
-    "never_arrived": "No file arrived in time.",
-    "size_mismatch": "The file's length is not the announced one.",
-    "checksum_mismatch": "The file's SHA-256 is not the announced one.",
-    "type_mismatch": "The file's content is not of the type that its name says.",
-    "malformed": "The file is damaged or not built as its type demands.",
-    "too_complex": "Checking the file would take too long.",
-    "polyglot": "The file could pass for another type as well.",
-    "too_many_pixels": "The image has too many pixels, or too many in all frames together.",
-    "encrypted": "The file is encrypted, so that nobody can check it.",
-    "active_content": "The file holds scripts or macros, or loads something from elsewhere when it is opened.",
-    "archive_bomb": "The archive unpacks to more than it says or to too much, or its entries overlap.",
-    "nested_archive": "The archive holds another archive.",
-    "unsafe_path": "A name or a link in the archive leads out of it.",
-    "malware": "The malware scanner found something.",
-    "not_scanned": "The malware scanner could not check the file.",
+    "never_arrived": marked("No file arrived in time."),
+    "size_mismatch": marked("The size of the file differs from the size that the upload was created with."),
+    "checksum_mismatch": marked(
+        "The SHA-256 of the file differs from the one that the upload was created with."
+    ),
+    "type_mismatch": marked("The content of the file does not match its file name extension."),
+    "malformed": marked("The file is damaged or does not follow the format of its type."),
+    "too_complex": marked("The file is too complex to be checked."),
+    "polyglot": marked("The file can be read as more than one type."),
+    "too_many_pixels": marked("The image has too many pixels in all of its frames."),
+    "encrypted": marked("The file is encrypted. Remove the password, then upload it again."),
+    "active_content": marked(
+        "The file contains scripts or macros, or loads external content when it is opened."
+    ),
+    "archive_bomb": marked("The archive expands to more data than is allowed, or its entries overlap."),
+    "nested_archive": marked("The archive contains another archive."),
+    "unsafe_path": marked("A name or a link in the archive points outside of it."),
+    "malware": marked("The malware scanner found malware in the file."),
+    "not_scanned": marked("The malware scanner could not check the file."),
 }
 """Every reason for which a file is rejected."""
 

@@ -23,8 +23,8 @@ from app.uploads.errors import (
     UploadGone,
     UploadIncomplete,
     UploadInUse,
+    UploadInvalidState,
     UploadRejected,
-    UploadStateForbids,
 )
 from app.uploads.schemas import (
     DownloadQuery,
@@ -86,7 +86,7 @@ async def read_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
     | responses(
         NotFound,
         UploadIncomplete,
-        UploadStateForbids,
+        UploadInvalidState,
         UploadRejected,
         ValidationFailed,
         StoreUnavailable,
@@ -98,7 +98,7 @@ async def complete_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
 
 
 @staff.post(
-    "/{upload_id}/parts", action="upload:complete", responses=STORES | responses(NotFound, UploadStateForbids)
+    "/{upload_id}/parts", action="upload:complete", responses=STORES | responses(NotFound, UploadInvalidState)
 )
 async def sign_parts(actor: Actor, upload_id: UploadId, body: PartsWanted) -> PartAddresses:
     """Learn where to PUT parts of a large file."""
@@ -115,7 +115,7 @@ async def list_parts(actor: Actor, upload_id: UploadId) -> PartsArrived:
     "/{upload_id}",
     action="upload:delete",
     status_code=204,
-    responses=STORES | responses(NotFound, UploadInUse, UploadStateForbids),
+    responses=STORES | responses(NotFound, UploadInUse, UploadInvalidState),
 )
 async def delete_upload(actor: Actor, upload_id: UploadId) -> None:
     """Delete a file that no post shows. It can be restored for 30 days."""
@@ -125,7 +125,7 @@ async def delete_upload(actor: Actor, upload_id: UploadId) -> None:
 @staff.post(
     "/{upload_id}/restore",
     action="upload:delete",
-    responses=STORES | responses(NotFound, UploadStateForbids, UploadGone, QuotaExceeded, StoreUnavailable),
+    responses=STORES | responses(NotFound, UploadInvalidState, UploadGone, QuotaExceeded, StoreUnavailable),
 )
 async def restore_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
     """Take a deletion back."""

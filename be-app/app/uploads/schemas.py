@@ -5,9 +5,9 @@ import uuid
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
-from app.core.http.schema import Input, Instant, Line, Model
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, pattern, refused
+from app.core.messages import marked
 from app.uploads.kinds import Purpose
 
 PART_BYTES = 8 * 1024 * 1024
@@ -39,13 +39,13 @@ _RESERVED = re.compile(
 
 def _file_name(name: str) -> str:
     if found := _UNSAFE.search(name):
-        raise PydanticCustomError(
+        raise refused(
             "file_name",
-            "must be a file name that every system can have, without {character}",
-            {"character": f"U+{ord(found.group()):04X}"},
+            marked("Remove the character {character}: some systems cannot have it in a file name."),
+            character=f"U+{ord(found.group()):04X}",
         )
     if name.startswith(".") or _RESERVED.match(name):
-        raise PydanticCustomError("file_name", "must be a file name that every system can have")
+        raise refused("file_name", marked("Choose another file name: some systems reserve this one."))
     return name
 
 
@@ -60,7 +60,12 @@ FileName = Annotated[
     AfterValidator(_file_name),
     Line,
 ]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^[0-9a-f]{64}$", marked("Enter a SHA-256 as 64 hexadecimal digits in lower case."))
+    ),
+]
 
 
 class UploadCreate(Input):
@@ -110,6 +115,7 @@ class UploadOut(Model):
     created_at: Instant
     form: PostForm | None = None
     parts: Parts | None = None
+    allowed: Allowed = Field(default=[], examples=[["upload:attach", "upload:read"]])
 
 
 class PartWanted(Input):
@@ -140,13 +146,13 @@ class PartAddress(Model):
 
 
 class PartAddresses(Model):
-    """Where to PUT parts within five minutes; ask again for those that took longer."""
+    """Where to PUT parts within five minutes; request new URLs for parts that took longer."""
 
     items: list[PartAddress]
 
 
 class PartsArrived(Model):
-    """The parts that have arrived, for whoever resumes."""
+    """The parts that have arrived, for clients that resume."""
 
     numbers: list[int]
 

@@ -2,22 +2,26 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from app.audit import service as audit
 from app.auth.subject import Subject
-from app.authz.guard import authorise
+from app.authz.guard import allowed, authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http.problems import NotFound, ValidationFailed
+from app.core.messages import marked
 from app.core.settings import settings
+from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
 from app.uploads import kinds, processing, references, repository, storage
 from app.uploads.errors import (
+    STATES,
     QuotaExceeded,
     UploadGone,
     UploadIncomplete,
     UploadInUse,
-    UploadStateForbids,
+    UploadInvalidState,
     rejected,
 )
 from app.uploads.kinds import KINDS, MEGABYTE
@@ -52,7 +56,9 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
         usage = await repository.usage(session, actor.id)
         if usage.bytes + request.size > _quota() or usage.under_way >= MOST_UNDER_WAY:
             raise QuotaExceeded(
-                f"Your files may take {_quota() // MEGABYTE} MB, and {MOST_UNDER_WAY} may be under way at once."
+                marked("Your files may use {megabytes} MB, with at most {most} uploads pending at a time."),
+                megabytes=_quota() // MEGABYTE,
+                most=MOST_UNDER_WAY,
             )
         usage.bytes += request.size
         usage.under_way += 1
@@ -88,14 +94,14 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
         await repository.begin_usage(actor.id)
         upload_id = await idempotency.create_once(scope, key, request, announce)
     if announced and announced[-1].id == upload_id:
-        return _out(announced[-1])
+        return _out(announced[-1], actor)
     async with reading() as session:
-        return _out(_found(await repository.upload(session, upload_id)))
+        return _out(_found(await repository.upload(session, upload_id)), actor)
 
 
 async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     """Return an upload as it is."""
-    return _out(await _allowed(upload_id, actor, "upload:read"))
+    return _out(await _allowed(upload_id, actor, "upload:read"), actor)
 
 
 async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
@@ -110,8 +116,8 @@ async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     if upload.state == REJECTED:
         raise rejected(upload.reason or "malformed")
     if upload.state == DELETED:
-        raise UploadStateForbids("The file was deleted.")
-    return _out(upload)
+        raise UploadInvalidState(marked("The file was deleted."))
+    return _out(upload, actor)
 
 
 async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) -> PartAddresses:
@@ -119,7 +125,9 @@ async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) 
     upload = await _sending(upload_id, actor, "upload:complete")
     last = storage.count_parts(upload.size)
     if last == 1 or any(part.number > last for part in wanted.items):
-        raise ValidationFailed.on("body.items", "unknown_part", f"must name parts from 1 to {last}")
+        raise ValidationFailed.on(
+            "body.items", "unknown_part", marked("Number the parts from 1 to {last}."), last=last
+        )
     upload = await _note(upload, {str(part.number): part.sha256 for part in wanted.items})
     return PartAddresses(items=[storage.part_address(upload, part) for part in wanted.items])
 
@@ -141,7 +149,7 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
                 raise UploadInUse
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:
-            raise UploadStateForbids(f"The upload is {upload.state}.")
+            raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))
     await processing.hide(upload_id)
 
 
@@ -152,9 +160,9 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         upload = _found(await repository.locked(session, upload_id))
         _authorise(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            return _out(upload)
+            return _out(upload, actor)
         if upload.state != DELETED:
-            raise UploadStateForbids(f"The upload is {upload.state}.")
+            raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))
         usage = await repository.usage(session, upload.owner)
         if usage.bytes + upload.size > _quota():
             raise QuotaExceeded
@@ -166,7 +174,7 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         upload.due_at = now() + processing.UNATTACHED
         await processing.wake_at(upload.due_at)
         audit.record(session, actor.id, "upload.restored", f"upload:{upload_id}")
-        return _out(upload)
+        return _out(upload, actor)
 
 
 # -- how ----------------------------------------------------------------------------------------------------
@@ -178,12 +186,24 @@ def _kind(request: UploadCreate) -> str:
     kind = kinds.by_name(request.name)
     if kind is None and request.content_type in KINDS:
         suffixes = ", ".join(KINDS[request.content_type].suffixes)
-        raise ValidationFailed.on("body.name", "suffix_mismatch", f"must end in {suffixes}")
+        raise ValidationFailed.on(
+            "body.name",
+            "suffix_mismatch",
+            marked("The file name must end in one of these: {suffixes}."),
+            suffixes=suffixes,
+        )
     if kind is None or not kinds.allowed(kind, request.purpose):
-        raise ValidationFailed.on("body.contentType", "type_not_allowed", f"must be one of {known}")
+        raise ValidationFailed.on(
+            "body.contentType",
+            "type_not_allowed",
+            marked("Choose a file of one of these types: {types}."),
+            types=known,
+        )
     most = settings().upload_limits.get(kind, KINDS[kind].limit_mb) * MEGABYTE
     if request.size > most:
-        raise ValidationFailed.on("body.size", "too_large", f"must be at most {most} bytes for this type")
+        raise ValidationFailed.on(
+            "body.size", "too_large", marked("A file of this type may have at most {most} bytes."), most=most
+        )
     return kind
 
 
@@ -198,7 +218,11 @@ def _found(upload: Upload | None) -> Upload:
 
 
 def _authorise(actor: Subject, action: str, upload: Upload) -> None:
-    authorise(actor, action, {"type": "upload", "owner": upload.owner})
+    authorise(actor, action, _policy_object(upload))
+
+
+def _policy_object(upload: Upload) -> dict[str, Any]:
+    return {"type": "upload", "owner": upload.owner}
 
 
 async def _allowed(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
@@ -211,7 +235,7 @@ async def _allowed(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
 async def _sending(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
     upload = await _allowed(upload_id, actor, action)
     if upload.state != PENDING or upload.expires_at <= now():
-        raise UploadStateForbids("The file may no longer be sent.")
+        raise UploadInvalidState(marked("The time to send the file is over. Create a new upload."))
     return upload
 
 
@@ -226,12 +250,15 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
     if locked.multipart != begun:
         await storage.drop_parts(storage.quarantine_key(upload.id), begun)
     if not open_:
-        raise UploadStateForbids("The file may no longer be sent.")
+        raise UploadInvalidState(marked("The time to send the file is over. Create a new upload."))
     return locked
 
 
-def _out(upload: Upload) -> UploadOut:
+def _out(upload: Upload, actor: Subject) -> UploadOut:
+    # Who reads an upload is its owner or oversees everybody's; for neither it matters whether a post shows the file.
+    (actions,) = allowed(actor, [_policy_object(upload) | {"public": False}])
     answer = UploadOut.model_validate(upload)
+    answer.allowed = actions
     if upload.state == PENDING and upload.expires_at > now():
         parts = storage.count_parts(upload.size)
         if parts == 1:

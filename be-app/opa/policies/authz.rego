@@ -4,21 +4,54 @@
 #   Everything is denied unless a role permits the action and no rule objects. What roles permit, which actions need
 #   an object or a recent second factor, and what is demanded in return, is data (data.json); rules are here.
 #
-#   Input: {subject, action, resource, context}. Output: {allow, reasons, obligations}; reasons say why it is denied.
+#   Input of `decision`: {subject, action, resource, context}. Output: {allow, reasons, obligations, roles}. The codes in
+#   reasons say why it is denied; roles are those that permit what the caller's role doesn't, the least first.
+#   Input of `allowed`: {subject, resources, context}. Output: a list of actions for each resource.
 #   OPA turns a built-in's error into undefined, so a rule that denies could vanish with it: what a rule reads was
 #   checked for its type before, and the checks are positive.
 package authz
 
 # METADATA
 # entrypoint: true
-default decision := {"allow": false, "reasons": ["malformed_input"], "obligations": {}}
+default decision := {"allow": false, "reasons": ["malformed_input"], "obligations": {}, "roles": []}
 
 decision := {
 	"allow": count(reasons) == 0,
 	"reasons": sort(reasons),
 	"obligations": obligations,
+	"roles": roles,
 } if {
 	well_formed
+}
+
+# METADATA
+# description: |
+#   The actions that a caller may do to each of several objects, or without an object where the resource is null. An
+#   action that only lacks a recent second factor is among them: the caller can prove it, then do the action.
+# entrypoint: true
+allowed := [actions |
+	some resource in input.resources
+	actions := sort({action |
+		some action in actions_on(resource)
+		attainable with input.action as action with input.resource as resource
+	})
+]
+
+actions_on(resource) := {action |
+	some action, type in data.objects
+	type == resource.type
+} if {
+	resource != null
+}
+
+actions_on(null) := {action |
+	data.roles[_][action]
+	not data.objects[action]
+}
+
+attainable if {
+	well_formed
+	count(reasons - {"step_up_required"}) == 0
 }
 
 # -- the input ------------------------------------------------------------------
@@ -115,6 +148,13 @@ reasons contains "not_permitted" if {
 	not permitted
 	role != "anonymous"
 }
+
+roles := [name |
+	"not_permitted" in reasons
+	some name in data.ranks
+	some inherited in data.inherits[name]
+	data.roles[inherited][input.action] == true
+]
 
 # -- where a role isn't enough -------------------------------------------------------
 

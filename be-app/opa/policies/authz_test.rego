@@ -34,7 +34,7 @@ reasons(role, action, resource) := decided(role, action, resource).reasons
 
 malformed(document) if {
 	d := authz.decision with input as document
-	d == {"allow": false, "reasons": ["malformed_input"], "obligations": {}}
+	d == {"allow": false, "reasons": ["malformed_input"], "obligations": {}, "roles": []}
 }
 
 # -- role × action -------------------------------------------------------------
@@ -384,7 +384,7 @@ test_step_up_and_object_are_asked_for_together if {
 
 test_what_is_demanded_in_return if {
 	every role in ["viewer", "editor"] {
-		decided(role, "post:list", null) == {"allow": true, "reasons": [], "obligations": {"ownDraftsOnly": true}}
+		decided(role, "post:list", null).obligations == {"ownDraftsOnly": true}
 	}
 	decided("editor", "member:list", null).obligations == {"fields": ["id", "name"]}
 	decided("editor", "audit:list", null).obligations == {
@@ -393,7 +393,74 @@ test_what_is_demanded_in_return if {
 		"ownDraftsOnly": true,
 	}
 	every action in ["post:list", "member:list", "audit:list"] {
-		decided("admin", action, null) == {"allow": true, "reasons": [], "obligations": {}}
+		decided("admin", action, null) == {"allow": true, "reasons": [], "obligations": {}, "roles": []}
+	}
+}
+
+# -- which role is needed, and what a caller may do ---------------------------------------------
+
+test_a_denial_names_the_roles_that_permit_the_action if {
+	every action, least in lowest {
+		decided("member", action, null).roles == [role |
+			some role in ["viewer", "editor", "admin"]
+			least in ["viewer", "editor", "admin"]
+			stands_above(role, least)
+		]
+	}
+	decided("editor", "post:create", null).roles == []
+	decided("anonymous", "post:create", null).roles == []
+}
+
+stands_above(role, least) if least in data.inherits[role]
+
+allowed_on(role, resources) := actions if {
+	actions := authz.allowed with input as {
+		"subject": subjects[role],
+		"resources": resources,
+		"context": {"now": now},
+	}
+}
+
+test_allowed_lists_what_a_decision_allows if {
+	every role, _ in subjects {
+		every resource in [null, post("other", true)] {
+			[actions] := allowed_on(role, [resource])
+			actions == sort([action | some action, _ in lowest; attainable(role, action, resource)])
+		}
+	}
+}
+
+attainable(role, action, resource) if {
+	same_kind(action, resource)
+	{reason | some reason in reasons(role, action, resource)} - {"step_up_required"} == set()
+}
+
+same_kind(action, null) if not data.objects[action]
+
+same_kind(action, resource) if data.objects[action] == resource.type
+
+test_allowed_keeps_the_order_of_its_resources if {
+	own := {"type": "session", "owner": "me"}
+	[first, second] := allowed_on("member", [{"type": "session", "owner": "other"}, own])
+	first == []
+	second == ["session:end-own"]
+}
+
+test_what_lacks_a_second_factor_is_allowed_and_the_own_account_is_not if {
+	stale := object.union(subjects.admin, {"mfaAt": 0})
+	[other, own] := authz.allowed with input as {
+		"subject": stale,
+		"resources": [{"type": "member", "id": "other", "newRole": null}, {"type": "member", "id": "me", "newRole": null}],
+		"context": {"now": now},
+	}
+	other == ["member:disable", "member:enable", "member:read", "member:set-role"]
+	own == ["member:read"]
+}
+
+test_a_malformed_caller_is_allowed_nothing if {
+	every subject in [null, {}, "me", {"authenticated": true}] {
+		[actions] := authz.allowed with input as {"subject": subject, "resources": [null], "context": {"now": now}}
+		actions == []
 	}
 }
 
@@ -407,7 +474,7 @@ test_the_example_itself_is_well_formed if {
 }
 
 test_without_an_input_nothing_is_allowed if {
-	authz.decision == {"allow": false, "reasons": ["malformed_input"], "obligations": {}}
+	authz.decision == {"allow": false, "reasons": ["malformed_input"], "obligations": {}, "roles": []}
 }
 
 test_an_input_that_is_no_object_is_malformed if {

@@ -13,7 +13,7 @@ from support.stack import EDITOR, Stack, json_lines, make_category
 T = TypeVar("T")
 
 PROBLEM_TYPE = "application/problem+json"
-PROBLEM_MEMBERS = {"type", "title", "status", "code", "detail", "requestId", "errors"}
+PROBLEM_MEMBERS = {"type", "title", "status", "code", "detail", "requestId", "reasons", "errors"}
 SECURITY_HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",
@@ -24,6 +24,8 @@ NOBODY = "01900000-0000-7000-8000-000000000000"
 
 _SYLLABLES = "가나다라마바사아자차카타파하고노"
 _INTERNALS = ("traceback", "sqlalchemy", "sqlite", "mysql", "botocore", "/home", "/usr", ".py", "select ")
+_JARGON = ("input should", "value error", "regex", "pattern '", "^", "dict", "none", "{")
+"""What Pydantic's messages and unfilled placeholders hold, and no text for people does."""
 
 
 def unique(prefix: str = "t") -> str:
@@ -65,6 +67,10 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert told["status"] == status
     assert told["type"] == f"urn:familycorp:problem:{code}"
     assert told["title"]
+    assert answer.headers["Content-Language"] in {"ko", "en"}
+    assert {name.strip() for name in answer.headers["Vary"].split(",")} == {"Origin", "Accept-Language"}
+    texts = [told["title"], told.get("detail", ""), *(e["message"] for e in told.get("errors", ()))]
+    assert not any(word in text.lower() for word in _JARGON for text in texts), texts
     assert told["requestId"] == answer.headers["X-Request-ID"]
     assert set(told) <= PROBLEM_MEMBERS
     assert not any(word in answer.text.lower() for word in _INTERNALS), answer.text[:2000]

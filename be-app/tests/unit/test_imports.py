@@ -72,6 +72,37 @@ def test_importing_the_application_imports_no_store_and_no_renderer() -> None:
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
 
 
+def test_texts_are_loaded_when_an_error_is_written() -> None:
+    """A cold start pays for no catalogue; the first error in Korean does, and one in English for none either."""
+    waiting = run(
+        """
+import asyncio, json, sys
+from app.main import app
+from app.core import translation
+
+async def ask(language):
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    async def send(message):
+        pass
+    headers = [(b"accept-language", language)]
+    await app({"type": "http", "method": "GET", "path": "/v1/categories", "raw_path": b"/v1/categories",
+               "query_string": b"a=1", "root_path": "", "headers": headers, "scheme": "http",
+               "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1), "http_version": "1.1"}, receive, send)
+
+def waits(name):
+    return type(sys.modules[name]).__name__ == "_LazyModule"
+
+found = [[waits("app.core.http.rules"), translation._catalogue.cache_info().currsize]]
+for language in (b"en", b"ko", b"ko"):
+    asyncio.run(ask(language))
+    found.append([waits("app.core.http.rules"), translation._catalogue.cache_info().currsize])
+print(json.dumps(found))
+"""
+    )
+    assert waiting == [[True, 0], [False, 0], [False, 1], [False, 1]]
+
+
 def test_a_start_that_nobody_waits_for_imports_everything() -> None:
     script = """
 import os

@@ -84,14 +84,14 @@ def _changed(command: str, env: str | None, state: Path, **arguments: Any) -> An
         try:
             return operator.order(command, env, state, **arguments)
         except operator.RefusedError as refused:
-            if refused.code == "nobody_by_that_email":
+            if refused.code == "member_not_found":
                 sys.exit(
                     _(
                         "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
                         "run this again."
                     )
                 )
-            if refused.code == "several_by_that_email":
+            if refused.code == "member_ambiguous":
                 sys.exit(
                     _(
                         "Several members have this e-mail, or one that looks like it, so nothing was changed:\n"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from familycorp_ops import environment
+from familycorp_ops import environment, messages
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.environment import CommandError
 from familycorp_ops.output import known
@@ -58,7 +58,8 @@ class RefusedError(Exception):
     @classmethod
     def of(cls, problem: "Problem") -> "RefusedError":
         """Return the refusal of a service in this process."""
-        return cls(problem.code, problem.detail or problem.title)
+        language = messages.chosen()
+        return cls(problem.code, problem.detail.told(language) if problem.detail else problem.told(language))
 
 
 class Operator:

@@ -23,7 +23,7 @@ from familycorp_ops.output import AsJson, show
 
 app = typer.Typer(help="Build, test and explain the authorisation policy.", no_args_is_help=True)
 
-ENTRYPOINT = "authz/decision"
+ENTRYPOINTS = ("authz/decision", "authz/allowed")
 LEAST_COVERAGE = 95.0
 BUILTINS = (
     "count",
@@ -88,7 +88,8 @@ def build(
         known = json.loads(_opa("capabilities", "--current"))
         known["builtins"] = [b for b in known["builtins"] if b["name"] in BUILTINS]
         capabilities.write_text(json.dumps(known))
-        options = ["--target=wasm", f"--entrypoint={ENTRYPOINT}", f"--capabilities={capabilities}"]
+        entrypoints = [f"--entrypoint={name}" for name in ENTRYPOINTS]
+        options = ["--target=wasm", *entrypoints, f"--capabilities={capabilities}"]
         _opa("build", *options, "--ignore=*_test.rego", f"--output={archive}", "policies", "data")
         bundle.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as packed:
@@ -187,6 +188,8 @@ def _told(decision: Any, rules: Sequence[str], revision: str) -> str:
     lines = [f"decision     {_('allowed') if decision.allow else _('denied')}"]
     if decision.reasons:
         lines.append(f"reasons      {', '.join(decision.reasons)}")
+    if decision.roles:
+        lines.append(f"roles        {', '.join(decision.roles)}")
     if decision.obligations:
         lines.append(f"obligations  {json.dumps(decision.obligations)}")
     return "\n".join([*lines, *(f"rule         {rule}" for rule in rules), f"revision     {revision}"])

@@ -7,7 +7,7 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from familycorp_ops import environment, output
+from familycorp_ops import environment, messages, output
 
 if TYPE_CHECKING:
     from app.uploads.schemas import PostForm, UploadCreate
@@ -53,13 +53,13 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
             told += f"\n{url}"
         output.show({"state": upload.state, "id": str(upload.id), "url": url}, told, as_json=as_json)
     except Problem as problem:
-        reasons = "; ".join(error.message for error in problem.errors)
-        raise environment.CommandError(f"{problem.title}: {reasons or problem.detail}") from None
+        raise environment.CommandError(problem.told(messages.chosen())) from None
 
 
 def _announcement(name: str, content: bytes) -> "UploadCreate":
     from pydantic import ValidationError  # noqa: PLC0415
 
+    from app.core.http import rules  # noqa: PLC0415
     from app.uploads.schemas import UploadCreate  # noqa: PLC0415
 
     try:
@@ -71,8 +71,8 @@ def _announcement(name: str, content: bytes) -> "UploadCreate":
         )
     except ValidationError as error:
         raise environment.CommandError(
-            _("The upload of {name} can't be created: {reason}.").format(
-                name=name, reason=error.errors()[0]["msg"]
+            _("The upload of {name} can't be created: {reason}").format(
+                name=name, reason=rules.text(error.errors()[0]).told(messages.chosen())
             )
         ) from None
 

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from app.categories.schemas import CategoryCreate
 from app.content.importing import CATEGORIES, Finding
 from app.content.schemas import FilePost
+from app.core.http import rules
 from familycorp_ops.content import yamltext
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 
@@ -197,7 +198,7 @@ def _unknown(key: str) -> str:
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
     # A default that breaks a rule is named as in Python.
     place: Place = tuple(to_camel(part) if isinstance(part, str) else part for part in error["loc"])
-    rule, message = error["type"], error["msg"]
+    rule, message = error["type"], str(rules.text(error))
     if place == ("body",):
         # The body's own lines are known only here.
         named = error.get("ctx", {}).get("character")

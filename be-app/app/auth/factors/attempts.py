@@ -28,11 +28,11 @@ async def count(member: str) -> None:
             found = await store.get(_key(member))
             if found is not None:
                 wait = found["expiresAt"] - store.seconds()
-                raise TooManyRequests(headers={"Retry-After": str(max(1, wait))}) from None
+                raise TooManyRequests(max(1, wait)) from None
             await _end_lock(member)  # Past its end, and not yet removed.
         else:
             return
-    raise TooManyRequests(headers={"Retry-After": "1"})
+    raise TooManyRequests(1)
 
 
 async def forget(member: str) -> None:

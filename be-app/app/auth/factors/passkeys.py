@@ -22,6 +22,7 @@ from app.auth.factors.enrolment import add
 from app.auth.factors.stored import Factors, load
 from app.core.clock import new_id, now, timestamp
 from app.core.http.problems import NotFound
+from app.core.messages import marked
 from app.core.settings import settings
 
 MOST_PASSKEYS = 10
@@ -51,7 +52,9 @@ async def create(
     except Exception:  # noqa: BLE001 - the library's parsers raise anything for what is no credential
         raise SecondFactorRejected from None
     if len(factors.passkeys) >= MOST_PASSKEYS:
-        raise FactorExists(f"There may be {MOST_PASSKEYS} passkeys; remove one first.")
+        raise FactorExists(
+            marked("You can have at most {most} passkeys. Remove one first."), most=MOST_PASSKEYS
+        )
     added = {
         "id": str(new_id()),
         "name": name,
@@ -86,7 +89,7 @@ async def used(member: str, factors: Factors, ceremony: str, credential: Mapping
     before = factors.passkeys[index]
     # A counter that doesn't grow was read from a copy of the authenticator (WebAuthn §6.1.1); 0 means there is none.
     if (count or before["count"]) and count <= before["count"]:
-        logger.warning("passkey_cloned", extra={"member": member, "passkey": before["id"]})
+        logger.warning("passkey_clone_detected", extra={"member": member, "passkey": before["id"]})
         raise SecondFactorRejected
     used = {**before, "count": count, "lastUsedAt": timestamp(now())}
     return factors._replace(passkeys=(*factors.passkeys[:index], used, *factors.passkeys[index + 1 :]))

@@ -6,12 +6,13 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.http.problems import Problem
+from app.core.messages import marked
 
 
-class PreflightRefused(Problem):
-    """A browser asked on behalf of a page for what that page may not do."""
+class PreflightRejected(Problem):
+    """A preflight request names an origin, a method or a header that CORS doesn't allow."""
 
-    status, code, title = 400, "preflight_refused", "This origin may not send such a request"
+    status, code, title = 400, "cors_rejected", marked("This origin may not send this request")
 
 
 class Cors(CORSMiddleware):
@@ -27,7 +28,7 @@ class Cors(CORSMiddleware):
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight request."""
         answer = super().preflight_response(request_headers)
-        return answer if answer.status_code == 200 else PreflightRefused().response()
+        return answer if answer.status_code == 200 else PreflightRejected().response()
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
         """Add the headers that let the page of an allowed origin read the answer."""

@@ -14,6 +14,11 @@ WHITESPACE: Final = " \t"
 
 # RFC 6265 §4.1.1: cookie-octet, perhaps between quotation marks, which belong to the value.
 _COOKIE_VALUE: Final = re.compile(rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
+# An element of Accept-Encoding and Accept-Language with its weight (RFC 9110 §12.4.2).
+_WEIGHTED: Final = re.compile(
+    r"(?:^|,)[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*"
+    r"(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?(?=,|$)"
+)
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 # RFC 9110 §8.3.1 and RFC 6839 §3.1, whatever parameters follow.
 _JSON: Final = re.compile(
@@ -36,6 +41,11 @@ def number(text: str) -> int | None:
 def is_json(media_type: str) -> bool:
     """Return whether a Content-Type names JSON, or a type whose syntax is JSON (`+json`)."""
     return _JSON.fullmatch(media_type.strip(WHITESPACE)) is not None
+
+
+def weighted(field: str) -> list[tuple[str, float]]:
+    """Return the elements of an Accept-Encoding or Accept-Language field in lower case, each with its weight."""
+    return [(element, float(weight or 1)) for element, weight in _WEIGHTED.findall(lower(field))]
 
 
 def cookies(headers: Headers, name: bytes) -> list[str]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http import grammar
-from app.core.http.problems import AddressTooLong, HeadersTooLarge, Problem
+from app.core.http.problems import HeadersTooLarge, Problem, UriTooLong
 from app.core.lazy import lazy_import
 from app.core.observability import context, metrics
 from app.core.observability.logging import sampled
@@ -35,9 +35,6 @@ _HEADERS: Final = (
 )
 _COUNTED: Final = {403: "denied", 429: "rate_limited"}
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context §3.2
-_CODING: Final = re.compile(
-    r"(?:^|,)[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?(?=,|$)"
-)
 _MOST_HEADERS, _HEADER_BYTES, _ADDRESS_BYTES = 200, 64 * 1024, 10_240
 """What is read of a request before its route: some of it in Python, field by field. API Gateway's own quota for the
 request line and all header fields is 10,240 bytes; the Web Adapter adds two fields."""
@@ -65,7 +62,7 @@ def _oversized(scope: Scope) -> type[Problem] | None:
     if len(headers) > _MOST_HEADERS or sum(map(len, chain.from_iterable(headers))) > _HEADER_BYTES:
         return HeadersTooLarge
     if len(scope["path"]) + len(scope["query_string"]) > _ADDRESS_BYTES:
-        return AddressTooLong
+        return UriTooLong
     return None
 
 
@@ -83,11 +80,12 @@ class RequestContext:
         started = time.perf_counter()
         scope[context.ARRIVED_AT] = int(time.time() * 1000)
         method = scope["method"]
+        headers = scope["headers"]
         refused = _oversized(scope)
         if refused:
             scope = {**scope, "headers": []}
         request_id = context.accept_request_id(_header(scope, b"x-request-id"))
-        token = context.bind(request_id)
+        token = context.bind(request_id, () if refused is HeadersTooLarge else headers)
         head = method == "HEAD"
         if head:  # Answered as the GET it stands for, without the content (RFC 9110 §9.3.2).
             scope = {**scope, "method": "GET"}
@@ -351,8 +349,6 @@ async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = Fa
 @lru_cache(64)
 def _takes_gzip(accepted: str) -> bool:
     """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
-    weights = {}
-    for coding, weight in _CODING.findall(grammar.lower(accepted)):
-        weights[coding] = float(weight or 1)
+    weights = dict(grammar.weighted(accepted))
     gzip = weights.get("gzip", weights.get("*", 0.0))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

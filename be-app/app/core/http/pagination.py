@@ -15,11 +15,15 @@ from pydantic import Field
 from app.core.clock import timestamp
 from app.core.http.problems import ValidationFailed
 from app.core.http.schema import Digits
+from app.core.messages import marked
 
-Limit = Annotated[int, Field(ge=1, le=100, description="How many items at the most."), Digits]
+Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of items in the page."), Digits]
 Cursor = Annotated[
     str | None,
-    Field(max_length=200, description="`nextCursor` of the page before; leave out for the first page."),
+    Field(
+        max_length=200,
+        description="`nextCursor` of the previous page; leave it out for the first page.",
+    ),
 ]
 
 # A Unicode-aware `\d` would let digits through that databases and DynamoDB sort elsewhere.
@@ -30,7 +34,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def _invalid() -> ValidationFailed:
     return ValidationFailed.on(
-        "query.cursor", "cursor_invalid", "must be a nextCursor that a page of this list gave"
+        "query.cursor",
+        "cursor_invalid",
+        marked("This is not a nextCursor of this list. Leave it out to start over."),
     )
 
 

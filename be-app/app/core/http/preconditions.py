@@ -10,6 +10,8 @@ from fastapi import Depends, Header
 
 from app.core.http.grammar import WHITESPACE
 from app.core.http.problems import PreconditionFailed, PreconditionRequired, responses
+from app.core.http.schema import pattern
+from app.core.messages import marked
 
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 
@@ -23,16 +25,17 @@ def _if_match(
     if_match: Annotated[
         str | None,
         Header(
-            alias="If-Match", description='The ETag of the version that this write starts from, as `"7"`.'
+            alias="If-Match",
+            description='The ETag of the version that this write starts from, for example `"7"`.',
         ),
     ] = None,
 ) -> int:
     if if_match is None:
-        raise PreconditionRequired("Send the ETag that you read in an If-Match header.")
+        raise PreconditionRequired
     matched = _VERSION.fullmatch(if_match.strip(WHITESPACE))
     if not matched:
         # A weak, foreign or malformed tag can't be that of any version of ours (RFC 9110 §13.1.1).
-        raise PreconditionFailed('If-Match must hold one ETag of this resource, as "7".')
+        raise PreconditionFailed(marked('If-Match must hold one ETag of this resource, for example "7".'))
     return int(matched[1])
 
 
@@ -45,8 +48,10 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=8,
         max_length=100,
-        pattern=r"^[\x21-\x7e]+$",
-        description="A key of your own making; the same request sent twice with it is carried out once.",
+        pattern=pattern(
+            r"^[\x21-\x7e]+$", marked("Use letters, digits and punctuation of ASCII, without spaces.")
+        ),
+        description="A unique key that the client makes; a request repeated with it is carried out once.",
     ),
 ]
 """Names one intended creation, whatever number of times it is sent."""

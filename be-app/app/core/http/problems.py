@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import orjson
 from fastapi import FastAPI, Request
@@ -13,163 +13,245 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.core.observability.context import request_id
+from app.core.lazy import lazy_import
+from app.core.messages import Message, Plural, marked
+from app.core.observability.context import header, request_id
+from app.core.settings import settings
+from app.core.translation import Language, Text, preferred
+
+if TYPE_CHECKING:
+    from app.core.http import rules
+else:
+    rules = lazy_import("app.core.http.rules")
 
 
 class FieldError(BaseModel):
     """One rule that one field of the request broke."""
 
     field: str = Field(description="Where: `body.title`, `query.limit`, `header.If-Match`, …")
-    rule: str = Field(description="Stable name of the broken rule.")
-    message: str = Field(description="What the rule demands, for people.")
+    rule: str = Field(description="Stable name of the broken rule, for programs.")
+    message: str = Field(description="What is wrong with the field, for people.")
 
 
 class ProblemDocument(BaseModel):
-    """The body of every error, served as `application/problem+json` (RFC 9457)."""
+    """The body of every error, served as `application/problem+json` (RFC 9457).
+
+    Texts for people are in Korean or English, as `Accept-Language` prefers; `Content-Language` names the language.
+    """
 
     type: str = Field(description="URN that identifies the kind of problem.")
-    title: str = Field(description="What this kind of problem is, for people.")
-    status: int = Field(description="The HTTP status, repeated.")
+    title: str = Field(description="What is wrong, for people.")
+    status: int = Field(description="The HTTP status code.")
     code: str = Field(description="Stable name of the problem, for programs.")
-    detail: str | None = Field(None, description="What happened this time, and the mend where there is one.")
+    detail: str | None = Field(None, description="What happened this time and what to do, for people.")
     requestId: str = Field(description="The request's correlation id, as in `X-Request-ID`.")  # noqa: N815
+    reasons: list[str] | None = Field(None, description="Why access was denied, as stable codes.")
     errors: list[FieldError] | None = Field(None, description="The broken rules, where fields broke them.")
 
 
+class Violation(NamedTuple):
+    """One rule that one field of the request broke; `FieldError` is how it is sent."""
+
+    field: str
+    rule: str
+    text: Text
+
+
 class Problem(Exception):
-    """An error with a status and a stable code. Subclasses set the class attributes; a detail is optional."""
+    """An error with a status and a stable code, which is sent in the language of its request.
+
+    Subclasses set the class attributes. `advice` is the detail of every error of the class that has no other.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    title: ClassVar[str] = "Something went wrong on our side"
+    title: ClassVar[str] = marked("The server failed to process the request")
+    advice: ClassVar[str | None] = None
 
     def __init__(
         self,
-        detail: str | None = None,
+        detail: Message | None = None,
         *,
-        errors: Iterable[FieldError] = (),
+        violations: Iterable[Violation] = (),
+        reasons: Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
+        **values: Any,
     ) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail
-        self.errors = tuple(errors)
+        """Make an error.
+
+        Args:
+            detail: what happened this time and what to do, with placeholders for `values`.
+            violations: the rules that fields broke.
+            reasons: why access was denied, as stable codes.
+            headers: header fields of the response.
+            **values: values of the placeholders in `detail`.
+        """
+        super().__init__()
+        message = detail or self.advice
+        self.detail = Text(message, values) if message else None
+        self.violations = tuple(violations)
+        self.reasons = tuple(reasons)
         self.headers = dict(headers or {})
 
+    def __str__(self) -> str:
+        return self.told("en")
+
+    def told(self, language: Language) -> str:
+        """Return what is wrong in one line: the title, and what is known beside it."""
+        known = [v.text for v in self.violations] or ([self.detail] if self.detail else [])
+        title = Text(self.title).told(language)
+        return ": ".join([title, *filter(None, [" ".join(text.told(language) for text in known)])])
+
     def response(self) -> Response:
-        """Render the problem document."""
-        return problem_response(
-            self.status, self.code, self.title, detail=self.detail, errors=self.errors, headers=self.headers
-        )
+        """Render the problem document in the language that the current request prefers."""
+        language = preferred(header(b"accept-language"), settings().language)
+        document = {
+            "type": f"urn:familycorp:problem:{self.code}",
+            "title": Text(self.title).told(language),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail and self.detail.told(language),
+            "requestId": request_id(),
+            "reasons": self.reasons,
+            "errors": [
+                # The client chose the names of unknown fields.
+                {"field": v.field[:_LONGEST_FIELD], "rule": v.rule, "message": v.text.told(language)}
+                for v in self.violations[:_MOST_ERRORS]
+            ],
+        }
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Language": language,
+            "Vary": "Origin, Accept-Language",
+            **self.headers,
+        }
+        present = {name: value for name, value in document.items() if value}
+        return Response(orjson.dumps(present), self.status, headers, PROBLEM_TYPE)
 
 
 class MalformedBody(Problem):
     """The body can't be read at all."""
 
-    status, code, title = 400, "body_malformed", "The body can't be read"
+    status, code, title = 400, "body_malformed", marked("The request body cannot be read")
 
 
 class Unauthenticated(Problem):
     """Nobody is logged in."""
 
-    status, code, title = 401, "unauthenticated", "Log in first"
+    status, code, title = 401, "unauthenticated", marked("Login is required")
+    advice = marked("Log in, then repeat the request.")
 
 
 class TooManyRequests(Problem):
-    """The caller asked too often; `Retry-After` says when the next try counts."""
+    """The client exceeded a rate limit; `Retry-After` says when the next request counts."""
 
-    status, code, title = 429, "rate_limited", "Too many requests; try again later"
+    status, code, title = 429, "rate_limited", marked("Too many requests")
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(
+            Plural("Try again in {seconds} second.", "Try again in {seconds} seconds.", "seconds"),
+            headers={"Retry-After": str(wait_s)},
+            seconds=wait_s,
+        )
 
 
 class NotFound(Problem):
-    """There is no such thing, or none that this caller may see."""
+    """The resource doesn't exist, or the caller may not know that it does."""
 
-    status, code, title = 404, "not_found", "There is no such resource"
+    status, code, title = 404, "not_found", marked("The resource was not found")
 
 
 class MethodNotAllowed(Problem):
-    """The path doesn't take this method."""
+    """The path doesn't support this method."""
 
-    status, code, title = 405, "method_not_allowed", "This path does not take this method"
+    status, code, title = 405, "method_not_allowed", marked("This path does not support this method")
+    advice = marked("The Allow header lists the supported methods.")
 
 
 class BodyTooLarge(Problem):
     """The body exceeds the limit of the whole API."""
 
-    status, code, title = 413, "body_too_large", "The body is too large"
+    status, code, title = 413, "body_too_large", marked("The request body is too large")
 
 
-class AddressTooLong(Problem):
+class UriTooLong(Problem):
     """Path and query exceed what the API reads."""
 
-    status, code, title = 414, "address_too_long", "The address is too long"
+    status, code, title = 414, "uri_too_long", marked("The URL is too long")
 
 
 class UnsupportedMediaType(Problem):
     """The body is of another type than the API reads."""
 
-    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
+    status, code, title = 415, "unsupported_media_type", marked("The request body must be JSON")
+    advice = marked("Send JSON with the header Content-Type: application/json.")
 
 
 class PreconditionFailed(Problem):
-    """Somebody else changed the resource since the caller read it."""
+    """Another request changed the resource after the client had read it."""
 
-    status, code, title = 412, "precondition_failed", "The resource has changed meanwhile"
+    status, code, title = 412, "precondition_failed", marked("The resource has changed since you read it")
+    advice = marked("Read it again, then repeat your change.")
 
 
 class ValidationFailed(Problem):
     """One or more fields break a rule."""
 
-    status, code, title = 422, "validation_failed", "The request breaks a rule"
+    status, code, title = 422, "validation_failed", marked("Some fields are invalid")
 
     @classmethod
-    def on(cls, field: str, rule: str, message: str) -> "ValidationFailed":
+    def on(cls, field: str, rule: str, message: Message, **values: Any) -> "ValidationFailed":
         """Return the problem of a single field."""
-        return cls(errors=[FieldError(field=field, rule=rule, message=message)])
+        return cls(violations=[Violation(field, rule, Text(message, values))])
 
 
 class IdempotencyKeyReused(Problem):
     """An `Idempotency-Key` came again with another request."""
 
-    status, code, title = 422, "idempotency_key_reused", "The idempotency key belongs to another request"
+    status, code = 422, "idempotency_key_reused"
+    title = marked("The idempotency key belongs to another request")
+    advice = marked("Send a new Idempotency-Key with every new request.")
 
 
 class PreconditionRequired(Problem):
     """A write that can race came without `If-Match`."""
 
-    status, code, title = 428, "precondition_required", "If-Match is required"
+    status, code, title = 428, "precondition_required", marked("The If-Match header is required")
+    advice = marked("Send the ETag that you read in the If-Match header.")
 
 
 class HeadersTooLarge(Problem):
     """The header fields exceed what the API reads."""
 
-    status, code, title = 431, "headers_too_large", "The request's headers are too large"
+    status, code, title = 431, "headers_too_large", marked("The request headers are too large")
 
 
 class Unavailable(Problem):
-    """A store that this request needs doesn't answer; nothing was accepted."""
+    """A store that the request needs is unavailable; nothing was accepted."""
 
-    status, code, title = 503, "unavailable", "A service that this needs doesn't answer; try again"
+    status, code, title = 503, "unavailable", marked("The service is temporarily unavailable")
+    advice = marked("Nothing was changed. Try again in a few seconds.")
 
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"Retry-After": "5"})
+    def __init__(self, detail: str | None = None, **values: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": "5"}, **values)
 
 
 class DatabaseUnavailable(Unavailable):
-    """The relational database doesn't answer."""
+    """The relational database is unavailable."""
 
-    code = "database_unavailable"
+    code, title = "database_unavailable", marked("The database is temporarily unavailable")
 
 
 class StoreUnavailable(Unavailable):
-    """DynamoDB doesn't answer."""
+    """DynamoDB is unavailable."""
 
     code = "store_unavailable"
 
 
 class Overloaded(Unavailable):
-    """This process has more to do than it can do in time; nothing was begun."""
+    """This process already works on as many requests as it can serve in time; it did not begin this one."""
 
-    code, title = "overloaded", "Too much is asked of this service at the moment; try again"
+    code, title = "overloaded", marked("The service is overloaded")
 
 
 OF_BODIES = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
@@ -178,33 +260,6 @@ OF_BODIES = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
 PROBLEM_TYPE = "application/problem+json"
 _MOST_ERRORS = 50
 _LONGEST_FIELD = 200
-
-
-def problem_response(
-    status: int,
-    code: str,
-    title: str,
-    *,
-    detail: str | None = None,
-    errors: Iterable[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Build the response of a problem; fields without a value are left out."""
-    document: dict[str, Any] = {
-        "type": f"urn:familycorp:problem:{code}",
-        "title": title,
-        "status": status,
-        "code": code,
-        "requestId": request_id(),
-    }
-    if detail:
-        document["detail"] = detail
-    # Names of fields may be the caller's.
-    if broken := [e.model_dump() | {"field": e.field[:_LONGEST_FIELD]} for e in islice(errors, _MOST_ERRORS)]:
-        document["errors"] = broken
-    return Response(
-        orjson.dumps(document), status, {"Cache-Control": "no-store", **(headers or {})}, PROBLEM_TYPE
-    )
 
 
 _PHRASES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
@@ -232,7 +287,8 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
                 "status": problem.status,
                 "code": problem.code,
                 "requestId": "0192f0c1-2b3c-7d4e-8f50-617283940a1b",
-            },
+            }
+            | ({"detail": problem.advice} if problem.advice else {}),
         }
     return documented
 
@@ -254,12 +310,8 @@ def merged(*documented: Mapping[Any, dict[str, Any]]) -> dict[Any, dict[str, Any
 def _validation_failed(error: RequestValidationError) -> Problem:
     # Neither the input nor the context is repeated: they may hold personal data or what JSON can't carry.
     return ValidationFailed(
-        errors=[
-            FieldError(
-                field=".".join(str(part) for part in e["loc"]),
-                rule=e["type"],
-                message=e["msg"].removeprefix("Value error, "),
-            )
+        violations=[
+            Violation(".".join(map(str, e["loc"])), e["type"], rules.text(e))
             for e in islice(error.errors(), _MOST_ERRORS)
         ]
     )
@@ -277,15 +329,11 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _http_exception(request: Request, error: HTTPException) -> Response:
-    """Dress an error that the framework raised (unknown route, wrong method, body limit) as a problem."""
+    """Return the problem document of an error that the framework raised (unknown route, method, body limit)."""
     if error.status_code == 405:
         return MethodNotAllowed(headers={"Allow": _allowed_methods(request)}).response()
-    known = {p.status: p for p in (MalformedBody, NotFound, BodyTooLarge)}.get(error.status_code)
-    if known:
-        return known(headers=error.headers).response()
-    phrase = HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "_")
-    return problem_response(error.status_code, code, phrase, headers=error.headers)
+    known = {p.status: p for p in (MalformedBody, NotFound, BodyTooLarge)}
+    return known.get(error.status_code, Problem)(headers=error.headers).response()
 
 
 def install(app: FastAPI) -> None:

@@ -7,14 +7,21 @@ request's structure is bounded before it is parsed, at a cost that grows with it
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from app.core.http import grammar
-from app.core.http.problems import FieldError, MalformedBody, UnsupportedMediaType, ValidationFailed
+from app.core.http.problems import MalformedBody, UnsupportedMediaType, ValidationFailed, Violation
+from app.core.lazy import lazy_import
+from app.core.messages import marked
+
+if TYPE_CHECKING:
+    from app.core.http import rules
+else:
+    rules = lazy_import("app.core.http.rules")
 
 MAX_ELEMENTS: Final = 500
 """Members and items that a JSON body may have in all, nested ones too. No request of this API needs 100."""
@@ -42,7 +49,10 @@ class BoundedRoute(APIRoute):
             if query := request.scope["query_string"]:
                 if query.count(b"&") >= MAX_PARAMETERS:
                     raise ValidationFailed.on(
-                        "query", "too_many", f"must have at most {MAX_PARAMETERS} parameters"
+                        "query",
+                        "too_many",
+                        marked("Send at most {most} query parameters."),
+                        most=MAX_PARAMETERS,
                     )
                 if self.strict:
                     _check([name for name, _ in request.query_params.multi_items()], takes_none=takes_none)
@@ -52,15 +62,14 @@ class BoundedRoute(APIRoute):
 
 
 def _check(names: list[str], *, takes_none: bool) -> None:
+    rule = "extra_forbidden" if takes_none else "repeated"
     broken = [
-        FieldError(field=f"query.{name}", rule="extra_forbidden", message="This takes no such parameter")
-        if takes_none
-        else FieldError(field=f"query.{name}", rule="repeated", message="This may be given once")
+        Violation(f"query.{name}", rule, rules.text({"type": rule}))
         for name, times in Counter(names).items()
         if takes_none or times > 1
     ]
     if broken:
-        raise ValidationFailed(errors=broken)
+        raise ValidationFailed(violations=broken)
 
 
 class _JsonRequest(Request):
@@ -75,10 +84,10 @@ class _JsonRequest(Request):
         try:
             body = await made.body()
         except ClientDisconnect:
-            raise MalformedBody("The body is incomplete.") from None
+            raise MalformedBody(marked("The request body is incomplete.")) from None
         if body:
             if not grammar.is_json(made.headers.get("content-type", "")):
-                raise UnsupportedMediaType("Send JSON, and Content-Type: application/json.")
+                raise UnsupportedMediaType
             made._parsed = _parsed(body)
         return made
 
@@ -90,14 +99,15 @@ class _JsonRequest(Request):
 def _parsed(body: bytes) -> Any:
     if _elements(body) > MAX_ELEMENTS:
         raise MalformedBody(
-            f"The body may have at most {MAX_ELEMENTS} members and items, nested ones included."
+            marked("The body may have at most {most} members and items, nested ones included."),
+            most=MAX_ELEMENTS,
         )
     try:
         return json.loads(
             body.decode()
         )  # orjson would refuse half a surrogate pair without naming its field.
     except (ValueError, RecursionError):
-        raise MalformedBody("The body is not valid JSON.") from None
+        raise MalformedBody(marked("The request body is not valid JSON.")) from None
 
 
 def _elements(body: bytes) -> int:

@@ -3,13 +3,22 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.core.clock import timestamp
+from app.core.messages import marked
 
 # C0 and C1 controls; UAX #9's explicit bidirectional controls, which make text read as something else; and
 # what XML can't carry, which would break every feed.
@@ -32,14 +41,35 @@ _MAYBE_MARKS = re.compile(r"[^\w\s\x00-\u02ff]{31,}")
 _LONGEST_LINE, _LONGEST_TEXT = 3 * 500, 3 * 100_000
 
 
+PATTERNS: Final[dict[str, str]] = {}
+"""What each regular expression of a field demands, for people."""
+
+
+def pattern(expression: str, message: str) -> str:
+    """Return the regular expression of a field, and keep the message for texts that don't match it."""
+    PATTERNS[expression] = message
+    return expression
+
+
+def refused(rule: str, message: str, **values: Any) -> PydanticCustomError:
+    """Return the error of a field that breaks a rule of ours, to be raised by a validator.
+
+    Args:
+        rule: stable name of the rule.
+        message: what is wrong, for people, with placeholders for `values`.
+        **values: values of the placeholders.
+    """
+    return PydanticCustomError(rule, message, {"message": message, **values})
+
+
 def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
     if not isinstance(text, str):
         return text  # The type that follows says what is wrong with it.
     if found := forbidden.search(text):
-        raise PydanticCustomError(
+        raise refused(
             "forbidden_character",
-            "must not contain the control character {character}",
-            {"character": f"U+{ord(found.group()):04X}"},
+            marked("Remove the control character {character}."),
+            character=f"U+{ord(found.group()):04X}",
         )
     # What is visible keeps its invisible characters: emoji and Indic scripts are spelt with them.
     return "" if _BLANK.fullmatch(text) else _normalized(text).strip()
@@ -51,10 +81,8 @@ def _normalized(text: str) -> str:
         return text
     for run in _MAYBE_MARKS.finditer(text):
         if len(run[0]) - list(map(unicodedata.combining, run[0])).count(0) > _MOST_MARKS:
-            raise PydanticCustomError(
-                "too_many_marks",
-                "must not have more than {most} combining marks in a row",
-                {"most": _MOST_MARKS},
+            raise refused(
+                "too_many_marks", marked("Use at most {most} combining marks in a row."), most=_MOST_MARKS
             )
     return unicodedata.normalize("NFC", text)
 
@@ -76,13 +104,13 @@ def _utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise PydanticCustomError("out_of_range", "must be between the years 1 and 9999 in UTC") from None
+        raise refused("out_of_range", marked("Enter a date between the years 1 and 9999.")) from None
 
 
 def _no_number(value: Any) -> Any:
     """Refuse seconds since 1970, which Pydantic would take for an instant, also as text."""
     if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value):
-        raise PydanticCustomError("datetime_type", "must be an ISO 8601 date and time with its offset")
+        raise PydanticKnownError("datetime_type")
     return value
 
 
@@ -115,6 +143,17 @@ Instant = Annotated[
     PlainSerializer(timestamp, return_type=str, when_used="json"),
 ]
 """An aware instant; any offset is accepted, UTC with microseconds is answered."""
+
+
+Allowed = Annotated[
+    list[str],
+    Field(
+        description="Actions that the policy allows the caller on this object. An action that needs a recent second "
+        "factor is among them; it answers `step_up_required` until the caller proves one. The object's state may "
+        "still forbid an action.",
+    ),
+]
+"""Actions that a caller may do to an object, for front ends that show no button for others."""
 
 
 class Model(BaseModel):

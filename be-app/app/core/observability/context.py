@@ -1,9 +1,9 @@
-"""What belongs to the request in hand and must reach every log line: its correlation id."""
+"""The current request: its correlation id, which every log line carries, and its header fields."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from app.core.clock import new_id
 
@@ -15,15 +15,27 @@ ARRIVED_AT = "familycorp.arrived"
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
+Headers = Sequence[tuple[bytes, bytes]]
+_Current = tuple[str, Headers]
 
-bind = _request_id.set
-unbind = _request_id.reset
+_current: ContextVar[_Current] = ContextVar("current_request", default=("", ()))
+
+unbind = _current.reset
+
+
+def bind(request_id: str, headers: Headers = ()) -> Token[_Current]:
+    """Make a request or job the current one; `unbind` ends it."""
+    return _current.set((request_id, headers))
 
 
 def request_id() -> str:
-    """Return the correlation id of the request or job in hand; empty outside of any."""
-    return _request_id.get()
+    """Return the correlation id of the current request or job; empty outside of any."""
+    return _current.get()[0]
+
+
+def header(name: bytes) -> str:
+    """Return a header field of the current request, its lines joined (RFC 9110 §5.3); empty without one."""
+    return ", ".join(value.decode("latin-1") for key, value in _current.get()[1] if key == name)
 
 
 @contextmanager

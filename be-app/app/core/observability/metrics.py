@@ -31,8 +31,10 @@ BY_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("dynamodb_errors", "sql_errors", "cache_errors", "s3_errors"), "Count"),
         **dict.fromkeys(("cold_start", "cache_hit", "cache_miss", "cache_stale"), "Count"),
         **dict.fromkeys(("denied", "rate_limited", "rates_without_valkey", "access_denied", "shed"), "Count"),
-        **dict.fromkeys(("login_failed", "second_factor_failed", "refresh_reused", "admin_granted"), "Count"),
-        **dict.fromkeys(("upload_clean", "upload_rejected", "upload_stuck"), "Count"),
+        **dict.fromkeys(
+            ("login_failed", "second_factor_failed", "refresh_token_reused", "admin_granted"), "Count"
+        ),
+        **dict.fromkeys(("upload_clean", "upload_rejected", "upload_processing_failed"), "Count"),
         "outbox_failed": "Count",
         "outbox_lag_s": "Seconds",
     }

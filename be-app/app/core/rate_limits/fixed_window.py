@@ -55,4 +55,4 @@ async def spend(limit: Limit, request: Request) -> None:
             ),
         )
     except dynamodb.ConditionFailed:
-        raise TooManyRequests(headers={"Retry-After": str(started + limit.seconds - at)}) from None
+        raise TooManyRequests(started + limit.seconds - at) from None

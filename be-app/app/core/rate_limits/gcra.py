@@ -98,7 +98,7 @@ async def count(scope: Any, rate: Rate, caller: str, cost: int) -> None:
     if not answer.allowed:
         metrics.note("rate", rate.name)
         wait = _whole(answer.ahead + cost * unit - rate.seconds)
-        raise TooManyRequests(headers={"Retry-After": str(max(1, wait))})
+        raise TooManyRequests(max(1, wait))
 
 
 def _whole(seconds: float) -> int:

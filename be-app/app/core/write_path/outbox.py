@@ -152,7 +152,7 @@ async def _settle(markers: Sequence[str]) -> None:
             for marker in markers:
                 await events.clear_due(marker)
     except Unavailable:
-        logger.warning("outbox_left_for_later", exc_info=True)
+        logger.warning("outbox_relay_deferred", exc_info=True)
 
 
 async def drain() -> bool:

@@ -18,7 +18,7 @@ from support.stack import Stack
 from support.staff import ACCESS, CSRF, PENDING, REFRESH, SESSION, Person, at_browser
 
 MakePerson = Callable[..., Person]
-REFUSED = (403, "cross_site_refused")
+REFUSED = (403, "csrf_rejected")
 
 
 def writes(person: Person) -> dict[str, Callable[[dict[str, str]], httpx.Response]]:
@@ -99,7 +99,7 @@ def test_only_the_companys_pages_may_read_with_credentials(somebody: MakePerson)
         problem(
             editor.client.options("/v1/auth/sessions", headers=preflight | {"Origin": origin}),
             400,
-            "preflight_refused",
+            "cors_rejected",
         )
 
 
@@ -109,16 +109,16 @@ def test_a_planted_refresh_token_slips_nobody_into_another_session(somebody: Mak
     attacker.log_in()
     planted = attacker.cookie(REFRESH) or ""
     victim.plant(REFRESH, planted, "/v1/auth")
-    problem(victim.refresh(), 401, "session_over")  # Somebody who isn't logged in.
+    problem(victim.refresh(), 401, "session_expired")  # Somebody who isn't logged in.
     assert victim.cookie(ACCESS) is None
     victim.log_in()
     own, session = victim.cookie(REFRESH) or "", victim.cookie(SESSION) or ""
     victim.plant(REFRESH, planted, "/v1/auth")
-    problem(victim.refresh(), 401, "session_over")  # Somebody who is.
+    problem(victim.refresh(), 401, "session_expired")  # Somebody who is.
     for order in (f"{REFRESH}={planted}; {REFRESH}={own}", f"{REFRESH}={own}; {REFRESH}={planted}"):
         headers = CSRF | {"Cookie": f"{order}; {SESSION}={session}"}
         answer = httpx.post(f"{victim.client.base_url}/v1/auth/refresh", headers=headers, trust_env=False)
-        problem(answer, 401, "session_over")
+        problem(answer, 401, "session_expired")
     victim.plant(REFRESH, own, "/v1/auth")
     assert victim.refresh().status_code == 204
     for name in (ACCESS, PENDING):
@@ -201,7 +201,7 @@ def test_each_client_has_its_limit_whatever_address_it_claims(
                 break
         refused = answers[-1]
         document = problem(refused, 429, "rate_limited")
-        assert "detail" not in document
+        assert document["detail"].startswith(f"Try again in {refused.headers['retry-after']} second")
         assert 0 < int(refused.headers["retry-after"]) <= 600
         assert len(answers) > most
         (line,) = logged(fresh, refused.headers["X-Request-ID"])

@@ -129,7 +129,7 @@ def test_logging_out_at_the_provider_ends_the_session_here(
         while editor.me().status_code != 401:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        problem(editor.refresh(), 401, "session_over")
+        problem(editor.refresh(), 401, "session_expired")
     assert "backchannel_logout_refused" not in certified.logs()
 
 

@@ -505,7 +505,7 @@ def test_a_forged_logout_token_changes_nothing_for_anybody(
     for n in range(20):
         names = {"kid": kid} if n % 3 == 0 else {}
         token = _forged_logout(provider, **names)
-        problem(httpx.post(ends, data={"logout_token": token}, trust_env=False), 400, "logout_refused")
+        problem(httpx.post(ends, data={"logout_token": token}, trust_env=False), 400, "logout_token_rejected")
     assert [path for path, _ in provider.asked].count("/jwks") < 5
     time.sleep(1.1)
     assert person.first_factor() == "done"
@@ -552,15 +552,15 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(person: Person, sta
     back = httpx.get(url, trust_env=False)
     stolen = back.headers["location"]
     with browser(stack.api_url) as thief:
-        problem(thief.get(stolen), 400, "login_not_under_way")  # No login under way there.
+        problem(thief.get(stolen), 400, "login_expired")  # No login under way there.
         thief.get("/v1/auth/login")
-        problem(thief.get(stolen), 400, "login_not_under_way")  # Another login's state.
+        problem(thief.get(stolen), 400, "login_expired")  # Another login's state.
     login = person.cookie(LOGIN) or ""
     # A forged answer doesn't use up the login that it pretends to be of.
-    problem(person.client.get("/v1/auth/callback?code=a-code&state=forged"), 400, "login_not_under_way")
+    problem(person.client.get("/v1/auth/callback?code=a-code&state=forged"), 400, "login_expired")
     assert person.come_back(back).headers["location"].endswith("login=second-factor")
     person.plant(LOGIN, login)
-    problem(person.client.get(stolen), 400, "login_not_under_way")
+    problem(person.client.get(stolen), 400, "login_expired")
 
 
 @pytest.mark.security(22)
@@ -572,7 +572,7 @@ def test_a_login_is_over_after_ten_minutes(person: Person, stack: Stack) -> None
     assert held["expiresAt"] - time.time() == pytest.approx(600, abs=10)
     assert url.params["state"] not in str(held)
     stack.rewrite(f"login#{key}", "login", expiresAt=int(time.time()) - 1)
-    problem(person.come_back(httpx.get(url, trust_env=False)), 400, "login_not_under_way")
+    problem(person.come_back(httpx.get(url, trust_env=False)), 400, "login_expired")
 
 
 @pytest.mark.security(21)
@@ -1156,7 +1156,7 @@ def test_a_login_that_waits_for_its_second_factor_is_ended_too(
     names = {"sid": sid, "sub": f"waiting {named}"}
     chosen = names if named == "both" else {named: names[named]}
     assert ends(stack, logout_token(provider, **chosen)).status_code == 200
-    problem(person.enrol(), 400, "login_not_under_way")
+    problem(person.enrol(), 400, "login_expired")
     assert person.cookie(ACCESS) is None
     # The provider may use the same name again for whom it logs in again.
     assert person.first_factor() == "second-factor"
@@ -1187,7 +1187,7 @@ def test_the_provider_logs_out_a_session_or_a_person(
             assert other.first_factor() == "done"
             assert ends(stack, logout_token(provider, **claims)).status_code == 200
             assert person.me().status_code == 401
-            problem(person.refresh(), 401, "session_over")
+            problem(person.refresh(), 401, "session_expired")
             assert other.me().status_code == (200 if "sid" in claims else 401)
 
 
@@ -1233,12 +1233,14 @@ def test_a_logout_token_that_proves_nothing_ends_nothing(
     assert person.first_factor() == "done"
     url = f"{stack.api_url}/v1/auth/backchannel-logout"
     token = logout_token(provider, **({"sub": "staying", "sid": "s9"} | changed))
-    problem(httpx.post(url, data={"logout_token": token}, trust_env=False), 400, "logout_refused")
+    problem(httpx.post(url, data={"logout_token": token}, trust_env=False), 400, "logout_token_rejected")
     # Nor does an ID token, or nothing at all.
     problem(
-        httpx.post(url, data={"logout_token": provider.id_token()}, trust_env=False), 400, "logout_refused"
+        httpx.post(url, data={"logout_token": provider.id_token()}, trust_env=False),
+        400,
+        "logout_token_rejected",
     )
-    problem(httpx.post(url, trust_env=False), 400, "logout_refused")
+    problem(httpx.post(url, trust_env=False), 400, "logout_token_rejected")
     assert person.refresh().status_code == 204
     assert person.me().status_code == 200
 
@@ -1249,5 +1251,5 @@ def test_a_logout_token_counts_once(person: Person, provider: HostileProvider, s
     token = logout_token(provider, sub="returning")
     assert ends(stack, token).status_code == 200
     assert person.first_factor() == "done"
-    problem(ends(stack, token), 400, "logout_refused")
+    problem(ends(stack, token), 400, "logout_token_rejected")
     assert person.me().status_code == 200

@@ -138,7 +138,7 @@ def test_no_proof_of_ones_own_steps_up_somebody_elses_session(
     cookies = text(
         (ACCESS, editor.cookie(ACCESS) or ""), (SESSION, stolen[SESSION]), (REFRESH, stolen[REFRESH])
     )
-    problem(send(staff_stack, cookies, "POST", "/v1/auth/second-factor", proof), 401, "session_over")
+    problem(send(staff_stack, cookies, "POST", "/v1/auth/second-factor", proof), 401, "session_expired")
     assert (held(staff_stack, admin) or {})["secondFactorAt"] < time.time() - 300
     problem(admin.post("/v1/auth/recovery-codes"), 403, "step_up_required")
     # The request was refused before the proof was looked at, so it is still good for its own session.
@@ -174,7 +174,7 @@ def test_a_step_up_without_its_session_costs_no_proof(somebody: MakePerson, staf
     for names in ((ACCESS,), (ACCESS, SESSION), (ACCESS, REFRESH)):
         cookies = text(*((name, own[name]) for name in names))
         answer = send(staff_stack, cookies, "POST", "/v1/auth/second-factor", proof)
-        problem(answer, 401, "session_over")
+        problem(answer, 401, "session_expired")
     ok(editor.post("/v1/auth/second-factor", proof))
 
 
@@ -195,7 +195,7 @@ def test_cookies_of_two_sessions_hinder_no_login_and_end_nobodys_session(
         ok(somebody_else.me())
     # Logging out removes such cookies, and says that it ended no session.
     answer = send(staff_stack, text(*mixed), "POST", "/v1/auth/logout")
-    problem(answer, 401, "session_over")
+    problem(answer, 401, "session_expired")
     removed = {header.partition("=")[0] for header in answer.headers.get_list("set-cookie")}
     assert removed >= {ACCESS, SESSION, REFRESH}
     for somebody_else in (editor, other):

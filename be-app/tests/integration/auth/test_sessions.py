@@ -106,7 +106,7 @@ def test_access_lasts_15_minutes_and_refresh_30_days_at_most(
     assert int(cookies_set(renewed)[REFRESH]["max-age"]) <= 120
     # An idle session is over although DynamoDB hasn't removed it yet.
     staff_stack.rewrite(f"member#{member}", f"session#{session}", expiresAt=int(time.time()) - 1)
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     eventually_401(editor)
 
 
@@ -207,12 +207,12 @@ def test_a_stolen_refresh_token_ends_the_session_of_thief_and_victim(
     with editor.elsewhere() as thief:
         thief.plant(REFRESH, stolen, "/v1/auth")
         thief.plant(SESSION, session)
-        problem(thief.refresh(), 401, "session_over")
+        problem(thief.refresh(), 401, "session_expired")
         # The answer was an error, and yet the revocation stands: the successor is dead too.
-        problem(editor.refresh(), 401, "session_over")
-        problem(thief.refresh(), 401, "session_over")
+        problem(editor.refresh(), 401, "session_expired")
+        problem(thief.refresh(), 401, "session_expired")
     eventually_401(editor)
-    assert "refresh_reused" in staff_stack.logs()
+    assert "refresh_token_reused" in staff_stack.logs()
 
 
 @pytest.mark.security(11)
@@ -238,7 +238,7 @@ def test_a_token_of_long_ago_is_known_as_long_as_its_family_lives(
     assert {int(item["expiresAt"]["N"]) for item in query} == {held["endsAt"]}
     # Five rotations on, within the grace of the last one, the first token is still a stolen one.
     editor.plant(REFRESH, first, "/v1/auth")
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     assert staff_stack.held(f"member#{member}", f"session#{session}") is None
 
 
@@ -257,7 +257,7 @@ def test_a_lost_answer_is_given_again_with_the_same_successor(somebody: MakePers
     assert editor.refresh().status_code == 204
     # Once the successor was used, the answer was not lost.
     editor.plant(REFRESH, before, "/v1/auth")
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
 
 
 @pytest.fixture(scope="module")
@@ -374,8 +374,8 @@ def test_a_refresh_that_waits_while_others_go_on_gets_what_they_have(
     ok(editor.me())
     # The same token, sent after all that, is a stolen one.
     late = httpx.post(f"{slow.url}/v1/auth/refresh", headers=CSRF | {"Cookie": before}, trust_env=False)
-    problem(late, 401, "session_over")
-    problem(editor.refresh(), 401, "session_over")
+    problem(late, 401, "session_expired")
+    problem(editor.refresh(), 401, "session_expired")
 
 
 @pytest.mark.security(11)
@@ -384,9 +384,9 @@ def test_without_a_grace_a_repeated_token_ends_its_session(hurried: Person) -> N
     assert hurried.refresh().status_code == 204
     after = hurried.cookie(REFRESH) or ""
     hurried.plant(REFRESH, before, "/v1/auth")
-    problem(hurried.refresh(), 401, "session_over")
+    problem(hurried.refresh(), 401, "session_expired")
     hurried.plant(REFRESH, after, "/v1/auth")
-    problem(hurried.refresh(), 401, "session_over")
+    problem(hurried.refresh(), 401, "session_expired")
 
 
 def test_a_rotation_that_a_crash_left_half_done_is_finished(somebody: MakePerson, staff_stack: Stack) -> None:
@@ -416,7 +416,7 @@ def test_a_made_up_refresh_token_is_refused_and_harms_nobody(somebody: MakePerso
     member, session, _ = family(editor)
     value = planted % (member, session) if "%s" in planted else planted
     headers = CSRF | {"Cookie": f"{REFRESH}={value}; {SESSION}={session}".encode()}
-    problem(httpx.post(f"{editor.client.base_url}/v1/auth/refresh", headers=headers), 401, "session_over")
+    problem(httpx.post(f"{editor.client.base_url}/v1/auth/refresh", headers=headers), 401, "session_expired")
     assert editor.refresh().status_code == 204
 
 
@@ -437,7 +437,7 @@ def test_logging_out_ends_the_access_token_too(somebody: MakePerson) -> None:
         thief.plant(SESSION, kept[SESSION])
         thief.plant(REFRESH, kept[REFRESH], "/v1/auth")
         eventually_401(thief)
-        problem(thief.refresh(), 401, "session_over")
+        problem(thief.refresh(), 401, "session_expired")
     assert editor.post("/v1/auth/logout").status_code == 200  # Twice is no error, and says nothing.
 
 
@@ -454,7 +454,7 @@ def test_a_new_login_replaces_the_session_that_the_browser_had(somebody: MakePer
         for name, value in before.items():
             thief.plant(name, value, "/v1/auth" if name == REFRESH else "/")
         eventually_401(thief)
-        problem(thief.refresh(), 401, "session_over")
+        problem(thief.refresh(), 401, "session_expired")
     assert editor.me().status_code == 200
 
 
@@ -495,7 +495,7 @@ def test_members_see_and_end_their_own_sessions(somebody: MakePerson) -> None:
         assert other.me().status_code == 200
         assert editor.delete(f"/v1/auth/sessions/{theirs}").status_code == 204
         assert other.me().status_code == 401
-        problem(other.refresh(), 401, "session_over")
+        problem(other.refresh(), 401, "session_expired")
         problem(editor.delete(f"/v1/auth/sessions/{theirs}"), 404, "not_found")
     kept = [(name, editor.cookie(name) or "") for name in (ACCESS, SESSION, REFRESH)]
     assert editor.delete("/v1/auth/sessions").status_code == 204
@@ -503,7 +503,7 @@ def test_members_see_and_end_their_own_sessions(somebody: MakePerson) -> None:
     for name, value in kept:  # As if the browser had ignored that its cookies are removed.
         editor.plant(name, value, "/v1/auth" if name == REFRESH else "/")
     assert editor.me().status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     assert stranger.me().status_code == 200
 
 
@@ -593,7 +593,7 @@ def test_a_login_that_waits_for_its_second_factor_is_no_session(somebody: MakePe
         editor.plant(name, pending, "/v1/auth" if name == REFRESH else "/")
     for path in ("/v1/auth/me", "/v1/auth/sessions", "/v1/auth/factors", "/v1/editor/posts", "/v1/members"):
         assert editor.client.get(path).status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
 
 
 @pytest.mark.security(19)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.authz.routing import GuardedRouter, PolicyRouter, PublicRouter
+from app.core.http.problems import Unauthenticated
 from support.contract import filled, logged, operations, problem
 from support.stack import BE_APP, EDITOR, Stack, draft, published
 
@@ -196,7 +197,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 46
+    assert len(routes) == 47
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:
@@ -204,7 +205,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client
                     client.request(method, filled(path, value), **options), 401, "unauthenticated"
                 )
                 assert "errors" not in document
-                assert "detail" not in document
+                assert document["detail"] == Unauthenticated.advice
         if method == "GET":
             assert client.head(filled(path)).status_code == 401
 
@@ -302,7 +303,7 @@ def test_the_guard_is_the_only_way_to_the_editorial_services() -> None:
     # A route that forgot to ask for a subject would also forget its audit entry.
     for router in Path(BE_APP, "app").glob("*/router.py"):
         source = router.read_text()
-        guarded = source.count("@editorial.") + source.count("@staff.")
+        guarded = sum(source.count(f"@{name}.") for name in ("editorial", "staff", "me"))
         assert guarded == source.count(": Actor") + source.count(": Granted"), router
 
 

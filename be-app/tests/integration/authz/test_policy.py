@@ -38,7 +38,7 @@ SCRIPTED = """
   (import "env" "opa_builtin1" (func $builtin (param i32 i32 i32) (result i32)))
   (global $spoilt (mut i32) (i32.const 0))
   (data (i32.const 1024) "BUILTINS\\00")
-  (data (i32.const 1280) "{\\"authz/decision\\":0}\\00")
+  (data (i32.const 1280) "{\\"authz/decision\\":0,\\"authz/allowed\\":1}\\00")
   (data (i32.const 1536) "it was all too much\\00")
   (data (i32.const 2048) "GOOD\\00")
   (data (i32.const 2304) "SPOILT\\00")
@@ -217,8 +217,8 @@ def test_a_bundle_that_is_not_what_was_built_denies_everything(
     for action in ("post:view", "post:publish", "no:such"):
         for subject in (ANYBODY, ADMIN):
             assert ask(action, subject=subject) == denied("policy_error")
-    assert set(messages(caplog)) == {"policy_failed"}
-    assert all(r.exc_info for r in caplog.records if r.message == "policy_failed")
+    assert set(messages(caplog)) == {"policy_evaluation_failed"}
+    assert all(r.exc_info for r in caplog.records if r.message == "policy_evaluation_failed")
     assert policy.revision() == ""
 
 
@@ -262,9 +262,9 @@ def test_an_application_without_its_bundle_serves_nobody_who_must_be_asked_for(
     with stack.client() as client:
         assert client.get("/v1/posts").status_code == 200
         answer = client.get("/v1/editor/posts", headers=EDITOR)
-        assert "policy_error" in problem(answer, 403, "forbidden")["detail"]
+        assert problem(answer, 403, "forbidden")["reasons"] == ["policy_error"]
         levels = {line["message"]: line["level"] for line in logged(stack, answer.headers["X-Request-ID"])}
-        assert levels["policy_failed"] == "ERROR"
+        assert levels["policy_evaluation_failed"] == "ERROR"
 
 
 # -- the module ------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_a_module_that_fails_denies_and_the_next_evaluation_works(
         assert ask(failure) == denied("policy_error")
         assert FAILURES[failure] in caplog.text
         assert ask("fine") == ALLOWED
-    assert messages(caplog) == ["policy_failed"] * 2
+    assert messages(caplog) == ["policy_evaluation_failed"] * 2
 
 
 def test_memory_is_bounded(tmp_path: Path, use: Callable[[Path], None]) -> None:
@@ -329,7 +329,7 @@ def test_an_answer_that_is_no_decision_denies(
 ) -> None:
     use(bundle_of(tmp_path, scripted(answer)))
     assert ask("said") == denied("policy_error")
-    assert messages(caplog) == ["policy_failed"]
+    assert messages(caplog) == ["policy_evaluation_failed"]
     assert ask("fine") == ALLOWED
 
 
@@ -343,7 +343,7 @@ def test_a_policy_that_needs_the_host_is_not_loaded(
 
 def test_there_must_be_such_an_entrypoint() -> None:
     with pytest.raises(wasm.PolicyError, match="no entrypoint authz/other"):
-        wasm.Policy(scripted(), b"{}", "authz/other")
+        wasm.Policy(scripted(), b"{}", ["authz/other"])
 
 
 # -- the question --------------------------------------------------------------------------
@@ -508,7 +508,7 @@ def test_a_precompiled_form_that_does_not_fit_is_left_alone(
     compiled.clear()
     assert ask() == ALLOWED
     assert ask("post:publish") == denied("not_authenticated")
-    assert messages(caplog) == ["policy_precompiled_unusable"]
+    assert messages(caplog) == ["policy_precompiled_rejected"]
     assert max(compiled) > 100_000
 
 
@@ -545,7 +545,7 @@ COMMON = {"timestamp", "level", "message", "location", "service", "correlation_i
 
 def decisions(stack: Stack, answer: httpx.Response) -> list[dict[str, Any]]:
     lines = logged(stack, answer.headers["X-Request-ID"])
-    return [line for line in lines if line["message"] == "decision"]
+    return [line for line in lines if line["message"] == "policy_decided"]
 
 
 @pytest.mark.security(34)

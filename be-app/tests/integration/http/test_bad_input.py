@@ -101,7 +101,7 @@ def test_a_hostile_body_is_refused_everywhere(client: httpx.Client, stack: Stack
             answer = client.request(method, path, content=HOSTILE[name], headers=headers)
             if path.startswith("/v1/auth/") and answer.status_code == 401:
                 problem(
-                    answer, 401, "session_over"
+                    answer, 401, "session_expired"
                 )  # The member is asked for before the members of the body.
             else:
                 refused(answer)

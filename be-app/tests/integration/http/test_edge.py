@@ -297,7 +297,7 @@ def test_a_foreign_page_gets_no_header_that_would_let_it_read(client: httpx.Clie
         ask(client, kind, Origin=SITE)
         assert cors(ask(client, kind, Origin=origin)) == {}
     answer = client.options("/v1/inquiries", headers=PREFLIGHT | {"Origin": origin})
-    problem(answer, 400, "preflight_refused")
+    problem(answer, 400, "cors_rejected")
     assert cors(answer) == {}
 
 
@@ -321,7 +321,7 @@ def test_a_preflight_allows_what_the_api_takes_and_no_more(client: httpx.Client)
         {"Access-Control-Request-Headers": "x-test-subject"},
         {"Access-Control-Request-Method": "PATCH"},
     ):
-        problem(client.options("/v1/posts", headers=PREFLIGHT | refused), 400, "preflight_refused")
+        problem(client.options("/v1/posts", headers=PREFLIGHT | refused), 400, "cors_rejected")
 
 
 # -- the limit on bodies --------------------------------------------------------------------------------

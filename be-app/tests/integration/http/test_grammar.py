@@ -175,7 +175,7 @@ def test_a_neighbouring_subdomain_plants_no_session(somebody: Callable[..., Pers
     answer = httpx.post(
         f"{url}/v1/auth/refresh", headers=[*CSRF.items(), ("Cookie", refresh)], trust_env=False
     )
-    problem(answer, 401, "session_over")
+    problem(answer, 401, "session_expired")
 
 
 @pytest.mark.security(43)

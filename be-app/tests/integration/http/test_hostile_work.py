@@ -71,7 +71,7 @@ def test_a_foreign_page_uses_up_nobodys_limit(limited: httpx.Client) -> None:
     foreign = {"Origin": "https://evil.example", "X-CSRF-Protection": "1"}
     for _ in range(2 * fixed_window.SECOND_FACTOR.most + 1):
         answer = limited.post("/v1/auth/second-factor", content=b"{", headers=JSON | foreign)
-        problem(answer, 403, "cross_site_refused")
+        problem(answer, 403, "csrf_rejected")
 
 
 @pytest.mark.security(45)

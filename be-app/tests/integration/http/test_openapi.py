@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 71
+OPERATIONS = 72
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -196,6 +196,7 @@ def test_answers_are_what_the_document_says(
         "/v1/members": admin.client.get("/v1/members?limit=1"),
         "/v1/members/{member_id}": admin.client.get(f"/v1/members/{me}"),
         "/v1/members/{member_id}/sessions": admin.client.get(f"/v1/members/{me}/sessions"),
+        "/v1/me/permissions": admin.client.get("/v1/me/permissions"),
         "/v1/audit": admin.client.get("/v1/audit"),
     }
     answers |= {

@@ -149,7 +149,7 @@ def test_a_robot_is_thanked_and_forgotten(client: httpx.Client, stack: Stack) ->
     after = [stack.sql(f"SELECT count(*) FROM {table}") for table in tables]
     assert [a[0][0] - b[0][0] for a, b in zip(after, before, strict=True)] == [1, 0, 0, 1]
     lines = [line["message"] for line in logged(stack, answer.headers["X-Request-ID"])]
-    assert lines == ["inquiry_honeypot", "request"]
+    assert lines == ["inquiry_discarded", "request"]
     assert "spam.example" not in stack.processes[0].log.read_text()
 
 

@@ -243,7 +243,18 @@ def test_editors_see_names_alone_and_admins_everything(admin: Person, editor: Pe
         (card,) = found
         return {name: value for name, value in card.items() if value is not None}
 
-    assert set(of_editor(editor)) == {"id", "name"}
+    assert set(of_editor(editor)) == {"id", "name", "allowed"}
+    assert of_editor(editor)["allowed"] == []
+    every = ["member:disable", "member:enable", "member:read", "member:set-role"]
+    assert of_editor(admin)["allowed"] == every
+    read = ok(admin.client.get(f"/v1/members/{member_of(editor)}"))
+    assert read["allowed"] == every
+    # Nobody changes themselves.
+    assert ok(admin.client.get(f"/v1/members/{member_of(admin)}"))["allowed"] == ["member:read"]
+    sessions = ok(admin.client.get(f"/v1/members/{member_of(editor)}/sessions"))["items"]
+    assert {tuple(session["allowed"]) for session in sessions} == {("session:end-any",)}
+    own = ok(editor.client.get("/v1/auth/sessions"))["items"]
+    assert {tuple(session["allowed"]) for session in own} == {("session:end-own",)}
     assert of_editor(admin)["email"] == f"{editor.username}@familycorp.example"
     problem(editor.client.get(f"/v1/members/{member_of(admin)}"), 403, "forbidden")
 
@@ -275,7 +286,7 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
     ok(change(admin, member, "disable"))
     assert editor.client.get("/v1/editor/posts").status_code == 401
     assert editor.me().status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     with editor.elsewhere() as again:
         assert again.first_factor() == "failed"
         assert again.cookie(PENDING) is None
@@ -288,11 +299,11 @@ def test_a_disabled_member_is_out_and_stays_out(admin: Person, editor: Person, s
     assert editor.refresh().status_code == 204
     ok(change(admin, member, "disable"))
     assert editor.me().status_code == 401
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     staff_stack.rewrite(*key, createdAt=before)
     ok(change(admin, member, "enable"))
     # The old session doesn't come back to life; a new one begins.
-    problem(editor.refresh(), 401, "session_over")
+    problem(editor.refresh(), 401, "session_expired")
     assert editor.me().status_code == 401
     with editor.elsewhere() as again:
         assert again.first_factor() == "second-factor"
@@ -307,7 +318,7 @@ def test_who_is_disabled_between_the_factors_gets_no_session(admin: Person, edit
         assert again.first_factor() == "second-factor"
         ok(change(admin, member_of(editor), "disable"))
         proof = {"method": "recovery", "code": editor.recovery_codes[0]}
-        problem(again.post("/v1/auth/second-factor", proof), 400, "login_not_under_way")
+        problem(again.post("/v1/auth/second-factor", proof), 400, "login_expired")
         assert again.cookie(ACCESS) is None
 
 

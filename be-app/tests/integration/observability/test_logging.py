@@ -17,7 +17,16 @@ from support.stack import EDITOR, Stack, published
 FIELDS = {"timestamp", "level", "message", "location", "service"}
 ACCESS = FIELDS | {"correlation_id", "env", "method", "route", "status", "bytes", "latency", "errors", "_aws"}
 """What every request's line has; what it did adds fields."""
-MORE = {*metrics.BY_SERVICE, "cause", "subject", "decision", "rate", "trace_id", "xray_trace_id"}
+MORE = {
+    *metrics.BY_SERVICE,
+    "policy_evaluations",
+    "cause",
+    "subject",
+    "decision",
+    "rate",
+    "trace_id",
+    "xray_trace_id",
+}
 
 
 def test_every_line_is_json_with_the_common_fields(client: httpx.Client, stack: Stack) -> None:
@@ -58,7 +67,7 @@ def test_each_request_is_one_line_of_access(client: httpx.Client, stack: Stack) 
         request_id = unique("asked-")
         client.request(method, path, headers=headers | {"X-Request-ID": request_id})
         *decisions, line = logged(stack, request_id)
-        assert [d["message"] for d in decisions] == ["decision"] * (headers is EDITOR)
+        assert [d["message"] for d in decisions] == ["policy_decided"] * (headers is EDITOR)
         assert set(line) >= ACCESS
         assert set(line) - ACCESS <= MORE
         assert (line["method"], line["route"], line["status"]) == (method, route, status)

@@ -121,7 +121,7 @@ def what_was_refused_to_us(night: Night) -> None:
 def logins_that_failed(night: Night) -> None:
     # Other tests failed to log in, too.
     rows = night.ask("logins-that-failed", **{"limit 50": "limit 10000"})
-    (row, *_) = [row for row in rows if row["message"] == "refresh_reused"]
+    (row, *_) = [row for row in rows if row["message"] == "refresh_token_reused"]
     assert row["member"]
     assert row["since"] <= row["until"]
 

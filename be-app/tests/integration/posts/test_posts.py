@@ -272,7 +272,7 @@ def test_a_state_allows_its_steps_and_no_other(
     body = {"publishAt": in_seconds(7200)} if step == "schedule" else None
     answer = act(client, post, step, body)
     if becomes is None:
-        assert state in problem(answer, 409, "state_forbids")["detail"]
+        assert state in problem(answer, 409, "invalid_state")["detail"]
         assert read(client, post) == post
     else:
         assert ok(answer)["state"] == becomes
@@ -373,10 +373,10 @@ def test_a_slug_can_change_until_its_post_was_public(each_client: httpx.Client) 
     post = ok(edit(each_client, draft(each_client, slug=old).json(), slug=new))
     assert post["slug"] == new
     post = ok(act(each_client, post, "publish"))
-    problem(edit(each_client, post, slug=old), 409, "slug_fixed")
+    problem(edit(each_client, post, slug=old), 409, "slug_immutable")
     assert ok(each_client.get(f"/v1/posts/{new}"))["id"] == post["id"]
     withdrawn = ok(act(each_client, post, "unpublish"))
-    problem(edit(each_client, withdrawn, slug=old), 409, "slug_fixed")
+    problem(edit(each_client, withdrawn, slug=old), 409, "slug_immutable")
     # Left out or repeated, it is kept.
     post = ok(edit(each_client, withdrawn, slug=None))
     assert ok(edit(each_client, post))["slug"] == new

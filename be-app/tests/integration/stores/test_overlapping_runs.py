@@ -117,7 +117,7 @@ def pair(request: pytest.FixtureRequest, stacks: Callable[[str], Stack], tmp_pat
 
 def test_of_two_migrations_at_once_the_second_waits_and_finds_nothing_to_do(pair: Pair) -> None:
     second = pair.second(60)
-    wait_for(lambda: "migration_waits" in second.tail(40) or not second.running)
+    wait_for(lambda: "migration_lock_awaited" in second.tail(40) or not second.running)
     assert second.running, second.tail(40)
     pair.go.touch()
     assert pair.first.wait(300) == 0, pair.first.tail(40)
@@ -125,7 +125,7 @@ def test_of_two_migrations_at_once_the_second_waits_and_finds_nothing_to_do(pair
     # A third one meets no lock that was left behind.
     third = pair.second(0)
     assert third.wait(300) == 0, third.tail(40)
-    assert "migration_waits" not in third.tail(40)
+    assert "migration_lock_awaited" not in third.tail(40)
 
 
 def test_a_migration_that_another_one_keeps_waiting_says_who_runs(pair: Pair) -> None:

@@ -726,7 +726,7 @@ def test_a_large_file_comes_in_parts_and_can_be_resumed(
         return
     assert ok(complete(client, upload))["state"] == "clean"
     assert hashlib.sha256(stored(stack, upload)["original"]).digest() == hashlib.sha256(content).digest()
-    problem(client.post(path, json=wanted, headers=KIM), 409, "upload_state_forbids")
+    problem(client.post(path, json=wanted, headers=KIM), 409, "upload_invalid_state")
 
 
 def test_parts_of_another_file_are_rejected(client: httpx.Client, stack: Stack) -> None:

@@ -8,7 +8,7 @@ import re
 from starlette.requests import Request
 
 from app.auth import cookies, sessions
-from app.auth.errors import RefreshRefused
+from app.auth.errors import SessionExpired
 
 WITHIN_S = 0.2
 NAMES = (cookies.ACCESS, cookies.SESSION, cookies.REFRESH, cookies.LOGIN, cookies.PENDING)
@@ -50,7 +50,7 @@ def check(data: bytes) -> None:
                 assert cookies.read(_request(together), name) is None
         try:
             parts = sessions._parts(value)
-        except RefreshRefused:
+        except SessionExpired:
             continue
         assert ".".join(parts) == value
 

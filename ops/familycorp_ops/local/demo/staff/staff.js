@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 /** What the API answers when it doesn't do what it was asked (RFC 9457); `code` is what to decide by. */
 class Problem extends Error {
   constructor({ title, detail, code }) {
-    super(detail ?? title);
+    super([title, detail].filter(Boolean).join('. '));
     this.code = code;
   }
 }
@@ -60,7 +60,7 @@ const act = (action) => async (event) => {
   try {
     await action(event);
   } catch (error) {
-    if (['unauthenticated', 'session_over'].includes(error.code)) return show('anonymous');
+    if (['unauthenticated', 'session_expired'].includes(error.code)) return show('anonymous');
     if (error.code === 'step_up_required') {
       afterProof = action;
       await askForProof();
