@@ -234,8 +234,10 @@ class Account:
             for file in ("variables.tf", "hosts.tf", f"envs/{ENV}.tfvars"):
                 (copied / file).write_bytes((infra.SOURCE / file).read_bytes())
             chosen |= {"database_engine_version": "8.0.mysql_aurora.3.08.0", "api_burst": 16}
-        with (copied / "envs" / f"{ENV}.tfvars").open("a") as chosen_in:
-            chosen_in.write("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
+        chosen_in = copied / "envs" / f"{ENV}.tfvars"
+        kept = [line for line in chosen_in.read_text().splitlines(True) if line.split(" ")[0] not in chosen]
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in chosen.items() if value is not None)
+        chosen_in.write_text("".join((*kept, *lines)))
 
     def client(self, service: str) -> Any:
         return client(self.url, service)
@@ -429,12 +431,15 @@ def test_nothing_is_begun_in_an_account_that_the_variables_dont_name(account: Ac
         None: f'write account_id = "{ACCOUNT}" there',
         "123456789012": f"of the account {ACCOUNT}, and account_id is 123456789012",
     }.items():
-        file = account.directory / "terraform" / "envs" / f"{ENV}.tfvars"
-        text = "".join(line for line in file.read_text().splitlines(True) if "account_id" not in line)
-        file.write_text(text + (f"account_id = {json.dumps(wanted)}\n" if wanted else ""))
+        account.variables(account_id=wanted)
         for run in (account.create, lambda: account.run("destroy", "--yes")):
             status, _, errors = run()
             assert (status, said in errors) == (1, True), errors
+    account.variables(bucket_suffix="KR_1")
+    status, _, errors = account.create()
+    assert (status, "Terraform refuses terraform/envs/dev.tfvars" in errors) == (1, True)
+    assert "bucket_suffix must be 1 to 30 lower-case letters" in errors
+    assert "Traceback" not in errors
     assert account.client("s3").list_buckets()["Buckets"] == []
 
 

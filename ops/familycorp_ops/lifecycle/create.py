@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from familycorp_ops.admin import first_admin
 from familycorp_ops.deploy import bootstrap, release, smoke
-from familycorp_ops.deploy.infra import ROOT
+from familycorp_ops.deploy.infra import ROOT, TerraformError
 from familycorp_ops.doctor import Check, deployed, report
 from familycorp_ops.doctor.environment import Environment
 from familycorp_ops.lifecycle import database_users
@@ -24,6 +24,7 @@ from familycorp_ops.lifecycle.configuration import Configuration, deployed_image
 from familycorp_ops.lifecycle.lock import Lock
 from familycorp_ops.lifecycle.problem import LifecycleError
 from familycorp_ops.messages import marked
+from familycorp_ops.servers.process import NotInstalledError
 
 SLOWEST_MS: Final = 1500
 DEPLOYED: Final = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
@@ -65,7 +66,17 @@ def account(it: Environment) -> str:
 
     Everything that creates or destroys looks here first: what is typed for Dev shall not meet Prod's account.
     """
-    found, wanted = it.caller["Account"], it.variables["account_id"]
+    found = it.caller["Account"]
+    try:
+        wanted = it.variables["account_id"]
+    except NotInstalledError as error:
+        raise LifecycleError(str(error)) from None
+    except TerraformError as error:
+        raise LifecycleError(
+            _("Terraform refuses {tfvars}: {said}").format(
+                tfvars=f"terraform/envs/{it.env}.tfvars", said=" ".join(str(error).split())
+            )
+        ) from None
     if wanted is None:
         raise LifecycleError(
             _(

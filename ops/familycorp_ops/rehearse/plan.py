@@ -363,7 +363,7 @@ class Rehearsal:
             named = (f"--delete={name}" for name in names)
             ended, lines = self._operator("environment-destroy", "--yes", *named)
             expect(ended == 0, f"it ended with {ended}: {' / '.join(lines[-3:])}")
-            row.seen = _found(r"Resources: (\d+ destroyed)", "\n".join(lines))
+            row.seen = _found(r"(\d+ destroyed)", "\n".join(lines))
         with self._report.step("Nothing is left") as row:
             left = list(remains(self._cloud.client, "familycorp"))
             expect(not left, f"left: {', '.join(left)}")
