@@ -106,7 +106,7 @@ def _python() -> Path:
 def python_home() -> Path:
     """Return the prefix of a Python 3.12 that runs here; raise `NotInstalledError` where there is none."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    candidates = [
+    candidates: list[str | Path | None] = [
         os.environ.get("UV_PYTHON"),
         sys.executable,
         shutil.which("python3.12"),
