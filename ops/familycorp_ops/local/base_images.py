@@ -113,7 +113,7 @@ def python_home() -> Path:
         *versions.glob("3.12.*/bin/python"),
     ]
     script = "import sys; print(sys.base_prefix if sys.version_info[:2] == (3, 12) else '')"
-    for candidate in filter(None, candidates):
+    for candidate in (path for path in candidates if path):
         ran = subprocess.run([candidate, "-I", "-c", script], capture_output=True, text=True, check=False)
         if ran.stdout.strip():
             return Path(ran.stdout.strip())
