@@ -1,6 +1,6 @@
 """Builds the images of the functions, `functions` and `http`, with Docker, podman or buildah: `make image`.
 
-usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice|--for-sam]
+usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice]
 
 It writes build/image-functions.tar and build/image-http.tar (OCI archives), prints sizes by layer and digests, and
 fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs.
@@ -70,12 +70,11 @@ def buildah(
     *,
     local: bool,
     cold: bool = False,
-    form: str = "oci",
 ) -> str:
     """Build an image with buildah or podman, whose options are the same; return its name in the project's store."""
     command = [program, "build", "--timestamp", "0", "--isolation", "chroot", "--network", "host"]
     # Layer by layer in either case: else a stage would be one layer.
-    command += ["--format", form, "--layers", *(["--no-cache"] if cold else [])]
+    command += ["--format", "oci", "--layers", *(["--no-cache"] if cold else [])]
     command += ["--pull-never", "--label", "familycorp.bases=local"] if local else []
     name = f"familycorp-{target}"
     with tempfile.TemporaryDirectory() as directory:
@@ -196,7 +195,6 @@ def main() -> None:
     parser.add_argument("--arch", choices=("x86_64", "arm64"), default="x86_64")
     parser.add_argument("--bases", choices=("pinned", "local"), default="pinned")
     parser.add_argument("--twice", action="store_true", help="build again without a cache, and compare")
-    parser.add_argument("--for-sam", action="store_true", help="fill the cache that `sam build` uses, alone")
     chosen = parser.parse_args()
     local = chosen.bases == "local"
     pins = {} if local else pinned()
@@ -209,12 +207,6 @@ def main() -> None:
         )
     except NotInstalledError as error:
         sys.exit(str(error))
-
-    if chosen.for_sam:
-        # `sam build` can't mount what stand-ins need to reach PyPI; it takes layers of this format as they are.
-        for target in TARGETS:
-            buildah(program, f"sam-{target}", chosen.arch, bases, local=local, form="docker")
-        return
 
     def build(target: str, to: Path, *, cold: bool) -> Image:
         if program == "docker":

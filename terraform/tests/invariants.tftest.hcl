@@ -209,12 +209,12 @@ run "stage_terraform" {
   command = plan
 
   variables {
-    env              = "stage"
-    database_min_acu = 0.5
-    database_proxy   = true
-    cache_mode       = "replication_group"
-    app_deployer     = "terraform"
-    image_digest     = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    env                    = "stage"
+    database_min_acu       = 0.5
+    database_proxy         = true
+    cache_mode             = "replication_group"
+    app_deployer           = "terraform"
+    image_digest           = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     functions_image_digest = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
   }
 
@@ -258,15 +258,15 @@ run "prod_terraform" {
   command = plan
 
   variables {
-    env                  = "prod"
-    deletion_protection  = true
-    database_min_acu     = 0.5
-    database_instances   = 2
-    database_backup_days = 35
-    database_proxy       = true
-    cache_mode           = "replication_group"
-    app_deployer         = "terraform"
-    image_digest         = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    env                    = "prod"
+    deletion_protection    = true
+    database_min_acu       = 0.5
+    database_instances     = 2
+    database_backup_days   = 35
+    database_proxy         = true
+    cache_mode             = "replication_group"
+    app_deployer           = "terraform"
+    image_digest           = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     functions_image_digest = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
   }
 

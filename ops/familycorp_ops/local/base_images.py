@@ -106,14 +106,14 @@ def _python() -> Path:
 def python_home() -> Path:
     """Return the prefix of a Python 3.12 that runs here; raise `NotInstalledError` where there is none."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    candidates = [
+    candidates: list[str | Path | None] = [
         os.environ.get("UV_PYTHON"),
         sys.executable,
         shutil.which("python3.12"),
         *versions.glob("3.12.*/bin/python"),
     ]
     script = "import sys; print(sys.base_prefix if sys.version_info[:2] == (3, 12) else '')"
-    for candidate in filter(None, candidates):
+    for candidate in (path for path in candidates if path):
         ran = subprocess.run([candidate, "-I", "-c", script], capture_output=True, text=True, check=False)
         if ran.stdout.strip():
             return Path(ran.stdout.strip())
