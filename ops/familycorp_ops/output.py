@@ -49,7 +49,7 @@ def _rstrip_end(text: Text, size: int) -> None:
         text.right_crop(beyond)
 
 
-Text.rstrip_end = _rstrip_end  # type: ignore[method-assign]
+Text.rstrip_end = _rstrip_end  # type: ignore[method-assign, assignment]
 
 
 class UnusableError(typer.BadParameter):

@@ -139,7 +139,7 @@ def test_another_provider_has_a_command_for_after_the_first_login(pool: Pool) ->
     pool.parameter("OIDC_ISSUER", "https://login.familycorp.example")
     ran = first_admin(pool)
     assert ran.returncode == 1
-    assert f"familycorp members grant-role {EMAIL} admin" in ran.stderr
+    assert f"familycorp members grant-role {EMAIL} admin --env dev" in ran.stderr
 
 
 def test_an_environment_without_a_group_of_admins_or_without_settings_says_so(pool: Pool) -> None:

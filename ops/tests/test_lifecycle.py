@@ -547,7 +547,7 @@ def test_a_second_environment_finds_githubs_provider_and_another_issuer_has_its_
     assert status == 0, errors
     assert f"-var=github_oidc_provider_arn={arn}" in account.calls.read_text()
     (admin,) = [s["seen"] for s in json.loads(said)["steps"] if s["step"] == "first admin"]
-    assert f"After their first login run `familycorp members grant-role {EMAIL} admin`" in admin
+    assert f"After their first login run `familycorp members grant-role {EMAIL} admin --env {ENV}`" in admin
 
 
 def _filled(account: Account) -> None:

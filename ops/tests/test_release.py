@@ -179,4 +179,4 @@ def test_sam_takes_the_templates_image_without_a_missing_option(registry: Regist
     (uploaded,) = s3.list_objects_v2(Bucket="familycorp-dev-releases")["Contents"]
     template = s3.get_object(Bucket="familycorp-dev-releases", Key=uploaded["Key"])["Body"].read().decode()
     assert template.count("@${ImageDigest}") == 2
-    assert template.count("@${FunctionsDigest}") == 5
+    assert template.count("@${FunctionsDigest}") == 7

@@ -21,8 +21,10 @@ from app.content.importing import Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
 from app.core.database import engine
-from app.core.http.problems import FieldError, Problem, ValidationFailed
+from app.core.http import rules
+from app.core.http.problems import Problem, ValidationFailed, Violation
 from app.core.http.schema import Model
+from app.core.messages import marked
 from app.core.observability import context
 from app.core.settings import Role, settings
 from app.functions import invocation, migrations
@@ -44,19 +46,19 @@ Command = Callable[..., Awaitable[Any]]
 class NotAUrlCall(Problem):
     """The function was invoked without its URL, so nobody vouches for who calls."""
 
-    status, code, title = 403, "not_a_url_call", "This function takes calls by its URL alone"
+    status, code, title = 403, "not_a_url_call", marked("This function takes calls by its URL alone")
 
 
 class UnknownCommand(Problem):
     """There is no such command here; one that changes something is the other function's."""
 
-    status, code, title = 404, "unknown_command", "This function has no such command"
+    status, code, title = 404, "unknown_command", marked("This function has no such command")
 
 
 class ImportRunning(Problem):
     """Another import has to end first."""
 
-    status, code, title = 409, "import_running", "Another import is running; try again"
+    status, code, title = 409, "import_running", marked("Another import is running; try again")
 
 
 class Request(Model):
@@ -251,9 +253,9 @@ def _as_json(value: Any) -> Any:
 
 def _invalid(error: ValidationError) -> Problem:
     return ValidationFailed(
-        errors=[
-            FieldError(field=".".join(map(str, e["loc"])), rule=e["type"], message=e["msg"])
-            for e in error.errors(include_url=False, include_input=False)
+        violations=[
+            Violation(".".join(map(str, each["loc"])), each["type"], rules.text(each))
+            for each in error.errors(include_url=False, include_input=False)
         ]
     )
 

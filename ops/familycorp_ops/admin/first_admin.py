@@ -76,8 +76,8 @@ def make(it: "Environment", email: str, *, resend: bool) -> dict[str, Any]:
         raise AnotherProviderError(
             _(
                 "{issuer} is no user pool of Cognito's, so the user is made there. "
-                "After their first login run `familycorp members grant-role {email} admin`."
-            ).format(issuer=settings["OIDC_ISSUER"], email=email)
+                "After their first login run `familycorp members grant-role {email} admin --env {env}`."
+            ).format(issuer=settings["OIDC_ISSUER"], email=email, env=it.env)
         )
     pairs = (pair.rpartition("=") for pair in settings["ROLE_GROUPS"].split(","))
     group = next((group for group, _is, role in pairs if role == "admin"), None)

@@ -45,6 +45,8 @@ EVENTS: dict[str, dict[str, Any]] = {
     "drain": {},
     "migrations": {},
     "uploads": {"Records": []},
+    "operator-read": {},
+    "operator-write": {},
     "rotation": {"Step": "createSecret", "SecretId": "key", "ClientRequestToken": "token"},
 }
 """What each function is given; without a network two of them must say that AWS can't be reached."""
@@ -88,6 +90,8 @@ def test_each_function_runs_without_privileges_on_a_read_only_root_and_without_a
             assert (said["statusCode"], json.loads(said["body"])["status"]) == (200, "ok")
         case "migrations":
             assert said["revision"]
+        case "operator-read" | "operator-write":
+            assert (said["statusCode"], json.loads(said["body"])["code"]) == (403, "not_a_url_call")
         case "events" | "uploads":
             assert not (said or {}).get("batchItemFailures")
         case _:
