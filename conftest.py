@@ -12,6 +12,10 @@ os.environ["LANGUAGE"] = "en"  # Wins over LC_ALL, LC_MESSAGES and LANG, for get
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# What `make test` was given isn't for what tests start.
+for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
+
 pytest_plugins = [
     "familycorp_ops.testing.checklist",
     "familycorp_ops.testing.servers",

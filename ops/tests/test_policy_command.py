@@ -59,7 +59,7 @@ def test_what_is_denied_is_explained_by_its_rules():
 
 
 def test_a_denial_names_the_roles_that_permit_it():
-    told = familycorp("explain", "--as", "viewer", "--action", "post:create")
+    told = run("explain", "--as", "viewer", "--action", "post:create")
     assert "roles        editor, admin" in told.stdout.splitlines()
 
 

@@ -90,7 +90,7 @@ def test_images_are_named_by_digest_or_built_by_sam() -> None:
         assert not re.fullmatch(template["Parameters"][name]["AllowedPattern"], "latest")
     registry = "{{resolve:ssm:/familycorp/${Environment}/registry/backend}}"
     for name, fact in facts.FUNCTIONS.items():
-        function = template["Resources"][f"{name.capitalize()}Function"]
+        function = template["Resources"][f"{name.title().replace('-', '')}Function"]
         # The Web Adapter, an extension, starts wherever it is in the image.
         target, digest = (
             ("http", "ImageDigest") if fact["handler"] is None else ("functions", "FunctionsDigest")

@@ -919,8 +919,8 @@ BROKEN = [
     ),
     (
         "apigateway.tf",
-        "max_age           = 600",
-        "max_age = 60",
+        "max_age           = local.cors.max_age",
+        "max_age           = 60",
         test_api_gateway_says_of_cors_what_the_application_says,
     ),
 ]

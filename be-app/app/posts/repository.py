@@ -29,7 +29,6 @@ from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
-from app.uploads import references
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
@@ -248,7 +247,6 @@ async def flush(session: AsyncSession) -> None:
         raise SlugTaken from None
 
 
-@references.register
 async def refers_to_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
     """Tell whether a post's current or public revision names a file; with `ever`, whether any revision does.
 

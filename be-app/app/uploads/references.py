@@ -1,15 +1,16 @@
 """Who refers to files: the port by which other domains answer whether they name one."""
 
 import uuid
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy.ext.asyncio import AsyncSession
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class Refers(Protocol):
     """Tells whether a domain's texts name a file."""
 
-    async def __call__(self, session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+    async def __call__(self, session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
         """Tell whether a current or public text names the file; with `ever`, whether any revision does."""
 
 
@@ -22,7 +23,7 @@ def register(refers: Refers) -> Refers:
     return refers
 
 
-async def in_use(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
+async def in_use(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
     """Tell whether any domain names a file.
 
     Raises `RuntimeError` in a process that has loaded no domain: a file that nobody was asked about isn't unused.

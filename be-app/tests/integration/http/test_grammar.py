@@ -38,7 +38,6 @@ HUMAN = {
     "auth/login.py": "after isascii()",
     "authz/wasm.py": "names of this machine, and a message for the log",
     "core/settings.py": "names of this class's own fields",
-    "core/http/problems.py": "phrases of HTTPStatus",
 }
 """Modules, or what in them, that no protocol's text reaches in this way."""
 

@@ -1,7 +1,7 @@
 """The images that `make image` built, run as Lambda runs them: `make image-test`.
 
 Functions run in containers under Lambda's own emulator, as a user without privileges, with a read-only root and the
-memory of the template. What an emulator can't show is in docs/operations.md.
+memory of the template. What an emulator can't show is in docs/how-to/operations.md.
 """
 
 import json

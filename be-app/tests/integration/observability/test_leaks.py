@@ -24,7 +24,15 @@ OF_ONE_POST = {
     OF_ONE_FILE,
     f"{OF_ONE_FILE}/downloads",
 }
-UNRELATED = ("/v1/editor/", "/v1/inquiries", "/v1/auth/", "/v1/members", "/v1/audit", "/v1/uploads")
+UNRELATED = (
+    "/v1/editor/",
+    "/v1/inquiries",
+    "/v1/auth/",
+    "/v1/me/",
+    "/v1/members",
+    "/v1/audit",
+    "/v1/uploads",
+)
 
 
 class Hidden:

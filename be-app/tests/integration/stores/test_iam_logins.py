@@ -193,7 +193,7 @@ connection.cursor().execute("GRANT ALL ON familycorp.* TO app")
             FAMILYCORP_DATABASE_URL=url,
             **ca,
         )
-        assert migrated == {"revision": "0004"}
+        assert migrated == {"revision": "0005"}
 
 
 DATABASE_TOKEN = """

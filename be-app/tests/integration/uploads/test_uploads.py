@@ -679,7 +679,7 @@ def test_a_file_that_is_restored_while_it_is_deleted_stays(stacks_of: Callable[.
     script = """
 import asyncio, sys, uuid
 from app.auth.subject import SYSTEM
-import app.posts.repository  # It registers who refers to files.
+import app.posts  # It registers who refers to files.
 from app.uploads import processing, service
 
 hide = processing.hide

@@ -44,7 +44,7 @@ def check(data: bytes) -> None:
         try:
             found = decode(cursor)
         except ValidationFailed as refused:
-            if [error.rule for error in refused.errors] != ["cursor_invalid"]:
+            if [error.rule for error in refused.violations] != ["cursor_invalid"]:
                 raise
             continue
         if found is not None:
