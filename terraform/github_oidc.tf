@@ -128,7 +128,7 @@ locals {
       Resource = ["${local.arn.lambda}:${local.name}-*", "arn:${local.partition}:lambda:${var.region}:${local.account}:layer:${local.name}-*"]
     },
     {
-      # Who deploys code can replace what these two do (docs/security.md); to order something by them is for people.
+      # Who deploys code can replace what these two do (docs/explanation/security.md); to order something by them is for people.
       Sid      = "OperatesNothing"
       Effect   = "Deny"
       Action   = ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]

@@ -122,7 +122,12 @@ def test_documents_that_sources_name_exist() -> None:
         "scripts",
         "terraform",
     )
-    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    files = [
+        path
+        for name in folders
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
     for file in [*files, *ROOT.glob("*.y*ml"), ROOT / "Makefile"]:
         named = re.findall(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?", file.read_text("utf-8", errors="ignore"))
         for path, _, anchor in (name.partition("#") for name in named):

@@ -133,6 +133,9 @@ class _Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
+    def do_PUT(self) -> None:
+        self.do_HEAD()
+
     def log_message(self, *_: Any) -> None:
         """Be quiet."""
 

@@ -205,7 +205,7 @@ def test_no_cookie_code_or_token_of_a_login_reaches_a_log(
             assert person.come_back(redirect).status_code == 303
             assert person.enrol().status_code == 200
             assert person.me().status_code == 200
-            # The session's id lets nobody in, and lines about a session name it (docs/security.md).
+            # The session's id lets nobody in, and lines about a session name it (docs/explanation/security.md).
             cookies = [cookie for cookie in person.client.cookies.jar if cookie.name != SESSION]
             secrets = [cookie.value for cookie in cookies if cookie.value]
             query = redirect.headers["location"].partition("?")[2]
