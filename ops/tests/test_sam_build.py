@@ -64,7 +64,7 @@ def test_everything_is_compiled_and_nothing_else_is_there(build: Path) -> None:
     assert not list(python.rglob("*.py"))
     assert list(python.rglob("*.pyc"))
     for function in templates.functions(templates.load(templates.ZIP)):
-        task = build / f"{function.capitalize()}Function"
+        task = build / f"{function.title().replace('-', '')}Function"
         assert {p.name for p in task.iterdir()} == {"app", "migrations"}
         for source in task.rglob("*.py"):
             compiled = Path(importlib.util.cache_from_source(str(source), optimization=""))
