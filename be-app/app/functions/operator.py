@@ -21,8 +21,7 @@ from app.content.importing import Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
 from app.core.database import engine
-from app.core.http import rules
-from app.core.http.problems import Problem, ValidationFailed, Violation
+from app.core.http.problems import Problem, ValidationFailed
 from app.core.http.schema import Model
 from app.core.messages import marked
 from app.core.observability import context
@@ -226,7 +225,7 @@ async def _answered(event: Event, commands: Mapping[str, Command]) -> dict[str, 
         with audit.operated_by(caller):
             answer = await validate_call(command)(**asked.arguments)
     except ValidationError as error:
-        return _response(_invalid(error))
+        return _response(ValidationFailed.of(error.errors(include_url=False, include_input=False)))
     except Problem as problem:
         return _response(problem)
     body = orjson.dumps(answer, default=_as_json).decode()
@@ -249,15 +248,6 @@ def _caller(event: Event) -> str:
 
 def _as_json(value: Any) -> Any:
     return value.model_dump(mode="json", by_alias=True)
-
-
-def _invalid(error: ValidationError) -> Problem:
-    return ValidationFailed(
-        violations=[
-            Violation(".".join(map(str, each["loc"])), each["type"], rules.text(each))
-            for each in error.errors(include_url=False, include_input=False)
-        ]
-    )
 
 
 def _response(problem: Problem) -> dict[str, Any]:

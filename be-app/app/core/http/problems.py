@@ -204,6 +204,19 @@ class ValidationFailed(Problem):
         """Return the problem of a single field."""
         return cls(violations=[Violation(field, rule, Text(message, values))])
 
+    @classmethod
+    def of(cls, errors: Iterable[Mapping[str, Any]]) -> "ValidationFailed":
+        """Return the problem of what Pydantic found.
+
+        Neither inputs nor contexts are repeated: they may hold personal data or what JSON can't carry.
+        """
+        return cls(
+            violations=[
+                Violation(".".join(map(str, error["loc"])), error["type"], rules.text(error))
+                for error in islice(errors, _MOST_ERRORS)
+            ]
+        )
+
 
 class IdempotencyKeyReused(Problem):
     """An `Idempotency-Key` came again with another request."""
@@ -307,16 +320,6 @@ def merged(*documented: Mapping[Any, dict[str, Any]]) -> dict[Any, dict[str, Any
     return whole
 
 
-def _validation_failed(error: RequestValidationError) -> Problem:
-    # Neither the input nor the context is repeated: they may hold personal data or what JSON can't carry.
-    return ValidationFailed(
-        violations=[
-            Violation(".".join(map(str, e["loc"])), e["type"], rules.text(e))
-            for e in islice(error.errors(), _MOST_ERRORS)
-        ]
-    )
-
-
 def _allowed_methods(request: Request) -> str:
     """Return the methods of a path; the framework names those of one route, and several may share it."""
 
@@ -345,7 +348,7 @@ def install(app: FastAPI) -> None:
 
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        return _validation_failed(error).response()
+        return ValidationFailed.of(error.errors()).response()
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
