@@ -136,23 +136,24 @@ def allowed(
         resources: as in `decide`, each with what any of its actions needs.
         now: epoch seconds.
     """
-    different = {orjson.dumps(resource): resource for resource in resources}
+    names = [orjson.dumps(resource) for resource in resources]
+    different = dict(zip(names, resources, strict=True))
     found: dict[bytes, list[str]] = {}
     try:
         policy, _ = _bundle()
         for start in range(0, len(different), _BATCH):
-            names = list(different)[start : start + _BATCH]
+            batch = list(different)[start : start + _BATCH]
             asked = {
                 "subject": subject,
-                "resources": [different[name] for name in names],
+                "resources": [different[name] for name in batch],
                 "context": {"now": now},
             }
             with metrics.timed("policy"):
-                found.update(zip(names, policy.evaluate(orjson.dumps(asked), ALLOWED), strict=True))
+                found.update(zip(batch, policy.evaluate(orjson.dumps(asked), ALLOWED), strict=True))
             metrics.add("policy_evaluations")
     except Exception:  # As in `decide`: not to know is to deny.
         logger.exception("policy_evaluation_failed")
-    return [found.get(orjson.dumps(resource), []) for resource in resources]
+    return [found.get(name, []) for name in names]
 
 
 def _log(
