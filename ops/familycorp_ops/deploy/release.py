@@ -27,6 +27,8 @@ BUILD: Final = ROOT / "build"
 """Where `make image` leaves the release as OCI archives: pushed to any registry, they keep their digests."""
 OUTPUTS: Final = {"http": "digest", "functions": "functions-digest"}
 """The images of a release, for functions that serve HTTP and for the others, with the names of their digests."""
+PARAMETERS: Final = {"http": "ImageDigest", "functions": "FunctionsDigest"}
+"""The template's parameters of these images' digests."""
 NEVER_DEPLOYED: Final = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
 """States of a stack whose first creation failed: CloudFormation lets it be deleted and nothing else."""
 THROTTLED_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -240,7 +242,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
     _output("previous-version", before.get("Release", ""))
     template = archives / "template.yaml" if archives else ROOT / "template.yaml"
     overrides = [f"file://ops/sam/parameters/{env}.yaml"]
-    overrides += [f"ImageDigest={digest}", f"FunctionsDigest={functions_digest}"] if chosen else []
+    overrides += [f"{PARAMETERS[target]}={value}" for target, value in chosen.items()]
     overrides += [f"Release={version}"] if version else []
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", env]
     places = ["--s3-bucket", parameter(env, "releases/bucket")]

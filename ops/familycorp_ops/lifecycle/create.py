@@ -193,10 +193,8 @@ class Creation:
             return _("{number} changes").format(number=changed) if changed else _("there already")
         found = self._settled()
         given = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", ())}
-        digests = {"http": given.get("ImageDigest"), "functions": given.get("FunctionsDigest")}
-        same = given.get("Release") == self._wanted.version and all(
-            self._digests.get(target) == (digest or None) for target, digest in digests.items()
-        )
+        digests = {t: given[name] for t, name in release.PARAMETERS.items() if given.get(name)}
+        same = (given.get("Release"), digests) == (self._wanted.version, self._digests)
         if same and found["StackStatus"] in DEPLOYED:
             return _("there already")
         release.deploy(
