@@ -180,12 +180,13 @@ class Operator:
 
         try:
             yield
-        except ClientError as error:
-            if function and error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+        except (BotoCoreError, ClientError) as error:
+            refused = (
+                isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+            )
+            if function and refused:
                 raise self._forbidden(function) from None
-            raise CommandError(_("AWS can't be asked: {error}").format(error=error)) from None
-        except BotoCoreError as error:
-            raise CommandError(_("AWS can't be asked: {error}").format(error=error)) from None
+            raise CommandError(_("Cannot reach AWS: {error}").format(error=error)) from None
 
     def _forbidden(self, function: str) -> CommandError:
         said = _("These credentials may not call {name}: the policy of that name allows it.")
