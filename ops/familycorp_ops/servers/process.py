@@ -128,6 +128,25 @@ class _Guardian:
 _guardian = _Guardian()
 
 
+def execute(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path | None,
+    output: IO[bytes],
+    errors: IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, without input, and with what it prints in files, or in one."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors or subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
 class Process:
     """A child process in a session of its own, so that the terminal's Ctrl-C doesn't reach it.
 
@@ -205,15 +224,7 @@ class Process:
     def _execute(
         self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None, output: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return execute(command, environment, cwd, output)
 
     def wait_ready(self) -> None:
         """Wait until it serves; stop it and raise `ServerError` if it ends or isn't ready in time."""

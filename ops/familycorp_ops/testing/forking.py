@@ -84,7 +84,7 @@ def start(
     output: IO[bytes],
     errors: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a Python program in a session of its own, with what it prints in files, or in one.
+    """Do what `servers.process.execute` does, for a Python program.
 
     It is executed, not forked, where its variables are the interpreter's own or the system isn't Linux.
     """
@@ -92,15 +92,9 @@ def start(
     own = any(name.startswith("PYTHON") and name not in _HARMLESS for name in environment)
     if sys.platform == "linux" and program == sys.executable and words[0] in {"-c", "-m"} and not own:
         return Forked(words, environment, cwd, output.fileno(), (errors or output).fileno())
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors or subprocess.STDOUT,
-        start_new_session=True,
-    )
+    from familycorp_ops.servers.process import execute  # noqa: PLC0415 - a forked program imports it itself.
+
+    return execute(command, environment, cwd, output, errors)
 
 
 @cache
