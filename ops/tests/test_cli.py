@@ -25,6 +25,7 @@ from familycorp_ops import messages
 from familycorp_ops.cli import main
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.report import Report
+from familycorp_ops.servers.loopback import LoopbackServer
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_port
 from familycorp_ops.testing import commands
@@ -254,12 +255,8 @@ def visited() -> Iterator[tuple[str, threading.Event]]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://{LOOPBACK}:{server.server_address[1]}", came
-        server.shutdown()
-        thread.join()
+    with LoopbackServer(Handler) as server:
+        yield server.url, came
 
 
 def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str, threading.Event]) -> None:

@@ -8,10 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ import pytest
 
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.servers import web_adapter
+from familycorp_ops.servers.loopback import LoopbackServer
 from familycorp_ops.servers.process import clean_environment
 
 DOCKERFILE = (ROOT / "be-app" / "Dockerfile").read_text()
@@ -192,9 +192,8 @@ ANSWERS: dict[str, tuple[str, bytes, list[bytes]]] = {
 
 @pytest.fixture(scope="module")
 def adapter() -> Iterator[Any]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        connection = HTTPConnection("127.0.0.1", server.server_port)
+    with LoopbackServer(Echo) as server:
+        connection = HTTPConnection("127.0.0.1", server.port)
         context = web_adapter.invocation_context({"Lambda-Runtime-Aws-Request-Id": "id"})
 
         def ask(path: str, **more: Any) -> dict[str, Any]:
@@ -206,7 +205,6 @@ def adapter() -> Iterator[Any]:
 
         yield ask
         connection.close()
-        server.shutdown()
 
 
 def test_the_stand_in_hands_bodies_on_as_the_adapter_does(adapter: Any) -> None:

@@ -9,11 +9,10 @@ import pty
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from familycorp_ops.deploy import infra, release
 from familycorp_ops.lifecycle.create import Creation, Wanted
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.data_api import DataApi
+from familycorp_ops.servers.loopback import LoopbackServer
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack, client
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -354,11 +354,8 @@ class Account:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with LoopbackServer(Site) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

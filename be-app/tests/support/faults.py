@@ -2,20 +2,20 @@
 
 import json
 import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from app.auth.cookies import REFRESH
 from app.core.aws import dynamodb
 from familycorp_ops.deploy.alarms import Line
+from familycorp_ops.servers.loopback import LoopbackServer
 from support.contract import at_once, unique
 from support.failing_front import FAILED, Front
 from support.stack import EDITOR, Application, Stack, draft, json_lines, published
@@ -144,10 +144,8 @@ class _Refusing(BaseHTTPRequestHandler):
 def refusing(error: str) -> Iterator[str]:
     """Serve as an AWS that answers this error to everything; yield its address."""
     handler = type("Handler", (_Refusing,), {"error": error})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with LoopbackServer(handler) as server:
+        yield server.url
 
 
 def _refused(stack: Stack, error: str, times: int) -> list[Line]:

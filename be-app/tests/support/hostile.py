@@ -3,19 +3,19 @@
 import base64
 import hashlib
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from familycorp_ops.servers.loopback import LoopbackServer
 
-class HostileProvider:
+
+class HostileProvider(LoopbackServer):
     """A provider on a loopback port; what it answers next is in its attributes."""
 
     client_id, client_secret = "familycorp", None
@@ -36,8 +36,7 @@ class HostileProvider:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Handler)
         self.reset()
 
     def reset(self) -> None:
@@ -131,13 +130,3 @@ class HostileProvider:
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(content)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -5,17 +5,16 @@ with it have no password here; the front before the server asks for their tokens
 """
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final
 
+from familycorp_ops.servers.loopback import LoopbackServer
 from familycorp_ops.servers.process import LOOPBACK
 
 BY_IAM: Final = "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
 
 
-class DataApi:
+class DataApi(LoopbackServer):
     """The stand-in, for the length of the block.
 
     Args:
@@ -29,24 +28,7 @@ class DataApi:
         """Beginning of statements that fail."""
         self.statements: list[str] = []
         """What was asked, in its order."""
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, name="data-api", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Its endpoint."""
-        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def execute(self, sql: str, database: str) -> tuple[int, str, dict[str, Any]]:
         """Run a statement; return status, type of the error if there is one, and body of the answer."""

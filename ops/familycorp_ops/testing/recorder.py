@@ -4,14 +4,13 @@ import base64
 import http.client
 import json
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from familycorp_ops.servers.process import LOOPBACK, NotInstalledError
+from familycorp_ops.servers.loopback import LoopbackServer
+from familycorp_ops.servers.process import NotInstalledError
 
 MOTO: Final = Path(__file__).parents[2] / "moto"
 _MANAGED: Final = """
@@ -21,7 +20,7 @@ print(json.dumps(json.loads(aws_managed_policies_data)[sys.argv[1]]["Document"])
 """
 
 
-class Recorder:
+class Recorder(LoopbackServer):
     """Hands requests on to `url` and keeps them.
 
     Args:
@@ -87,24 +86,11 @@ class Recorder:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self.url = f"http://{LOOPBACK}:{self._server.server_port}"
+        super().__init__(Handler)
 
     def _keep(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         said = {"method": method, "path": path, "headers": headers, "body": base64.b64encode(body).decode()}
         self.requests.append(said)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def managed_policy(name: str) -> dict[str, Any]:
