@@ -104,14 +104,14 @@ def status_command(env: Env = None, as_json: AsJson = False) -> None:
             sys.exit(
                 _("The schema is {revision}, which the release that runs doesn't know.").format(**schema)
             )
-    mend = f"`make migrate ENV={env}`" if env else "`familycorp db upgrade`"
+    fix = f"`make migrate ENV={env}`" if env else "`familycorp db upgrade`"
     if not lacking:
         said = _("The schema is {revision}, the newest.")
     elif revision:
-        said = _("The schema is {revision}; it lacks {lacking}: {mend}.")
+        said = _("The schema is {revision}; it lacks {lacking}: {fix}.")
     else:
-        said = _("The schema is empty; it lacks {lacking}: {mend}.")
-    said = said.format(revision=revision, lacking=", ".join(lacking), mend=mend)
+        said = _("The schema is empty; it lacks {lacking}: {fix}.")
+    said = said.format(revision=revision, lacking=", ".join(lacking), fix=fix)
     show({"revision": revision, "lacking": lacking}, said, as_json=as_json)
     sys.exit(1 if lacking else 0)
 
