@@ -20,6 +20,7 @@ from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.oidc_provider import OidcProvider
 from familycorp_ops.servers.people import PEOPLE
 from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.testing.servers import listening
 
 API = "http://localhost:8765"
 EDITOR = PEOPLE[1]
@@ -183,9 +184,7 @@ def test_people_may_come_and_change_while_it_runs(login):
 
 def test_it_listens_on_loopback_only(provider):
     family = [psutil.Process(provider.pid), *psutil.Process(provider.pid).children(recursive=True)]
-    sockets = [connection for member in family for connection in member.net_connections("inet")]
-    listening = {connection.laddr for connection in sockets if connection.status == psutil.CONN_LISTEN}
-    assert listening == {("127.0.0.1", provider.port)}
+    assert listening(family) == {("127.0.0.1", provider.port)}
 
 
 def test_nanoidp_signs_with_the_same_key_in_a_later_run(tmp_path):

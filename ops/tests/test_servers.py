@@ -26,7 +26,7 @@ from familycorp_ops.servers.process import NotInstalledError, Process, ServerErr
 from familycorp_ops.servers.radosgw import RadosGW
 from familycorp_ops.servers.sql import SqlServer
 from familycorp_ops.servers.valkey import Valkey
-from familycorp_ops.testing.servers import missing
+from familycorp_ops.testing.servers import listening, missing
 
 SERVERS = [Valkey, MiniStack, MariaDB, MySQL, DynamoDBLocal, RadosGW]
 
@@ -74,9 +74,7 @@ def test_a_server_keeps_its_port_through_stop_kill_and_suspension(server):
 @pytest.mark.parametrize("server", [Valkey, MiniStack, MariaDB, MySQL], indirect=True)
 def test_a_server_listens_on_loopback_only(server):
     family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    sockets = [connection for member in family for connection in member.net_connections("inet")]
-    listening = {connection.laddr for connection in sockets if connection.status == psutil.CONN_LISTEN}
-    assert listening == {("127.0.0.1", server.port)}
+    assert listening(family) == {("127.0.0.1", server.port)}
 
 
 @pytest.mark.parametrize("server", [MariaDB, MySQL], indirect=True)
@@ -156,8 +154,7 @@ def test_a_cluster_listens_on_loopback_only_and_ends_with_the_process_that_start
             missing("radosgw", NotInstalledError("radosgw isn't installed"))
         members = [p for p in psutil.process_iter() if any(directory in word for word in _command(p))]
         assert {p.name() for p in members} == {"ceph-mon", "ceph-osd", "radosgw"}
-        sockets = [c for p in members for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-        assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}
+        assert {host for host, _ in listening(members)} == {"127.0.0.1"}
     finally:
         parent.kill()
         parent.communicate()
@@ -263,7 +260,10 @@ def _never() -> bool:
 
 
 def _alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait_until(condition) -> None:

@@ -23,6 +23,7 @@ from familycorp_ops import environment
 from familycorp_ops.local import services
 from familycorp_ops.local import up as local
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
+from familycorp_ops.testing.servers import listening
 
 STARTED = "Ctrl-C stops everything"
 
@@ -119,9 +120,7 @@ def test_it_serves_says_so_and_stops_without_a_trace(start):
     assert (status, json.loads(body)["status"]) == (200, "ok")
     assert run.get("/v1/posts?lang=ko")[0] == 200
     assert "--no-proxy-headers" in run.child("uvicorn").cmdline(), "nobody may speak for another address"
-    for process in family:
-        for connection in process.net_connections("inet"):
-            assert connection.status != psutil.CONN_LISTEN or connection.laddr.ip == LOOPBACK
+    assert {host for host, _ in listening(family)} == {LOOPBACK}
 
     # The same directory again, and another one on the same port.
     second = start(run.state)

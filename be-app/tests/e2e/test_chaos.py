@@ -7,7 +7,7 @@ chaos` runs all rows and writes down what was seen; the suite runs some, shorter
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -221,7 +221,8 @@ def kill_often(site: Site) -> None:
     (serving,) = [p for p in site.stack.processes if p.port == site.respawning.port]
     for _ in range(int(DURING_S)):
         for child in psutil.Process(serving.pid).children():
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         time.sleep(0.7)
 
 

@@ -10,9 +10,11 @@ fixtures, separated by commas) says that it must be there, as in CI.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
+import psutil
 import pytest
 
 from familycorp_ops.servers.clamd import Clamd
@@ -42,6 +44,15 @@ def missing(fixture: str, error: NotInstalledError) -> NoReturn:
     if fixture in os.environ.get("REQUIRE_SERVERS", "").split(","):
         raise error
     pytest.skip(str(error))
+
+
+def listening(processes: Iterable[psutil.Process]) -> set[tuple[str, int]]:
+    """Return the addresses, (host, port), on which processes listen; one that has ended listens on none."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found |= {c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 @pytest.fixture(autouse=True)
