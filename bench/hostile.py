@@ -28,6 +28,7 @@ from app.inquiries import service
 from app.inquiries.schemas import InquiryCreate, InquiryReceipt
 from app.main import app
 from app.posts import diff, markup
+from support.fuzzed import passkeys
 from support.hostile_bodies import BODIES, LONGEST, MARKDOWN, VALID
 
 MOST = 3.0
@@ -79,6 +80,7 @@ def _bodies(rounds: int) -> dict[str, float]:
         return send
 
     hostile = {f"body: {name}": sent(body(), {400, 422}) for name, body in BODIES.items()}
+    hostile |= {f"passkey: {data[:5].hex(' ')} …": partial(passkeys.check, data) for data in passkeys.seeds()}
     found = _ratios(sent(VALID["one long text"](), {201}), hostile, rounds)
     runner.run(client.aclose())
     runner.close()

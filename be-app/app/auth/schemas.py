@@ -34,13 +34,13 @@ TypedCode = Annotated[str, Field(max_length=40), AfterValidator(_plain)]
 TotpCode = Annotated[TypedCode, AfterValidator(_six_digits)]
 # A credential has a few hundred bytes; ids and attestations of some authenticators have a few thousand. The library
 # decodes CBOR in quadratic time: 200 KB in one text would hold the event loop for seconds.
-_LONGEST_CREDENTIAL = 16 * 1024
+LONGEST_CREDENTIAL = 16 * 1024
 
 
 def _short(credential: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(credential)) > _LONGEST_CREDENTIAL:
+    if len(json.dumps(credential)) > LONGEST_CREDENTIAL:
         raise refused(
-            "too_long", marked("The credential may have at most {most} characters."), most=_LONGEST_CREDENTIAL
+            "too_long", marked("The credential may have at most {most} characters."), most=LONGEST_CREDENTIAL
         )
     return credential
 

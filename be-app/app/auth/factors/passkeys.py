@@ -47,10 +47,7 @@ async def create(
 ) -> list[str] | None:
     """Make a created passkey a factor; return the first recovery codes. `SecondFactorRejected` for a bad one."""
     state, factors = await _take_challenge(ceremony, "create"), await load(member)
-    try:
-        made = _relying_party().register_complete(state, credential)
-    except Exception:  # noqa: BLE001 - the library's parsers raise anything for what is no credential
-        raise SecondFactorRejected from None
+    made = registered(state, credential)
     if len(factors.passkeys) >= MOST_PASSKEYS:
         raise FactorExists(
             marked("You can have at most {most} passkeys. Remove one first."), most=MOST_PASSKEYS
@@ -63,6 +60,14 @@ async def create(
         "createdAt": timestamp(now()),
     }
     return await add(member, factors, factors._replace(passkeys=(*factors.passkeys, added)), first=first)
+
+
+def registered(state: Any, credential: Mapping[str, Any]) -> Any:
+    """Return what a credential registers; raise `SecondFactorRejected` for one that doesn't answer the challenge."""
+    try:
+        return _relying_party().register_complete(state, credential)
+    except Exception:  # noqa: BLE001 - the library's parsers raise anything for what is no credential
+        raise SecondFactorRejected from None
 
 
 async def ask(member: str, ceremony: str) -> dict[str, Any]:
