@@ -127,6 +127,7 @@ async def newest(index: str, name: str, value: str, *, before: str | None, limit
         KeyConditionExpression=condition,
         ExpressionAttributeNames=names,
         ExpressionAttributeValues=dynamodb.encode(values),
+        ProjectionExpression="card, listedAt",  # botocore parses what it gets in Python.
         ScanIndexForward=False,
         Limit=limit + 1,
     )
