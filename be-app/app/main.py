@@ -124,6 +124,7 @@ def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext
         Cors(
             middleware.UnhandledErrors(middleware.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
             allow_origins=chosen.cors_origins,
+            allow_origin_regex=chosen.development_origins,
             allow_credentials=True,
             **CORS,
         )

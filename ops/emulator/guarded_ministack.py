@@ -30,11 +30,17 @@ def refusal(scope: Any, origins: frozenset[str]) -> str | None:
     site = headers.get("sec-fetch-site", ["none"])
     if not given and site == ["none"]:
         return None
-    if len(given) == 1 and given[0] in origins:
+    if len(given) == 1 and (given[0] in origins or _on_any_port(given[0]) in origins):
         return None
     if not given and scope["type"] == "http" and _downloads(scope):
         return None
     return "Pages of this origin may not use this emulator: FAMILYCORP_CORS_ORIGINS names those that may."
+
+
+def _on_any_port(origin: str) -> str:
+    """Return the pattern of an origin with any port, as S3 writes it: `http://localhost:*`."""
+    host, _, port = origin.rpartition(":")
+    return f"{host}:*" if port.isdecimal() else f"{origin}:*"
 
 
 def _downloads(scope: Any) -> bool:

@@ -335,9 +335,23 @@ def test_pages_of_other_origins_cannot_use_the_emulator(tmp_path):
             {"Origin": OURS},
         ):
             assert _status(emulator.port, "GET", read, **headers) == 404, headers
+        for origin in ("http://localhost:8002", "http://localhost"):
+            assert _status(emulator.port, "GET", read, Origin=origin) == 403, origin
         asked = {"Origin": OURS, "Access_Control_Request_Method": "POST", "Sec_Fetch_Site": "same-site"}
         assert _status(emulator.port, "OPTIONS", f"/{settings.uploads_bucket}", **asked) == 200
         assert _status(emulator.port, *RESET, Host=f"localhost:{emulator.port}") == 200
+
+
+def test_pages_of_every_port_may_use_an_emulator_that_is_told_so(tmp_path):
+    with MiniStack(directory=tmp_path, origins=["http://localhost:*"]) as emulator:
+        for origin in ("http://localhost:5173", "http://localhost"):
+            assert _status(emulator.port, "GET", "/_ministack/ready", Origin=origin) == 200, origin
+        for origin in (
+            "http://localhost.elsewhere.example:80",
+            "https://localhost:5173",
+            "http://localhost:x",
+        ):
+            assert _status(emulator.port, "GET", "/_ministack/ready", Origin=origin) == 403, origin
 
 
 def test_pages_of_other_origins_cannot_use_the_login_provider():

@@ -121,6 +121,14 @@ def test_it_serves_says_so_and_stops_without_a_trace(start):
     assert run.get("/v1/posts?lang=ko")[0] == 200
     assert "--no-proxy-headers" in run.child("uvicorn").cmdline(), "nobody may speak for another address"
     assert {host for host, _ in listening(family)} == {LOOPBACK}
+    # A front end in development may call it, and log in, from whatever port its own server has.
+    page = "http://localhost:5173"
+    for origin, allowed in ((page, page), ("http://localhost.elsewhere.example", None)):
+        answer = httpx.get(f"{url}/v1/posts?lang=ko", headers={"Origin": origin}, trust_env=False)
+        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+        back = {"returnTo": f"{origin}/"}
+        login = httpx.get(f"{url}/v1/auth/login", params=back, trust_env=False)
+        assert login.status_code == (303 if allowed else 422)
 
     # The same directory again, and another one on the same port.
     second = start(run.state)

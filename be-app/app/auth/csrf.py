@@ -23,7 +23,7 @@ def check(request: HTTPConnection) -> None:
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if (
         HEADER not in headers
-        or (origin is not None and origin not in settings().staff_origins)
+        or (origin is not None and not settings().staff_origins.fullmatch(origin))
         or (site is not None and site not in {"same-origin", "same-site"})
     ):
         raise CsrfRejected

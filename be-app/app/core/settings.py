@@ -34,6 +34,7 @@ PUBLIC_DOMAIN = re.compile(_DOMAIN)
 PUBLIC_ORIGIN = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?")
 PUBLIC_URL = re.compile(rf"https://{_DOMAIN}(:[0-9]{{1,5}})?(/[!-~]*)?")
 _HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_THIS_MACHINE = r"http://(?:localhost|127\.0\.0\.1)(?::[0-9]{1,5})?"
 _DATABASE_OF_IAM = re.compile(rf"mysql\+aiomysql://[\w.%-]+@{_HOST}/[\w-]+", re.ASCII)
 _CACHE_OF_IAM = re.compile(rf"rediss://(?:[\w.%-]+@)?{_HOST}(?:/[0-9]*)?", re.ASCII)
 
@@ -275,9 +276,21 @@ class Settings(BaseModel):
         return f"alias/familycorp-{self.env}-factors"
 
     @property
-    def staff_origins(self) -> frozenset[str]:
-        """Origins whose pages may act for a member, and to which a login may lead back."""
-        return frozenset({*self.cors_origins, self.site_url, self.api_url})
+    def development_origins(self) -> str | None:
+        """Expression for further origins that may do what `cors_origins` may: in `local`, those of this machine.
+
+        There, a page that any other program of the machine serves may act for who is logged in.
+        """
+        return _THIS_MACHINE if self.env == "local" else None
+
+    @property
+    def staff_origins(self) -> re.Pattern[str]:
+        """Expression for the beginning of a URL whose origin's pages may act for a member.
+
+        A login may lead back to such a URL.
+        """
+        named = map(re.escape, {*self.cors_origins, self.site_url, self.api_url})
+        return re.compile(rf"(?:{'|'.join(filter(None, [*named, self.development_origins]))})(?=[/?#]|\Z)")
 
     @property
     def roles_by_group(self) -> Mapping[str, str]:

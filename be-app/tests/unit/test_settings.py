@@ -307,3 +307,34 @@ asyncio.run(ask())
         found[env] = json.loads(done.stdout.splitlines()[-1])  # After the lines of the access log.
     assert [status for status, _ in found["stage"]] == [200, 404, 200, 404, 200]
     assert found["prod"] == [*[[404, "application/problem+json"]] * 4, [200, "application/json"]]
+
+
+@pytest.mark.security(5)
+def test_pages_of_this_machine_may_act_for_a_member_in_local_alone() -> None:
+    own = ("http://localhost", "http://localhost:5173", "http://127.0.0.1:80")
+    foreign = (
+        *(
+            "https://localhost",
+            "http://localhost:",
+            "http://localhost:x",
+            "http://localhost:5173/",
+            "http://localhost\n",
+        ),
+        *("http://localhost.example", "http://127.0.0.1.example", "http://127.1", "http://[::1]", "null", ""),
+    )
+    for origin in own:
+        assert Settings(env="local").staff_origins.fullmatch(origin), origin
+        assert not Settings(env="test").staff_origins.fullmatch(origin), origin
+        assert Settings(env="local").staff_origins.match(f"{origin}/a?b#c"), origin
+    for origin in foreign:
+        assert not Settings(env="local").staff_origins.fullmatch(origin), origin
+    for url in (
+        "http://localhost@evil.example",
+        "http://localhost:80@evil.example",
+        "http://localhost\\evil.example",
+    ):
+        assert not Settings(env="local").staff_origins.match(url), url
+    chosen = Settings(env="test", cors_origins=("https://a.example", "https://a.example:8443"))
+    assert chosen.staff_origins.fullmatch("https://a.example:8443")
+    assert not chosen.staff_origins.match("https://a.example:84")
+    assert not chosen.staff_origins.match("https://a-example/")

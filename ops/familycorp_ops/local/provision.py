@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from app.core.settings import Settings
 from familycorp_ops.facts import TABLES
+from familycorp_ops.servers.ministack import DEVELOPMENT_ORIGINS
 
 LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
     {
@@ -100,9 +101,10 @@ def _bucket(s3: Any, sqs: Any, settings: Settings) -> str | None:
 
 def cors_rules(settings: Settings) -> list[dict[str, Any]]:
     """Return who may upload from a browser: pages of the company's own origins, by POST or in parts by PUT."""
+    local = DEVELOPMENT_ORIGINS if settings.env == "local" else ()
     return [
         {
-            "AllowedOrigins": sorted({*settings.cors_origins, settings.site_url}),
+            "AllowedOrigins": sorted({*settings.cors_origins, settings.site_url, *local}),
             "AllowedMethods": ["POST", "PUT"],
             "AllowedHeaders": ["content-type", "x-amz-checksum-sha256"],
             "ExposeHeaders": ["ETag"],

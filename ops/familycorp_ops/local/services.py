@@ -17,7 +17,7 @@ from familycorp_ops.admin.db import is_current
 from familycorp_ops.environment import DATABASE, SETTINGS
 from familycorp_ops.local.state import port_beside, provider_port
 from familycorp_ops.local.steps import Step
-from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.ministack import CREDENTIALS, DEVELOPMENT_ORIGINS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import CLIENT_ID
 from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, http_ok, stop_all
@@ -62,14 +62,14 @@ class Services:
             directory=state / "provider",
             log=logs / "provider.log",
         )
-        # Somebody who works on pages of their own names their origin.
+        # Pages of this machine may do so anyway; somebody who works on others names their origin.
         named = os.environ.get("FAMILYCORP_CORS_ORIGINS", "").split(",")
         origins = [*filter(None, map(str.strip, named)), self.staff_url]
         self.emulator = MiniStack(
             directory=state / "emulator",
             log=logs / "emulator.log",
             persist=True,
-            origins=[*origins, api_url],
+            origins=[*origins, api_url, *DEVELOPMENT_ORIGINS],
         )
         settings = {
             **CREDENTIALS,

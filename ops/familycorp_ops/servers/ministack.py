@@ -10,6 +10,9 @@ from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, 
 
 REGION = "ap-northeast-2"
 
+DEVELOPMENT_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
+"""Origins of a developer's own pages, as S3 writes those of every port."""
+
 CREDENTIALS: Mapping[str, str] = MappingProxyType(
     {
         "AWS_ACCESS_KEY_ID": "test",
@@ -46,7 +49,8 @@ class MiniStack(Server):
         log: file for its output.
         persist: whether it saves its state in its directory when it is stopped (never when it is killed) and
             loads it when it starts.
-        origins: whose pages may use it; by default those of every origin, for a test's short life.
+        origins: whose pages may use it, `http://localhost:*` for those of every port; by default every
+            origin's, for a test's short life.
     """
 
     def __init__(

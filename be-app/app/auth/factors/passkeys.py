@@ -104,7 +104,7 @@ def _relying_party() -> Any:
     return Fido2Server(
         PublicKeyCredentialRpEntity(name="FamilyCorp", id=settings().webauthn_rp_id),
         attestation=AttestationConveyancePreference.NONE,
-        verify_origin=lambda origin: origin in settings().staff_origins,
+        verify_origin=lambda origin: settings().staff_origins.fullmatch(origin) is not None,
     )
 
 

@@ -1,4 +1,4 @@
-"""CORS for an exact list of origins (ASVS 3.4.2)."""
+"""CORS for an exact list of origins (ASVS 3.4.2); on a developer's machine, for all of its own."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
