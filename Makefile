@@ -180,7 +180,7 @@ format: $(DEV) ## Format the code, and fix what can be fixed
 templates: $(RUN) ## Render template.zip.yaml, the variant with zip archives, from template.yaml
 	@.venv/bin/familycorp render templates
 
-openapi: $(RUN) ## Render the API's contract, docs/openapi.json, and docs/reference/api.md
+openapi: $(RUN) ## Render the API's contract, docs/openapi.json
 	@.venv/bin/familycorp render api
 
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main

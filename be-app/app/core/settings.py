@@ -319,7 +319,7 @@ class Settings(BaseModel):
 
     @property
     def docs_enabled(self) -> bool:
-        """Whether the interactive API documentation is served: everywhere but in Prod (ASVS 13.4.5)."""
+        """Whether the API describes itself: everywhere but in Prod (ASVS 13.4.5)."""
         return self.env != "prod"
 
     @model_validator(mode="after")

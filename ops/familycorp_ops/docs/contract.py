@@ -46,6 +46,11 @@ def text(contract: Document) -> str:
     return json.dumps(contract, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
+def rendered() -> Mapping[Path, str]:
+    """Return the kept contract as it should be."""
+    return {FILE: text(current())}
+
+
 def breaks(old: Document, new: Document) -> list[str]:
     """Return what a client of `old` may stumble over in `new`, each as a sentence that begins with the route."""
     return list(_Comparison(old, new).routes())

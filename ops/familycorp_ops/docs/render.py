@@ -18,7 +18,7 @@ from familycorp_ops.output import AsJson, UnusableError, show
 from familycorp_ops.servers.process import NotInstalledError
 
 RENDERERS: Final = {
-    "api": "familycorp_ops.docs.api",
+    "api": "familycorp_ops.docs.contract",
     "architecture": "familycorp_ops.docs.architecture",
     "cors": "familycorp_ops.docs.cors",
     "costs": "familycorp_ops.cost.documents",

@@ -177,7 +177,6 @@ def requests(posts: list[dict[str, str]]) -> Iterator[Request]:
             "/v1/posts/%E3%85%8E%E3%85%8F",
             "/v1/posts/~tilde",
             "/v1/posts/@at",
-            "/docs",
         ),
     ]
     for path in paths:
