@@ -369,7 +369,7 @@ FAULTS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
 
 def _published(cloud: Cloud, changed: Mapping[str, str]) -> str:
     functions = cloud.client("lambda")
-    variables = {"FAMILYCORP_SETTINGS": json.dumps(SETTINGS | changed)}
+    variables = {"FAMILYCORP_SETTINGS": json.dumps({**SETTINGS, **changed})}
     functions.update_function_configuration(
         FunctionName=f"{NAME}-backend", Environment={"Variables": variables}
     )

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from familycorp_ops import environment
 from familycorp_ops.deploy.smoke import REGION
+from familycorp_ops.environment import STATE
 from familycorp_ops.output import AsJson, Deployed, document
 
 
@@ -35,7 +35,7 @@ def doctor(
     env: Annotated[str | None, Deployed(help="dev, stage or prod; without one, this machine.")] = None,
     state: Annotated[
         Path, typer.Option(help="Directory of database, emulator state and logs.", metavar="DIR")
-    ] = environment.STATE,
+    ] = STATE,
     port: Annotated[int, typer.Option(help="Port of `make up`.", min=1, max=65535)] = 8000,
     certificate_days: Annotated[
         int, typer.Option(help="Days that a certificate must still be valid.", min=1)
