@@ -20,9 +20,12 @@ import psutil
 import pytest
 
 from familycorp_ops import environment
-from familycorp_ops.local import services
 from familycorp_ops.local import up as local
+from familycorp_ops.local.steps import ANEW
+from familycorp_ops.servers.ministack import MiniStack
+from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
+from familycorp_ops.servers.valkey import Valkey
 from familycorp_ops.testing.servers import listening
 
 STARTED = "Ctrl-C stops everything"
@@ -334,14 +337,14 @@ def test_a_state_directory_that_cannot_be_one_is_one_sentence(tmp_path, capfd):
         assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", [services.Valkey, services.MiniStack, services.NanoIDP])
+@pytest.mark.parametrize("kind", [Valkey, MiniStack, NanoIDP])
 def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
     def missing(_: Server) -> list[str]:
         raise NotInstalledError("It isn't installed.")
 
     monkeypatch.setattr(kind, "command", missing)
     assert local.up(used, free_port()) == 1
-    assert capfd.readouterr().err.strip() == f"✗ It isn't installed. {local.ANEW}."
+    assert capfd.readouterr().err.strip() == f"✗ It isn't installed. {ANEW}."
 
     monkeypatch.setattr(kind, "command", lambda _: ["false"])
     assert local.up(used, free_port()) == 1

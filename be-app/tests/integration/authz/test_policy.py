@@ -148,7 +148,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             sizes.append(len(source))
             super().__init__(engine, source)
 
-    monkeypatch.setattr(wasm.wasmtime, "Module", Counting)
+    monkeypatch.setattr(wasmtime, "Module", Counting)
     return sizes
 
 
@@ -360,7 +360,8 @@ def test_an_input_may_be_large_but_not_endless(caplog: pytest.LogCaptureFixture)
 
 
 def test_an_input_of_many_parts_is_decided_or_runs_out_of_fuel() -> None:
-    for part in ([], {}, 0, "", [[]], {"a": {"b": None}}, 1e-7, "\n\u2028😀"):
+    parts: tuple[Any, ...] = ([], {}, 0, "", [[]], {"a": {"b": None}}, 1e-7, "\n\u2028😀")
+    for part in parts:
         many = [part] * 15_000
         while len(orjson.dumps(many)) > wasm.MAX_INPUT - 500:
             many = many[: len(many) * 9 // 10]

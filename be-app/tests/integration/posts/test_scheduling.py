@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from familycorp_ops.servers.process import Process
 from support.contract import ok, read
-from support.stack import Process, Stack, act, draft, make_unrenderable
+from support.stack import Stack, act, draft, make_unrenderable
 
 FAR = "2099-01-01T00:00:00Z"
 

@@ -6,6 +6,7 @@ The file that such a post is written to is read as the same post.
 from pathlib import Path
 from tempfile import mkdtemp
 
+from app.content.importing import CATEGORIES
 from familycorp_ops.content import DEMO, files
 
 WITHIN_S = 1.0
@@ -44,7 +45,7 @@ _FILE = Path(mkdtemp(prefix="familycorp-fuzz-")) / "a.md"
 
 def seeds() -> list[bytes]:
     found, _ = files.find(DEMO)
-    return [path.read_bytes() for path in found] + [(DEMO / files.CATEGORIES).read_bytes()]
+    return [path.read_bytes() for path in found] + [(DEMO / CATEGORIES).read_bytes()]
 
 
 def check(data: bytes) -> None:

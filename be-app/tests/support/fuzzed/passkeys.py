@@ -3,6 +3,7 @@
 What a mutation reaches is never a passkey: its client data answers no challenge of ours.
 """
 
+from app.auth.errors import SecondFactorRejected
 from app.auth.factors import passkeys
 from app.auth.schemas import LONGEST_CREDENTIAL
 from support.authenticator import encoded
@@ -33,6 +34,6 @@ def check(data: bytes) -> None:
     state = {"challenge": encoded(bytes(32)), "user_verification": "required"}
     try:
         passkeys.registered(state, credential)
-    except passkeys.SecondFactorRejected:
+    except SecondFactorRejected:
         return
     raise AssertionError("it is taken for a passkey")

@@ -13,7 +13,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from app.auth import tokens
+from app.auth import store, tokens
 from app.core.settings import settings
 
 WITHIN_S = 0.5
@@ -99,7 +99,7 @@ def check(data: bytes) -> None:
 
 
 def _verify(token: str) -> tokens.Claims | None:
-    with mock.patch.object(tokens.store, "get", _keys):
+    with mock.patch.object(store, "get", _keys):
         asked = tokens.verify(token)
         try:
             asked.send(None)
