@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -31,6 +31,14 @@ _JARGON = ("input should", "value error", "regex", "pattern '", "^", "dict", "no
 def unique(prefix: str = "t") -> str:
     """Return a word that nothing else holds; it may be a slug."""
     return prefix + uuid.uuid4().hex[:10]
+
+
+def as_bytes(headers: Mapping[str, str | bytes]) -> dict[bytes, bytes]:
+    """Return headers for httpx, which takes only text or only bytes, where a test sends bytes that aren't text."""
+    return {
+        name.encode(): value if isinstance(value, bytes) else value.encode()
+        for name, value in headers.items()
+    }
 
 
 def korean() -> str:

@@ -21,7 +21,7 @@ from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from support.contract import ok, problem
+from support.contract import as_bytes, ok, problem
 from support.stack import Application, Stack
 from support.staff import ACCESS, CSRF, LOGIN, PENDING, REFRESH, RETURN_TO, SESSION, Person, at_browser
 
@@ -415,7 +415,7 @@ def test_a_made_up_refresh_token_is_refused_and_harms_nobody(somebody: MakePerso
     editor.log_in()
     member, session, _ = family(editor)
     value = planted % (member, session) if "%s" in planted else planted
-    headers = CSRF | {"Cookie": f"{REFRESH}={value}; {SESSION}={session}".encode()}
+    headers = as_bytes({**CSRF, "Cookie": f"{REFRESH}={value}; {SESSION}={session}".encode()})
     problem(httpx.post(f"{editor.client.base_url}/v1/auth/refresh", headers=headers), 401, "session_expired")
     assert editor.refresh().status_code == 204
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.contract import NOBODY, breaks, filled, ok, operations, problem, unique
+from support.contract import NOBODY, as_bytes, breaks, filled, ok, operations, problem, unique
 from support.stack import EDITOR, Stack, draft
 
 JSON = {"Content-Type": "application/json"}
@@ -300,7 +300,9 @@ def test_a_hostile_if_match_matches_nothing(client: httpx.Client, stack: Stack, 
     with nothing_stored(stack):
         for step in ("publish", "archive", "revisions/1/restore"):
             path = f"/v1/editor/posts/{post['id']}/{step}"
-            problem(client.post(path, headers=EDITOR | {"If-Match": value}), 412, "precondition_failed")
+            problem(
+                client.post(path, headers=as_bytes({**EDITOR, "If-Match": value})), 412, "precondition_failed"
+            )
 
 
 @pytest.mark.parametrize(
@@ -321,7 +323,7 @@ def test_a_hostile_if_match_matches_nothing(client: httpx.Client, stack: Stack, 
 def test_headers_that_nobody_asked_for_change_nothing(client: httpx.Client, name: str) -> None:
     expected = client.get("/v1/categories").content
     for value in (b"\xff\xfe", b"a" * 50_000, b",,;;==", b'"', b"bytes=0-1"):
-        answer = client.get("/v1/categories", headers={name: value})
+        answer = client.get("/v1/categories", headers={name.encode(): value})
         assert (answer.status_code, answer.content) == (200, expected)
 
 

@@ -116,7 +116,7 @@ def test_a_well_formed_request_id_is_kept(client: httpx.Client, offered: str) ->
     ],
 )
 def test_another_request_id_is_replaced(client: httpx.Client, offered: bytes) -> None:
-    made = client.get("/health", headers={"X-Request-ID": offered}).headers["X-Request-ID"]
+    made = client.get("/health", headers={b"X-Request-ID": offered}).headers["X-Request-ID"]
     assert uuid.UUID(made).version == 7
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 import app
 from app.auth import cookies
 from app.core.http import grammar
-from support.contract import ok, problem
+from support.contract import as_bytes, ok, problem
 from support.stack import EDITOR, Stack, draft
 from support.staff import ACCESS, CSRF, REFRESH, SESSION, Person
 
@@ -172,7 +172,7 @@ def test_a_neighbouring_subdomain_plants_no_session(somebody: Callable[..., Pers
         "latin-1"
     )
     answer = httpx.post(
-        f"{url}/v1/auth/refresh", headers=[*CSRF.items(), ("Cookie", refresh)], trust_env=False
+        f"{url}/v1/auth/refresh", headers=as_bytes({**CSRF, "Cookie": refresh}), trust_env=False
     )
     problem(answer, 401, "session_expired")
 
@@ -183,7 +183,7 @@ def test_fields_of_a_request_are_read_by_their_grammar(client: httpx.Client, sta
     path = f"/v1/editor/posts/{post['id']}"
     content = {name: post[name] for name in ("title", "body", "category")}
     for tag in (b'\xa0"1"', b'"1"\x85', '"１"'.encode(), b'"1_0"', b'" 1"', b'"+1"', b'W/"1"'):
-        answer = client.put(path, json=content, headers=[*EDITOR.items(), (b"If-Match", tag)])
+        answer = client.put(path, json=content, headers=as_bytes({**EDITOR, "If-Match": tag}))
         problem(answer, 412, "precondition_failed")
     for kind in (
         b"application/json\xa0",
