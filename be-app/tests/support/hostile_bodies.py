@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 MB = 1024 * 1024
 LONGEST = 100_000
@@ -82,8 +83,13 @@ _MARKDOWN: dict[str, str] = {
     "addresses": "<a@b.c>",
 }
 
+
+def _repeated(piece: str) -> str:
+    return piece * (LONGEST // len(piece))
+
+
 MARKDOWN: dict[str, Callable[[], str]] = {
-    **{n: (lambda p=piece: p * (LONGEST // len(p))) for n, piece in _MARKDOWN.items()},
+    **{name: partial(_repeated, piece) for name, piece in _MARKDOWN.items()},
     "a long address, often": lambda: f"[a]: {'b' * 50_000}\n\n" + "[a]" * 16_000,
     "lazy quotes": lambda: "> " * 20 + "a\n" * 49_000,
     "empty cells": lambda: "|".join("a" * 100) + "\n" + "|".join("-" * 100) + "\n" + "a\n" * 49_000,

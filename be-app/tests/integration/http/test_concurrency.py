@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
@@ -59,13 +60,18 @@ def statuses(answers: list[httpx.Response]) -> dict[int, int]:
 
 
 def test_of_two_editors_with_the_same_version_one_wins(pair: Pair, client: httpx.Client) -> None:
+    def take(step: str, post: Post, client: httpx.Client, _: int) -> httpx.Response:
+        return act(client, post, step)
+
+    def retitle(titles: list[str], post: Post, client: httpx.Client, number: int) -> httpx.Response:
+        return edit(client, post, title=titles[number])
+
     for step in ("publish", "unpublish", "archive"):
-        post = published(client)
-        assert statuses(pair.crowd(lambda c, _, s=step, p=post: act(c, p, s), 2)) == {200: 1, 412: 1}
+        assert statuses(pair.crowd(partial(take, step, published(client)), 2)) == {200: 1, 412: 1}
     for _ in range(3):
         post = published(client)
         contents = [unique("제목 "), unique("제목 ")]
-        answers = pair.crowd(lambda c, n, p=post, t=contents: edit(c, p, title=t[n]), 2)
+        answers = pair.crowd(partial(retitle, contents, post), 2)
         assert statuses(answers) == {200: 1, 412: 1}
         won = [answer.status_code for answer in answers].index(200)
         assert read(client, post)["title"] == contents[won]
@@ -113,7 +119,7 @@ def test_nothing_is_lost_when_a_crowd_works_on_one_post(pair: Pair, client: http
     def work(client: httpx.Client, number: int) -> None:
         for turn in range(ROUNDS):
             title = f"{number}-{turn}"
-            insist(lambda now, title=title: edit(client, now, title=title), client)
+            insist(partial(edit, client, title=title), client)
             if turn == ROUNDS - 1 or number % 4 == 0:
                 insist(lambda now: act(client, now, "publish"), client)
 
@@ -146,12 +152,12 @@ def test_a_key_creates_one_post_however_often_it_is_sent(pair: Pair, client: htt
         {"lang": "ko", "category": "news", "title": unique("제목 "), "body": str(turn)} for turn in range(4)
     ]
     keys = [unique("key-") for _ in bodies]
+
+    def create(body: dict[str, str], key: str, client: httpx.Client, _: int) -> httpx.Response:
+        return client.post("/v1/editor/posts", json=body, headers={**EDITOR, "Idempotency-Key": key})
+
     for body, key in zip(bodies, keys, strict=True):
-        answers = pair.crowd(
-            lambda c, _, b=body, k=key: c.post(
-                "/v1/editor/posts", json=b, headers={**EDITOR, "Idempotency-Key": k}
-            )
-        )
+        answers = pair.crowd(partial(create, body, key))
         assert statuses(answers) == {201: 2 * THREADS}
         assert len({answer.json()["id"] for answer in answers}) == 1
     made = ok(client.get("/v1/editor/posts", params={"limit": 100}, headers=EDITOR))["items"]

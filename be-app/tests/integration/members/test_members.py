@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,14 @@ def test_members_are_the_same_on_every_database(
     with Stack(tmp_path, ministack, valkey, url, 7, provider=nanoidp) as stack:
         stack.prepare().start()
         with at_browser(stack, "editor") as editor, at_browser(stack, "admin") as admin:
+
+            def read_audit(cookie: str) -> httpx.Response:
+                return httpx.get(f"{stack.api_url}/v1/audit", headers={"Cookie": cookie})
+
             for person in (editor, admin):
                 person.log_in()
-                cookie = {"Cookie": f"{ACCESS}={person.cookie(ACCESS)}"}
-                asked = at_once(8, lambda _, c=cookie: httpx.get(f"{stack.api_url}/v1/audit", headers=c))
+                cookie = f"{ACCESS}={person.cookie(ACCESS)}"
+                asked = at_once(8, partial(read_audit, cookie))
                 assert {answer.status_code for answer in asked} == {200}
             assert stack.sql("SELECT count(*) FROM members") == [(2,)]
             member = member_of(editor)
@@ -437,7 +442,7 @@ def test_editors_see_of_the_audit_trail_what_happened_to_content(admin: Person, 
     body = {"lang": "ko", "category": "news", "title": "기록", "body": "본문"}
     draft = ok(editor.post("/v1/editor/posts", body), 201)
     ok(editor.post(f"/v1/editor/posts/{draft['id']}/publish", **{"If-Match": f'"{draft["version"]}"'}))
-    target = {"target": f"post:{draft['id']}", "limit": 1}
+    target: dict[str, str | int] = {"target": f"post:{draft['id']}", "limit": 1}
     (entry,) = ok(editor.client.get("/v1/audit", params=target))["items"]
     assert (entry["action"], entry["actor"]) == ("post.published", member_of(editor))
     assert entry["detail"] is entry["correlationId"] is None
@@ -472,8 +477,11 @@ def test_logging_in_needs_no_database_and_never_imports_its_client(
 ) -> None:
     with Stack(tmp_path, ministack, valkey, valkey_database=11, provider=nanoidp) as stack:
         stack.prepare()
-        nowhere = {"FAMILYCORP_DATABASE_URL": "mysql+aiomysql://app@127.0.0.1:1/nothing"}
-        application = stack.start(deployed=True, PYTHONPROFILEIMPORTTIME="1", **nowhere)
+        application = stack.start(
+            deployed=True,
+            PYTHONPROFILEIMPORTTIME="1",
+            FAMILYCORP_DATABASE_URL="mysql+aiomysql://app@127.0.0.1:1/nothing",
+        )
         with at_browser(stack, "editor") as person:
             person.log_in()
             ok(person.me())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -156,14 +157,14 @@ def assert_like_nobody(client: httpx.Client, hidden: Hidden) -> None:
         lambda i: client.get(f"/v1/posts/{i}/views"),
         lambda i: client.get(f"/v1/posts/{i}?lang=ko"),
     ]
+
+    def request(method: str, path: str, body: dict[str, Any], post: str) -> httpx.Response:
+        return client.request(method, path.replace("{post_id}", post).replace("{number}", "1"), **body)
+
     for method, path, operation in operations(client):
         if path.startswith("/v1/editor/posts/"):
             body = {"json": as_written(hidden.posts[0])} if "requestBody" in operation else {}
-            ways.append(
-                lambda i, m=method, p=path, b=body: client.request(
-                    m, re.sub(r"{post_id}", i, p).replace("{number}", "1"), **b
-                )
-            )
+            ways.append(partial(request, method, path, body))
     strangers = {"id": NOBODY, "slug": f"{unique('canary')}-{unique()}"}
     for ask in ways:
         for kind, stranger in strangers.items():

@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ class Site:
         with self.stack.client(self.broken) as client:
             yield client
 
-    def run_due(self, *, ahead: float = GRACE_S, **headers: str) -> bool:
+    def run_due(self, *, ahead: float = GRACE_S, headers: Mapping[str, str] | None = None) -> bool:
         """Do what the minute's function does; return whether there was anything to do."""
         with self.stack.client(self.sound) as client:
             answer = client.post("/test/run-due", params={"ahead": ahead}, headers=headers)
@@ -196,13 +197,14 @@ On it the suite lets processes die at each point of a publication and of the min
 def test_a_death_at_any_point_of_a_step_leaves_all_of_it_or_nothing(
     site: Site, client: httpx.Client, category: str, step: Step
 ) -> None:
+    post: Post = {}
+
     def take(headers: dict[str, str]) -> httpx.Response:
         nonlocal post
         post = step.begin(client, category)
         public_title(client, post)  # From here on the cache holds what is about to become stale.
         return act(client, post, step.name, **headers)
 
-    post: Post = {}
     outcomes = []
     for _ in deaths(take):
         site.finish()
@@ -286,7 +288,7 @@ def test_a_death_at_any_point_of_the_minutes_job_leaves_it_to_the_next_minute(
         owed = str(uuid.uuid4())
         owe(site, f"test:{owed}", 1, key=owed, slug=f"slug-{owed}")
         with suppress(httpx.TransportError):
-            done = site.run_due(**{"X-Test-Signal": f"{point} KILL"})
+            done = site.run_due(headers={"X-Test-Signal": f"{point} KILL"})
         site.finish()
         assert_consistent(site, client, scheduled, ["3 post.published"])
         assert site.stack.events(f"test:{owed}") == ["1 test.owed"]
@@ -351,12 +353,14 @@ def test_a_late_older_drain_does_not_resurrect_a_withdrawn_post(
     steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()
     drain = steps.index("commit") + 1
     snapshot = steps.index("DynamoDB", drain) + 1
+
+    def publish(post: Post, client: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        return act(client, post, "publish", **headers)
+
     for point in (snapshot, snapshot + 1):  # Before the snapshot, and between the snapshot and its event.
         post = draft(client, category=category).json()
         with (
-            suspended(
-                site, point, lambda c, headers, post=post: act(c, post, "publish", **headers)
-            ) as answers,
+            suspended(site, point, partial(publish, post)) as answers,
             site.stack.client(site.sound) as other,
         ):
             assert act(other, read(other, post), "unpublish").status_code == 200

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -65,7 +66,7 @@ def whole_site(own_mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -
     with MiniStack(persist=True) as ministack, Valkey() as valkey:
         url = own_mariadb.create_database("outages")
         with Stack(tmp_path_factory.mktemp("outages"), ministack, valkey, url).prepare() as stack:
-            common = {"FAMILYCORP_DATABASE_DEADLINE_S": str(DATABASE_DEADLINE_S)}
+            common: dict[str, Any] = {"FAMILYCORP_DATABASE_DEADLINE_S": str(DATABASE_DEADLINE_S)}
             impatient = stack.start(FAMILYCORP_CACHE_TTL_S=str(TTL_S), **common)
             patient = stack.start(FAMILYCORP_CACHE_URL=stack.cache_url.removesuffix("0") + "1", **common)
             with stack.client() as client:
@@ -238,7 +239,7 @@ def test_without_dynamodb_cached_reads_go_on_and_nothing_is_half_accepted(site: 
             return client.get(path).headers["X-Count-DynamoDB"] == "0"
 
         for path in cached:
-            eventually(lambda path=path: is_cached(path))
+            eventually(partial(is_cached, path))
         form = {"name": "a", "email": "a@example.com", "subject": unique(), "message": "c", "consent": True}
         match = {**EDITOR, "If-Match": f'"{written["version"]}"'}
         editor = f"/v1/editor/posts/{written['id']}"

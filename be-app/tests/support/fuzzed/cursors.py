@@ -1,12 +1,16 @@
 """A cursor is understood or refused as `cursor_invalid`; what was understood can be written again."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.http.pagination import Cursor, decode_id, decode_timed, encode, timed_key
 from app.core.http.problems import ValidationFailed
+
+T = TypeVar("T")
 
 WITHIN_S = 0.2
 LONGEST = 300
@@ -40,13 +44,22 @@ def check(data: bytes) -> None:
         cursor = _cursor.validate_python(text if data[:1] == b"=" else encode(text))
     except ValidationError:
         return
-    for decode, write in ((decode_id, str), (decode_timed, lambda found: timed_key(*found))):
-        try:
-            found = decode(cursor)
-        except ValidationFailed as refused:
-            if [error.rule for error in refused.violations] != ["cursor_invalid"]:
-                raise
-            continue
-        if found is not None:
-            assert decode(encode(write(found))) == found
-            assert decode_id(encode(str(found if decode is decode_id else found[1])))
+    _check(cursor, decode_id, str, lambda found: found)
+    _check(cursor, decode_timed, lambda found: timed_key(*found), lambda found: found[1])
+
+
+def _check(
+    cursor: str | None,
+    decode: Callable[[str | None], T | None],
+    write: Callable[[T], str],
+    identity: Callable[[T], uuid.UUID],
+) -> None:
+    try:
+        found = decode(cursor)
+    except ValidationFailed as refused:
+        if [error.rule for error in refused.violations] != ["cursor_invalid"]:
+            raise
+        return
+    if found is not None:
+        assert decode(encode(write(found))) == found
+        assert decode_id(encode(str(identity(found))))
