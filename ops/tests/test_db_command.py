@@ -14,7 +14,7 @@ from familycorp_ops.testing.commands import familycorp, on_emulator
 
 
 def said_by(*arguments: str, **variables: str) -> tuple[int, str]:
-    ran = familycorp(*arguments, **variables)
+    ran = familycorp(*arguments, environment=clean_environment(**variables))
     return ran.returncode, (ran.stdout + ran.stderr).strip()
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
+from familycorp_ops.servers.process import clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 
 ENV = "dev"
@@ -75,7 +76,7 @@ def pool(emulator: MiniStack) -> Pool:
 
 def first_admin(pool: Pool, *arguments: str, email: str = EMAIL) -> Ran:
     command = ["members", "first-admin", "--env", ENV, "--email", email, *arguments]
-    return familycorp(*command, **on_emulator(pool.url), LANG="C")
+    return familycorp(*command, environment=clean_environment(**on_emulator(pool.url), LANG="C"))
 
 
 def test_an_invited_user_is_an_admin_from_the_first_login_on(pool: Pool) -> None:

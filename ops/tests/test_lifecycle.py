@@ -287,7 +287,7 @@ class Account:
             said, errors = process.communicate()
         return process.returncode, said, errors
 
-    def create(self, *options: str, **more: str) -> tuple[int, str, str]:
+    def create(self, *options: str, **more: Any) -> tuple[int, str, str]:
         return self.run("create", *self.options(*options), **more)
 
     def options(self, *options: str) -> tuple[str, ...]:

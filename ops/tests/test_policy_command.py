@@ -9,13 +9,14 @@ import pytest
 
 from app.authz import policy
 from familycorp_ops.admin.policy import home
+from familycorp_ops.servers.process import clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, **variables: str) -> Ran:
-    return familycorp("policy", *arguments, **{"TERM": "dumb"} | variables)
+    return familycorp("policy", *arguments, environment=clean_environment(**{"TERM": "dumb"} | variables))
 
 
 @pytest.fixture

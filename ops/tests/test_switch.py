@@ -8,7 +8,7 @@ import pytest
 
 from familycorp_ops.servers.ministack import REGION, client
 from familycorp_ops.servers.moto import Moto
-from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.servers.process import NotInstalledError, clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 from familycorp_ops.testing.servers import missing
 
@@ -116,7 +116,7 @@ class Account:
 
     def switch(self, *arguments: str, to: str = RESTORED) -> Ran:
         command = ["release", "switch-database", ENV, "--to", to, "--yes", *arguments]
-        return familycorp(*command, **on_emulator(self.url), LANG="C")
+        return familycorp(*command, environment=clean_environment(**on_emulator(self.url), LANG="C"))
 
 
 @pytest.fixture

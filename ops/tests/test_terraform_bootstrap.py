@@ -13,7 +13,7 @@ from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.infra import executable
 from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.moto import Moto
-from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.servers.process import NotInstalledError, clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
 from familycorp_ops.testing.servers import missing
 
@@ -25,8 +25,10 @@ FOR_EMULATORS = [
 
 
 def bootstrap(emulator: MiniStack | Moto, *arguments: str) -> Ran:
-    extra = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
-    return familycorp("infra", *arguments, **on_emulator(emulator.url), **extra)
+    environment = clean_environment(
+        **on_emulator(emulator.url), CHECKPOINT_DISABLE="1", TF_CLI_CONFIG_FILE=os.devnull
+    )
+    return familycorp("infra", *arguments, environment=environment)
 
 
 def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: Path) -> None:
