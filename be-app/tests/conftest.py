@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -109,7 +110,7 @@ def new_stack(
     """Return a maker of stacks on a database that one test module has to itself; the servers are shared."""
     made: list[Stack] = []
 
-    def make(database: str, **settings: str) -> Stack:
+    def make(database: str, **settings: Any) -> Stack:
         number = next(VALKEY_DATABASES)
         server = None if database == "sqlite" else request.getfixturevalue(database)
         url = server and server.create_database(f"stack_{number}")

@@ -6,7 +6,7 @@ chaos` runs all rows and writes down what was seen; the suite runs some, shorter
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +65,9 @@ BUSY = Answered(503, b"<Error><Code>SlowDown</Code></Error>", "text/xml")
 class Site:
     """A stack behind fronts that tests break, and people who are logged in."""
 
+    respawning: Application
+    """The process that `kill_often` kills."""
+
     def __init__(self, directory: Path, opened: ExitStack) -> None:
         self.directory, self._opened = directory, opened
         self.ministack = opened.enter_context(MiniStack(persist=True))
@@ -77,7 +80,7 @@ class Site:
         self.dynamodb, self.s3, self.cache, self.sql = (
             opened.enter_context(Front(server.port)) for server in fronts
         )
-        settings = {
+        settings: dict[str, Any] = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.dynamodb.port}",
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
             "CACHE_URL": f"redis://127.0.0.1:{self.cache.port}/0",
@@ -165,7 +168,7 @@ class Site:
             for name, value in options.items():
                 client.config_set(name.replace("_", "-"), value)
 
-    def start(self, **environment: str) -> Application:
+    def start(self, **environment: Any) -> Application:
         """Start one more process, which the next traffic goes to."""
         return self.stack.start(**AS_DEPLOYED, **environment)
 
@@ -180,7 +183,7 @@ class Row(NamedTuple):
     short: bool = False
     """Whether the suite runs it."""
     during_s: float = DURING_S
-    mix: dict[str, float] = MIX
+    mix: Mapping[str, float] = MIX
     also: frozenset[int] = frozenset()
     """What else may be answered."""
     process: Callable[[Site], Application] = lambda site: site.process

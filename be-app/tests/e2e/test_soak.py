@@ -61,7 +61,7 @@ def stack(
     """A stack whose one process is what is deployed."""
     url = mariadb.create_database("soak")
     with Valkey() as valkey:
-        limits = {"RATE_VISITORS": "1000000", "RATE_STAFF": "1000000"}
+        limits: dict[str, Any] = {"RATE_VISITORS": "1000000", "RATE_STAFF": "1000000"}
         directory = tmp_path_factory.mktemp("soak")
         with Stack(directory, ministack, valkey, url, provider=nanoidp, **limits) as made:
             made.prepare().start(deployed=True)

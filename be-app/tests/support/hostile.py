@@ -18,7 +18,8 @@ from familycorp_ops.servers.loopback import LoopbackServer
 class HostileProvider(LoopbackServer):
     """A provider on a loopback port; what it answers next is in its attributes."""
 
-    client_id, client_secret = "familycorp", None
+    client_id = "familycorp"
+    client_secret: str | None = None
 
     def __init__(self) -> None:
         self.rsa = rsa.generate_private_key(65537, 2048)

@@ -21,6 +21,7 @@ from app.core.aws import dynamodb
 from app.core.read_path.read_model import SHARDS
 from app.core.settings import Settings
 from familycorp_ops.local.provision import provision
+from familycorp_ops.servers.dynamodb_local import DynamoDBLocal
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
 from familycorp_ops.servers.process import (
     LOOPBACK,
@@ -114,7 +115,7 @@ class Stack:
     def __init__(
         self,
         directory: Path,
-        ministack: MiniStack,
+        ministack: MiniStack | DynamoDBLocal,
         valkey: Valkey,
         database_url: str | None = None,
         valkey_database: int = 0,

@@ -26,10 +26,12 @@ def made(
     factory: pytest.TempPathFactory,
     provider: Provider,
     number: int,
-    **settings: str,
+    **settings: Any,
 ) -> Stack:
-    servers: tuple[MiniStack, Valkey] = tuple(map(request.getfixturevalue, ("ministack", "valkey")))
-    stack = Stack(factory.mktemp("login"), *servers, valkey_database=number, provider=provider, **settings)
+    ministack: MiniStack = request.getfixturevalue("ministack")
+    valkey: Valkey = request.getfixturevalue("valkey")
+    directory = factory.mktemp("login")
+    stack = Stack(directory, ministack, valkey, valkey_database=number, provider=provider, **settings)
     stack.prepare().start()
     return stack
 

@@ -45,7 +45,7 @@ def stack(
     ministack: MiniStack, valkey: Valkey, hostile: HostileProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("oidc")
-    settings = {
+    settings: dict[str, Any] = {
         "OIDC_TRUSTED_ACR": "urn:two",
         "OIDC_TRUSTED_AMR": "otp",
         "OIDC_ACR_VALUES": "urn:two,urn:one",
@@ -970,8 +970,9 @@ def test_what_is_odd_in_a_discovery_document_keeps_nobody_out(
         "claims_supported": DEEP,
         "updated": math.nan,
     }
-    settings = {"OIDC_TRUSTED_ACR": "urn:two"}
-    with Stack(tmp_path, ministack, valkey, valkey_database=7, provider=provider, **settings) as stack:
+    with Stack(
+        tmp_path, ministack, valkey, valkey_database=7, provider=provider, OIDC_TRUSTED_ACR="urn:two"
+    ) as stack:
         stack.prepare().start()
         with at_browser(stack, "somebody") as person:
             assert person.first_factor() == "failed"

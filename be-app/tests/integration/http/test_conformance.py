@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -110,7 +111,7 @@ def ways(
             )
             draft(client, slug="unpublished")
 
-        def settings() -> dict[str, str]:
+        def settings() -> dict[str, Any]:
             cache = opened.enter_context(Valkey()).url
             # The release is named, as templates do.
             return {"FAMILYCORP_CACHE_URL": cache, "FAMILYCORP_VERSION": "v1"}

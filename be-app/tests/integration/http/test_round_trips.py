@@ -13,7 +13,7 @@ from support.contract import edit, ok, own_category
 from support.failing_front import FAILED, Front
 from support.stack import EDITOR, Stack, act, draft, published
 
-NOWHERE = {
+NOWHERE: dict[str, Any] = {
     "FAMILYCORP_DATABASE_URL": "mysql+aiomysql://nobody@127.0.0.1:1/nothing",
     "FAMILYCORP_CACHE_URL": "redis://127.0.0.1:1/0",
     "FAMILYCORP_AWS_ENDPOINT_URL": "http://127.0.0.1:1",

@@ -180,7 +180,7 @@ def everything(stack: Stack) -> Iterator[Line]:
     with faults.stuck(stack), stack.client() as client:
         published(client)
     yield from faults.a_change_that_is_refused(stack, 0)
-    nowhere = {
+    nowhere: dict[str, Any] = {
         "FAMILYCORP_CACHE_URL": "redis://127.0.0.1:1",
         "FAMILYCORP_S3_ENDPOINT_URL": "http://127.0.0.1:1",
     }

@@ -82,7 +82,7 @@ def stacks_of(
 ) -> Iterator[Callable[..., Stack]]:
     running: dict[str, Stack] = {}
 
-    def get(store: str, database: str = "sqlite", **settings: str) -> Stack:
+    def get(store: str, database: str = "sqlite", **settings: Any) -> Stack:
         name = f"{store} {database} {sorted(settings.items())}"
         if name not in running:
             if store != "ministack":
