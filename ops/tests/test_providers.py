@@ -213,8 +213,9 @@ def test_nanoidp_as_a_confidential_client_with_a_second_factor(tmp_path):
     from cryptography.hazmat.primitives.hashes import SHA1
     from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-    person = replace(EDITOR, totp_secret="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
-    code = TOTP(base64.b32decode(person.totp_secret), 6, SHA1(), 30).generate(int(time.time())).decode()
+    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    person = replace(EDITOR, totp_secret=secret)
+    code = TOTP(base64.b32decode(secret), 6, SHA1(), 30).generate(int(time.time())).decode()
     try:
         server = NanoIDP(people=[person], client_secret="confidential", token_minutes=5, api_urls=[API])
         with server, browser() as client:

@@ -8,6 +8,7 @@ from hashlib import sha256
 import jwt
 import pytest
 from botocore.session import get_session
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from jwt.algorithms import ECAlgorithm
 
 from app.core.settings import Settings
@@ -77,7 +78,9 @@ def test_keys_are_made_once_and_work(ministack, client):
     )
     thumbprint = sha256(f'{{"crv":"P-256","kty":"EC","x":"{key["x"]}","y":"{key["y"]}"}}'.encode()).digest()
     assert urlsafe_b64decode(f"{key['kid']}=") == thumbprint
-    token = jwt.encode({"sub": "x"}, ECAlgorithm.from_jwk(secret), "ES256")
+    private = ECAlgorithm.from_jwk(secret)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    token = jwt.encode({"sub": "x"}, private, "ES256")
     public = jwt.PyJWK({name: value for name, value in key.items() if name != "d"})
     assert jwt.decode(token, public, ["ES256"]) == {"sub": "x"}
 

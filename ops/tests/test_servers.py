@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 
 import psutil
-import pymysql
+import pymysql  # type: ignore[import-untyped]
 import pytest
 import redis
 from botocore.session import get_session
@@ -147,6 +147,7 @@ def test_a_cluster_listens_on_loopback_only_and_ends_with_the_process_that_start
     parent = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert parent.stdout
     try:
         directory = parent.stdout.readline().strip()
         if not directory:
@@ -211,10 +212,15 @@ def test_a_process_that_was_waited_for_is_never_signalled_again(tmp_path, monkey
     told, signalled = [], []
     monkeypatch.setattr(process._guardian, "tell", lambda *said: told.append(said))
     kill = os.killpg
+
+    def noted(*asked):
+        signalled.append(asked)
+        kill(*asked)
+
     ended = Process("sh", ["sh", "-c", "exit 3"], log=tmp_path / "log")
     ended.spawn()
     assert ended.wait(300) == 3
-    monkeypatch.setattr(os, "killpg", lambda *asked: signalled.append(asked) or kill(*asked))
+    monkeypatch.setattr(os, "killpg", noted)
     ended.kill()
     ended.stop()
     assert signalled == []

@@ -106,12 +106,12 @@ def attach_files(page):
         ("창립 40주년.jpg", "image/jpeg", photo.getvalue()),
         ("사업보고서 부록.pdf", "application/pdf", document.getvalue()),
     ):
-        requested = []
+        requested: list[tuple[str, str]] = []
         page.on("request", lambda request, to=requested: to.append((request.method, request.url)))
         page.get_by_label("File").set_input_files({"name": name, "mimeType": kind, "buffer": content})
         page.get_by_role("button", name="Upload").click()
         said = page.get_by_role("status").filter(has_text="/attachments/").inner_text()
-        url = re.search(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
+        url = re.findall(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
         got = httpx.get(url, follow_redirects=True)
         assert f"filename*=UTF-8''{quote(name)}" in got.headers["Content-Disposition"]
         assert got.headers["Content-Type"] == kind
@@ -143,7 +143,7 @@ def test_an_editor_signs_in_publishes_and_ends_what_is_elsewhere(open_page, runn
 
     page.get_by_role("button", name="publish").click()
     said = page.get_by_role("status").filter(has_text="Published").inner_text()
-    url = re.search(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
+    url = re.findall(r"http\S+", said)[0].replace("localhost", "127.0.0.1")
     assert httpx.get(url).json()["category"] == "news"
 
     attach_files(page)

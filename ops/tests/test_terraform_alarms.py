@@ -100,8 +100,8 @@ def test_each_alarm_names_its_heading_in_the_runbook(plan: dict[str, Any]) -> No
     for name, alarm in alarms(plan).items():
         assert name in known or name in inside, name
         assert alarm.description.endswith(f"docs/how-to/runbook.md#{'site-down' if name in inside else name}")
-    for alarm in of_type(plan, "aws_cloudwatch_composite_alarm"):
-        assert alarm["alarm_description"].endswith("docs/how-to/runbook.md#site-down")
+    for composite in of_type(plan, "aws_cloudwatch_composite_alarm"):
+        assert composite["alarm_description"].endswith("docs/how-to/runbook.md#site-down")
     (rule,) = [r for r in of_type(plan, "aws_cloudwatch_event_rule") if r["name"].endswith("-failed")]
     assert rule["description"].endswith("docs/how-to/runbook.md#deployment-failed")
     for template in (templates.IMAGE, templates.ZIP):

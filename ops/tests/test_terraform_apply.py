@@ -231,7 +231,7 @@ def reads(requests: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 def denied(asked: set[tuple[str, str]], *policies: dict[str, Any]) -> set[tuple[str, str]]:
     """Return what policies of the plan's role don't allow."""
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         f"{action} {resource}": {
             "name": f"{action} {resource}",
             "account": "000000000000",

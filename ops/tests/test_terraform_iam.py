@@ -260,11 +260,11 @@ class Enforcing:
         operation = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         if service == "secretsmanager":
             secret = {"signing-key": "signing-key", "oidc-client": "oidc-client-secret"}[resource]
-            more: dict[str, Any] = {
+            more: dict[str, dict[str, Any]] = {
                 "PutSecretValue": {"SecretString": "{}", "VersionStages": ["AWSPENDING"]},
                 "UpdateSecretVersionStage": {"VersionStage": "AWSPENDING"},
-            }.get(name, {})
-            return service, operation, {"SecretId": f"{NAME}-{secret}", **more}
+            }
+            return service, operation, {"SecretId": f"{NAME}-{secret}", **more.get(name, {})}
         if service == "kms":
             blob = self.client("kms").encrypt(KeyId=f"alias/{NAME}-factors", Plaintext=b"x")["CiphertextBlob"]
             content = {"CiphertextBlob": blob} if name == "Decrypt" else {"Plaintext": b"x"}

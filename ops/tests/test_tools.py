@@ -58,7 +58,9 @@ def test_a_broken_installation_is_one_sentence():
 
 def test_make_explains_every_target():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    targets = set(phony[1].split())
     text = subprocess.check_output(["make", "-C", ROOT], text=True)
     assert set(re.findall(r"^  make ([\w-]+) +\w", text, re.MULTILINE)) == targets
 
@@ -80,15 +82,18 @@ def test_a_database_that_cannot_be_migrated_is_one_sentence(tmp_path):
 def bring_uv(tmp_path, monkeypatch):
     """The script, with a lock file that names one wheel in the file system."""
     spec = importlib.util.spec_from_file_location("bring_uv", ROOT / "scripts" / "bring_uv.py")
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     wheel = tmp_path / f"uv-1.2-py3-none-{'_'.join(module.platform_tags())}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("uv-1.2.data/scripts/uv", "#!/bin/sh\necho fine\n")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    module.LOCK = tmp_path / "uv.lock"
+    lock = tmp_path / "uv.lock"
+    monkeypatch.setattr(module, "LOCK", lock)
     wheels = f'[{{ url = "{wheel.as_uri()}", hash = "sha256:{digest}" }}]'
-    module.LOCK.write_text(f'[[package]]\nname = "uv"\nversion = "1.2"\nwheels = {wheels}\n')
+    lock.write_text(f'[[package]]\nname = "uv"\nversion = "1.2"\nwheels = {wheels}\n')
     monkeypatch.setattr(sys, "argv", ["bring_uv.py", str(tmp_path / "tools")])
     return module
 

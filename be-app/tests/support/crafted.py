@@ -53,7 +53,8 @@ def updated(before: bytes, number: int, content: bytes, trailer: bytes = b"") ->
 
 def object_stream(inner: bytes, kind: bytes = b"/Type /ObjStm", filters: str = "Fl") -> bytes:
     """Return an object stream that holds one object, number 7, encoded by filters named in short."""
-    content, names = b"7 0 " + inner, []
+    content = b"7 0 " + inner
+    names: list[bytes] = []
     for name in filters.split():
         match name:
             case "Fl":
@@ -224,7 +225,7 @@ def streamed(files: dict[str, bytes]) -> bytes:
             return len(piece)
 
     out = Forward()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:  # type: ignore[arg-type]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in files.items():
             made.writestr(name, content)
     return out.written

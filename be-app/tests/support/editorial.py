@@ -17,13 +17,13 @@ def upload(
     stack: Stack, name: str = "실적.pdf", content_type: str = "application/pdf", owner: str = "editor-1"
 ) -> dict[str, Any]:
     """Put a file into the database as if it had been uploaded; return how posts refer to it."""
-    file = {"id": str(new_id()), "name": name, "contentType": content_type, "size": 482_133}
-    key = file["id"].replace("-", "")  # as each of the databases keeps an id
+    upload_id = new_id()
+    file = {"id": str(upload_id), "name": name, "contentType": content_type, "size": 482_133}
     stack.sql(
         "INSERT INTO attachments (id, name, content_type, size, object_key, created_by, created_at)"
         " VALUES (:id, :name, :content_type, :size, :id, :owner, '2026-11-23 00:00:00')",
         owner=owner,
-        id=key,
+        id=upload_id.hex,  # As each of the databases stores an id.
         name=name,
         content_type=content_type,
         size=482_133,

@@ -54,7 +54,10 @@ class _Checker(HTMLParser):
     def forbid(self, data: str) -> None:
         raise AssertionError(data)
 
-    handle_comment = handle_decl = handle_pi = unknown_decl = forbid
+    handle_comment = handle_pi = unknown_decl = forbid
+
+    def handle_decl(self, decl: str) -> None:
+        self.forbid(decl)
 
 
 def check_html(html: str) -> None:

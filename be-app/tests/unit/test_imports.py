@@ -245,6 +245,7 @@ def test_the_linter_of_imports_sees_what_is_imported_lazily() -> None:
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             if ast.unparse(call.func) == "lazy_import" and isinstance(call.args[0], ast.Constant):
                 name = call.args[0].value
+                assert isinstance(name, str)
                 if not name.startswith("app."):
                     continue
                 if name.split(".")[1] != package and package != "functions" and name not in stated:

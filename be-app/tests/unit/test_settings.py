@@ -102,7 +102,7 @@ def test_several_come_as_one_and_a_variable_of_its_own_outweighs_it(monkeypatch:
 def test_settings_never_change(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = made(monkeypatch)
     with pytest.raises(ValueError, match="frozen"):
-        settings.env = "prod"
+        settings.env = "prod"  # type: ignore[misc] # Types forbid it too.
 
 
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,7 +280,7 @@ GOOD = {
     "resource": {"type": "post", "id": "p", "owner": "other", "draft": True},
     "now": NOW,
 }
-WRONG = (
+WRONG: tuple[Any, ...] = (
     None,
     True,
     0,

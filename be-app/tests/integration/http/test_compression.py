@@ -104,7 +104,7 @@ def test_it_is_the_same_composed_from_valkey_and_at_hand(client: httpx.Client, p
     assert len(set(seen.values())) == 1
 
 
-PACKED = (
+PACKED: tuple[str, ...] = (
     "gzip",
     "GZIP",
     "gzip, deflate, br",

@@ -67,6 +67,9 @@ def test_what_may_be_left_out_may_be_left_out(client: httpx.Client) -> None:
     assert (found["company"], found["referral"]) == ("", "")
 
 
+NO_CONSENT: tuple[Any, ...] = (False, None, "true", "yes", 0, [])
+
+
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
@@ -101,7 +104,7 @@ def test_what_may_be_left_out_may_be_left_out(client: httpx.Client) -> None:
         ),
         ("email", "a\u202e@b.kr", "forbidden_character"),
         ("email", "a@b.kr\nBcc: c@d.kr", "forbidden_character"),
-        *(("consent", value, "literal_error") for value in (False, None, "true", "yes", 0, [])),
+        *(("consent", value, "literal_error") for value in NO_CONSENT),
         ("website", 1, "string_type"),
         ("website", "x" * 501, "string_too_long"),
         ("status", "done", "extra_forbidden"),

@@ -71,7 +71,8 @@ def told(stack: Stack) -> Callable[[int], list[dict[str, Any]]]:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def wait(number: int) -> list[dict[str, Any]]:
-        found, deadline = [], time.monotonic() + 120
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + 120
         while len(found) < number and time.monotonic() < deadline:
             told = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             found += [json.loads(message["Body"]) for message in told.get("Messages", ())]
