@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -51,6 +51,7 @@ from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.servers.valkey import Valkey
 from familycorp_ops.testing.commands import empty_database
 
+T = TypeVar("T")
 EDITOR = Subject("editor-1", role="admin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = ("draft", "scheduled", "published", "archived")
@@ -110,10 +111,10 @@ class Site:
         assert ran.exit_code == 0, ran.output
         return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
-    def ask(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    def ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine of the application in this environment."""
 
-        async def closed() -> Any:
+        async def closed() -> T:
             try:
                 return await work()
             finally:
@@ -126,8 +127,7 @@ class Site:
             async with engine.reading() as session:
                 return {post.slug: post for post in await session.scalars(select(Post))}
 
-        found: dict[str, Post] = self.ask(read)
-        return found
+        return self.ask(read)
 
     def page(self, slug: str) -> Any:
         """Return the post as visitors read it, or None."""
@@ -143,10 +143,9 @@ class Site:
                     found[slug] = None
             return found
 
-        pages: dict[str, Any] = self.ask(read)
-        return pages
+        return self.ask(read)
 
-    def _here(self, work: Callable[[], Any]) -> Any:
+    def _here(self, work: Callable[[], T]) -> T:
         """Do work in this process under this environment's settings, and leave no trace of them in it."""
         before, level = dict(os.environ), logging.getLogger("app").level
         os.environ |= {**CREDENTIALS, **self.variables}

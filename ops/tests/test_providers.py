@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -18,7 +19,7 @@ import pytest
 from familycorp_ops.local.login import LoginError, browser, log_in, log_out
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.oidc_provider import OidcProvider
-from familycorp_ops.servers.people import PEOPLE
+from familycorp_ops.servers.people import PEOPLE, Person
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import listening
 
@@ -33,11 +34,11 @@ class Login:
     provider: NanoIDP | OidcProvider
     client: httpx.Client
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.verifier, self.nonce, self.state = (secrets.token_urlsafe(40) for _ in range(3))
         self.discovery = self.client.get(f"{self.provider.url}/.well-known/openid-configuration").json()
 
-    def url(self, **more) -> str:
+    def url(self, **more: str) -> str:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=")
         parameters = {
             "client_id": self.provider.client_id,
@@ -52,14 +53,14 @@ class Login:
         }
         return str(httpx.URL(self.discovery["authorization_endpoint"], params=parameters))
 
-    def code(self, person=EDITOR, password=None, **more) -> str:
+    def code(self, person: Person = EDITOR, password: str | None = None, **more: str) -> str:
         end = log_in(self.client, self.url(**more), person.username, password or person.password, until=API)
         assert end.next_request is not None, end.text
         answer = parse_qs(urlsplit(str(end.next_request.url)).query)
         assert answer["state"] == [self.state]
         return answer["code"][0]
 
-    def redeem(self, code, verifier=None) -> httpx.Response:
+    def redeem(self, code: str, verifier: str | None = None) -> httpx.Response:
         fields = {
             "grant_type": "authorization_code",
             "code": code,
@@ -72,7 +73,7 @@ class Login:
             fields["client_id"] = self.provider.client_id
         return httpx.post(self.discovery["token_endpoint"], data=fields, auth=authorisation)
 
-    def claims(self, token) -> dict:
+    def claims(self, token: str) -> dict[str, Any]:
         keys = self.client.get(self.discovery["jwks_uri"]).json()["keys"]
         kid = jwt.get_unverified_header(token)["kid"]
         key = next((key for key in keys if key["kid"] == kid), None)
@@ -188,7 +189,7 @@ def test_it_listens_on_loopback_only(provider):
 
 
 def test_nanoidp_signs_with_the_same_key_in_a_later_run(tmp_path):
-    def key() -> list:
+    def key() -> Any:
         try:
             with NanoIDP(directory=tmp_path) as server:
                 return httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"]

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import Any
 
 import jwt
 import pytest
@@ -108,5 +109,5 @@ def test_aws_itself_is_left_to_terraform():
         provision(Settings(env="test"))
 
 
-def _keys(table) -> list[str]:
+def _keys(table: dict[str, Any]) -> list[str]:
     return [key["AttributeName"] for key in table["KeySchema"]]

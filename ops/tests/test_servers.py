@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import psutil
 import pymysql  # type: ignore[import-untyped]
@@ -241,11 +243,11 @@ def test_the_fixtures_give_running_servers(valkey, ministack):
     assert ministack.is_ready()
 
 
-def _connect(server: SqlServer):
+def _connect(server: SqlServer) -> Any:
     return pymysql.connect(host="127.0.0.1", port=server.port, user="root", database="crash")
 
 
-def _kms(emulator):
+def _kms(emulator: MiniStack) -> Any:
     return get_session().create_client("kms", region_name="ap-northeast-2", endpoint_url=emulator.url)
 
 
@@ -256,7 +258,7 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:  # It ended meanwhile, or is another's.
         return []
 
@@ -267,12 +269,12 @@ def _never() -> bool:
 
 def _alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def _wait_until(condition) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "it didn't happen in time"

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -255,7 +256,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(start, number):
     assert "Traceback" not in run.output
 
 
-def _overwrite(offset: int, text: bytes = b"\xa5" * 4096):
+def _overwrite(offset: int, text: bytes = b"\xa5" * 4096) -> Callable[[Path], None]:
     def damage(state: Path) -> None:
         with (state / environment.DATABASE).open("r+b") as file:
             file.seek(offset)

@@ -37,7 +37,8 @@ class Passkey:
 
     def create(self, options: dict[str, Any], *, flags: int = PRESENT | VERIFIED) -> dict[str, Any]:
         """Answer the options of a registration."""
-        public = cbor.encode(ES256.from_cryptography_key(self.key.public_key()))
+        key = ES256.from_cryptography_key(self.key.public_key())  # type: ignore[no-untyped-call] # fido2's own.
+        public = cbor.encode(key)
         attested = bytes(16) + len(self.id).to_bytes(2, "big") + self.id + public
         data = self._authenticator_data(flags | ATTESTED, attested)
         attestation = cbor.encode({"fmt": "none", "attStmt": {}, "authData": data})

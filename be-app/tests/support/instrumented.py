@@ -88,7 +88,7 @@ def _instrument() -> None:
     event.listen(engine, "commit", lambda _: _step("commit"))
     aws.client("dynamodb").meta.events.register("before-send.dynamodb", lambda **_: _step("DynamoDB"))
     aws.client("s3").meta.events.register("before-send.s3", lambda **_: _step("S3"))
-    execute = redis.asyncio.Redis.execute_command
+    execute: Any = redis.asyncio.Redis.execute_command  # It has no types.
 
     async def counted(self: Any, *args: Any, **options: Any) -> Any:
         _step("Valkey")

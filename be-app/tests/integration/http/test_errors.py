@@ -205,7 +205,7 @@ def test_an_unexpected_error_tells_nothing_but_where_to_look(
         "message": secret,
         "consent": True,
     }
-    for ask, cause in (
+    requests: tuple[tuple[Callable[[dict[str, str]], httpx.Response], str], ...] = (
         (
             lambda headers: client.post("/v1/inquiries", json=form, headers=headers),
             "no such table: inquiries",
@@ -217,7 +217,8 @@ def test_an_unexpected_error_tells_nothing_but_where_to_look(
         (lambda headers: client.get("/v1/posts", headers=headers), "ResourceNotFoundException"),
         (lambda headers: client.get(f"/v1/posts/{NOBODY}", headers=headers), "ResourceNotFoundException"),
         (lambda headers: client.get("/v1/feed.rss", headers=headers), "ResourceNotFoundException"),
-    ):
+    )
+    for ask, cause in requests:
         request_id = unique("asked-")
         answer = ask({"X-Request-ID": request_id, "Origin": "https://www.familycorp.example"})
         document = problem(answer, 500, "internal_error")

@@ -305,7 +305,7 @@ def test_a_connection_that_valkey_reset_is_told_as_one(
     # Lambda's runtime has the one loop, the image the other, and each tells of it by an error of its own.
     async def ask() -> None:
         connection = cache._Connection(host="127.0.0.1", port=front.port)
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call] # redis-py has no types for it.
         await connection.send_command("PING")
         assert await connection.read_response() == b"PONG"
         front.cut()
