@@ -168,6 +168,7 @@ lint: $(DEV) $(BRING) ## Check style, types, imports, lock files, and that migra
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/mypy be-app/tests ops/tests
 	.venv/bin/lint-imports --no-cache
 	$(UV) lock --check -q
 	@for tool in $(FITTING); do $(UV) lock --check -q --project ops/$$tool || exit; done

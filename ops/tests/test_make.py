@@ -196,6 +196,15 @@ def test_what_names_a_release_has_its_form(command: str, said: str) -> None:
     assert said in ran.stderr
 
 
+def test_pre_commit_checks_the_types_that_make_lint_checks() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint: ")[2].partition("\n\n")[0]
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = [hook["entry"] for hook in repository["hooks"]]
+    commands = re.findall(r"^\t(\.venv/bin/mypy\b.*)$", recipe, re.MULTILINE)
+    assert len(commands) == 2
+    assert [entry for entry in hooks if "mypy" in entry] == commands
+
+
 def test_the_pipeline_checks_the_versions_that_are_supported() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     supported = re.search(r"for version in (3[\d. ]+);", script)
