@@ -218,6 +218,50 @@ def test_the_pipeline_checks_the_versions_that_are_supported() -> None:
     assert len(listed) == 10
 
 
+OUTSIDE = re.compile(r"(?<=It works without any of it\.\n)(?:[A-Z_]+=.+\n)+")
+"""The lines of `.ci/run` that name what lies outside of the repository."""
+
+
+def test_the_pipeline_names_what_it_uses_outside_of_the_repository_in_one_place() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    block = OUTSIDE.search(script)
+    assert block
+    for line in block[0].splitlines():
+        named = re.fullmatch(r"([A-Z_]+)=\S+ # .+\.", line)
+        assert named, line
+        assert f"${named[1]}" in script[block.end() :], line
+    files = [*(ROOT / ".ci").iterdir(), *(ROOT / "scripts").iterdir(), *(ROOT / ".github").rglob("*.yml")]
+    for file in [*files, ROOT / "Makefile", ROOT / ".pre-commit-config.yaml"]:
+        if file.is_file():
+            text = file.read_text().replace(block[0], "")
+            assert re.findall(r".*(?:\.\./|\$HOME|~/|/opt/|_CACHE_HOME).*", text) == [], file
+
+
+@pytest.mark.parametrize(
+    ("tool", "until"), [("Open Policy Agent", "Browser and Node.js"), ("Terraform", "Malware")]
+)
+def test_the_pipeline_works_without_what_is_outside_of_the_repository(
+    tmp_path: Path, tool: str, until: str
+) -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    outside = OUTSIDE.search(script)
+    assert outside
+    alone = script[script.index(f"step '{tool}'") : script.index(f"step '{until}")]
+    program = "\n".join(["set -euo pipefail", "step() { :; }", outside[0], alone, "echo end"])
+    ran = subprocess.run(
+        [str(shutil.which("bash")), "-c", program],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": str(tmp_path), "REQUIRE_SERVERS": "valkey"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    said = ran.stdout.splitlines()
+    assert said[0].startswith("NOTICE: ")
+    assert said[-1] == "end"
+
+
 def test_the_pipeline_says_how_long_each_step_took() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     functions = script[script.index("steps=() began=0") : script.index("step 'System packages'")]
