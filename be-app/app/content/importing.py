@@ -273,7 +273,7 @@ class Import:
 
 
 def _unfit(post: FilePost, there: Stored | None, known: Collection[str]) -> list[Finding]:
-    """Return why a post can't be imported, whatever else is."""
+    """Return why a post can't be imported, or None."""
     found = []
     if post.category not in known:
         message = f"there is no category {post.category}; {CATEGORIES} can create it"
@@ -286,7 +286,7 @@ def _unfit(post: FilePost, there: Stored | None, known: Collection[str]) -> list
 
 async def _written(plans: Sequence[Plan]) -> list[Outcome]:
     outcomes = []
-    async with outbox.together():
+    async with outbox.batched():
         for plan in plans:
             outcome = plan.outcome()
             try:

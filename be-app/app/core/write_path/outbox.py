@@ -1,9 +1,9 @@
-"""The transactional outbox: what a committed change still owes to the other stores.
+"""The transactional outbox: effects of committed changes that the other stores don't have yet.
 
 A transaction writes the change and, with `Transaction.emit`, a row that holds everything its effects need.
-Before the commit a marker is left in DynamoDB, so that a crash at any later point is found by the minute's
-function; after the commit the rows are drained in order: snapshot, event, cache, then the row, then the
-marker. Every effect can be repeated without harm, so drains may run side by side.
+Before the commit a wake-up marker is left in DynamoDB, so that the scheduler finds a crash at any later point.
+After the commit the rows are relayed in order: read model, event, cache, then the row, then the marker. Every
+effect can be repeated without harm, so relays may run side by side.
 """
 
 import logging
@@ -29,9 +29,9 @@ from app.core.read_path.read_model import POSTS, Snapshot
 from app.core.write_path import events
 
 GRACE = timedelta(seconds=60)
-"""How long a change may stay undrained before the minute's function takes over.
+"""How long the effects of a change may be pending before the scheduler takes over.
 
-At least twice the longest that a transaction may take: a marker must not be looked at before its commit.
+At least twice the longest that a transaction may take: the scheduler must not read a marker before its commit.
 """
 
 _BATCH = 100
@@ -42,7 +42,7 @@ _shared: ContextVar["_SharedMarkers | None"] = ContextVar("shared_markers", defa
 
 
 class OutboxRow(Base):
-    """One change and the effects it still owes."""
+    """One change and its pending effects."""
 
     __tablename__ = "outbox"
 
@@ -61,21 +61,21 @@ _IDENTITY = tuple_(OutboxRow.aggregate, OutboxRow.version, OutboxRow.kind)
 
 
 class Transaction:
-    """One unit of work: a session, and what it owes once committed."""
+    """One unit of work: a session, and the effects to deliver once it is committed."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
-        self.owes = False
+        self.has_effects = False
         self.wakes_at: list[datetime] = []
 
     def wake_at(self, at: datetime) -> None:
-        """Have the minute's function look at the database at `at`."""
+        """Have the scheduler read the database at `at`."""
         self.wakes_at.append(at)
 
     def emit(
         self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
     ) -> None:
-        """Owe an event and the snapshot that goes with it; aggregate, version and kind are its identity."""
+        """Add an event and its read model to the outbox; aggregate, version and kind are its identity."""
         self.session.add(
             OutboxRow(
                 aggregate=aggregate,
@@ -86,16 +86,16 @@ class Transaction:
                 correlation_id=request_id(),
             )
         )
-        self.owes = True
+        self.has_effects = True
 
 
 @asynccontextmanager
 async def transaction() -> AsyncIterator[Transaction]:
-    """Run the block in one transaction; on success commit, then pay what it owes.
+    """Run the block in one transaction; on success commit, then deliver its effects.
 
-    When DynamoDB can't take the marker nothing is committed and `StoreUnavailable` is raised: what is
-    accepted must never depend on luck. When paying fails after the commit, the change stands and is paid for
-    later.
+    When DynamoDB can't take the marker, nothing is committed and `StoreUnavailable` is raised: an accepted
+    change must never depend on luck. When a delivery fails after the commit, the change stands and its effects
+    are delivered later.
     """
     marker = shared = None
     async with writing() as session:
@@ -104,21 +104,21 @@ async def transaction() -> AsyncIterator[Transaction]:
         await session.flush()
         for at in opened.wakes_at:
             await events.mark_due(at)
-            if at < now() + GRACE:  # That look may come too early to see what this transaction changes.
+            if at < now() + GRACE:  # That run may be too early to see what this transaction changes.
                 await events.mark_due(now() + GRACE)
-        if opened.owes:
+        if opened.has_effects:
             shared = _shared.get()
             marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
     if marker is not None and shared is None:
-        await _settle([marker])
+        await _relay([marker])
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[None]:
-    """Pay what the transactions of the block owe at its end, together, instead of after each.
+async def batched() -> AsyncIterator[None]:
+    """Deliver the effects of the block's transactions at its end, together, instead of after each.
 
     For many small changes in a row: they share markers, the cache's invalidation and the drain's statements.
-    When the block ends by an exception nothing is paid here; the markers see to it.
+    When the block ends by an exception, the scheduler delivers them.
     """
     shared = _SharedMarkers()
     token = _shared.set(shared)
@@ -127,7 +127,7 @@ async def together() -> AsyncIterator[None]:
     finally:
         _shared.reset(token)
     if shared.names:
-        await _settle(shared.names)
+        await _relay(shared.names)
 
 
 class _SharedMarkers:
@@ -138,7 +138,7 @@ class _SharedMarkers:
         self._due = now()
 
     async def live(self) -> str:
-        """Return a marker that won't be due for a while yet; only such a one may stand for a commit to come."""
+        """Return a marker that isn't due for a while yet: one that is due sooner may be read before the commit."""
         if self._due - now() < GRACE / 2:
             due = now() + GRACE
             self.names.append(await events.mark_due(due))
@@ -146,7 +146,7 @@ class _SharedMarkers:
         return self.names[-1]
 
 
-async def _settle(markers: Sequence[str]) -> None:
+async def _relay(markers: Sequence[str]) -> None:
     try:
         if await drain():
             for marker in markers:
@@ -156,25 +156,25 @@ async def _settle(markers: Sequence[str]) -> None:
 
 
 async def drain() -> bool:
-    """Pay everything that is owed, in the order it was committed; return whether nothing is left.
+    """Deliver all pending effects in the order of their commits; return whether none is left.
 
     A row that a store refuses keeps back later rows of its own aggregate only; an outage ends the drain.
     """
     stuck = set[str]()
     while True:
-        owed = select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH)
+        pending = select(OutboxRow).order_by(OutboxRow.id).limit(_BATCH)
         if stuck:
-            owed = owed.where(OutboxRow.aggregate.not_in(stuck))
+            pending = pending.where(OutboxRow.aggregate.not_in(stuck))
         async with reading() as session:
-            rows = (await session.scalars(owed)).all()
-        paid, outage, change = await _pay_all(rows, stuck)
+            rows = (await session.scalars(pending)).all()
+        delivered, outage, change = await _deliver_all(rows, stuck)
         await _forget(change)
-        if paid:
+        if delivered:
             # An id isn't all: SQLite may give that of a row which is gone to the next one ("SQLite Autoincrement").
-            named = _IDENTITY.in_([(row.aggregate, row.version, row.kind) for row in paid])
+            named = _IDENTITY.in_([(row.aggregate, row.version, row.kind) for row in delivered])
             async with writing() as session:
                 await session.execute(
-                    delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in paid]), named)
+                    delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in delivered]), named)
                 )
         if outage:
             return False
@@ -198,12 +198,12 @@ async def _forget(change: _Change) -> None:
         await events.mark_due(now() + GRACE, invalidation=True)
 
 
-async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool, _Change]:
-    """Pay rows but those of `stuck` aggregates, which may become more.
+async def _deliver_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[OutboxRow], bool, _Change]:
+    """Deliver rows except those of `stuck` aggregates, and add to these.
 
-    Return the paid, whether a store is out, and what has changed for visitors.
+    Return the delivered rows, whether a store is unavailable, and what has changed for visitors.
     """
-    paid, change = list[OutboxRow](), _Change.NONE
+    delivered, change = list[OutboxRow](), _Change.NONE
     for row in rows:
         if row.aggregate in stuck:
             continue
@@ -220,15 +220,15 @@ async def _pay_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list[Out
             if row.snapshot and row.snapshot["absent"]:
                 change = _Change.REPLACES  # What was withdrawn must not be served because DynamoDB is away.
             if isinstance(error, Unavailable):
-                return paid, True, change
+                return delivered, True, change
             stuck.add(row.aggregate)
         else:
-            paid.append(row)
-    return paid, False, change
+            delivered.append(row)
+    return delivered, False, change
 
 
 async def _show(row: OutboxRow) -> _Change:
-    """Bring a row's snapshot to DynamoDB."""
+    """Write a row's read model to DynamoDB."""
     if row.snapshot is None:
         return _Change.NONE
     snapshot = Snapshot(**row.snapshot)

@@ -44,7 +44,7 @@ from app.functions import migrations
 migrations.LOCK_WAIT_S = int(sys.argv[1])
 migrations.handler({}, None)
 """
-"""What the function of migrations runs."""
+"""The migration function's program."""
 
 DRAIN = """
 import asyncio, pathlib, sys, time
@@ -52,7 +52,7 @@ from app.functions import drain as jobs
 from app.core.write_path import outbox
 from app.posts import scheduler
 
-pay, publish = outbox._pay_all, scheduler.publish
+deliver, publish = outbox._deliver_all, scheduler.publish
 
 async def meet(step):
     mine, other = (pathlib.Path(f"{place}-{step}") for place in sys.argv[1:])
@@ -60,18 +60,18 @@ async def meet(step):
     while not other.exists():
         await asyncio.sleep(0.01)
 
-async def pay_all(rows, stuck):
-    await meet("pay")  # Both have read the same rows before either delivers one.
-    return await pay(rows, stuck)
+async def deliver_all(rows, stuck):
+    await meet("deliver")  # Both have read the same rows before either delivers one.
+    return await deliver(rows, stuck)
 
 async def publish_both(*arguments):
     await meet("publish")  # Both have found the same post due before either publishes it.
     await publish(*arguments)
 
-outbox._pay_all, scheduler.publish = pay_all, publish_both
+outbox._deliver_all, scheduler.publish = deliver_all, publish_both
 jobs.handler({}, None)
 """
-"""What the function of the minute runs, which meets another one of its kind."""
+"""The scheduler's program, which waits at two points for another one."""
 
 
 def wait_for(what: Callable[[], object]) -> None:
