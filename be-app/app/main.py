@@ -78,7 +78,7 @@ def create_api(chosen: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
-        redirect_slashes=False,  # A redirect would name whatever host the caller claimed to ask.
+        redirect_slashes=False,  # A redirect would name the host that the caller's Host header claims.
         generate_unique_id_function=_operation_id,
         responses=problems.responses(
             problems.ValidationFailed,
@@ -97,7 +97,7 @@ def create_api(chosen: Settings) -> FastAPI:
     if chosen.docs_enabled:
         docs.install(api)
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
-    # FastAPI joins routers and routes when it first looks for one: 20 ms, at start rather than in a visitor's time.
+    # FastAPI joins routers and routes on the first request: 20 ms, at start rather than in a visitor's time.
     for route in api.routes:
         route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
     return api

@@ -1,1 +1,1 @@
-"""The account of whoever calls: logging in, second factors, sessions."""
+"""The caller's account: logging in, second factors, sessions."""

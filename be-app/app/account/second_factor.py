@@ -98,7 +98,7 @@ async def _holder(request: Request) -> _Holder:
 
 
 async def _prover(holder: Annotated[_Holder, Depends(_holder)]) -> _Holder:
-    """Return who proves or adds a factor, before the proof is looked at: it counts once, and mustn't be lost."""
+    """Return the member who proves or adds a factor. It runs before the proof is checked, which counts only once."""
     if holder.pending is not None:
         return holder
     return holder._replace(renewal=credentials.of(holder.request).renewal)

@@ -1,6 +1,6 @@
 """Keeps pages of other sites from acting for a member (OWASP, "Cross-Site Request Forgery Prevention").
 
-Three barriers beside SameSite=Strict, each of which suffices: browsers name the page's origin, browsers tell
+Three barriers beside SameSite=Strict, each of which suffices: browsers send the page's origin, browsers say
 whether it is of the same site, and no page can send our header across origins unless CORS allows it.
 """
 

@@ -184,7 +184,7 @@ async def enter(identity: Identity, at: int, *, second_factor_at: int, device: s
     Raises `LoginExpired` if it was ended since then: its member disabled or logged out, here or at the provider.
     """
     made = await sessions.create(identity, second_factor_at=second_factor_at, device=device)
-    # Asked after it is there: whatever ends sessions from now on finds this one too.
+    # Checked after it is stored: from then on, ending a person's sessions ends this one too.
     if await sessions.ended_since(identity, at):
         await sessions.end(identity.member, made.session)
         raise LoginExpired

@@ -116,7 +116,7 @@ def _ask(method: str, url: str, **options: Any) -> Any:
 
 
 def provider() -> Provider:
-    """Return the provider's discovery document, read anew every hour (OpenID Connect Discovery §4)."""
+    """Return the provider's discovery document, fetched again every hour (OpenID Connect Discovery §4)."""
     named, kept = issuer(), _documents()
     if named not in kept or kept[named][0] < time.monotonic():
         try:
@@ -132,7 +132,7 @@ def provider() -> Provider:
 
 
 def _described(found: Mapping[str, Any]) -> Provider:
-    """Return a discovery document's members that we need; one that we could do without is ignored if it is odd."""
+    """Return the members of a discovery document that are used; an optional one is ignored if it is malformed."""
 
     def endpoint(name: str) -> str | None:
         # Where the issuer is reached over TLS, so is all that it names.
@@ -182,7 +182,7 @@ def _key_set() -> KeySet:
 
 
 def authorization_url(*, state: str, nonce: str, verifier: str, anew: bool) -> str:
-    """Return where the browser goes to log in; with `anew` the provider asks even whom it knows."""
+    """Return the URL at which the browser logs in; with `anew` the provider authenticates people again."""
     chosen = settings()
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     parameters = {
@@ -198,7 +198,7 @@ def authorization_url(*, state: str, nonce: str, verifier: str, anew: bool) -> s
     if chosen.oidc_acr_values:
         parameters["acr_values"] = " ".join(chosen.oidc_acr_values)
     if chosen.oidc_trusted_acr or chosen.oidc_trusted_amr:
-        # It obliges the provider to tell when it proved who somebody is (OpenID Connect Core §3.1.2.1, §2).
+        # It obliges the provider to send `auth_time` (OpenID Connect Core §3.1.2.1, §2).
         parameters["max_age"] = str(MAX_AGE_S)
     if anew:
         parameters |= {"prompt": "login", "max_age": "0"}
@@ -234,7 +234,7 @@ def _client_secret() -> str | None:
 
 
 def exchange(code: str, *, verifier: str, nonce: str) -> Verified:
-    """Exchange a code for an ID token and return whom it vouches for; raise `LoginFailed` otherwise."""
+    """Exchange a code for an ID token and return its verified identity; raise `LoginFailed` otherwise."""
     chosen, known = settings(), provider()
     form = {
         "grant_type": "authorization_code",

@@ -1,8 +1,8 @@
 """The OpenID provider's public keys: which of them may verify a token, and when the set is read again.
 
 A member of the set that can't verify tokens is ignored (RFC 7517 §5), so it never keeps the others from doing so.
-Anybody may send a token with a key id that nobody knows: the set is kept as the provider publishes it, whatever a
-token says of itself, and a caller's tokens have it read again only once in a while.
+Anybody may send a token with an unknown key ID. So only the provider's publication decides what is in the set, and
+tokens have it fetched again only once in a while.
 """
 
 import logging

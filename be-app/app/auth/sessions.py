@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Identity(NamedTuple):
-    """Somebody as the provider vouches for them. What names them is issuer and subject, never the e-mail."""
+    """A person's verified claims. Issuer and subject identify the person, never the e-mail."""
 
     issuer: str
     subject: str
@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 
     @property
     def member(self) -> str:
-        """Their id here: a UUIDv5 of issuer and subject, so that it can be told without asking any store."""
+        """The member's ID: a UUIDv5 of issuer and subject, so that no store is needed to compute it."""
         return member_id(self.issuer, self.subject)
 
 
@@ -182,7 +182,7 @@ async def note_groups(identity: Identity, at: int) -> None:
 
 
 def claims_digest(identity: Identity) -> str:
-    """Return what tells whether the members table has a person's present e-mail, name and groups."""
+    """Return a digest that shows whether the members table has a person's present e-mail, name and groups."""
     return store.digest("\n".join((identity.email, identity.name, identity.role)))
 
 
@@ -351,12 +351,12 @@ async def end_all(member: str) -> None:
 async def end_at_provider(issuer: str, subject: str | None, provider_session: str | None) -> None:
     """End what the provider says is over: all of ours that its session began, or all of a person.
 
-    Of a person whose session of the provider's is unknown here all end: which were of it can't be told.
+    If the provider's session is unknown here, all of the person's end: it is unknown which of them it began.
     """
     member = None if subject is None else member_id(issuer, subject)
     if provider_session is not None:
         owner_of = _provider_owner(issuer, provider_session)
-        # Before ours are looked for, so that one being created now is either found here or finds this.
+        # Before ours are read, so that a session being created now is either found here or finds this item.
         ended = {"endedAt": store.milliseconds(), "expiresAt": store.seconds() + MAX_AGE_S}
         await store.put((owner_of, "ended"), ended)
         begun = [i for i in await store.of_owner(owner_of, "session") if member in (None, i["member"])]

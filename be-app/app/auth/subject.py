@@ -25,7 +25,7 @@ class Subject:
         return self.state
 
     def as_input(self) -> dict[str, Any]:
-        """Return what the policy is told of them."""
+        """Return the subject as the policy's input."""
         return {
             "authenticated": True,
             "id": self.id,

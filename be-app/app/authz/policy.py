@@ -87,7 +87,7 @@ def revision() -> str:
 def decide(
     subject: Mapping[str, Any], action: str, resource: Mapping[str, Any] | None, *, now: int
 ) -> Decision:
-    """Ask the policy; log the decision and return it. It never raises: whatever goes wrong is a denial.
+    """Evaluate the policy; log the decision and return it. It never raises: every failure is a denial.
 
     Args:
         subject: `{"authenticated": False}`, or with `id`, `role` and `mfaAt` (epoch seconds).
@@ -101,7 +101,7 @@ def decide(
         asked = {"subject": subject, "action": action, "resource": resource, "context": {"now": now}}
         metrics.add("policy_evaluations")
         decision = _understood(policy.evaluate(orjson.dumps(asked)))
-    except Exception:  # Not to know is to deny, whatever the reason (ASVS 16.5.3).
+    except Exception:  # Fail closed (ASVS 16.5.3).
         logger.exception("policy_evaluation_failed")
         decision = _denied("policy_error")
     _log(subject, action, resource, decision, version)

@@ -104,7 +104,8 @@ class PublicAuthRoute(PublicRoute):
 class GuardedRoute(PolicyRoute):
     """A route that identifies its caller and asks the policy before it reads anything of the request.
 
-    FastAPI reads the body before it solves dependencies: a stranger would be told what is wrong with it.
+    FastAPI reads the body before it solves dependencies: without this route, errors in the body would be reported to
+    callers who may not call it.
     """
 
     def __init__(self, *args: Any, responses: dict[int | str, Any] | None = None, **options: Any) -> None:

@@ -9,7 +9,7 @@ from app.core.database.engine import Base, Key
 
 
 class Category(Base):
-    """A section. Its slug is its identity and never changes: published snapshots and addresses carry it."""
+    """A section. Its slug is its identity and never changes: published read models and URLs contain it."""
 
     __tablename__ = "categories"
 

@@ -29,7 +29,7 @@ class LocalisedName(Input):
 
 
 class CategoryCreate(Input):
-    """A new category; it comes last until it is moved."""
+    """A new category, the last one until it is moved."""
 
     slug: CategorySlug
     name: LocalisedName

@@ -117,7 +117,7 @@ async def _open(transaction: outbox.Transaction, expected: int | None) -> list[C
 async def _close(
     transaction: outbox.Transaction, categories: list[Category], actor: Subject, action: str, target: str
 ) -> tuple[CategoryListOut, int]:
-    """Record the change and owe the new list to DynamoDB."""
+    """Record the change, and emit the new list for DynamoDB."""
     version = await repository.version(transaction.session)
     listed = _listed(categories)
     audit.record(transaction.session, actor.id, action, target, version=version)

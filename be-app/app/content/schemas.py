@@ -13,7 +13,7 @@ from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
 
 _SHORTEST_RENDERED = 1_000
-"""Characters: as few neither grow too long nor take long, whatever stands in them."""
+"""Texts of fewer characters never render to too long a page, nor take long to render."""
 
 
 class FilePost(PostCreate):

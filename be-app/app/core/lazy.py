@@ -1,7 +1,7 @@
 """Imports that wait until they are needed.
 
 Cold start is a feature with a budget: importing `app.main` must not import SQLAlchemy, botocore or redis. A
-router names its service with `lazy_import`; the service module itself imports whatever it likes at its top.
+router names its service with `lazy_import`; the service module itself imports at its top, as usual.
 """
 
 import importlib.util

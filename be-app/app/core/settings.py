@@ -247,7 +247,7 @@ class Settings(BaseModel):
 
     @property
     def posts_table(self) -> str:
-        """DynamoDB table of published snapshots and view counters."""
+        """DynamoDB table of read models and view counters."""
         return f"familycorp-{self.env}-posts"
 
     @property

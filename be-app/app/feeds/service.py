@@ -1,4 +1,4 @@
-"""Feeds and sitemap, made of the published snapshots."""
+"""Feeds and sitemap, made of the read models."""
 
 from datetime import UTC, datetime, time
 from email.utils import format_datetime

@@ -23,7 +23,7 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provision
 elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
     # Each request of the auth function verifies or signs a token; a visitor's never does.
     import jwt.algorithms  # noqa: F401
-# What the imports left behind stays for good: keep later collections from looking at it again.
+# What the imports allocated is never freed: exempt it from later collections.
 gc.freeze()
 gc.enable()
 

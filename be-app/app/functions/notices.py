@@ -1,7 +1,7 @@
 """Notices to people of what happened: from the events table's stream to SNS.
 
-`handler` is the entry point of the function that the stream starts. A stream may tell of an event twice, so a notice
-may come twice; none is lost: what fails is told again, and at last left in the queue of dead letters.
+`handler` is the entry point of the function that the stream starts. A stream may deliver an event twice, so a notice
+may be sent twice. None is lost: the stream delivers failed records again, and at last to the dead-letter queue.
 """
 
 import logging
@@ -20,7 +20,7 @@ SUBJECTS: Mapping[str, str] = {
     "post.published": "Post published",
     "post.unpublished": "Post withdrawn",
 }
-"""What people are told of, and its subject line; SNS wants ASCII there."""
+"""Kinds of events that people are notified of, with the message's subject; SNS takes only ASCII there."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ Record = Mapping[str, Any]
 
 
 def handler(event: Mapping[str, Any], _: object) -> dict[str, list[dict[str, str]]]:
-    """Serve Lambda: send the notices of a batch; the answer says from which record on to tell it again.
+    """Serve Lambda: send the notices of a batch; the answer names the record from which on the stream retries.
 
     The shape of both is that of "Using Lambda with DynamoDB" (AWS Lambda developer guide), with
     `ReportBatchItemFailures`.

@@ -1,8 +1,8 @@
 """What operators ask of the database, which nothing outside the VPC reaches: `familycorp … --env ENV`.
 
-Two functions, because IAM tells functions apart and not what they are asked: `read` answers, `write` changes. Each is
+Two functions, because IAM distinguishes functions, not their requests: `read` answers, `write` changes. Each is
 called by its function URL, where Lambda verifies who calls; that ARN is what the audit trail names. A request is
-`{"command": …, "arguments": {…}}`, and whatever else it says is ignored. What may be large goes through a bucket.
+`{"command": …, "arguments": {…}}`, and other members are ignored. What may be large goes through a bucket.
 """
 
 import uuid
@@ -43,7 +43,7 @@ Command = Callable[..., Awaitable[Any]]
 
 
 class NotAUrlCall(Problem):
-    """The function was invoked without its URL, so nobody vouches for who calls."""
+    """The function was invoked without its URL, so nothing verified the caller."""
 
     status, code, title = 403, "not_a_url_call", marked("This function takes calls by its URL alone")
 

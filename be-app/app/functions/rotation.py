@@ -52,7 +52,7 @@ async def _take(step: str, secret: str, version: str) -> None:
         raise RotationRefused(f"There is no step {step!r} in a rotation.")
     stages = versions.get(version, ["AWSPENDING"])
     if "AWSCURRENT" in stages:
-        return  # It was told twice.
+        return  # Secrets Manager repeated the step.
     if "AWSPENDING" not in stages:
         raise RotationRefused("That version of the secret isn't the pending one.")
     await _STEPS[step](secret, version, versions)

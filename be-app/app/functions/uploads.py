@@ -1,6 +1,6 @@
-"""What AWS tells of the bucket: S3 of arrivals, GuardDuty of scan results. `handler` is a function's entry point.
+"""Events of the bucket: arrivals from S3, scan results from GuardDuty. `handler` is a function's entry point.
 
-A failure is raised, so that whoever sent the event sends it again; every step may be repeated.
+A failure is raised, so that AWS delivers the event again; every step may be repeated.
 """
 
 import uuid

@@ -1,6 +1,6 @@
 """`python -m app.functions.worker`: does on one's own machine what schedules and events start in AWS.
 
-It runs the minute's job on a timer, and takes the bucket's events from a queue.
+It runs the scheduler on a timer, and receives the bucket's events from a queue.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def run() -> None:
 
 
 async def _hear() -> None:
-    """Take what the bucket told; a message is removed once it was acted upon, else it comes again."""
+    """Handle the bucket's events; the queue delivers a message again unless its event was handled."""
     try:
         queue = (await clients.call("sqs", "get_queue_url", QueueName=settings().uploads_queue))["QueueUrl"]
         told = await clients.call("sqs", "receive_message", QueueUrl=queue, MaxNumberOfMessages=10)

@@ -1,6 +1,6 @@
 """Slugs and groups of translations: which post has one, and which wish for it.
 
-A post claims both when it is first scheduled or published; before that, it holds them until another claims them.
+A post claims both when it is first scheduled or published; before that, another post may take them over.
 """
 
 import uuid

@@ -144,7 +144,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
 
 
 async def unpublish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
-    """Take a post back to a draft, whatever it was."""
+    """Make a post a draft again, from any state."""
     return await _withdraw(post_id, expected, actor, "post:unpublish")
 
 

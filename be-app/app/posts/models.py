@@ -62,7 +62,7 @@ class Post(Base):
 
     @property
     def private(self) -> bool:
-        """Whether the post is its author's alone: it never was public, whatever its state."""
+        """Whether only its author sees the post: it never was public, in any state."""
         return self.first_published_at is None
 
     @property

@@ -1,4 +1,4 @@
-"""Posts that a caller may work on: the policy decides with the post at hand."""
+"""Posts that a caller may work on: the policy decides with the post as its resource."""
 
 import uuid
 from typing import Any
@@ -16,7 +16,7 @@ READ = "post:read-any"
 
 
 def policy_object(post: Post) -> dict[str, Any]:
-    """Return a post as the policy knows it; `draft` is whether it never was public, whatever its state."""
+    """Return a post as the policy knows it; `draft` is whether it never was public, in any state."""
     return {"type": "post", "id": str(post.id), "owner": post.created_by, "draft": post.private}
 
 

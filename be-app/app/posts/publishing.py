@@ -1,4 +1,4 @@
-"""Changes of a post's state, with their audit entry, event and snapshot; commands and the scheduler share them."""
+"""Changes of a post's state, with their audit entry, event and read model; commands and the scheduler share them."""
 
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ async def record(
     snapshot: Snapshot | None = None,
     **detail: Any,
 ) -> None:
-    """Record a change of state: its audit entry, and where visitors notice it, its event and snapshot."""
+    """Record a change of state: its audit entry, and where visitors notice it, its event and read model."""
     post.updated_at = now()
     await repository.flush(transaction.session)
     audit.record(transaction.session, actor.id, action, f"post:{post.id}", **detail)

@@ -1,4 +1,4 @@
-"""Reading posts: as editors see them, in whatever state, and what visitors search."""
+"""Reading posts: as editors see them, in any state, and visitors' search."""
 
 import uuid
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ from app.uploads.schemas import DownloadCounts, Downloads
 
 
 async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
-    """Return a post in whatever state, with its current revision."""
+    """Return a post in any state, with its current revision."""
     async with reading() as session:
         return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 
 
 async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
-    """Return a page of posts in any state, newest first; whoever may not see others' drafts sees none."""
+    """Return a page of posts in any state, newest first, without others' drafts where the caller may not see them."""
     before = pagination.decode_id(query.cursor)
     async with reading() as session:
         found = await repository.page(

@@ -114,7 +114,7 @@ _PLACES = 1024
 def _places() -> dict[str, _Place]:
     """Return where this process found posts, so that it requests all of a page at once.
 
-    Places may be stale: one that leads to no public post is forgotten and the post looked for again, and a group that
+    Places may be stale: one that leads to no public post is forgotten and the post is found again, and a group that
     has changed is replaced by the one that the post itself names.
     """
     return {}

@@ -177,7 +177,7 @@ async def search(
 ) -> list[Hit]:
     """Return published posts whose text holds every word, ranked lower or older than `before`.
 
-    Those come first whose titles hold more of the words; then the newest do. Words must be folded as the stored text
+    Posts with more of the words in their titles are first; then the newest. Words must be folded as the stored text
     is. A match is a substring everywhere; an index narrows the search where there is one: ngram FULLTEXT on MySQL,
     FTS5 trigrams on SQLite, none on MariaDB.
     """

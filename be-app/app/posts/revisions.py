@@ -20,7 +20,7 @@ from app.uploads.models import Attachment
 from app.uploads.schemas import AttachmentReference
 
 MAX_HTML_BYTES = 250_000
-"""A snapshot must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
+"""A read model must fit DynamoDB's 400 KB an item, with its card and the escapes of JSON."""
 
 
 async def read(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRevision:

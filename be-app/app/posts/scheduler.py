@@ -33,7 +33,7 @@ async def publish_due(at: datetime) -> bool:
         due = await repository.due(session, at, _DUE_BATCH)
     for post_id in due:
         while not await _publish_due(post_id, at):
-            pass  # Another run or an editor changed it at the same moment, so what they left is looked at.
+            pass  # Another run or an editor changed it at the same moment, so the next turn reads it again.
     return len(due) < _DUE_BATCH
 
 
@@ -53,10 +53,10 @@ async def _publish_due(post_id: UUID, at: datetime) -> bool:
 
 
 async def rebuild() -> None:
-    """Write to DynamoDB what the database says is public, and when to look for scheduled posts.
+    """Write to DynamoDB the posts that are public by the database, and wake-up markers for scheduled posts.
 
-    For a table that was lost or restored from an older backup; a snapshot that is in date stays as it is. What is
-    searched is made again, too: an earlier release may have folded it by other rules.
+    For a table that was lost or restored from an older backup; a read model that is in date stays as it is. Search
+    texts are folded again, too: an earlier release may have done so by other rules.
     """
     last = None
     while True:

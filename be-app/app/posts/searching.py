@@ -13,7 +13,7 @@ from app.core.http.schema import IGNORABLE
 SNIPPET = 160
 _BEFORE = 50
 SCANNED = 1_000_000
-"""How many characters of all hits of a page together are looked through for snippets."""
+"""How many characters of all hits of a page together are scanned for snippets."""
 
 # Each line is a character and what is taken for it.
 _ALIKE = {
@@ -104,7 +104,7 @@ def snippet(plain: str, wanted: Sequence[str], scanned: int) -> str:
     Args:
         plain: a post's text, a block in each line.
         wanted: folded words.
-        scanned: how many characters are looked through.
+        scanned: how many characters are read.
     """
     text = plain.replace("\n", " ")
     found = next((at for word in wanted if (at := _seen(word, text[:scanned])) is not None), 0)
@@ -120,7 +120,7 @@ def snippet(plain: str, wanted: Sequence[str], scanned: int) -> str:
 
 
 def _seen(word: str, text: str) -> int | None:
-    """Return where a text shows a folded word, in whatever form."""
+    """Return where a text shows a folded word, in any form."""
     compatible = unicodedata.normalize("NFKC", text)
     # Where that changes lengths, places in it say nothing about the text.
     compared = compatible if len(compatible) == len(text) else text
@@ -129,6 +129,6 @@ def _seen(word: str, text: str) -> int | None:
 
 
 def shown_as(word: str) -> str:
-    """Return an expression for a folded word in whatever form a text shows it."""
+    """Return an expression for a folded word in any form in which a text shows it."""
     between = rf"[\s{IGNORABLE}]*"
     return between.join(f"[{re.escape(char + _ALIKE.get(char, ''))}]" for char in word)

@@ -23,7 +23,7 @@ def run(program: list[str], directory: Path) -> None:
     """Run a Python program, in a worker thread; raise `Rejection` for what it can't or won't take."""
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        # One thread and one heap: memory is what a function pays for.
+        # One thread and one heap: a function is billed by memory.
         "VIPS_CONCURRENCY": "1",
         "MALLOC_ARENA_MAX": "2",
     }

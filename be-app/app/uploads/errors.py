@@ -56,7 +56,7 @@ class UploadGone(Problem):
 
 
 class UploadRejected(Problem):
-    """What arrived isn't what was announced, or isn't safe; it was deleted."""
+    """The file differs from its declaration, or isn't safe; it was deleted."""
 
     status, code, title = 422, "upload_rejected", marked("The file was rejected")
 

@@ -1,7 +1,7 @@
-"""Images made anew: what visitors get holds pixels and nothing else.
+"""Re-encoded images: visitors get files with pixels and nothing else.
 
 Decoding and encoding again drops EXIF with its places and devices, comments, colour profiles (after they were
-applied) and whatever hides behind the image. It happens in a child process.
+applied) and anything appended to the image. It happens in a child process.
 """
 
 from pathlib import Path

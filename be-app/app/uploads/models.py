@@ -14,7 +14,7 @@ _STATES = ", ".join(f"'{state}'" for state in (PENDING, SCANNING, CLEAN, REJECTE
 
 
 class Upload(Base):
-    """A file that a member announced: pending → scanning → clean or rejected; clean → deleted and back."""
+    """A file that a member uploads: pending → scanning → clean or rejected; clean → deleted and back."""
 
     __tablename__ = "uploads"
 
@@ -29,13 +29,13 @@ class Upload(Base):
     reason: Mapped[str | None] = mapped_column(Key(40))
     # S3's name of a multipart upload, once parts were asked for.
     multipart: Mapped[str | None] = mapped_column(Key(512))
-    # SHA-256 of every part whose address was asked for, by number: S3 wants to hear them again at the end.
+    # SHA-256 of every part whose URL was issued, by number: S3 requires all of them to complete the upload.
     part_digests: Mapped[dict[str, Any]]
-    # What the scanner said of which object; it may say so before anybody asks.
+    # The scanner's result and the object that it scanned; it may arrive before the upload is completed.
     verdict: Mapped[str | None] = mapped_column(Key(12))
     scanned_etag: Mapped[str | None] = mapped_column(Key(100))
     expires_at: Mapped[datetime]
-    # When the scheduled job looks at it next, if nothing happens before.
+    # When the scheduler next advances it, if nothing else does so before.
     due_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]

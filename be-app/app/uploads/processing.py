@@ -2,7 +2,7 @@
 
 `advance` may be called by anybody at any time and any number of times: by the client that says it is done, by S3's
 event, by the scanner's, by the scheduled job after a crash. All see the same bytes (their SHA-256 was signed) and
-write the same keys; one transaction under the row's lock decides, and whoever comes later finds it decided.
+write the same keys; one transaction under the row's lock decides, and later callers find the decision.
 """
 
 import logging
@@ -44,12 +44,12 @@ logger = logging.getLogger(__name__)
 
 
 async def advance(upload_id: uuid.UUID, *, expired: bool = False) -> Upload | None:
-    """Bring an upload as far as it gets now, and return it; None if nobody announced it.
+    """Advance an upload as far as possible now, and return it; None if there is none of that ID.
 
     Raises `StorageUnavailable`; nothing is lost then, and the next call goes on.
     """
     for _ in range(_TRIES):
-        with suppress(Vanished):  # Whoever was faster has decided, which the next turn finds.
+        with suppress(Vanished):  # Another process has decided, which the next turn finds.
             return await _advance(upload_id, expired=expired)
     raise StorageUnavailable
 
@@ -65,7 +65,7 @@ async def _advance(upload_id: uuid.UUID, *, expired: bool) -> Upload | None:
         if found is None:
             if expired:
                 return await _settle(upload, REJECTED, reason="never_arrived")
-            # The object goes after the decision is written: who doesn't find it must look for the decision again.
+            # The object is deleted after the decision is written: without it, the decision must be read again.
             return await _row(upload_id)
         with tempfile.TemporaryDirectory(prefix="upload-") as directory:
             source = Path(directory, "source")
@@ -94,7 +94,7 @@ async def _arrived(upload: Upload) -> Found | None:
 
 
 async def _check(upload: Upload, found: Found, source: Path) -> None:
-    """Check an object against what was announced, and write it to `source`; raise `Rejection`."""
+    """Check an object against its declaration, and write it to `source`; raise `Rejection`."""
     if found.size != upload.size:
         raise Rejection("size_mismatch")
     checksum = found.checksum or await to_thread.run_sync(storage.digest, upload, found)
@@ -223,7 +223,7 @@ async def _finish(upload_id: uuid.UUID) -> None:
 
 
 async def _collect(upload: Upload) -> None:
-    """Delete a file that no revision of any post names; whatever one names stays."""
+    """Delete a file that no revision of any post names; keep the others."""
     async with outbox.transaction() as transaction:
         found = await repository.locked(transaction.session, upload.id)
         if found is None or found.state != CLEAN:
@@ -263,10 +263,10 @@ def _marked() -> set[datetime]:
 
 
 async def wake_at(due: datetime) -> None:
-    """Have the scheduled job look at uploads soon after `due`; called before the commit of what is due then.
+    """Have the scheduler advance uploads soon after `due`; called before the commit of what is due then.
 
     Uploads share markers of ten minutes, and a process that left one needn't leave it again: none is removed
-    before its time. So announcing an upload seldom costs a round trip.
+    before its time. So creating an upload seldom costs a round trip for it.
     """
     slot = datetime.fromtimestamp((due.timestamp() // _SLOT_S + 1) * _SLOT_S, tz=UTC)
     marked = _marked()

@@ -1,4 +1,4 @@
-"""A program that makes an image anew, run by `images` in a process of its own: it decodes what strangers sent.
+"""A program that re-encodes an image, run by `images` in a process of its own: it decodes what strangers sent.
 
     rendering.py SOURCE CONTENT_TYPE MOST_PIXELS
 
@@ -21,7 +21,7 @@ _ADDRESS_SPACE = 1_500_000_000
 _LARGEST_FILE = 150_000_000
 
 NICENESS = 10
-"""Whoever reads a page meanwhile comes first."""
+"""Requests of readers have priority over it."""
 
 THUMBNAIL = 640
 """Pixels that a thumbnail is wide and high at the most."""
@@ -51,7 +51,7 @@ _SAVING_THUMBNAIL: dict[str, dict[str, Any]] = {
 
 
 class _Rejected(Exception):
-    """The image mustn't be made anew; the message is the reason."""
+    """The image mustn't be re-encoded; the message is the reason."""
 
 
 def main(source: Path, content_type: str, most_pixels: int) -> int:

@@ -37,14 +37,14 @@ async def attachment(session: AsyncSession, upload_id: uuid.UUID) -> Attachment 
 
 
 class NothingYet(Exception):
-    """A member has never announced a file."""
+    """A member has never created an upload."""
 
 
 async def usage(session: AsyncSession, owner: str) -> UploadUsage:
     """Return what a member's files take; nobody else changes it until the transaction ends.
 
     Raises `NothingYet` before their first file: `begin_usage` then, in a transaction of its own, because requests at
-    the same time that look for a row and make it in one transaction lock each other out.
+    the same time that read a row and create it in one transaction deadlock.
     """
     found = await session.get(UploadUsage, owner, with_for_update=True)
     if found is None:
@@ -60,12 +60,12 @@ async def begin_usage(owner: str) -> None:
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
-    """Return uploads that must be looked at, longest due first."""
+    """Return uploads that must be advanced, longest due first."""
     query = select(Upload.id).where(Upload.due_at <= at).order_by(Upload.due_at).limit(limit)
     return (await session.scalars(query)).all()
 
 
 async def dues(session: AsyncSession) -> Sequence[datetime]:
-    """Return the times at which uploads must be looked at."""
+    """Return the times at which uploads must be advanced."""
     query = select(Upload.due_at).where(Upload.due_at.is_not(None)).distinct()
     return [due for due in await session.scalars(query) if due]

@@ -34,7 +34,7 @@ _UNSAFE = re.compile(
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)", re.IGNORECASE
 )
-"""Names of devices, whatever suffix they have (Microsoft: Naming Files, Paths, and Namespaces)."""
+"""Names of devices, with any suffix (Microsoft: Naming Files, Paths, and Namespaces)."""
 
 
 def _file_name(name: str) -> str:

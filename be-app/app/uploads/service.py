@@ -105,7 +105,7 @@ async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
 
 
 async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
-    """Check what arrived, and let posts name it if it is what was announced.
+    """Check the file, and let posts refer to it if it is as declared.
 
     Raises `UploadIncomplete` while it hasn't arrived, `UploadRejected` with the reason if it isn't.
     """
@@ -181,7 +181,7 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
 
 
 def _kind(request: UploadCreate) -> str:
-    """Return the type that an announced file is stored as: by its name, since what clients call a type varies."""
+    """Return the type that a file is stored as: by its name, since clients' names of types vary."""
     known = ", ".join(kind for kind in KINDS if kinds.allowed(kind, request.purpose))
     kind = kinds.by_name(request.name)
     if kind is None and request.content_type in KINDS:

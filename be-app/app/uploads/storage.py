@@ -63,7 +63,7 @@ def count_parts(size: int) -> int:
 
 
 def expected_checksum(upload: Upload) -> str:
-    """Return what S3 must say of the announced SHA-256."""
+    """Return the checksum that S3 must report for the declared SHA-256."""
     encoded = _base64(upload.sha256)
     parts = count_parts(upload.size)
     return encoded if parts == 1 else f"{encoded}-{parts}"
@@ -195,7 +195,7 @@ async def parts_arrived(upload: Upload) -> Sequence[dict[str, Any]]:
 async def join_parts(upload: Upload) -> None:
     """Make one object of the parts, if all have arrived.
 
-    Raises `Rejection` when they are not those that were announced.
+    Raises `Rejection` when they are not those that were declared.
     """
     arrived = await parts_arrived(upload)
     if len(arrived) != count_parts(upload.size):

@@ -11,7 +11,7 @@ MOST_ATTEMPTS, LOCKED_S = 5, 900
 
 
 async def count(member: str) -> None:
-    """Count a guess before it is looked at, so that many at once can't slip through together."""
+    """Count an attempt before it is checked, so that concurrent attempts can't exceed the limit."""
     for _ in range(2):
         try:
             await dynamodb.call(
@@ -41,7 +41,7 @@ async def forget(member: str) -> None:
 
 
 async def _end_lock(member: str) -> None:
-    """Remove the count of a lock that is over; one that was begun anew meanwhile stays."""
+    """Remove the count of a lock that is over; a count that started again meanwhile stays."""
     try:
         await dynamodb.call(
             "delete_item",

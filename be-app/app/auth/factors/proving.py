@@ -1,4 +1,4 @@
-"""Proving the second factor, by whichever factor."""
+"""Proving the second factor: by TOTP, a passkey or a recovery code."""
 
 import logging
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask MySQL for microseconds, which it drops unless told."""
+        """Have MySQL store microseconds, which it drops by default."""
         if dialect.name == "mysql":
             return dialect.type_descriptor(DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())

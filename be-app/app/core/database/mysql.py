@@ -23,7 +23,7 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]
             raise aiomysql.OperationalError(CR.CR_SERVER_GONE_ERROR, "The connection was reset") from error
 
     async def _request_authentication(self) -> None:
-        # aiomysql would go on in the clear with whoever says that they know no TLS, and the token is no riddle.
+        # aiomysql would continue without TLS if the server offers none, and send the token in clear text.
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             raise aiomysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "The server offers no TLS")
         await super()._request_authentication()

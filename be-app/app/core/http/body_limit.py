@@ -1,4 +1,4 @@
-"""A limit on request bodies, announced by Content-Length or not."""
+"""A limit on request bodies, with and without Content-Length."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException

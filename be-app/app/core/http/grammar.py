@@ -20,7 +20,7 @@ _WEIGHTED: Final = re.compile(
     r"(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?(?=,|$)"
 )
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
-# RFC 9110 §8.3.1 and RFC 6839 §3.1, whatever parameters follow.
+# RFC 9110 §8.3.1 and RFC 6839 §3.1, with any parameters.
 _JSON: Final = re.compile(
     r"application/(?:[!#$%&'*+.^_`|~0-9a-z-]*\+)?json[ \t]*(?:;.*)?", re.ASCII | re.IGNORECASE | re.DOTALL
 )

@@ -43,7 +43,7 @@ _COMPOSED: Final = "familycorp.composed"
 _ROUTE: Final = "familycorp.route"
 
 PATIENCE_S = 0.75
-"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being composed."""
+"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being rendered."""
 
 _PAUSE_S: Final = 1.0
 _MOST_LATE: Final = 16
@@ -130,7 +130,7 @@ def _write_line(fields: metrics.Fields, scope: Scope) -> None:
         fields["trace_id"] = traced[3:35]
     if traced := _header(scope, b"x-amzn-trace-id") or os.environ.get("_X_AMZN_TRACE_ID"):
         fields["xray_trace_id"] = traced.removeprefix("Root=")[:35]
-    # `logger.info` would look for its caller, at a tenth of a cached answer's whole cost.
+    # `logger.info` would search the stack for its caller: a tenth of the whole cost of a cache hit.
     line = {"name": logger.name, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"}
     logger.handle(logging.makeLogRecord(line | metrics.embedded(fields)))
 
@@ -185,7 +185,7 @@ class _Asked(NamedTuple):
 
 
 class _Refresh:
-    """An attempt to have a stale answer composed again, whose result is held back until it is chosen."""
+    """An attempt to render a stale answer again, whose result is held back until it is chosen."""
 
     def __init__(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
         self.entry: Any = None
@@ -229,7 +229,7 @@ class PublicCache:
     """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`.
 
     Where a fresh answer can't be had (5xx, an exception, no answer within `PATIENCE_S`), a stale one is served if the
-    cache has one. What takes longer is composed to its end in the background, and stored.
+    cache has one. A render that takes longer finishes in the background, and its answer is stored.
     """
 
     def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:

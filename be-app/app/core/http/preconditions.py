@@ -54,7 +54,7 @@ IdempotencyKey = Annotated[
         description="A unique key that the client makes; a request repeated with it is carried out once.",
     ),
 ]
-"""Names one intended creation, whatever number of times it is sent."""
+"""Names one intended creation, however often the request is sent."""
 
 CONFLICTS = responses(PreconditionFailed, PreconditionRequired)
 """The OpenAPI responses of a route that takes If-Match."""

@@ -37,7 +37,7 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _MOST_MARKS = 30
 """Combining marks in a row: no language needs more (Stream-Safe Text Format, UAX #15 §13)."""
 _MAYBE_MARKS = re.compile(r"[^\w\s\x00-\u02ff]{31,}")
-# Characters that are looked at, whatever a field's own limit is: NFC makes one syllable of three characters of NFD.
+# Characters that are read, whatever a field's own limit is: NFC makes one syllable of three characters of NFD.
 _LONGEST_LINE, _LONGEST_TEXT = 3 * 500, 3 * 100_000
 
 

@@ -1,7 +1,7 @@
 """What a request, or an event's work, took and met: fields of its one log line, which CloudWatch reads as metrics.
 
 A line in the embedded metric format ("Specification: Embedded metric format", Amazon CloudWatch user guide) needs
-no agent and no call. Dimensions are few on purpose, because each combination is a metric to be paid for: times and
+no agent and no call. Dimensions are few on purpose, because CloudWatch bills each combination as a metric: times and
 errors also by route, which is the route's template, never a path.
 """
 
@@ -64,7 +64,7 @@ def measured() -> Iterator[Fields]:
 
 
 def add(name: str, value: float = 1) -> None:
-    """Add to a metric of the block at hand; without one, nothing is kept."""
+    """Add to a metric of the current `measured` block; outside of one, do nothing."""
     fields = _fields.get()
     if fields is not None:
         fields[name] = fields.get(name, 0) + value

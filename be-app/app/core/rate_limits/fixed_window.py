@@ -41,7 +41,7 @@ async def spend(limit: Limit, request: Request) -> None:
     """Count a request of this client; raise `TooManyRequests` when it is one too many."""
     at = int(now().timestamp())
     started = at - at % limit.seconds
-    # An address is personal data; a window's counter needs no more than to tell addresses apart.
+    # An address is personal data; a window's counter only has to distinguish addresses.
     client = hashlib.sha256(f"{started} {address(request.scope)}".encode()).hexdigest()[:32]
     try:
         await dynamodb.call(

@@ -86,7 +86,7 @@ async def count(scope: Any, rate: Rate, caller: str, cost: int) -> None:
     Its answer gets `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): units left, and in
     how many seconds all are back.
     """
-    # An address is personal data; a counter needs no more than to tell callers apart.
+    # An address is personal data; a counter only has to distinguish callers.
     key = f"rate:{rate.name}:{hashlib.blake2b(caller.encode(), digest_size=12).hexdigest()}"
     answer = await _ask(key, rate, cost)
     unit = rate.seconds / rate.most

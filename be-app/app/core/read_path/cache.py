@@ -2,7 +2,7 @@
 
 All of them are fields of one hash, so that one command ends every list, feed and page, and a read costs one round
 trip. The hash carries an epoch, renewed by each change: an entry is fresh while its own epoch is the hash's and its
-age is below `cache_ttl_s`. An answer that was composed before a change can't be stored after it. Losing Valkey slows,
+age is below `cache_ttl_s`. An answer that was rendered before a change can't be stored after it. Losing Valkey slows,
 never breaks: every failure here is a miss.
 
 An entry that isn't fresh any more is stale: for `cache_stale_s` it may be served where a fresh answer can't be had
@@ -54,7 +54,7 @@ _AGAIN_S = 0.2
 _LOCAL_ENTRIES = 256
 _ENTRIES = 4096
 """Entries of the hash. Then it starts over: stale entries live for long, and queries can be made up."""
-_LONGEST_KEY = 1024  # Longer ones, which no front end of ours makes, are composed each time.
+_LONGEST_KEY = 1024  # Longer ones, which no front end of ours requests, are rendered each time.
 _HASH = "public"
 _FORM = b"gzip2 "
 """What a field's name begins with: releases that keep answers in another form share the hash, hence invalidations,
@@ -285,7 +285,7 @@ def _unconfirmed(key: bytes) -> Entry | None:
 
 
 async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
-    """Store an answer that was composed after a `lookup` gave `epoch`, unless something has changed since.
+    """Store an answer that was rendered after a `lookup` returned `epoch`, unless something has changed since.
 
     Soon after a change that only added something, the entry is stored as stale.
     """

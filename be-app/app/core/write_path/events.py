@@ -1,7 +1,7 @@
 """The table `…-events`: domain events for the stream's readers, and markers of what is due when.
 
-Nothing periodic may touch Aurora, or it never pauses. So whatever will need the database later (a scheduled
-post, an outbox that a crash left undrained) leaves a marker here, and the minute's function looks here alone.
+Nothing periodic may touch Aurora, or it never pauses. So work that will need the database later (a scheduled
+post, an outbox that a crash left undrained) leaves a wake-up marker here, and the scheduler reads only these.
 """
 
 from contextlib import suppress

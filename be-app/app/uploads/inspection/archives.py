@@ -1,7 +1,7 @@
 """Zip archives: every byte belongs to one entry or to the directory, and every entry is what both say of it.
 
 Readers differ in what they believe: the directory, the headers that stand before each entry, or the bytes. So all
-three are compared, and every entry is unpacked, as far as its announced length goes. PKWARE's APPNOTE 6.3.10 is the
+three are compared, and every entry is unpacked, up to its declared length. PKWARE's APPNOTE 6.3.10 is the
 source of the format; section numbers are its own.
 """
 
@@ -22,7 +22,7 @@ MOST_NESTED = 50_000_000
 MOST_DEEP = 3
 _PIECE = 1 << 18
 _HEAD = 33_000
-"""Bytes of an entry that are looked at: an ISO image says after 32 KB what it is."""
+"""Bytes of an entry that are inspected: an ISO image's signature is after 32 KB."""
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DESCRIBED_LATER = 0x8
@@ -39,7 +39,7 @@ _LINKS = {0x000D, 0x756E, 0x6C78}
 """Extra fields that can make a link of an entry: PKWARE's and ASi's for Unix, libarchive's of a directory entry."""
 
 _SPECIAL_MODES = {0o120000, 0o010000, 0o020000, 0o060000, 0o140000}
-"""Symbolic links, pipes, devices, sockets: whatever system the directory names, since unpackers differ there."""
+"""Symbolic links, pipes, devices, sockets, for every system that the directory may name: unpackers differ there."""
 
 _SUFFIXES = (
     ".zip", ".7z", ".rar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".jar", ".war", ".apk", ".cab",
@@ -59,7 +59,7 @@ _PROJECT = "_VBA_PROJECT".encode("utf-16-le")
 """Name of a stream of every macro project ([MS-OVBA] 2.2.1), as the directory of a compound file holds it."""
 
 _DOCUMENTS = (".docx", ".xlsx", ".pptx", ".hwpx", ".odt", ".ods", ".odp", ".xlsb", ".sldx")
-"""Documents that are archives themselves; those inside another are looked at in the same way."""
+"""Documents that are archives themselves; those inside another are inspected in the same way."""
 
 
 class Entry(NamedTuple):
@@ -99,7 +99,7 @@ class Archive:
             raise Rejection("malformed")
 
     def find(self, name: str) -> Entry | None:
-        """Return the entry of a name, in whatever case: Windows and Office don't tell cases apart."""
+        """Return the entry of a name, in any case: Windows and Office ignore case."""
         wanted = name.lower().encode()
         return next((entry for entry in self.entries if entry.name.lower() == wanted), None)
 
@@ -110,7 +110,7 @@ class Archive:
         return b"".join(self.unpack(entry))
 
     def unpack(self, entry: Entry) -> Iterator[bytes]:
-        """Yield an entry's content; raise `Rejection` unless it has the announced length and checksum."""
+        """Yield an entry's content; raise `Rejection` unless it has the declared length and checksum."""
         checksum = size = 0
         for piece in self._pieces(entry):
             size += len(piece)
@@ -224,7 +224,7 @@ class Archive:
     # -- the entries ----------------------------------------------------------------------------------------
 
     def _walk(self, end: int) -> None:
-        """Go from entry to entry as readers do that don't look at the directory; compare what they would see."""
+        """Go from entry to entry as readers do that ignore the directory; compare the result with the directory."""
         position = 0
         entries = sorted(self.entries, key=lambda entry: entry.offset)
         for entry, following in zip(entries, [*(e.offset for e in entries[1:]), end], strict=True):

@@ -18,7 +18,7 @@ def check(file: IO[bytes]) -> None:
         with olefile.OleFileIO(file) as document:
             header = document.openstream("FileHeader").read(256)
             body = document.exists("BodyText/Section0") or document.exists("ViewText/Section0")
-    except Exception:  # noqa: BLE001 - whatever a damaged document makes of the parser
+    except Exception:  # noqa: BLE001 - a damaged document may raise anything in the parser
         raise Rejection("malformed") from None
     if not header.startswith(_SIGNATURE) or len(header) < 40:
         raise Rejection("type_mismatch")

@@ -1,7 +1,7 @@
 """PDF: what any reader could find in the file, not what one reader's path through it finds.
 
 Readers differ in where they look: the first or the last of two equal keys, the table of references or a search for
-`obj` when that table is damaged. So every object is looked at, those in object streams and unreachable ones too, and
+`obj` when that table is damaged. So every object is inspected, those in object streams and unreachable ones too, and
 strings and the data of streams are taken for objects only where a reader would do so as well. ISO 32000-2 is the
 source of the syntax; section numbers below are its own.
 """
@@ -74,7 +74,7 @@ _END = b"%%EOF"
 
 _STOPS = {b"endobj", b"stream", b"obj", b"xref", b"trailer", b"startxref"}
 _ACTIONS_REFUSED = {b"/JavaScript", b"/Launch", b"/ImportData", b"/GoToE", b"/RichMediaExecute"}
-"""Actions (12.6.4) that run something or open what nobody looked into, wherever they stand."""
+"""Actions (12.6.4) that run something or open an uninspected file, anywhere in the document."""
 
 _KEYS_REFUSED = {b"/JS", b"/JavaScript", b"/OnInstantiate", b"/RichMediaContent"}
 """Keys of scripts: actions, the catalogue's tree of them, 3D views and Flash."""

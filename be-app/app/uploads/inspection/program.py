@@ -21,7 +21,7 @@ from app.uploads.reasons import Rejection
 CPU_S = 25
 _ADDRESS_SPACE = 1_000_000_000
 _NICENESS = 10
-"""Requests of readers come first."""
+"""Requests of readers have priority over it."""
 
 _MAGIC: dict[str, tuple[bytes, ...]] = {
     "image/jpeg": (b"\xff\xd8\xff",),
@@ -83,7 +83,7 @@ def _check_image(path: Path, kind: bytes, content_type: str, most_pixels: int) -
         raise Rejection("type_mismatch")
     try:
         width, height = imagesize.get(path, exif_rotation=False)
-    except Exception:  # noqa: BLE001 - whatever a damaged header makes of the parser
+    except Exception:  # noqa: BLE001 - a damaged header may raise anything in the parser
         raise Rejection("malformed") from None
     if width < 1 or height < 1:
         raise Rejection("malformed")
