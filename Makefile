@@ -79,7 +79,7 @@ unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k s
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)
 
-soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then look for its knee
+soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then find the load at which latency rises
 	@HOLDS_SECONDS=$(call given,SECONDS,600) $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_soak.py
 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
@@ -106,7 +106,7 @@ actions: $(DEV) $(EMULATOR) $(PROVIDER) ## Record the AWS calls of the applicati
 environment: $(RUN) $(SAM) ## Bring an account from nothing to a served site; `make environment ENV=dev ARGS='--admin ADDRESS'`
 	@$(WITH_ARGS) .venv/bin/familycorp environment create "$$ENV"
 
-environment-destroy: $(RUN) $(SAM) ## Take an environment away, after saying what holds data; `make environment-destroy ENV=dev`
+environment-destroy: $(RUN) $(SAM) ## Delete an environment, after naming the resources with data; `make environment-destroy ENV=dev`
 	@$(WITH_ARGS) .venv/bin/familycorp environment destroy "$$ENV"
 
 infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`

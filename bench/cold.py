@@ -55,7 +55,7 @@ ME = "/v1/auth/me"
 KINDS = {
     (ME, "on-demand"): "session and policy",
     (EDITOR, "on-demand"): "and the relational database",
-    (EDITOR, "provisioned-concurrency"): "the same, where INIT came before anybody asked",
+    (EDITOR, "provisioned-concurrency"): "the same, initialised before the request",
 }
 """What is asked, and how Lambda began the environment (`AWS_LAMBDA_INITIALIZATION_TYPE`).
 

@@ -1,7 +1,7 @@
 """What each direct dependency weighs: `python bench/dependencies.py [--write docs/decisions/0001-dependencies.md]`.
 
 Sizes are of the installed files, without bytecode and without what the package needs in turn. Import times are of a
-fresh process with bytecode at hand, in CPU time, the interpreter's own start taken off: medians of several runs.
+fresh process with compiled bytecode, in CPU time, the interpreter's own start taken off: medians of several runs.
 """
 
 import argparse

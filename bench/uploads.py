@@ -1,6 +1,6 @@
-"""`make bench`, files: what announcing one costs, and what completing a photo of 10 MB reads and takes.
+"""`make bench`, files: the cost of creating an upload, and of completing a photo of 10 MB.
 
-One process does both, with everything that the function has loaded, and tells its own figures; absolute ones, since
+One process does both, with everything that the function has loaded, and reports its own figures; absolute ones, since
 they are bounds of the function and not of the machine: CPU milliseconds, bytes fetched from S3, peak of memory.
 """
 
@@ -146,7 +146,7 @@ def _peak(of: int) -> float:
 
 
 def _render(photo: Path) -> None:
-    """Make the photo anew as the function does; print the child's peak. A child inherits its parent's: be small."""
+    """Re-encode the photo as the function does; print the child's peak. A child inherits its parent's: be small."""
     program = Path(__file__).parents[1] / "be-app" / "app" / "uploads" / "rendering.py"
     environment = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"}
     subprocess.run(
@@ -197,7 +197,7 @@ def measure(announced_files: int) -> dict[str, float]:
             **CREDENTIALS,
             FAMILYCORP_ENV="test",
             FAMILYCORP_LOG_LEVEL="WARNING",
-            FAMILYCORP_RATE_STAFF="1000000",  # One member announces what a crowd would.
+            FAMILYCORP_RATE_STAFF="1000000",  # One member creates the uploads of many.
             FAMILYCORP_DATABASE_URL=f"sqlite+aiosqlite:///{place}/bench.db",
             FAMILYCORP_AWS_ENDPOINT_URL=ministack.url,
             FAMILYCORP_S3_ENDPOINT_URL=seaweedfs.url,
@@ -256,7 +256,7 @@ def main() -> int:
     size, pixels = figures["size"] / 1e6, MEGAPIXELS[0] * MEGAPIXELS[1] / 1e6
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: SQLite, MiniStack, SeaweedFS; a photo of",
-        f"{size:.1f} MB and {pixels:.0f} megapixels, made anew with three thumbnails in {figures['seconds']:.1f} s.",
+        f"{size:.1f} MB and {pixels:.0f} megapixels, re-encoded with three thumbnails in {figures['seconds']:.1f} s.",
         "The application beside the process that decodes it never holds the image; with all that it can do loaded,",
         f"it had {figures['beside']:.0f} MB.",
         "",

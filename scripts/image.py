@@ -36,7 +36,7 @@ def pinned() -> Mapping[str, str]:
     """Return what base-images.env says, by name; leave where it isn't there."""
     if not PINS.exists():
         sys.exit(
-            "No base images are pinned: run `make base-images` once where registries can be reached, look at "
+            "No base images are pinned: run `make base-images` once where registries can be reached, check "
             "be-app/base-images.env, and commit it. Without registries, `make image BASES=local` uses stand-ins."
         )
     return dict(re.findall(r"^(\w+)_DIGEST=(sha256:[0-9a-f]{64})$", PINS.read_text(), re.MULTILINE))

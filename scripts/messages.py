@@ -98,7 +98,7 @@ def called_with(module: Path) -> Iterator[Id]:
     """Yield the messages of a module.
 
     From its syntax tree, which is the same in every Python; Babel reads tokens, and up to Python 3.11 an f-string is
-    one token, whatever is called inside it.
+    one token, with any call inside it.
     """
     for node in ast.walk(ast.parse(module.read_bytes())):
         match node:

@@ -5,7 +5,7 @@ usage: package.py [--arch x86_64|arm64] [--server] dependencies|application|poli
 
 `sam build` (be-app/Makefile) and the image's Dockerfile call it; it needs nothing but the standard library and uv.
 Versions and hashes are those of uv.lock. Bytecode is compiled here, because Lambda's file system is read-only and
-compiling at each start would triple it; it is "unchecked", so that it fits whatever times the files get in a zip. Of
+compiling at each start would triple it; it is "unchecked", so that it fits any time that a zip gives the files. Of
 dependencies only the bytecode goes along: their sources are a fifth of the size, and only tracebacks would show them.
 """
 
@@ -83,13 +83,13 @@ def compile_all(directory: Path, *, keep_sources: bool = True, runs_in: str = ""
 
 
 def strip(directory: Path, arch: str) -> None:
-    """Take symbols for debuggers out of native modules, where a tool for the processor is at hand."""
+    """Take symbols for debuggers out of native modules, where there is a tool for the processor."""
     native = platform.machine() == {"arm64": "aarch64"}.get(arch, arch)
     program = shutil.which("strip" if native else f"{arch.replace('arm64', 'aarch64')}-linux-gnu-strip")
     if program is None:
         sys.stderr.write(f"There is no `strip` for {arch}: the result is 20 MB larger (Debian: binutils).\n")
         return
-    # `strip` damages what auditwheel mended: libraries of their own, and the modules that look for them.
+    # `strip` damages files that auditwheel patched: bundled libraries, and the modules that load them.
     mended = ("pyvips_binary.libs", "_libvips.")
     found = [p for p in directory.rglob("*.so") if not str(p.relative_to(directory)).startswith(mended)]
     subprocess.run([program, "--strip-unneeded", *found], check=True)

@@ -47,7 +47,7 @@ resource "aws_apigatewayv2_route" "this" {
   target    = "integrations/${aws_apigatewayv2_integration.function[each.value].id}"
 }
 
-# Like the functions' groups it is here whoever deploys the API, and stays when the API goes.
+# Like the functions' log groups it is Terraform's with either deployer, and stays when the API is deleted.
 resource "aws_cloudwatch_log_group" "api" {
   name              = "/aws/apigateway/${local.name}-api"
   retention_in_days = var.log_retention_days

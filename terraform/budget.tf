@@ -1,4 +1,4 @@
-# What to do when it tells: docs/how-to/runbook.md#budget.
+# What to do when it notifies: docs/how-to/runbook.md#budget.
 resource "aws_budgets_budget" "monthly" {
   name         = "${local.name}-monthly"
   budget_type  = "COST"
@@ -6,7 +6,7 @@ resource "aws_budgets_budget" "monthly" {
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 
-  # Costs are told apart by the tag, which must be activated once as a cost allocation tag (docs/how-to/new-environment.md).
+  # The tag separates the environments' costs; it must be activated once as a cost allocation tag (docs/how-to/new-environment.md).
   cost_filter {
     name   = "TagKeyValue"
     values = [join("$", ["user:env", var.env])]

@@ -21,7 +21,7 @@ locals {
       series = [for d in values(local.lines_of) : { metric = "access_denied", dimensions = d }], above = 0, minutes = 5, times = 1
     }
     outbox-failed = {
-      what   = "A change can't be told to visitors, and wakes the database every minute", namespace = "FamilyCorp", statistic = "Sum"
+      what   = "A change can't be delivered to visitors, and wakes the database every minute", namespace = "FamilyCorp", statistic = "Sum"
       series = [for s in ["backend", "drain"] : { metric = "outbox_failed", dimensions = local.lines_of[s] }], above = 0, minutes = 5, times = 3
     }
     admin-granted = {
@@ -62,7 +62,7 @@ locals {
         above  = 10, minutes = 5, times = 2
       }
       drain-silent = {
-        what   = "The minute's function doesn't run", namespace = "AWS/Lambda", statistic = "Sum", missing = "breaching"
+        what   = "The scheduler doesn't run", namespace = "AWS/Lambda", statistic = "Sum", missing = "breaching"
         series = [{ metric = "Invocations", dimensions = local.lambda_of.drain }], below = 1, minutes = 5, times = 2
       }
       function-throttles = {
@@ -121,7 +121,7 @@ locals {
     } : name => alarm if var.cache_mode == "serverless" },
   )
 
-  # Of these only `site-down` tells people.
+  # Of these only `site-down` notifies people.
   parts_of_site_down = {
     most-requests-fail = {
       what   = "More than half of all requests fail", namespace = "FamilyCorp", statistic = "Average"

@@ -9,7 +9,7 @@ locals {
     "refresh_token_reused", "s3_errors", "s3_ms", "second_factor_failed", "shed", "sql_errors", "sql_ms",
   ] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-backend"] }
   drain = { for m in ["outbox_failed", "outbox_lag_s"] : m => ["FamilyCorp", m, "env", var.env, "service", "familycorp-drain"] }
-  # An upload is settled by whoever hears of it first, and given up by the minute's function.
+  # Several functions may advance an upload; the scheduler gives it up.
   uploads = [
     for pair in concat(setproduct(["upload_clean", "upload_rejected"], ["backend", "uploads"]), [["upload_rejected", "drain"], ["upload_processing_failed", "drain"]]) :
     ["FamilyCorp", pair[0], "env", var.env, "service", "familycorp-${pair[1]}"]

@@ -1,4 +1,4 @@
-# The domain outlives whoever deploys the API, so it is always Terraform's; the mapping belongs to the API's owner.
+# The domain outlives the API's deployer, so it is always Terraform's; the mapping belongs to the API's owner.
 resource "aws_acm_certificate" "api" {
   count = var.api_domain == null ? 0 : 1
 

@@ -32,7 +32,7 @@ resource "aws_elasticache_parameter_group" "main" {
   tags = { Name = "${local.name}-cache" }
 }
 
-# No password: whoever connects shows a token that IAM signed for exactly this user.
+# No password: a client authenticates by a token that IAM signed for exactly this user.
 resource "aws_elasticache_user" "backend" {
   count = var.cache_mode == "none" ? 0 : 1
 

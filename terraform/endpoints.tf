@@ -1,5 +1,5 @@
 locals {
-  # Through the gateways only this environment's tables and buckets can be reached, whoever's credentials are used:
+  # Through the gateways only this environment's tables and buckets can be reached, with any credentials:
   # stolen data can't be carried into another account's bucket.
   gateway_statements = {
     dynamodb = [{

@@ -119,7 +119,7 @@ resource "aws_cloudwatch_event_target" "this" {
   rule = aws_cloudwatch_event_rule.this[each.key].name
   arn  = aws_lambda_alias.live[each.value.function].arn
 
-  # The function reads S3's own notifications; EventBridge tells the same in other words.
+  # The function reads S3's own notifications; EventBridge's have another format.
   dynamic "input_transformer" {
     for_each = each.key == "uploads" ? [1] : []
 

@@ -1,4 +1,4 @@
-# The pipeline has no key that could leak: GitHub vouches for each run, and a role trusts runs of one environment.
+# The pipeline has no key that could leak: GitHub signs a token for each run, and a role trusts runs of one environment.
 locals {
   # Its name is AWS's convention, known beforehand, so that a plan shows whom the role will trust.
   github_provider = coalesce(

@@ -1,5 +1,5 @@
-# GuardDuty looks at what arrives in quarantine. Until its result is there, the application lets nobody have the file; a
-# rule in events.tf tells the uploads function of the result.
+# GuardDuty scans objects that arrive in quarantine. Until its result is there, the application lets nobody have the file; a
+# rule in events.tf sends the result to the uploads function.
 locals {
   scans         = var.malware_scanner == "guardduty"
   scanner_rules = "arn:${local.partition}:events:${var.region}:${local.account}:rule/DO-NOT-DELETE-AmazonGuardDutyMalwareProtectionS3*"

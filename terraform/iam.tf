@@ -60,7 +60,7 @@ locals {
       resources = [local.table_arns.events]
     }
     events_due = {
-      reason    = "The minute's job asks what is due."
+      reason    = "The scheduler reads what is due."
       actions   = ["dynamodb:Query"]
       resources = [local.table_arns.events]
     }
@@ -104,7 +104,7 @@ locals {
       reason    = "Looks for a file's versions and thumbnails; without it S3 answers 403 for what is absent."
       actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
       resources = [local.bucket_arn]
-      # Who asks for an object names no prefix, and must be told that there is none.
+      # A request for an object has no prefix, and must get 404 if there is none.
       conditions = { StringLikeIfExists = { "s3:prefix" = ["quarantine/*", "files/*"] } }
     }
     uploads_check = {
@@ -202,7 +202,7 @@ locals {
       resources = [local.stream_arn]
     }
     stream_list = {
-      reason    = "Lambda looks for the stream; DynamoDB names no resource for it."
+      reason    = "Lambda finds the stream; DynamoDB has no resource for that."
       actions   = ["dynamodb:ListStreams"]
       resources = ["*"]
     }
@@ -347,7 +347,7 @@ resource "aws_iam_role_policy" "database" {
   })
 }
 
-# What no role of this environment can go beyond, whatever policy somebody attaches to it later.
+# What no role of this environment can go beyond, with any policy that is attached to it later.
 resource "aws_iam_policy" "boundary" {
   name        = "${local.name}-boundary"
   description = "The most that any role of this environment may ever do"

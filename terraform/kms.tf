@@ -1,4 +1,4 @@
-# One key for what is stored, one for second factors: whoever may read the tables must not thereby decrypt TOTP secrets.
+# One key for what is stored, one for second factors: a principal that may read the tables must not be able to decrypt TOTP secrets.
 
 data "aws_iam_policy_document" "data_key" {
   statement {
@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "factors_key" {
     }
   }
 
-  # Whatever another policy says, and whoever may change policies by mistake: only the auth function uses the key.
+  # An explicit denial, which no other policy can override: only the auth function uses the key.
   statement {
     sid       = "OnlyTheAuthFunctionUsesIt"
     effect    = "Deny"

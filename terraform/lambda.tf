@@ -142,7 +142,7 @@ resource "aws_lambda_event_source_mapping" "events" {
   }
 }
 
-# Markers of what is due are in the same table: they are for the minute's job, so they needn't start this function.
+# Wake-up markers are in the same table. They are for the scheduler, so they needn't start this function.
 
 resource "aws_lambda_permission" "api" {
   for_each = local.terraform_deploys ? toset(["backend", "auth"]) : []

@@ -1,5 +1,5 @@
 # What a person needs to operate the environment from their own machine: two policies, to be attached to people's roles.
-# Reading and writing are functions of their own, because IAM tells functions apart, and not what they are asked.
+# Reading and writing are functions of their own, because IAM distinguishes functions, not their requests.
 
 locals {
   operator_functions = ["operator-read", "operator-write"]

@@ -130,7 +130,7 @@ variable "log_level" {
 }
 
 variable "log_sample_rate" {
-  description = "Share of requests that are logged from DEBUG on, whatever log_level is."
+  description = "Share of requests that are logged from DEBUG on, with any log_level."
   type        = number
   default     = 0
 
@@ -556,17 +556,17 @@ variable "alarms" {
 }
 
 variable "alarm_emails" {
-  description = "Who hears of alarms; each confirms by a mail of AWS."
+  description = "Recipients of alarms; each confirms by a mail of AWS."
   type        = list(string)
 
   validation {
     condition     = length(var.alarm_emails) > 0 && alltrue([for a in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", a))])
-    error_message = "alarm_emails must hold at least one e-mail address: an alarm that nobody hears is none."
+    error_message = "alarm_emails must hold at least one e-mail address: without a recipient, alarms reach nobody."
   }
 }
 
 variable "notice_emails" {
-  description = "Who hears of inquiries and publications."
+  description = "Recipients of notices of inquiries and publications."
   type        = list(string)
   default     = []
 

@@ -53,7 +53,7 @@ resource "aws_flow_log" "main" {
   count = var.flow_logs ? 1 : 0
 
   vpc_id               = aws_vpc.main.id
-  traffic_type         = "REJECT" # What was refused tells of mistakes and attacks; what passed would cost far more.
+  traffic_type         = "REJECT" # Refused traffic shows mistakes and attacks; logs of accepted traffic would cost far more.
   log_destination_type = "cloud-watch-logs"
   log_destination      = aws_cloudwatch_log_group.flow[0].arn
   iam_role_arn         = aws_iam_role.flow[0].arn

@@ -1,6 +1,6 @@
 """Serves MiniStack to programs of this machine and to pages of named origins: `guarded_ministack.py ORIGIN...`.
 
-MiniStack resets itself for whoever asks, its keys are known to everybody, and it allows every origin by CORS. So any
+MiniStack resets itself for any client, its keys are public, and it allows every origin by CORS. So any
 page that a browser shows could delete a developer's data. A browser says which page a request comes from; programs
 don't, and may do everything.
 """

@@ -22,14 +22,14 @@ DATABASE = "familycorp.db"
 """Name of the SQLite file in there."""
 
 LOCK = "familycorp.lock"
-"""File that whoever uses the directory holds locked; no directory without one is ever deleted."""
+"""File that is locked while a process uses the directory; no directory without one is ever deleted."""
 
 SETTINGS = "settings.json"
 """File of the settings of what runs, there as long as it does."""
 
 
 class CommandError(Exception):
-    """What keeps a command from its work, as one sentence for a person with the mend."""
+    """What prevents a command, in one sentence that says how to fix it."""
 
 
 def choose(state: Path, *, writes: bool) -> None:

@@ -39,7 +39,7 @@ def chosen() -> Literal["ko", "en"]:
 
 @contextmanager
 def in_english() -> Iterator[None]:
-    """Say everything in English for a while: documents are, whoever renders them."""
+    """Say everything in English for a while: documents are, in every locale."""
     before = os.environ.get("LANGUAGE", "")
     choose(Language.en)
     try:

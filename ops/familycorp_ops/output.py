@@ -61,9 +61,9 @@ class UnusableError(typer.BadParameter):
 
 
 class Root(TyperGroup):
-    """The root command: chooses the language before anything is shown, and tells errors as JSON when asked to.
+    """The root command: chooses the language before anything is shown, and prints errors as JSON with `--json`.
 
-    What programs read is English, whoever runs them.
+    JSON is English in every locale.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`make fuzz`: looks for inputs that break what the targets in be-app/tests/support/fuzzed promise.
+"""`make fuzz`: searches for inputs that break what the targets in be-app/tests/support/fuzzed promise.
 
 libFuzzer mutates inputs, guided by what they reach in the Python code below (what is native, as the HTML sanitiser or
 the policy's WebAssembly, it can't see into). What it learnt stays in build/fuzz/TARGET/corpus, for the next run; an
@@ -69,7 +69,7 @@ class Run:
         return (self.directory / "log").read_text("utf-8", "replace")
 
     def executions(self) -> int:
-        """Return how many inputs it has tried, as far as it has told."""
+        """Return how many inputs it has reported as tried."""
         numbers = re.findall(r"^(?:#|stat::number_of_executed_units: )(\d+)", self.told(), re.MULTILINE)
         return int(numbers[-1]) if numbers else 0
 
@@ -83,7 +83,7 @@ class Run:
         return [path for path in self.directory.glob("*-*") if path.stat().st_mtime >= self.log_began()]
 
     def log_began(self) -> float:
-        """Return when it was started, as files tell time."""
+        """Return when it was started, by the clock of the file system."""
         return (self.directory / "started").stat().st_mtime
 
 

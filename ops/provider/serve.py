@@ -5,7 +5,7 @@ It adds what NanoIDP has no settings for:
 - ID tokens carry what a person's account says of them, as Cognito's do; NanoIDP leaves that to the `claims`
   parameter of each request.
 - Its pages load nothing from other hosts: a style of our own makes do for Bootstrap from a CDN.
-- It answers to its own names alone, and its forms are sent by its own pages alone: whatever else a browser shows must
+- It answers to its own names alone, and its forms are sent by its own pages alone: other pages in a browser must
   neither read accounts by a name that was made to point here (DNS rebinding), nor change anything.
 """
 

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def _widen(before: int, after: int) -> None:
-    # SQLite keeps text of any length whatever it was told, and can change a column by copying its table alone.
+    # SQLite doesn't enforce the length of a text, and can change a column only by copying its table.
     with op.batch_alter_table('audit_entries') as table:
         table.alter_column('actor', existing_type=Key(length=before), type_=Key(length=after), existing_nullable=False)
 

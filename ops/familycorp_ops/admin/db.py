@@ -38,7 +38,7 @@ def migrations() -> Path:
 
 
 def is_current(file: Path) -> bool:
-    """Return whether an SQLite file surely has the newest revision; quick, `False` where it can't tell."""
+    """Return whether an SQLite file surely has the newest revision; quick, `False` where that is unknown."""
     declared = "\n".join(path.read_text() for path in sorted((migrations() / "versions").glob("*.py")))
     revisions, parents = (
         set(re.findall(rf"""^{name}\b[^=\n]*=\s*["'](.+?)["']""", declared, re.MULTILINE))

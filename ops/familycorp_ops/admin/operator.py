@@ -1,7 +1,7 @@
 """Work on an environment's database: by the functions that have just that job, or on what runs on this machine.
 
 In AWS nothing outside the VPC reaches the database. `--env` has a command call the environment's operator functions
-by their URLs, signed with the AWS credentials at hand: IAM decides whether these may, and the audit trail names them.
+by their URLs, signed with the caller's AWS credentials: IAM authorizes them, and the audit trail names them.
 """
 
 import os

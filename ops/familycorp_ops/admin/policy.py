@@ -220,7 +220,7 @@ def _permission(role: str, action: str) -> list[str]:
 
 
 def _opa(*arguments: str) -> str:
-    """Run OPA on the sources and return what it prints; leave with its message, or the mend, when it fails."""
+    """Run OPA on the sources and return its output; on failure exit with its message, or how to install it."""
     program = shutil.which("opa")
     if program is None:
         sys.exit(

@@ -71,7 +71,7 @@ class Folder:
     Args:
         directory: the folder.
         summary: what it adds to.
-        listener: what it tells.
+        listener: what it reports progress to.
     """
 
     def __init__(self, directory: Path, summary: Summary, listener: Listener) -> None:
@@ -196,7 +196,7 @@ def _advanced(operator: Operator, listener: Listener, **arguments: Any) -> Progr
 
 
 def _check_together(sources: Sequence[Source]) -> None:
-    """Find what two files can't both have; neither is imported, since nothing tells which is meant."""
+    """Find what two files can't both have; neither is imported, since it is unknown which is meant."""
     slugs = defaultdict[str, list[Source]](list)
     translations = defaultdict[tuple[str, str], list[Source]](list)
     for source in sources:

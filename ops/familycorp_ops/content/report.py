@@ -1,4 +1,4 @@
-"""What an import or export tells a person: bars on a terminal, plain lines elsewhere, a table at the end."""
+"""Reports of imports and exports: bars on a terminal, plain lines elsewhere, a table at the end."""
 
 from gettext import gettext as _
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What there is to pay for: the resources of a Terraform plan and of the SAM template, in the same words."""
+"""Billed resources: those of a Terraform plan and of the SAM template, in the same form."""
 
 import json
 import tempfile
@@ -93,7 +93,7 @@ class Planner:
     def plan(
         self, env: str, *, deployer: str = "sam", lean: bool = False, **variables: Any
     ) -> dict[str, Any]:
-        """Return a plan as `terraform show -json` tells it.
+        """Return a plan as `terraform show -json` prints it.
 
         Args:
             env: dev, stage or prod.

@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a rule may have to look at beside its own resource."""
+    """Context of a rule beside its own resource."""
 
     resources: Sequence[Resource]
     usage: Usage
@@ -140,7 +140,7 @@ def _api(_: Resource, plan: Plan) -> Iterator[Line]:
 
 def _stage(it: Resource, plan: Plan) -> Iterator[Line]:
     if _first(it.values, "default_route_settings").get("detailed_metrics_enabled"):
-        # Two routes: one of everybody, one of the staff. A metric is paid for by the hour in which it is used.
+        # Two routes: one of everybody, one of the staff. A metric is billed by the hour in which it is used.
         used = (1 if plan.usage.requests else plan.staff_share) + plan.staff_share
         yield Line("CloudWatch", "metrics of the API's routes", "metric", ROUTE_METRICS * used)
 

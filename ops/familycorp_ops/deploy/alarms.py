@@ -73,7 +73,7 @@ class Alarm(NamedTuple):
         )
 
     def value(self, lines: Sequence[Line]) -> float | None:
-        """Return the statistic of the lines of one period; None where they tell nothing of it.
+        """Return the statistic of the lines of one period; None where they have no data for it.
 
         Raises `ValueError` where series are combined in another way than by their sum.
         """
@@ -83,7 +83,7 @@ class Alarm(NamedTuple):
         return sum(_statistic(self.statistic, values) for values in told) if told else None
 
     def crossed(self, lines: Sequence[Line]) -> bool:
-        """Tell whether the lines of one period cross the threshold; where nothing is told, nothing is crossed."""
+        """Return whether the lines of one period cross the threshold; without data they don't."""
         value = self.value(lines)
         if value is None:
             return False

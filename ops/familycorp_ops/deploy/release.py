@@ -301,7 +301,7 @@ def _clear(env: str, state: str, *, delete: bool) -> None:
 def _first_failure(env: str) -> str:
     """Return which resource of a stack failed first, and why; those that CloudFormation then cancels say nothing."""
     pages = client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack(env))
-    events = [event for page in pages for event in page["StackEvents"]]  # The newest comes first.
+    events = [event for page in pages for event in page["StackEvents"]]  # The newest is the first.
     for event in reversed(events):
         why = event.get("ResourceStatusReason", "")
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in why:

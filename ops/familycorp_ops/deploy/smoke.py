@@ -1,6 +1,6 @@
 """`familycorp smoke`: whether a deployment serves, in a few seconds, by reading alone; safe on Prod.
 
-The status alone proves little: what stands before the application answers too. So every check looks at a body or a
+The status alone proves little: CloudFront and API Gateway answer too. So every check reads a body or a
 header that only the application gives.
 """
 

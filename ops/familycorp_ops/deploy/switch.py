@@ -196,7 +196,7 @@ class Switch:
             targets = self._rds.describe_db_proxy_targets(DBProxyName=self.live)["Targets"]
         except self._rds.exceptions.DBProxyNotFoundFault:
             return
-        # Always anew: its names are the same before and after, so nothing tells which cluster it follows.
+        # Always replaced: its names are the same before and after, so they don't show which cluster it follows.
         for cluster in [t["RdsResourceId"] for t in targets if t["Type"] == "TRACKED_CLUSTER"]:
             self._rds.deregister_db_proxy_targets(DBProxyName=self.live, DBClusterIdentifiers=[cluster])
         self._rds.register_db_proxy_targets(DBProxyName=self.live, DBClusterIdentifiers=[self.live])

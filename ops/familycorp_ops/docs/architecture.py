@@ -26,7 +26,7 @@ def rendered() -> Mapping[Path, str]:
         with tempfile.TemporaryDirectory() as directory:
             parts["files"] = files(infra.Terraform(Path(directory)).run("graph").stdout)
     except (NotInstalledError, infra.TerraformError) as error:
-        sys.stderr.write(f"Terraform's graph isn't looked at: {str(error).splitlines()[0]}\n")
+        sys.stderr.write(f"Terraform's graph isn't compared: {str(error).splitlines()[0]}\n")
     return {DOCUMENT: with_parts(DOCUMENT, **{n: f"```mermaid\n{part}\n```" for n, part in parts.items()})}
 
 

@@ -25,7 +25,7 @@ METHODS: Final = ("get", "put", "post", "delete", "head", "patch")
 FLOORS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 CEILINGS: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 DEPTH: Final = 12
-"""Levels of nesting that are looked at; schemas may refer to themselves."""
+"""Levels of nesting that are compared; schemas may refer to themselves."""
 
 app = typer.Typer(help="Find breaking changes of the API's contract.", no_args_is_help=True)
 

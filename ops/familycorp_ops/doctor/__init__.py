@@ -1,4 +1,4 @@
-"""`familycorp doctor`: what is amiss on this machine, or in an environment, each with its mend. It only reads."""
+"""`familycorp doctor`: problems of this machine or an environment, and how to fix each. It only reads."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from familycorp_ops.output import AsJson, Deployed, document
 
 @dataclass(frozen=True)
 class Finding:
-    """Something amiss."""
+    """A problem, and how to fix it."""
 
     what: str
     mend: str
@@ -24,7 +24,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and what is amiss there."""
+    """What was checked, what was seen, and the problems found."""
 
     check: str
     seen: str

@@ -1,4 +1,4 @@
-"""What stands in the way of an environment's first apply: in the account, at GitHub, in DNS, on this machine."""
+"""What prevents an environment's first apply: in the account, at GitHub, in DNS, on this machine."""
 
 import json
 import shutil

@@ -17,7 +17,7 @@ ALL: Final = tuple(facts.FUNCTIONS)
 
 
 def look(it: Environment) -> tuple[list[Check], Facts]:
-    """Look at what runs; return what is amiss, and all that was seen, for programs."""
+    """Check what runs; return the problems, and everything that was read, for programs."""
     facts: Facts = {}
 
     def named(name: str, check: Callable[[Environment, Facts], Check]) -> Check:
@@ -51,7 +51,7 @@ def _stack(it: Environment, facts: Facts) -> Check:
 
 
 def _release(it: Environment, facts: Facts) -> Check:
-    """Look at the functions themselves: they are what runs, whoever deployed them."""
+    """Check the functions themselves, since either tool may have deployed them."""
     functions, found = [], []
     for key in ALL:
         name = f"{it.name}-{key}"

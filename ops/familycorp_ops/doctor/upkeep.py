@@ -73,7 +73,7 @@ def backups(it: Environment) -> Check:
 
 
 def alarms(it: Environment) -> Check:
-    """Return whether somebody hears alarms."""
+    """Return whether alarms have a subscriber."""
     found, heard = [], 0
     for key in ("alarms", "notices"):
         topic = it.parameters.get(f"events/{key}-topic")

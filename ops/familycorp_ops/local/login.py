@@ -45,7 +45,7 @@ def log_in(
         code: one-time code, for a provider that asks for one on a page of its own.
 
     Returns:
-        That redirect; or whatever came that is neither a redirect nor a page with a form.
+        That redirect; or the first response that is neither a redirect nor a page with a form.
     """
     typed = {"text": username, "email": username, "password": password, "one-time-code": code}
     return _walk(client, start_url, typed, until)

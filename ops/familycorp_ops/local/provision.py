@@ -26,7 +26,7 @@ LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
         "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
     },
 )
-"""What the bucket forgets by itself: whatever stays in quarantine, and files 30 days after their deletion."""
+"""Lifecycle rules of the bucket: expire objects in quarantine, and files 30 days after their deletion."""
 
 
 def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
@@ -40,7 +40,7 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
             "FAMILYCORP_AWS_ENDPOINT_URL isn't set: in AWS itself, Terraform creates tables and buckets"
         )
 
-    # These cost 0.1 s that whoever only asks for `--help` needn't spend.
+    # Their import takes 0.1 s, which `--help` doesn't need.
     from botocore.config import Config  # noqa: PLC0415
     from botocore.session import get_session  # noqa: PLC0415
 

@@ -86,7 +86,7 @@ class Services:
         }
         self._environment = clean_environment(**settings)
         api = ["uvicorn", "app.main:app", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
-        # Nothing stands before it, so whoever says that they speak for another address invents it.
+        # There is no proxy before it, so a client that claims to forward another address made it up.
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
@@ -109,7 +109,7 @@ class Services:
         current = is_current(self._state / DATABASE)
         if not current:
             stores.append(self._call(_("Database schema"), "schema", "admin.db", "upgrade"))
-        # On a later start everything is in place, and the API needn't wait for the tables to be looked at.
+        # On a later start everything is in place, and the API needn't wait for the check of the tables.
         complete = current and self._loaded.exists() and not self._lost
         if self._lost:
             stores.append(
@@ -174,7 +174,7 @@ class Services:
             [sys.executable, *arguments],
             log=self._state / "logs" / f"{log}.log",
             environment=self._environment,
-            # Python looks for modules where it is started, and a person may stand anywhere.
+            # Python finds modules in the current directory, which may be any.
             cwd=self._state,
             ready=ready,
         )

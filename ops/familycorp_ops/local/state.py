@@ -18,7 +18,7 @@ ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
 
 
 class StartError(Exception):
-    """What keeps it from running, as one sentence for a person with the mend."""
+    """What prevents it from running, in one sentence that says how to fix it."""
 
 
 def directory(state: Path) -> Path:

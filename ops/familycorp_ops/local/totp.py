@@ -1,4 +1,4 @@
-"""`familycorp code`: what an authenticator app would show, for those who have no phone at hand."""
+"""`familycorp code`: the code that an authenticator app would show, for developers without a phone."""
 
 import base64
 import binascii

@@ -26,7 +26,7 @@ from familycorp_ops.local.welcome import welcome
 from familycorp_ops.servers.process import ServerError
 
 LOG_BYTES = 16 * 1024 * 1024
-"""Size beyond which a process's log is begun anew."""
+"""Size beyond which a process's log is rotated."""
 
 
 def up(state: Path, port: int, *, as_json: bool = False) -> int:
@@ -112,7 +112,7 @@ def _watch(services: Services, errors: Console, stopped: Callable[[], bool]) -> 
 
 
 def _rotate(log: Path) -> None:
-    """Begin a log anew when it is large, keeping what was in it beside it; processes append, so they needn't know.
+    """Rotate a log when it is large: copy it, then truncate it, since processes keep it open and append.
 
     What is written between the copy and the cut is lost, which is a line or two of 16 MB.
     """

@@ -17,7 +17,7 @@ class LoopbackServer:
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self._server = ThreadingHTTPServer((LOOPBACK, 0), handler)
-        # It looks often whether it shall stop: by default each end of a block would wait half a second.
+        # A short interval: by default each end of a block would wait up to half a second.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property

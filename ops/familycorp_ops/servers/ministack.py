@@ -29,7 +29,7 @@ CREDENTIALS: Mapping[str, str] = MappingProxyType(
 
 def client(url: str, service: str) -> Any:
     """Return a client of an emulator's service, by the address of the emulator."""
-    from botocore.session import get_session  # noqa: PLC0415 - whoever starts one alone needn't wait for it.
+    from botocore.session import get_session  # noqa: PLC0415 - starting one needn't wait for it.
 
     return get_session().create_client(
         service,

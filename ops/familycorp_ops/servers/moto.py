@@ -11,7 +11,7 @@ from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, 
 
 
 class Moto(Server):
-    """moto server on a loopback port; what it holds is gone when it stops."""
+    """moto server on a loopback port; its content is lost when it stops."""
 
     def __init__(self, *, port: int | None = None, directory: Path | None = None) -> None:
         super().__init__("moto", port=port, directory=directory)

@@ -114,7 +114,7 @@ class OidcProvider(Server):
         return http_ok(self.port, "/.well-known/openid-configuration")
 
     def allow(self, api_url: str, *, post_logout_uri: str | None = None) -> None:
-        """Let the application at an origin send people here, and tell that one when somebody logs out.
+        """Let the application at an origin send people here, and notify it when a person logs out.
 
         Args:
             api_url: the origin, as in its FAMILYCORP_API_URL.

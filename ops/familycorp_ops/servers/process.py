@@ -29,7 +29,7 @@ class ServerError(Exception):
 
 
 class NotInstalledError(ServerError):
-    """The server's program isn't on this machine; the message says what was looked for."""
+    """The server's program isn't on this machine; the message names it."""
 
 
 def free_port() -> int:
@@ -277,7 +277,7 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """End it and whatever it started as a crash would: by SIGKILL."""
+        """End it and its children as a crash would: by SIGKILL."""
         if self._child is not None and self._group is not None:
             self._signal(signal.SIGKILL)
             self._child.wait()
@@ -399,7 +399,7 @@ class Server(Process, ABC):
 
 
 def _stopped(pid: int) -> bool:
-    """Return whether every thread of a process is stopped; true where nobody can tell (proc_pid_stat(5))."""
+    """Return whether every thread of a process is stopped; true where that is unknown (proc_pid_stat(5))."""
     try:
         states = [
             task.joinpath("stat").read_text().rpartition(")")[2].split()[0]

@@ -67,7 +67,7 @@ class SqlServer(Server):
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-doublewrite=0",
             "--innodb-buffer-pool-size=64M",
-            # A server refuses to run as root unless told to.
+            # A server refuses to run as root without this option.
             *(["--user=root"] if os.geteuid() == 0 else []),
         ]
 

@@ -89,7 +89,7 @@ def wait_until_ready(port: int) -> None:
 
 
 def invocation_context(headers: Message | Mapping[str, str]) -> dict[str, Any]:
-    """Return what the adapter tells the application about an invocation: `lambda_runtime::Context`."""
+    """Return what the adapter passes to the application about an invocation: `lambda_runtime::Context`."""
     return {
         "request_id": headers["Lambda-Runtime-Aws-Request-Id"],
         "deadline": int(headers.get("Lambda-Runtime-Deadline-Ms", "0")),
@@ -180,7 +180,7 @@ def main() -> None:
         context = invocation_context(got.headers)
         event = json.loads(got.read())
         if time.monotonic() - used > IDLE_S:
-            server.close()  # The next request opens it anew.
+            server.close()  # The next request opens it again.
         try:
             outcome, said = "response", answer(server, event, context)
         except UnicodeDecodeError as error:  # API Gateway makes a 502 of it.

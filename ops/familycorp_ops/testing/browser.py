@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 ARGUMENTS = (
-    # Loopback alone: whatever else a page or the browser itself asks for isn't found.
+    # Loopback alone: other names that a page or the browser itself requests don't resolve.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--lang=en",
     # Chromium's sandbox refuses to run as root, as in CI.

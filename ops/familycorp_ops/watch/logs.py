@@ -1,4 +1,4 @@
-"""`familycorp logs`: what the local application tells, for a person to read; and the reader that `top` shares.
+"""`familycorp logs`: the local application's log in readable lines; and the reader that `top` shares.
 
 `familycorp up` keeps one file for each process, rotated when it is large; those of the application hold JSON lines.
 """
@@ -25,7 +25,7 @@ PROCESSES: Final = ("api", "worker")
 """Processes of the application, by the names of their logs."""
 
 EVERY_S: Final = 0.2
-"""Seconds between two looks for new lines."""
+"""Seconds between two reads for new lines."""
 
 STYLES: Final = {"DEBUG": "dim", "INFO": "green", "WARNING": "yellow", "ERROR": "bold red"}
 LEVELS: Final = tuple(STYLES)
@@ -49,7 +49,7 @@ class Level(StrEnum):
 
 
 class Tail:
-    """A file that grows, and starts anew when it is rotated."""
+    """A file that grows, and starts from zero when it is rotated."""
 
     def __init__(self, file: Path, *, from_end: bool = False) -> None:
         self._file, self._begun = file, b""
@@ -119,7 +119,7 @@ def logs(  # noqa: PLR0917 - these are options of a command line.
     tails = [Tail(file) for file in found]
     with suppress(KeyboardInterrupt, BrokenPipeError):
         first = [wanted(tail.new()) for tail in tails]
-        # What has no time, as a traceback, stays behind the line that it came after.
+        # Lines without a time, such as a traceback, stay after the line that they followed.
         merged = sorted((pair for of_one in map(_timed, first) for pair in of_one), key=lambda pair: pair[0])
         show([text for __, text in merged][-lines or len(merged) :])
         while follow:
