@@ -382,7 +382,7 @@ def test_the_language_is_chosen_as_gettext_does(
     assert ("마이그레이션" in help_first) is korean
 
 
-def test_documents_stay_english_whoever_writes_them() -> None:
+def test_documents_stay_english_in_every_locale() -> None:
     program = (
         "from familycorp_ops.cost import documents, report\n"
         "from familycorp_ops.cost.bill import bill\n"

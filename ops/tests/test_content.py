@@ -577,7 +577,7 @@ def test_categories_come_in_their_order_and_none_is_lost(site: Site) -> None:
 # -- errors -------------------------------------------------------------------------------------------------
 
 
-def test_every_error_is_told_with_its_line_and_the_other_files_go_in(site: Site) -> None:
+def test_every_error_is_reported_with_its_line_and_the_other_files_are_imported(site: Site) -> None:
     head = "---\ntitle: 제목\nslug: {}\nlang: ko\ncategory: news\n"
     bad: dict[str, tuple[str | bytes, tuple[int, str | None, str]]] = {
         "no-front-matter.md": ("본문", (1, None, "front_matter")),
@@ -746,7 +746,7 @@ SOUND = POSTS.map(valid).filter(lambda post: post is not None)
 
 @given(SOUND)
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
-def test_whatever_a_post_says_is_read_back_from_its_file(tmp_path: Path, post: FilePost) -> None:
+def test_every_post_is_read_back_from_its_file(tmp_path: Path, post: FilePost) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(files.write_post(post))
     read = files.read_post(path, "a.md")
@@ -764,7 +764,7 @@ def test_whatever_a_post_says_is_read_back_from_its_file(tmp_path: Path, post: F
 @example("---\na: b\u2028c: [\n---\n".encode())
 @example("- slug: a\u2028- slug: a\u2028".encode())
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
-def test_whatever_is_in_a_file_is_an_error_at_worst(tmp_path: Path, data: bytes) -> None:
+def test_any_content_of_a_file_is_an_error_at_worst(tmp_path: Path, data: bytes) -> None:
     for name, read in (("a.md", lambda p: files.read_post(p, "a")), ("a.yaml", files.read_categories)):
         (tmp_path / name).write_bytes(data)
         source = read(tmp_path / name)
@@ -799,7 +799,7 @@ def test_an_export_imported_elsewhere_and_exported_again_is_the_same(
     assert one.load(folder=tmp_path / "first")["changed"] == 0
 
 
-def test_an_export_replaces_its_own_files_and_spares_all_others(site: Site, tmp_path: Path) -> None:
+def test_an_export_replaces_its_own_files_and_no_others(site: Site, tmp_path: Path) -> None:
     site.write("a.md", state="draft")
     site.load()
     folder, precious = tmp_path / "out", tmp_path / "precious.md"

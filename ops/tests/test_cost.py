@@ -267,7 +267,7 @@ def test_a_plan_of_another_environment_is_refused(cost: Callable[..., Any]) -> N
     assert (ran.returncode, "is a plan of prod, not of dev" in ran.stderr) == (1, True)
 
 
-def test_what_has_no_price_is_told(cost: Callable[..., Any]) -> None:
+def test_a_resource_without_a_price_is_reported(cost: Callable[..., Any]) -> None:
     gateway = {"mode": "managed", "type": "aws_nat_gateway", "address": "aws_nat_gateway.main", "values": {}}
     ran = cost(change=lambda plan: plan["planned_values"]["root_module"]["resources"].append(gateway))
     assert (ran.returncode, "aws_nat_gateway" in ran.stderr) == (1, True)
@@ -298,7 +298,7 @@ def test_the_difference_that_a_change_makes(cost: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [("--usage", "nothing"), ("--fail-over", "much")])
-def test_wrong_options_are_told_in_a_sentence(cost: Callable[..., Any], wrong: tuple[str, str]) -> None:
+def test_wrong_options_are_reported_in_a_sentence(cost: Callable[..., Any], wrong: tuple[str, str]) -> None:
     ran = cost(*wrong)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "Traceback" not in ran.stderr

@@ -377,7 +377,7 @@ def _published(cloud: Cloud, changed: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_found_alone_with_its_mend(cloud: Cloud, fault: str) -> None:
+def test_a_planted_fault_is_found_alone_with_its_fix(cloud: Cloud, fault: str) -> None:
     plant, check, what, mend = FAULTS[fault]
     plant(cloud)
     found = cloud.findings()
@@ -581,7 +581,7 @@ def test_an_empty_account_is_ready_for_the_first_apply(empty: Empty) -> None:
 
 
 @pytest.mark.parametrize("fault", FIRST)
-def test_what_stands_in_the_way_of_the_first_apply_is_found_alone(empty: Empty, fault: str) -> None:
+def test_each_obstacle_to_the_first_apply_is_found_alone(empty: Empty, fault: str) -> None:
     plant, check, what, mend = FIRST[fault]
     plant(empty)
     found = empty.findings()
@@ -746,7 +746,7 @@ def status(cloud: Cloud) -> tuple[int, dict[str, Any]]:
     return ran.returncode, document
 
 
-def test_what_runs_is_told(deployment: Cloud) -> None:
+def test_the_running_release_is_reported(deployment: Cloud) -> None:
     code, told = status(deployment)
     assert (code, told["healthy"], told["found"]) == (0, True, {})
     assert (told["environment"], told["release"]) == (ENV, "abc")
@@ -760,7 +760,7 @@ def test_what_runs_is_told(deployment: Cloud) -> None:
     assert told["digest"] is None, "archives have none"
 
 
-def test_the_digest_of_an_image_is_told(deployment: Cloud) -> None:
+def test_the_digest_of_an_image_is_reported(deployment: Cloud) -> None:
     digest = f"sha256:{'a' * 64}"
     deployment.function(
         "backend", image=f"000000000000.dkr.ecr.{REGION}.amazonaws.com/{NAME}-backend@{digest}"
@@ -827,7 +827,7 @@ AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", AMISS)
-def test_what_isnt_well_is_found_alone_with_its_mend(deployment: Cloud, fault: str) -> None:
+def test_each_problem_is_found_alone_with_its_fix(deployment: Cloud, fault: str) -> None:
     plant, check, what, mend = AMISS[fault]
     plant(deployment)
     code, told = status(deployment)
@@ -883,7 +883,7 @@ def test_a_full_disk_an_old_python_and_missing_parts_are_found(
     assert local.parts().findings[0].mend == "`make up` installs it."
 
 
-def test_for_people_each_finding_stands_with_its_mend(tmp_path: Path) -> None:
+def test_for_people_each_finding_has_its_fix(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     ran = familycorp("doctor", "--state", str(tmp_path / "state"))
     assert ran.returncode == 1

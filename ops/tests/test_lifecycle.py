@@ -448,7 +448,7 @@ def test_what_the_doctor_finds_stops_it_until_it_is_accepted_by_name(account: Ac
     assert account.client("s3").list_buckets()["Buckets"] == []
 
 
-def test_a_second_run_is_refused_and_told_who_holds_the_lock(account: Account) -> None:
+def test_a_second_run_is_refused_and_names_the_locks_owner(account: Account) -> None:
     account.applied()
     body = {
         "id": "x", "command": "environment create dev", "by": "arn:aws:iam::000000000000:user/haneul",

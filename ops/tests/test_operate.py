@@ -268,7 +268,7 @@ def test_who_may_read_cant_write_nor_the_other_way_round(cloud: Cloud, member: s
     assert cloud.sql("SELECT role, disabled_at FROM members") == [(None, None)]
 
 
-def test_the_schema_is_told(cloud: Cloud) -> None:
+def test_the_schema_is_reported(cloud: Cloud) -> None:
     told = cloud.by("reader", "db", "status")
     assert told["lacking"] == []
     assert told["revision"] == max(
@@ -276,7 +276,7 @@ def test_the_schema_is_told(cloud: Cloud) -> None:
     )
 
 
-def test_inquiries_are_taken_out_and_the_trail_tells_by_whom(cloud: Cloud, tmp_path: Path) -> None:
+def test_inquiries_are_exported_and_the_trail_names_the_operator(cloud: Cloud, tmp_path: Path) -> None:
     at = "2026-11-24 00:00:00.000000"
     for number in range(3):
         cloud.sql(

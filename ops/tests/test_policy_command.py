@@ -64,7 +64,7 @@ def test_a_denial_names_the_roles_that_permit_it():
     assert "roles        editor, admin" in told.stdout.splitlines()
 
 
-def test_obligations_are_told():
+def test_obligations_are_printed():
     told = run("explain", "--as", "editor", "--action", "member:list")
     assert told.returncode == 0
     assert 'obligations  {"fields": ["id", "name"]}' in told.stdout.splitlines()

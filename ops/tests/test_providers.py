@@ -230,7 +230,7 @@ def test_nanoidp_as_a_confidential_client_with_a_second_factor(tmp_path):
     assert claims["exp"] - claims["iat"] == 300
 
 
-def test_oidc_provider_says_how_somebody_logged_in_and_asks_anew(oidc_provider):
+def test_oidc_provider_says_how_a_person_logged_in_and_authenticates_again(oidc_provider):
     oidc_provider.allow(API)
     strong = replace(EDITOR, username="strong", acr="urn:familycorp:two-factors", amr=("pwd", "otp"))
     oidc_provider.admit(strong)
@@ -249,7 +249,7 @@ def test_oidc_provider_says_how_somebody_logged_in_and_asks_anew(oidc_provider):
         assert later["auth_time"] > claims["auth_time"]
 
 
-def test_oidc_provider_tells_the_application_when_somebody_logs_out(oidc_provider):
+def test_oidc_provider_notifies_the_application_when_a_person_logs_out(oidc_provider):
     received = []
 
     class Application(BaseHTTPRequestHandler):

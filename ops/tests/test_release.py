@@ -134,7 +134,7 @@ def never_deployed(ministack: MiniStack) -> Iterator[Any]:
     cloudformation.delete_stack(StackName=STACK)
 
 
-def test_a_stack_that_never_came_to_be_is_recognised_and_deleted_only_when_told(
+def test_a_stack_that_was_never_created_is_recognised_and_deleted_only_on_request(
     registry: Registry, never_deployed: Any
 ) -> None:
     asked = ("deploy", "dev", *IMAGES, "--version", "abc")

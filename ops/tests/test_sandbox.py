@@ -87,7 +87,7 @@ def test_the_code_has_amazons_authorities_where_they_are_replaced() -> None:
     assert (infra.ROOT / "be-app" / sandbox.RDS_CA).is_file()
 
 
-def test_a_machine_without_namespaces_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_namespaces_gets_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(NotInstalledError, match="unshare"):
         sandbox.check()

@@ -120,7 +120,7 @@ def test_no_heading_of_the_runbook_is_left_over() -> None:
     assert headings() <= named | elsewhere
 
 
-def test_each_alarm_tells_somebody_when_it_begins_and_ends(plan: dict[str, Any]) -> None:
+def test_each_alarm_notifies_when_it_begins_and_ends(plan: dict[str, Any]) -> None:
     # The topic's address is known after the apply alone: its name is in the configuration.
     wired = {r["address"]: r.get("expressions") for r in plan["configuration"]["root_module"]["resources"]}
     for kind in ("metric_alarm.this", "composite_alarm.site_down"):

@@ -194,7 +194,7 @@ def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
     assert [rule["expiration"][0]["days"] for rule in exchange["rule"]] == [1]
 
 
-def test_prod_keeps_what_it_holds(plan: dict[str, Any]) -> None:
+def test_prod_keeps_its_data(plan: dict[str, Any]) -> None:
     protected = plan["env"] != "dev"
     for kind in ("aws_rds_cluster", "aws_dynamodb_table"):
         for address, values in of_type(plan, kind):
@@ -274,7 +274,7 @@ def test_a_login_asks_for_one_second_factor(plan: dict[str, Any]) -> None:
 
 
 @pytest.mark.infra
-def test_the_user_pool_asks_for_a_second_factor_too_where_it_is_told_to(terraform: Terraform) -> None:
+def test_the_user_pool_asks_for_a_second_factor_too_where_configured(terraform: Terraform) -> None:
     plan = terraform.plan(*infra.options("dev", "sam", user_pool_mfa=True))
     (pool,) = [v for _, v in of_type(plan, "aws_cognito_user_pool")]
     assert (pool["mfa_configuration"], pool["software_token_mfa_configuration"]) == (
@@ -285,7 +285,7 @@ def test_the_user_pool_asks_for_a_second_factor_too_where_it_is_told_to(terrafor
 
 @pytest.mark.infra
 @pytest.mark.parametrize("uri", [None, "https://staff.familycorp.example/"])
-def test_another_provider_hears_of_an_address_after_logout_where_one_is_given(
+def test_another_provider_gets_an_address_after_logout_where_one_is_given(
     terraform: Terraform, uri: str | None
 ) -> None:
     other = {"oidc_issuer": "https://login.familycorp.example", "oidc_client_id": "familycorp"}
@@ -843,7 +843,7 @@ BROKEN = [
         "rds.tf",
         "deletion_protection                 = var.deletion_protection",
         "deletion_protection = false",
-        test_prod_keeps_what_it_holds,
+        test_prod_keeps_its_data,
     ),
     (
         "tables.yaml",

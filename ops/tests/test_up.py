@@ -281,7 +281,7 @@ def _overwrite(offset: int, text: bytes = b"\xa5" * 4096) -> Callable[[Path], No
     ],
     ids=["header", "page", "text", "emulator"],
 )
-def test_damaged_data_is_named_with_the_mend(used, capfd, damage, message):
+def test_damaged_data_is_named_with_its_fix(used, capfd, damage, message):
     damage(used)
     assert local.up(used, free_port()) == 1
     error = capfd.readouterr().err

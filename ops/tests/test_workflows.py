@@ -96,7 +96,7 @@ def test_credentials_stay_out_of_the_checkout() -> None:
             assert step["with"]["persist-credentials"] is False, name
 
 
-def test_prod_comes_last_and_an_environment_has_one_deployment_at_a_time() -> None:
+def test_prod_is_deployed_last_and_an_environment_has_one_deployment_at_a_time() -> None:
     deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
     assert [deploy["jobs"][env]["needs"] for env in ("dev", "stage", "prod")] == ["build", "dev", "stage"]
     # A group of the whole workflow would make a rollback of any environment wait for Prod's approval.

@@ -33,7 +33,7 @@ def test_without_a_gateway_the_peer_is_the_client(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.security(39)
-def test_behind_mangum_the_event_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_mangum_the_event_has_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     event = {"requestContext": {"http": {"sourceIp": "198.51.100.7"}}}
     spoofed = (b"x-amzn-request-context", context("203.0.113.1"))
@@ -42,7 +42,9 @@ def test_behind_mangum_the_event_tells(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.security(39)
 @pytest.mark.parametrize("told", [b"", b"{", b"null", b"[]", b'{"http": 7}', b'{"http": {}}', b"\xff"])
-def test_behind_the_web_adapter_its_header_tells(monkeypatch: pytest.MonkeyPatch, told: bytes) -> None:
+def test_behind_the_web_adapter_its_header_has_the_address(
+    monkeypatch: pytest.MonkeyPatch, told: bytes
+) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     name = b"x-amzn-request-context"
     assert address(scope((name, context("198.51.100.7")))) == "198.51.100.7"

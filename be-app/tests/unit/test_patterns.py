@@ -173,7 +173,7 @@ def test_an_expression_takes_time_in_proportion_to_the_text(pattern: str, how: s
     assert took < SLOW_S, text
 
 
-def test_every_expression_is_looked_at() -> None:
+def test_every_expression_is_checked() -> None:
     assert len(WRITTEN_OUT) > 30
     unread = {source.name for source, written, _ in FOUND if literal(source, written) is None}
     # What a query is searched by is in COMPUTED; AWS's models, templates, reports and documents are no stranger's.

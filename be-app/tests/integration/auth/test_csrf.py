@@ -185,7 +185,7 @@ SPOOFED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "Tru
         ("POST", "/v1/inquiries", 20),
     ],
 )
-def test_each_client_has_its_limit_whatever_address_it_claims(
+def test_each_client_has_its_limit_with_any_claimed_address(
     fresh: Stack, method: str, path: str, most: int
 ) -> None:
     answers = []
@@ -264,7 +264,7 @@ def test_a_flood_of_bad_cookies_keeps_no_colleague_out(fresh: Stack, newcomer: s
 
 @pytest.mark.security(39)
 @pytest.mark.security(40)
-def test_the_limit_of_the_second_factor_counts_before_anything_is_guessed(
+def test_the_limit_of_the_second_factor_counts_before_a_proof_is_checked(
     fresh: Stack,
 ) -> None:
     with at_browser(fresh, "editor") as editor:

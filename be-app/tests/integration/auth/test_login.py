@@ -104,7 +104,7 @@ def test_a_second_factor_of_the_provider_counts_where_it_is_trusted(
 
 
 @pytest.mark.security(29)
-def test_logging_in_anew_is_a_step_up_where_the_provider_proves_the_second_factor(
+def test_logging_in_again_is_a_step_up_where_the_provider_proves_the_second_factor(
     certified: Stack, oidc_provider: OidcProvider
 ) -> None:
     with at_browser(certified, account(oidc_provider, acr=TRUSTED)) as editor:

@@ -139,7 +139,7 @@ def test_the_provider_proves_the_second_factor_where_it_is_trusted_to(
         {"acr": "urn:two", "auth_time": time.time() - 31 * 24 * 3600},
     ],
 )
-def test_whatever_else_the_provider_says_our_own_second_factor_is_demanded(
+def test_other_claims_of_the_provider_never_replace_our_own_second_factor(
     person: Person, provider: HostileProvider, claims: dict[str, Any]
 ) -> None:
     provider.claims = claims
@@ -1165,7 +1165,7 @@ def test_a_login_that_waits_for_its_second_factor_is_ended_too(
     assert person.me().status_code == 200
 
 
-def test_long_names_of_sessions_are_told_apart(
+def test_long_names_of_sessions_stay_distinct(
     person: Person, provider: HostileProvider, stack: Stack
 ) -> None:
     with at_browser(stack, "somebody") as other:

@@ -136,7 +136,7 @@ def test_a_code_of_another_time_is_refused(somebody: MakePerson, distance: int) 
 
 @pytest.mark.security(27)
 @pytest.mark.security(40)
-def test_guesses_are_limited_per_member_across_browsers(somebody: MakePerson, staff_stack: Stack) -> None:
+def test_attempts_are_limited_per_member_across_browsers(somebody: MakePerson, staff_stack: Stack) -> None:
     editor = somebody("editors")
     editor.log_in()
     pending = []
@@ -452,7 +452,7 @@ def test_a_credential_that_takes_long_to_decode_is_not_decoded(somebody: MakePer
 
 
 @pytest.mark.security(40)
-def test_a_failed_proof_says_the_same_whatever_is_wrong(somebody: MakePerson) -> None:
+def test_every_failed_proof_has_the_same_answer(somebody: MakePerson) -> None:
     with_totp, with_passkey, without = somebody("editors"), somebody("editors"), somebody("editors")
     with_totp.log_in()
     with_passkey.first_factor()

@@ -179,7 +179,7 @@ def test_each_role_gets_no_further_than_its_own_routes(client: httpx.Client) -> 
                 problem(answer, 403, "forbidden")
 
 
-def test_every_editorial_route_answers_401_to_a_stranger_whatever_is_sent(client: httpx.Client) -> None:
+def test_every_editorial_route_answers_401_to_a_stranger_for_any_body(client: httpx.Client) -> None:
     json_type = {"Content-Type": "application/json"}
     sent: list[dict[str, Any]] = [
         {},

@@ -386,7 +386,7 @@ def test_a_deeply_nested_input_is_decided_or_refused(opened: bytes) -> None:
 
 
 @pytest.mark.security(30)
-def test_whatever_cannot_be_asked_is_denied() -> None:
+def test_an_input_that_cannot_be_evaluated_is_denied() -> None:
     deep: Any = "x"
     for _ in range(2_000):
         deep = [deep]

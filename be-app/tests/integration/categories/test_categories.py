@@ -29,7 +29,7 @@ def names(ko: str = "이름", en: str = "Name") -> dict[str, Any]:
     return {"name": {"ko": ko, "en": en}}
 
 
-def test_a_new_category_comes_last_for_everybody_at_once(each_client: httpx.Client) -> None:
+def test_a_new_category_is_the_last_for_everybody_at_once(each_client: httpx.Client) -> None:
     first, second = unique("c"), unique("c")
     for slug in (first, second):
         answer = write(each_client, "POST", "", {"slug": slug, **names(" 투자 정보 ", "Investors")})

@@ -170,7 +170,7 @@ def test_text_of_every_script_is_kept_as_it_is(each_client: httpx.Client) -> Non
         assert [again[n] for n in ("title", "body", "excerpt", "tags")] == [title, title, title, [title]]
 
 
-def test_text_is_kept_composed(each_client: httpx.Client) -> None:
+def test_text_is_stored_as_nfc(each_client: httpx.Client) -> None:
     post = ok(draft(each_client, title="\u1112\u1161\u11ab\u1100\u1173\u11af e\u0301"), 201)
     assert post["title"] == "한글 é"
 

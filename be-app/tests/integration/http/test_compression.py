@@ -87,7 +87,9 @@ def test_what_visitors_read_is_smaller_than_half(
     assert answer.headers["Content-Type"] == plainly.headers["Content-Type"]
 
 
-def test_it_is_the_same_composed_from_valkey_and_at_hand(client: httpx.Client, pages: dict[str, str]) -> None:
+def test_it_is_the_same_rendered_from_valkey_and_from_the_process(
+    client: httpx.Client, pages: dict[str, str]
+) -> None:
     ok(act(client, published(client), "archive"))  # Forgets what is kept.
     path, seen = pages["ko list"], {}
     wanted = {(coding, steps) for coding in ("gzip", "identity") for steps in ("Valkey answer", "answer")}
@@ -139,7 +141,7 @@ def test_the_reader_chooses(client: httpx.Client, pages: dict[str, str], accept:
         assert (sent[:2] == b"\x1f\x8b") is (packed and method == "GET")
 
 
-def test_head_tells_what_get_would_send(client: httpx.Client, pages: dict[str, str]) -> None:
+def test_head_has_the_headers_of_get(client: httpx.Client, pages: dict[str, str]) -> None:
     for accept in ("gzip", "identity"):
         got, sent = ask(client, pages["ko post"], accept)
         head, nothing = ask(client, pages["ko post"], accept, "HEAD")

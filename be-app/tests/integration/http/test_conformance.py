@@ -377,7 +377,7 @@ def test_two_hundred_requests_are_answered_alike(ways: Ways) -> None:
     assert seen >= {200, 303, 304, 401, 403, 404, 405, 413, 422}
 
 
-def test_what_is_unchanged_is_told_alike_and_without_a_type(ways: Ways) -> None:
+def test_304_is_the_same_everywhere_and_has_no_type(ways: Ways) -> None:
     for path in (
         "/v1/posts",
         "/v1/feed.atom",

@@ -155,7 +155,7 @@ def test_private_answers_with_an_etag_are_not_kept_either(client: httpx.Client) 
 # -- revalidation ---------------------------------------------------------------------------------------
 
 
-def test_a_reader_who_has_the_newest_is_told_so(client: httpx.Client) -> None:
+def test_a_reader_who_has_the_newest_gets_304(client: httpx.Client) -> None:
     post = published(client)
     path = f"/v1/posts/{post['id']}"
     first = client.get(path)

@@ -193,7 +193,7 @@ def broken(new_stack: Callable[[str], Stack]) -> Iterator[tuple[Stack, httpx.Cli
 
 
 @pytest.mark.security(41)
-def test_an_unexpected_error_tells_nothing_but_where_to_look(
+def test_an_unexpected_error_exposes_nothing_but_its_request_id(
     broken: tuple[Stack, httpx.Client, dict[str, Any]],
 ) -> None:
     stack, client, _ = broken

@@ -90,7 +90,7 @@ def test_valid_bodies_of_a_megabyte_are_taken(client: httpx.Client) -> None:
 
 
 @pytest.mark.security(45)
-def test_a_body_of_too_many_members_is_told_so(client: httpx.Client) -> None:
+def test_a_body_of_too_many_members_is_refused(client: httpx.Client) -> None:
     told = problem(client.post(INQUIRY, content=BODIES["members"](), headers=JSON), 400, "body_malformed")
     assert "500 members and items" in told["detail"]
 

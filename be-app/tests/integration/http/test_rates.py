@@ -94,7 +94,7 @@ def test_eight_processes_let_pass_exactly_what_one_may_ask(stack: Stack, client:
     assert sum(allowed) == 100, allowed
 
 
-def test_a_visitor_is_told_what_is_left_and_then_to_wait(client: httpx.Client) -> None:
+def test_a_visitor_reads_the_remaining_quota_and_then_when_to_retry(client: httpx.Client) -> None:
     for left in range(VISITORS - 1, -1, -1):
         answer = client.get(unread())
         assert answer.status_code == 404, answer.text

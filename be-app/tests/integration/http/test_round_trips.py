@@ -143,7 +143,7 @@ def test_search_is_one_statement_and_then_none(site: Site) -> None:
     assert trips(site.other.get(path)) == Trips(valkey=1)
 
 
-def test_a_draft_is_never_looked_for_in_the_database(site: Site) -> None:
+def test_a_draft_is_never_read_from_the_database(site: Site) -> None:
     written = ok(draft(site.one, category=site.post["category"]), 201)
     for name, calls in ((written["id"], 1), (written["slug"], 1)):
         assert trips(site.one.get(f"/v1/posts/{name}"), 404) == Trips(dynamodb=calls, valkey=1)

@@ -399,7 +399,7 @@ def test_what_a_fresh_answer_denies_is_forgotten(site: Site, client: httpx.Clien
     problem(client.get(page), 503, "store_unavailable")
 
 
-def test_who_asks_too_often_is_told_so(site: Site, strict: Application) -> None:
+def test_a_visitor_over_the_limit_gets_429(site: Site, strict: Application) -> None:
     with site.stack.client(strict) as client:
         answer = client.get("/v1/posts")
         while answer.status_code != 429:  # What is fresh isn't counted, and units come back.

@@ -207,7 +207,7 @@ def test_gaining_a_group_takes_a_login(somebody: MakePerson, nanoidp: NanoIDP) -
 
 
 @pytest.mark.security(17)
-def test_the_later_verified_login_decides_whichever_is_completed_last(
+def test_the_later_verified_login_decides_in_any_order_of_completion(
     somebody: MakePerson, nanoidp: NanoIDP
 ) -> None:
     person = somebody("admins")

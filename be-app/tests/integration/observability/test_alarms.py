@@ -94,7 +94,7 @@ def healthy(stack: Stack) -> list[Line]:
     return lines + faults.drained(stack)
 
 
-def test_each_alarm_is_broken_here_or_told_by_aws(alarms: dict[str, Alarm]) -> None:
+def test_each_alarm_is_triggered_here_or_measured_by_aws(alarms: dict[str, Alarm]) -> None:
     assert alarms.keys() == {*BREAKS, *TOLD_BY_AWS, "refresh-reuse"}
     for name, alarm in alarms.items():
         assert all((s.namespace == "FamilyCorp") is (name not in TOLD_BY_AWS) for s in alarm.series), name
@@ -136,7 +136,7 @@ def test_nobody_can_make_an_alarm_ring_by_what_they_send(
 
 
 @pytest.mark.timeout(1200)  # It starts a dozen processes.
-def test_whatever_is_watched_is_really_told(
+def test_every_watched_metric_is_really_logged(
     plan: list[dict[str, Any]],
     alarms: dict[str, Alarm],
     stack: Stack,

@@ -107,7 +107,7 @@ def test_lines_of_requests_at_once_keep_their_ids(client: httpx.Client, stack: S
 @pytest.mark.parametrize(
     "odd", [{1: {2}}, "half \ud800 a pair", object(), b"\xff", float("nan"), {("a",): 1}, 2**70]
 )
-def test_a_line_survives_whatever_it_is_given(odd: Any) -> None:
+def test_a_line_survives_any_value(odd: Any) -> None:
     record = logging.makeLogRecord(
         {"msg": "a\nb %s", "args": ("\x00\u2028",), "levelname": "INFO", "odd": odd}
     )

@@ -278,7 +278,7 @@ def test_a_death_at_any_point_of_an_inquiry_leaves_all_of_it_or_nothing(
     assert set(outcomes) == {False, True}
 
 
-def test_a_death_at_any_point_of_the_minutes_job_leaves_it_to_the_next_minute(
+def test_a_death_at_any_point_of_the_scheduler_leaves_the_work_to_its_next_run(
     site: Site, client: httpx.Client, category: str
 ) -> None:
     done = False
@@ -298,7 +298,7 @@ def test_a_death_at_any_point_of_the_minutes_job_leaves_it_to_the_next_minute(
     assert point > 15
 
 
-def test_what_several_dead_processes_owe_is_paid_in_order(
+def test_pending_effects_of_several_dead_processes_are_delivered_in_order(
     site: Site, client: httpx.Client, category: str
 ) -> None:
     post, other = draft(client, category=category).json(), draft(client, category=category).json()
@@ -390,7 +390,7 @@ def test_a_late_older_drain_does_not_replace_a_newer_snapshot(
     assert_consistent(site, client, post, ["2 post.published", "4 post.published"])
 
 
-def test_a_late_drain_takes_no_other_row_for_the_one_it_paid(
+def test_a_late_drain_takes_no_other_row_for_the_one_it_delivered(
     site: Site, client: httpx.Client, category: str
 ) -> None:
     steps = act(client, draft(client, category=category).json(), "publish").headers["X-Test-Steps"].split()

@@ -700,7 +700,9 @@ def test_a_diff_shows_what_changed(each_client: httpx.Client) -> None:
     assert ok(each_client.get(f"{path}/2/diff", params={"against": 2}, headers=EDITOR))["unified"] == ""
 
 
-def test_restoring_writes_the_old_text_anew(each_stack: Stack, each_client: httpx.Client) -> None:
+def test_restoring_writes_the_old_text_as_a_new_revision(
+    each_stack: Stack, each_client: httpx.Client
+) -> None:
     file = upload(each_stack)
     post = published(each_client, title="하나", body="가", tags=["a"], excerpt="요", attachments=[file["id"]])
     edited = ok(edit(each_client, post, title="둘", body="나", tags=[], excerpt="", attachments=[]))
@@ -754,7 +756,7 @@ def test_every_write_needs_the_version_that_it_starts_from(client: httpx.Client)
     assert read(client, post) == post
 
 
-def test_every_write_on_an_unknown_post_is_told_so(client: httpx.Client) -> None:
+def test_every_write_on_an_unknown_post_gets_404(client: httpx.Client) -> None:
     ghost = draft(client).json() | {"id": NOBODY}
     for method, path, body in writes(client, ghost):
         headers = EDITOR | {"If-Match": '"1"'}
@@ -916,7 +918,7 @@ def test_a_key_keeps_to_its_rules(client: httpx.Client, key: bytes, rule: str) -
 # -- views ----------------------------------------------------------------------------------------------
 
 
-def test_a_view_is_counted_when_told_and_only_then(client: httpx.Client, stack: Stack) -> None:
+def test_a_view_is_counted_when_reported_and_only_then(client: httpx.Client, stack: Stack) -> None:
     post = published(client)
     for _ in range(3):
         assert client.get(f"/v1/posts/{post['id']}").status_code == 200

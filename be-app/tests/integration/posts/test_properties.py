@@ -100,7 +100,7 @@ def walk(client: httpx.Client, path: str, limit: int, between: list[list[tuple[s
 @given(walked=WALKS)
 @example(walked=(1, [[("publish", 0), ("withdraw", SIZE - 1)], [("withdraw", SIZE - 2)], [("publish", 0)]]))
 @example(walked=(2, [[("withdraw", 3), ("withdraw", 2)], [("republish", 3)], [("publish", 0)] * 2]))
-def test_public_pages_have_no_gap_and_no_duplicate_whatever_happens_between_them(
+def test_public_pages_have_no_gap_and_no_duplicate_after_any_change_between_them(
     client: httpx.Client, walked: tuple[int, list[list[tuple[str, int]]]]
 ) -> None:
     walk(client, "/v1/posts", *walked)
@@ -111,7 +111,7 @@ def test_public_pages_have_no_gap_and_no_duplicate_whatever_happens_between_them
 @given(walked=WALKS)
 @example(walked=(1, [[("publish", 0), ("withdraw", SIZE - 1)], [("withdraw", SIZE - 2)], [("publish", 0)]]))
 @example(walked=(2, [[("withdraw", 3), ("withdraw", 2)], [("republish", 3)], [("publish", 0)] * 2]))
-def test_pages_of_the_database_have_no_gap_and_no_duplicate_whatever_happens_between_them(
+def test_pages_of_the_database_have_no_gap_and_no_duplicate_after_any_change_between_them(
     each_client: httpx.Client, path: str, walked: tuple[int, list[list[tuple[str, int]]]]
 ) -> None:
     walk(each_client, path, *walked)

@@ -24,7 +24,7 @@ def test_a_korean_word_is_found_inside_longer_words(each_client: httpx.Client) -
         assert post["id"] in [item["id"] for item in answer.json()["items"]], word
 
 
-def test_every_word_must_occur_in_whatever_place(each_client: httpx.Client) -> None:
+def test_every_word_must_occur_in_any_place(each_client: httpx.Client) -> None:
     title, body, tag, excerpt = korean(), korean(), korean(), korean()
     post = published(
         each_client, title=f"{title}은", body=f"**{body}**에", tags=[tag], excerpt=f"{excerpt}의"
@@ -214,7 +214,7 @@ def library(each_client: httpx.Client) -> tuple[httpx.Client, str, dict[str, str
 @example('"가')
 @example("a_b")
 @example("ab*")
-def test_every_database_finds_exactly_what_holds_every_word(
+def test_every_database_finds_exactly_the_posts_with_every_word(
     library: tuple[httpx.Client, str, dict[str, str]], q: str
 ) -> None:
     client, category, texts = library
@@ -272,7 +272,7 @@ def test_spaces_and_particles_make_no_word_of_two(each_client: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
-def test_titles_come_first_then_the_newest(each_client: httpx.Client, limit: int) -> None:
+def test_matches_in_titles_are_first_then_the_newest(each_client: httpx.Client, limit: int) -> None:
     category, word, other = own_category(each_client), korean(), korean()
     both = published(each_client, category=category, title=f"{word} 그리고 {other}", body="-")
     title = published(each_client, category=category, title=f"새 {word}", body=f"{other}")

@@ -365,7 +365,7 @@ def trail(client: httpx.Client, who: dict[str, str], **query: Any) -> list[dict[
 
 
 @pytest.mark.parametrize("way", PRIVATE)
-def test_the_trail_tells_editors_nothing_of_hidden_posts(each_client: httpx.Client, way: str) -> None:
+def test_the_trail_shows_editors_nothing_of_hidden_posts(each_client: httpx.Client, way: str) -> None:
     client = each_client
     post = ok(written(client, KIM), 201)
     for name in PRIVATE[way]:

@@ -97,7 +97,7 @@ def records_of(stack: Stack, since: int) -> list[dict[str, Any]]:
     return decoded
 
 
-def test_people_are_told_of_what_happened_and_of_nothing_else(
+def test_people_are_notified_of_their_events_and_of_nothing_else(
     stack: Stack, client: httpx.Client, told: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     before = len(records_of(stack, 0))
@@ -126,7 +126,7 @@ def test_people_are_told_of_what_happened_and_of_nothing_else(
         assert personal not in json.dumps(notices, ensure_ascii=False), "mail isn't the place for it"
 
 
-def test_what_cant_be_told_is_told_again_from_there_on(stack: Stack, client: httpx.Client) -> None:
+def test_a_failed_notice_is_retried_from_its_record_on(stack: Stack, client: httpx.Client) -> None:
     before = len(records_of(stack, 0))
     ok(act(client, ok(draft(client), 201), "publish"))
     records = [r for r in records_of(stack, before) if "kind" in r["dynamodb"].get("NewImage", {})]

@@ -299,7 +299,7 @@ def test_connections_that_died_meanwhile_are_replaced_unnoticed(site: Site) -> N
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_a_connection_that_valkey_reset_is_told_as_one(
+def test_a_connection_that_valkey_reset_raises_a_connection_error(
     valkey: Valkey, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     # Lambda's runtime has the one loop, the image the other, and each tells of it by an error of its own.

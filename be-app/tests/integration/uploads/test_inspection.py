@@ -203,7 +203,7 @@ RUNNING: dict[str, Make] = {
 
 @pytest.mark.security(36)
 @pytest.mark.parametrize("name", RUNNING)
-def test_a_document_that_runs_something_is_refused_whichever_way_it_is_read(
+def test_a_document_that_runs_something_is_refused_for_every_way_to_read_it(
     client: httpx.Client, name: str
 ) -> None:
     assert outcome(client, RUNNING[name](), "a.pdf", PDF) == "active_content"
@@ -367,7 +367,7 @@ GOOD_ARCHIVES: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", GOOD_ARCHIVES)
-def test_an_archive_that_says_what_it_holds_is_taken(client: httpx.Client, name: str) -> None:
+def test_an_archive_with_a_true_directory_is_accepted(client: httpx.Client, name: str) -> None:
     assert outcome(client, GOOD_ARCHIVES[name](), "자료.zip", ZIP) == "clean"
 
 

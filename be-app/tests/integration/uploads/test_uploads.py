@@ -215,7 +215,7 @@ def test_only_files_that_a_public_post_names_are_public(client: httpx.Client) ->
 
 
 @pytest.mark.security(35)
-def test_a_form_is_good_for_exactly_what_was_announced_and_for_five_minutes(
+def test_a_form_accepts_exactly_the_declared_file_and_for_five_minutes(
     client: httpx.Client, stack: Stack
 ) -> None:
     content = pdf()
@@ -336,7 +336,7 @@ open(sys.argv[1], "w").write(form.model_dump_json())
         ),
     ],
 )
-def test_what_is_not_what_was_announced_is_deleted_with_a_reason(
+def test_a_file_that_differs_from_its_declaration_is_deleted_with_a_reason(
     client: httpx.Client,
     stack: Stack,
     case: tuple[Callable[[], bytes], str, str, str],
@@ -397,7 +397,7 @@ def test_real_files_are_taken(
         assert hashlib.sha256(kept).hexdigest() == sha256(content)
 
 
-def test_what_a_photo_tells_of_its_place_and_maker_is_gone(client: httpx.Client, stack: Stack) -> None:
+def test_metadata_of_a_photos_place_and_camera_is_gone(client: httpx.Client, stack: Stack) -> None:
     content = photo()
     assert b"PhoneMaker" in content
     files = stored(stack, ok(uploaded(client, content, "a.jpg", "image/jpeg")))
@@ -413,7 +413,7 @@ def test_what_a_photo_tells_of_its_place_and_maker_is_gone(client: httpx.Client,
         assert image.size == (200, 300), "thumbnails stand upright"
 
 
-def test_what_may_be_announced_is_an_allow_list(client: httpx.Client) -> None:
+def test_types_of_uploads_are_an_allow_list(client: httpx.Client) -> None:
     content = b"x" * 100
     for name, kind, field, rule in (
         ("a.svg", "image/svg+xml", "contentType", "type_not_allowed"),
@@ -433,7 +433,7 @@ def test_what_may_be_announced_is_an_allow_list(client: httpx.Client) -> None:
     breaks(announce(client, content, "../a.pdf", "application/pdf"), ("body.name", "file_name"))
 
 
-def test_the_same_announcement_twice_is_one_upload(client: httpx.Client) -> None:
+def test_creating_the_same_upload_twice_makes_one(client: httpx.Client) -> None:
     key = {"Idempotency-Key": unique("upload-")}
     first, again = (
         ok(announce(client, b"abc", "a.pdf", "application/pdf", KIM | key), 201) for _ in range(2)
@@ -929,7 +929,7 @@ def test_a_server_with_lifecycles_forgets_quarantine_and_keeps_files(
         missing("radosgw", error)
 
 
-def test_the_worker_hears_what_the_bucket_tells(stacks_of: Callable[..., Stack]) -> None:
+def test_the_worker_handles_the_buckets_events(stacks_of: Callable[..., Stack]) -> None:
     stack = stacks_of("ministack")
     worker = stack.program("-m", "app.functions.worker")
     with worker, stack.client() as client:
@@ -941,7 +941,7 @@ def test_the_worker_hears_what_the_bucket_tells(stacks_of: Callable[..., Stack])
         assert state(client, upload)["state"] == "clean"
 
 
-def test_whoever_reads_a_page_comes_before_a_photo(tmp_path: Path) -> None:
+def test_readers_have_priority_over_a_photo(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(photo(3000, 2000))
     niceness = set[int]()
