@@ -1,4 +1,4 @@
-"""What holds for every command alike: `--json`, exit codes, Korean and English."""
+"""Guarantees of every command: `--json`, exit codes, Korean and English."""
 
 import http.server
 import io

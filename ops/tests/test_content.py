@@ -333,7 +333,7 @@ def test_a_killed_import_is_finished_by_the_next(site: Site) -> None:
             rows = await session.scalar(text("SELECT count(*) FROM outbox"))
         return rows or 0, await events.due_markers(now() + outbox.GRACE)
 
-    # Whatever it left undone, the minute's job will hear of.
+    # A wake-up marker has the scheduler do the rest.
     rows, markers = site.ask(owed)
     assert markers or not rows
     assert site.load()["complete"]

@@ -158,7 +158,7 @@ def test_what_adds_breaks_nothing(change: str) -> None:
 
 def test_the_committed_contract_is_the_applications() -> None:
     committed = contract.FILE.read_text(encoding="utf-8")
-    assert contract.text(contract.current()) == committed, "`make openapi` writes it anew"
+    assert contract.text(contract.current()) == committed, "`make openapi` rewrites it"
     document = json.loads(committed)
     assert contract.breaks(document, document) == []
 

@@ -69,7 +69,7 @@ def test_nothing_in_a_plan_is_without_a_price(env: str, planner: Planner, plans:
         bill(found, site())  # A price that isn't in the table would be a KeyError.
     one, other = bill(plans[env], site()).components(), bill(with_terraform, site()).components()
     assert one.pop("CloudWatch") == pytest.approx(other.pop("CloudWatch"), abs=1)  # SAM has two alarms more.
-    assert one == pytest.approx(other), "it costs the same whoever deploys"
+    assert one == pytest.approx(other), "it costs the same with either deployer"
 
 
 def test_every_price_has_its_page_and_its_date() -> None:
@@ -78,7 +78,7 @@ def test_every_price_has_its_page_and_its_date() -> None:
         assert price.read <= datetime.now(UTC).date(), name
         assert (price.usd is None) != (price.tiers == ()), name
         assert 0 < price.first < 10, name
-    # Nobody has read AWS's pages yet; whoever does says so in the table and on the page.
+    # Nobody has read AWS's pages yet; a reviewer who does notes it in the table and on the page.
     assert not any(price.verified for price in prices().values())
     assert "None of the prices was read on AWS's own pages" in documents.DOCUMENT.read_text()
 
@@ -163,7 +163,7 @@ def test_free_tiers_are_taken_off_only_when_asked(plans: documents.Plans) -> Non
 
 
 def test_bounds_on_bills(plans: documents.Plans) -> None:
-    """A bound that is missed names what stands in the way; when it is met, this test says to take that note away."""
+    """A bound that is missed names the reason; when it is met, this test says to remove that note."""
     found = documents.targets(plans)
     assert {name: (t.limit, t.held) for name, t in found.items()} == {
         "dev": (15, True),
@@ -283,7 +283,7 @@ def test_the_difference_that_a_change_makes(cost: Callable[..., Any]) -> None:
 
     said = cost("--difference", change=grown).stdout
     assert re.search(r"^\| ElastiCache \| 0\.00 \| 7\.38 \| \+7\.38 \|$", said, re.MULTILINE)
-    # Without a cache every answer is composed, which costs a little more.
+    # Without a cache every answer is rendered, which costs a little more.
     changed = [line.split(" | ")[0] for line in said.splitlines()[2:]]
     assert (
         {"| ElastiCache", "| **Total**"}

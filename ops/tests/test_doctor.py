@@ -1,4 +1,4 @@
-"""Every fault that is planted, here or in an environment on an emulator, is found, alone, and with its mend."""
+"""Every fault that is planted, here or in an environment on an emulator, is found, alone, and with how to fix it."""
 
 import io
 import json
@@ -623,7 +623,7 @@ def test_a_region_that_is_switched_off_is_found() -> None:
 def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> None:
     cloud.client("s3").delete_object(Bucket=STATE, Key=environment.STATE_KEY)
     found = cloud.findings()
-    assert len(found["names"]) == 11, "what is there now stands in the way of a first apply"
+    assert len(found["names"]) == 11, "what is there now would prevent a first apply"
     assert not found.keys() & {"drift", "backups", "alarms", "certificates"}
 
 

@@ -1,4 +1,4 @@
-"""How the images are built: bases by digest, by whichever tool is there, and what stands in them.
+"""How the images are built: bases by digest, by any of the tools, and their content.
 
 What `make image` really makes is tested in `test_image_runs.py`.
 """

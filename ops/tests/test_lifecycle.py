@@ -55,7 +55,7 @@ PROGRAM = f"#!{sys.executable} -I\n"
 TERRAFORM = (
     PROGRAM
     + r'''
-"""Stands in for Terraform: variables are read by the real one, resources are those that the steps look for."""
+"""Stands in for Terraform: variables are read by the real one, resources are those that the steps read."""
 import json, os, subprocess, sys
 
 command, *options = sys.argv[1:]
@@ -119,7 +119,7 @@ print("Apply complete!")
 SAM = (
     PROGRAM
     + r'''
-"""Stands in for SAM: the stack has what the steps look for."""
+"""Stands in for SAM: the stack has what the steps read."""
 import json, os, sys
 from botocore.session import get_session
 
@@ -385,7 +385,7 @@ def test_an_account_is_served_and_stopped_anywhere_the_command_goes_on(
     for name, value in account.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(release, "SAM", account.directory / "programs" / "sam")
-    # Every run reads the models of AWS's services anew otherwise.
+    # Otherwise every run reads the models of AWS's services again.
     monkeypatch.setattr("botocore.session.create_loader", cache(botocore.loaders.create_loader))
     for step in STEPS[2:-1]:  # Before these nothing is changed.
         with closing(account.creation().run()) as taken:
@@ -642,7 +642,7 @@ def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Acco
 def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_an_image_later(
     account: Account,
 ) -> None:
-    """The image's registry comes first, and the signing key before what would rotate it."""
+    """The image's registry is made first, and the signing key before its rotation."""
     account.variables(app_deployer="terraform")
     account.applied()
     digests = ["sha256:" + letter * 64 for letter in "ab"]

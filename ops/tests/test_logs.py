@@ -154,7 +154,7 @@ def test_it_follows_across_a_rotation(running: Running, terminal: Terminal) -> N
     before = log.read_bytes()
     terminal.start(running.command("logs", "-f", "-n", "0", "--id", "rotated-1"))
     time.sleep(2)
-    # As large as it may be, it is begun anew; the API goes on writing to it.
+    # At its largest size it is rotated; the API goes on writing to it.
     with log.open("ab") as file:
         filling = json.dumps({"timestamp": "2026-11-24T00:00:00Z", "level": "DEBUG", "message": "x" * 4000})
         file.write(f"{filling}\n".encode() * (local.LOG_BYTES // len(filling)))

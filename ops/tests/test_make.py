@@ -19,7 +19,7 @@ GIVEN = {
     *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES"),
     *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR"),
 }
-"""Every variable that a target reads from whoever calls it."""
+"""Every variable that a target takes from its caller."""
 
 TARGETS = {
     **dict.fromkeys(
@@ -39,7 +39,7 @@ TARGETS = {
     "openapi-diff": "BASE",
     "deploy": "ENV VERSION DIGEST FUNCTIONS_DIGEST",
 }
-"""What each target hands on as it was given; the others look at the text, or take words from it, first."""
+"""What each target hands on as it was given; the others check the text, or take words from it, first."""
 
 HOSTILE = [
     "$(shell touch planted)${shell touch planted}$(touch planted)`touch planted`",
@@ -84,7 +84,7 @@ printf '%s\\0' "$@" '\n' >>{calls}
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(noting)
         program.chmod(0o755)
-    # `.tools/uv` is wanted where uv isn't to be had; each environment has the Python that make looks for.
+    # `.tools/uv` is wanted where uv isn't to be had; each environment has the Python that make finds.
     for tool in re.search(r"^TOOLS := (.*)$", MAKEFILE, re.MULTILINE)[1].split():  # type: ignore[index]
         shutil.copytree(root / ".venv", root / "ops" / tool / ".venv")
         (root / "ops" / tool / "uv.lock").touch()

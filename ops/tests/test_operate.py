@@ -259,7 +259,7 @@ def test_who_may_read_cant_write_nor_the_other_way_round(cloud: Cloud, member: s
         assert "may not call familycorp-dev-operator-read" in cloud.refused("writer", *command.split())
     (tmp_path / "a.md").write_text("---\ntitle: a\nslug: a\nlang: ko\ncategory: news\n---\n\n본문\n", "utf-8")
     assert "AccessDenied" in cloud.refused("reader", "content", "import", tmp_path)
-    # A command of the other function's is none of this one's, whoever asks.
+    # A command of the other function's is none of this one's, for any caller.
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cloud.people["reader"].items():
             patch.setenv(name, value)
@@ -335,7 +335,7 @@ def test_an_import_goes_on_where_a_call_was_killed(
     assert count() == 24
     assert cloud.sql("SELECT count(*) FROM outbox") == [(0,)]
     assert cloud.actors("post.created") == cloud.actors("category.created") == {WRITER}
-    # It is finished, so the same folder is compared anew; an error is reported at its line.
+    # It is finished, so the same folder is compared again; an error is reported at its line.
     cloud.sql("UPDATE posts SET lang = 'en' WHERE slug = 'post-002'")
     ran = cloud.run("content", "import", folder, "--env", ENV, "--json", **cloud.people["writer"])
     (error,) = json.loads(ran.stdout)["errors"]

@@ -266,7 +266,7 @@ def test_oidc_provider_notifies_the_application_when_a_person_logs_out(oidc_prov
         thread = threading.Thread(target=application.serve_forever)
         thread.start()
         try:
-            # Codes come back to the one, and logging out is told to the other, which was allowed last.
+            # Codes come back to the one, and the other is notified of the logout, since it was allowed last.
             oidc_provider.allow(API)
             oidc_provider.allow(f"http://127.0.0.1:{application.server_port}", post_logout_uri=f"{API}/bye")
             login = Login(oidc_provider, client)

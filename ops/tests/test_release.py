@@ -79,7 +79,7 @@ def registry(ministack: MiniStack, tmp_path: Path) -> Registry:
 
 
 def test_a_rerun_goes_on_with_the_same_image_and_stops_at_another_under_the_tag(registry: Registry) -> None:
-    """Tags are immutable: a second push of the same commit would be refused, whatever it holds."""
+    """Tags are immutable: a second push of the same commit would be refused, with any content."""
     ours, other, functions = DIGESTS
     registry.built(ours)
     registry.built(functions, "functions")

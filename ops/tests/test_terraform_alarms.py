@@ -1,4 +1,4 @@
-"""Alarms and dashboards watch what is there: each tells somebody, says what to do, and names metrics that exist."""
+"""Alarms and dashboards watch what is there: each notifies somebody, says what to do and names existing metrics."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def alarms(plan: Mapping[str, Any]) -> dict[str, Alarm]:
 
 
 def parts(plan: Mapping[str, Any]) -> set[str]:
-    """Return the alarms that only a composite alarm tells of."""
+    """Return the alarms that only a composite alarm notifies of."""
     prefix = f"familycorp-{plan['env']}-"
     rules = [v["alarm_rule"] for v in of_type(plan, "aws_cloudwatch_composite_alarm")]
     return {n.removeprefix(prefix) for rule in rules for n in re.findall(r'ALARM\("([^"]+)"\)', rule)}
@@ -200,7 +200,7 @@ def test_the_dashboard_shows_what_is_really_kept(plan: dict[str, Any]) -> None:
     assert shown - {"site-down"} == alarms(plan).keys()
     seen = list(on_dashboard(body))
     assert [series for series in seen if not exists(series)] == []
-    # Authorisation is a part of each request's time that nobody looks at alone; a new admin is for an alarm alone.
+    # Authorisation is a part of each request's time that nobody reads alone; a new admin is for an alarm alone.
     told = {*metrics.BY_SERVICE, *metrics.BY_ROUTE}
     assert told - {series.metric for series in seen} == {"admin_granted", "auth_ms", "policy_ms"}
     searched = re.findall(

@@ -33,10 +33,10 @@ class Gaps(NamedTuple):
     override: str
     """Terraform that overrides ours."""
     untold: Mapping[str, set[str]] = {}
-    """Attributes that it doesn't tell, by type of resource: each plan would set them again."""
+    """Attributes that it doesn't return, by type of resource: each plan would set them again."""
 
     def changes(self, plan: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Return what a plan does but for setting again what isn't told."""
+        """Return a plan's changes, except those that only set again what isn't returned."""
         found = infra.changes(plan)
         for change in plan.get("resource_changes", ()):
             before, after = (change["change"][when] or {} for when in ("before", "after"))
@@ -52,7 +52,7 @@ MOTO = Gaps(
     """
 # ElastiCache CreateUserGroup isn't there: no user group, replication group or serverless cache.
 cache_mode = "none"
-# Dev does without, and AWS takes fewer characters in its descriptions than anywhere else.
+# Dev has none, and AWS takes fewer characters in its descriptions than anywhere else.
 waf = true
 # An API's domain name never becomes AVAILABLE.
 api_domain = null
@@ -379,7 +379,7 @@ def test_everything_goes(applied: Terraform) -> None:
 def test_aws_would_take_every_request(recorder: Recorder) -> None:
     """No emulator checks patterns, lengths, ranges and enumerations: AWS's service models have them.
 
-    The last test: whatever was sent above, from the first apply to the destroy, is read back.
+    The last test: everything that was sent above, from the first apply to the destroy, is read back.
     """
     try:
         seen = checked(recorder.requests)

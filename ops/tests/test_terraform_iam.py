@@ -40,7 +40,7 @@ NOT_RECORDED = {
     "Network": "Lambda makes the interfaces in the function's name.",
     "DeadLetters": "Lambda sends what failed in the function's name.",
     "Stream": "Lambda reads the stream in the function's name.",
-    "StreamList": "Lambda looks for the stream in the function's name.",
+    "StreamList": "Lambda finds the stream in the function's name.",
     "TablesKey": "DynamoDB uses the key in the caller's name.",
     "UploadsKey": "S3 uses the key in the caller's name.",
     "SecretsKey": "Secrets Manager uses the key in the caller's name.",
@@ -51,9 +51,9 @@ NOT_RECORDED = {
 """Statements for what no client of the application calls, so that no recording can hold it."""
 
 SHARED = {
-    "PostsWrite": "Each drains the whole outbox, whoever filled it.",
-    "EventsWrite": "Each drains the whole outbox, whoever filled it.",
-    "SessionsProfiles": "Each drains the whole outbox, whoever filled it.",
+    "PostsWrite": "Each relays the whole outbox, including other functions' rows.",
+    "EventsWrite": "Each relays the whole outbox, including other functions' rows.",
+    "SessionsProfiles": "Each relays the whole outbox, including other functions' rows.",
     "UploadsCheck": "Each finishes an upload from wherever another function left it.",
     "UploadsList": "Each finishes an upload from wherever another function left it.",
 }
@@ -176,7 +176,7 @@ FORBIDDEN = [
         {"RoleArn": f"arn:aws:iam::000000000000:role/{NAME}-auth", "RoleSessionName": "test"},
     ),
 ]
-"""What no function may do, whichever it is."""
+"""What no function at all may do."""
 
 
 class Enforcing:

@@ -265,7 +265,7 @@ def test_a_logout_leads_where_the_user_pool_lets_it_lead(plan: dict[str, Any]) -
 
 
 def test_a_login_asks_for_one_second_factor(plan: dict[str, Any]) -> None:
-    """The application's own: it trusts no claim of the pool's tokens, which have none that tells of a factor."""
+    """The application's own: it trusts no claim of the pool's tokens, which have none about a factor."""
     settings = chosen(plan)
     assert (settings.oidc_trusted_acr, settings.oidc_trusted_amr) == ((), ())
     (pool,) = [v for _, v in of_type(plan, "aws_cognito_user_pool")]

@@ -1,6 +1,6 @@
 """Faults in each dependency while people read and write: what they see, and that no promise breaks.
 
-Every row puts the same traffic on a process, breaks something, mends it, and then looks at what was accepted. `make
+Every row puts the same traffic on a process, breaks something, repairs it, and then checks what was accepted. `make
 chaos` runs all rows and writes down what was seen; the suite runs some, shorter.
 """
 
@@ -51,7 +51,7 @@ MIX = {"read": 60, "staff": 15, "write": 12, "closed": 10, "login": 3}
 FILES = {**MIX, "upload": 20}
 BEFORE_S, DURING_S, AFTER_S = 2, 5, 7
 SERVED = 0.95
-"""The share of visitors who must be served, whatever is broken; all of them read pages that the cache has had."""
+"""The share of visitors who must be served under every fault; all of them read pages that the cache has had."""
 RECOVERY_S = 5
 """After this everything must be as before."""
 DATABASE_DEADLINE_S = 8
@@ -150,12 +150,12 @@ class Site:
         self.sql.target = self.database.port
 
     def signal_on_insert(self, errno: int, state: str = "HY000") -> None:
-        """Have the database answer an error of this number to whatever owes an effect."""
+        """Have the database answer an error of this number to every insert into the outbox."""
         signal = f"SIGNAL SQLSTATE '{state}' SET MYSQL_ERRNO = {errno}"
         self.admin(f"CREATE TRIGGER chaos.fault BEFORE INSERT ON chaos.outbox FOR EACH ROW {signal}")
 
     def lock(self) -> None:
-        """Keep everybody else from writing what they owe."""
+        """Lock the outbox against all other writers."""
         self.locker = self.connect()
         self.locker.query("LOCK TABLES chaos.outbox WRITE")
 
@@ -272,7 +272,7 @@ ROWS = [
     faulty("DynamoDB hung", "dynamodb", Hung(), S_AWS),
     faulty("S3 refuses connections", "s3", Refused(), S_AWS, mix=FILES),
     faulty("S3 answers 503", "s3", BUSY, S_AWS, mix=FILES),
-    # Who has too many files under way may announce no more.
+    # A member with too many uploads under way may create no more.
     faulty("S3 hung", "s3", Hung(), S_S3 + 1, mix=FILES, during_s=S_S3 + 2, also=frozenset({409})),
     Row("login provider killed", lambda s: s.provider.kill(), lambda s: s.provider.start(), S_AWS),
     Row("login provider hung", lambda s: s.provider.suspend(), lambda s: s.provider.resume(), S_AWS),
@@ -383,7 +383,7 @@ def test_a_fault_breaks_no_promise(site: Site, seen: list[list[str]], row: Row) 
 
 
 def served_stale(process: Application, since: float, until: float) -> int:
-    """Count the stale answers of a time, as the process's log tells of them."""
+    """Count the stale answers of a time in the process's log."""
     if not process.log.is_file():
         return 0
     lines = (line for line in json_lines(process.log) if "cache_stale" in line)
@@ -406,7 +406,7 @@ def due_by_now(site: Site) -> list[dict[str, Any]]:
 
 
 def nothing_is_lost_or_done_twice(site: Site, writes: list[Write]) -> None:
-    """Look at each post that somebody wrote, after the minute's function came."""
+    """Check each post that an editor wrote, after a run of the scheduler."""
     with site.stack.client() as client:
         deadline = time.monotonic() + 120
         while owed := [*site.stack.sql("SELECT * FROM outbox"), *due_by_now(site)]:

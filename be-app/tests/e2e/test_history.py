@@ -81,7 +81,7 @@ class Story:
         with self.stack.client(self.sound) as client:
             if killer:
                 killer.join()
-                # The minute's function comes.
+                # The scheduler runs.
                 assert client.post("/test/run-due", params={"ahead": 61}).status_code == 200
             now, public = read(client, self.post), GONE
             if now["state"] == "published":

@@ -29,7 +29,7 @@ from support.traffic import Answer, Traffic
 from support.uploading import photo
 
 RATE = 80 if SECONDS else 12
-"""Half of what the process takes without a queue, which the other test looks for."""
+"""Half of what the process takes without a queue, which the other test measures."""
 EDITING = {"write": 0.1, "revise": 0.5, "upload": 0.4} if SECONDS else {"write": 2, "revise": 2, "upload": 2}
 MIX = {"read": 90, "staff": 8, **EDITING}
 """To write or revise is two requests, an upload two and one to S3: of a hundred two write; more in a short run.

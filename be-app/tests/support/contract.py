@@ -54,7 +54,7 @@ def own_category(client: httpx.Client) -> str:
 
 
 def dressed(answer: httpx.Response) -> httpx.Response:
-    """Check what every answer of the service must have, whatever it says."""
+    """Check the headers that every answer of the service must have."""
     assert answer.headers["X-Request-ID"]
     for name, value in SECURITY_HEADERS.items():
         assert answer.headers[name] == value, name

@@ -1,4 +1,4 @@
-"""A front before a server on loopback, which passes everything on until it is told to fail."""
+"""A front before a server on loopback, which passes everything on until a test sets a fault."""
 
 import asyncio
 import json
@@ -143,7 +143,7 @@ class Front:
             fault = self._fault
             if isinstance(fault, Hung):
                 continue
-            # A body may come apart from its head, and belongs to whoever got that.
+            # A body may come apart from its head, and belongs to the request that got it.
             begins = isinstance(fault, Answered) and _REQUEST.match(chunk)
             if isinstance(fault, Answered) and begins and self._random.random() < fault.share:
                 head, _, body = chunk.partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Things that break: each is done to a stack so that a threshold is crossed, and returns what its lines tell."""
+"""Things that break: each is done to a stack so that a threshold is crossed, and returns its lines."""
 
 import json
 import sqlite3
@@ -111,7 +111,7 @@ def a_table_that_fails_behind_the_cache(stack: Stack) -> None:
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """AWS, which refuses whatever it is asked; S3 in its own way."""
+    """AWS, which refuses every request; S3 in its own format."""
 
     error = ""
 
@@ -149,7 +149,7 @@ def refusing(error: str) -> Iterator[str]:
 
 
 def _refused(stack: Stack, error: str, times: int) -> list[Line]:
-    """Have DynamoDB answer an error, ask several times at once, and return what was told."""
+    """Have DynamoDB answer an error, send several requests at once, and return what was logged."""
     lines: list[Line] = []
     with refusing(error) as url:
         refused = stack.start(FAMILYCORP_AWS_ENDPOINT_URL=url)
@@ -172,7 +172,7 @@ def a_table_that_is_throttled(stack: Stack, threshold: float) -> list[Line]:
 def invoked(
     stack: Stack, module: str, event: Any = None, handler: str = "handler", **environment: str
 ) -> list[Line]:
-    """Have Lambda's entry point of a module take an event, well or not, and return what it told."""
+    """Have Lambda's entry point of a module take an event, well or not, and return what it logged."""
     function = f"operator-{handler}" if module == OPERATOR else FUNCTIONS[module]
     log = stack.directory / f"{function}-{unique()}.jsonl"
     script = f"""
@@ -189,7 +189,7 @@ with contextlib.suppress(Exception):
 def operated(
     stack: Stack, handler: str, command: str, arguments: dict[str, Any], **environment: str
 ) -> list[Line]:
-    """Have an operator call a function, and return what it told."""
+    """Have an operator call a function, and return what it logged."""
     event = {
         "requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:user/operator"}}},
         "body": json.dumps({"command": command, "arguments": arguments}),
@@ -209,7 +209,7 @@ def an_admin_who_is_made(stack: Stack, _: float) -> list[Line]:
 
 
 def drained(stack: Stack, **environment: str) -> list[Line]:
-    """Have the minute's function run, and return what it told."""
+    """Run the scheduler, and return what it logged."""
     return invoked(stack, "app.functions.drain", **environment)
 
 

@@ -1,4 +1,4 @@
-"""An OpenID provider that says whatever a test wants it to say, true or not."""
+"""An OpenID provider that answers what a test sets, true or not."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ class HostileProvider(LoopbackServer):
         self.reset()
 
     def reset(self) -> None:
-        """Tell the truth again."""
+        """Give true answers again."""
         self.claims: dict[str, Any] = {}
         self.without: set[str] = set()
         self.header: dict[str, Any] = {"kid": "rsa", "alg": "RS256"}

@@ -1,12 +1,12 @@
 """CloudWatch Logs Insights' query language, as far as the saved queries use it: an interpreter for tests.
 
 It isn't AWS's, and no reference for what AWS does: it was written after "CloudWatch Logs Insights language query
-syntax" (Amazon CloudWatch Logs user guide), and refuses with `ValueError` whatever command, function or operator it
+syntax" (Amazon CloudWatch Logs user guide), and refuses with `ValueError` any command, function or operator it
 doesn't know, so that a query which passes uses nothing but these: `fields`, `filter`, `parse` with a glob,
 `stats … by`, `sort`, `limit`; `= != < <= > >= like in and or not`; ispresent, coalesce, bin; count, sum, avg, min,
 max, pct.
 
-A field that a line doesn't have is None: no comparison with it holds but `!=`, and statistics leave it out.
+A field that a line doesn't have is None: no comparison with it is true but `!=`, and statistics leave it out.
 """
 
 import re

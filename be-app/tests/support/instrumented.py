@@ -1,12 +1,12 @@
 """The real application, served by uvicorn for tests, with a few additions that the deployed one lacks.
 
 - `X-Test-Subject` names the caller, an admin unless `X-Test-Role` says otherwise, for tests of what isn't about
-  logging in; without it the application's own way to tell who is calling decides.
-- `X-Count-SQL`, `X-Count-DynamoDB` and `X-Count-Valkey` in an answer tell how many round trips it took, and
+  logging in; without it the application itself identifies the caller.
+- `X-Count-SQL`, `X-Count-DynamoDB` and `X-Count-Valkey` in an answer are the round trips that it took, and
   `X-Test-Steps` names the points that the request passed: round trips, commits, the answer.
 - `X-Test-Signal: 5 KILL` makes the process die by SIGKILL just before the fifth of those points, `5 STOP`
   suspends it there, and `5 STOP 4711` suspends another process.
-- `POST /test/run-due?ahead=61` does what the minute's function does, with a clock that many seconds ahead.
+- `POST /test/run-due?ahead=61` runs the scheduler, with a clock that many seconds ahead.
 - `POST /test/clock?ahead=3600` sets the process's clock that many seconds ahead of the machine's.
 - Names take as long to resolve as the file exists that `TEST_DNS_HANGS` names: for a process with asyncio's own loop.
 - The variable `TEST_CACHE_HOLD_S` replaces the cache's pause after a publication, `TEST_PATIENCE_S` the time after

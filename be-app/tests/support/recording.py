@@ -1,6 +1,6 @@
 """Notes what the application asks of AWS, in IAM's terms: which function asks, for which action, on what.
 
-`actions.json` is what the whole suite performs; `make actions` writes it anew. A stack that is closed fails when one
+`actions.json` is what the whole suite performs; `make actions` rewrites it. A stack that is closed fails when one
 of its processes did more, and `ops/tests/test_terraform_iam.py` compares the file with the policies of the plan.
 """
 
@@ -36,7 +36,7 @@ _function: ContextVar[str] = ContextVar("function", default="")
 
 
 def acts_as(path: str) -> None:
-    """Say whose work a request is, as the API's routes do; `/test/run-due` stands for the minute's event."""
+    """Say whose work a request is, as the API's routes do; `/test/run-due` stands for the scheduler's event."""
     name = {"/v1/auth": "auth", "/test/run-due": "drain"}
     _function.set(next((f for p, f in name.items() if path == p or path.startswith(f"{p}/")), "backend"))
 
@@ -104,7 +104,7 @@ def _table(given: dict[str, Any]) -> str:
     table = given["TableName"].rpartition("-")[2]
     if "IndexName" in given:
         return f"{table}/index/{given['IndexName']}"
-    # Public keys, which make whoever may write them an issuer of tokens, are items of their own.
+    # Public keys are items of their own: a function that may write them can issue tokens.
     key = given.get("Key") or given.get("Item") or {}
     return f"{table}#keys" if key.get("owner") == {"S": "keys"} else table
 

@@ -32,7 +32,7 @@ LAZY = (
 
 
 async def build_routes() -> None:
-    """Ask for an address that no route has: the framework builds its routes when it looks through them."""
+    """Request a path that no route has: the framework builds its routes on the first request."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         await client.get("/nowhere")
 

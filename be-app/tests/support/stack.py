@@ -166,7 +166,7 @@ class Stack:
         values = {
             "OIDC_ISSUER": self.provider.url,
             "OIDC_CLIENT_ID": self.provider.client_id,
-            # NanoIDP refuses a scope that it doesn't know, and tells groups without being asked.
+            # NanoIDP refuses an unknown scope, and sends groups without one.
             "OIDC_SCOPES": "openid,email,profile" + (",groups" if self.provider.client_secret else ""),
             "ROLE_GROUPS": "admins=admin,editors=editor,viewers=viewer",
         }
@@ -218,7 +218,7 @@ class Stack:
         self.run("-c", noting + script, *arguments, PYTHONPATH=str(TESTS), **environment)
 
     def run_due(self) -> None:
-        """Do what the minute's function does."""
+        """Run the scheduler."""
         self.run_as(
             "drain", "import asyncio; from app.functions.drain import run_due; asyncio.run(run_due())"
         )
@@ -241,7 +241,7 @@ class Stack:
 
     @cached_property
     def database(self) -> sqlalchemy.Engine:
-        """The relational database, as tests look into it behind the application's back."""
+        """The relational database, for tests that read or change it beside the application."""
         url = self.database_url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
         return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
 
@@ -294,7 +294,7 @@ class Stack:
         return [dynamodb.decode(item) for item in found["Items"]]
 
     def events(self, aggregate: str) -> list[str]:
-        """Return an aggregate's events, each as `version kind`; they must have been told in that order."""
+        """Return an aggregate's events, each as `version kind`; they must have been published in that order."""
         items = self.items(aggregate)
         assert items == sorted(items, key=lambda item: item["at"]), items
         pairs = (item["sequence"].split("#") for item in items)

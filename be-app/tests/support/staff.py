@@ -54,7 +54,7 @@ class Person:
         return self.client.get(redirect.headers["location"], follow_redirects=False)
 
     def first_factor(self, **query: str) -> str:
-        """Go to the provider and back; return the outcome that the front end is told."""
+        """Go to the provider and back; return the outcome that the front end gets."""
         answer = self.come_back(self.visit_provider(**query))
         assert answer.status_code == 303, answer.text
         location = httpx.URL(answer.headers["location"])

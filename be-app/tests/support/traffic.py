@@ -246,7 +246,7 @@ class _Crowd:
         return public
 
     async def revise(self, due: float) -> _Reply:
-        """Write a public post anew, and publish it."""
+        """Edit a public post, and publish it."""
         post = self._plan["posts"].pop(0)  # So that nobody else revises it meanwhile.
         path = f"/v1/editor/posts/{post['id']}"
         body = {

@@ -25,7 +25,7 @@ KIM, LEE, ADMIN = caller("kim"), caller("lee"), caller("park", "admin")
 
 
 def sha256(content: bytes) -> str:
-    """Return what to announce of a file: above 10 MB the digest of its parts' digests."""
+    """Return the body that creates an upload of a file: above 10 MB the digest of its parts' digests."""
     if len(content) <= 10_000_000:
         return hashlib.sha256(content).hexdigest()
     digests = (hashlib.sha256(part).digest() for part in parts(content))
@@ -40,7 +40,7 @@ def parts(content: bytes) -> list[bytes]:
 def announce(
     client: httpx.Client, content: bytes, name: str, content_type: str, who: Any = KIM, **changes: Any
 ) -> httpx.Response:
-    """Announce a file; `changes` tell something else of it."""
+    """Create an upload; `changes` override its body."""
     purpose = "image" if content_type.startswith("image/") else "attachment"
     said = {"name": name, "contentType": content_type, "size": len(content), "sha256": sha256(content)}
     return client.post("/v1/uploads", json={**said, "purpose": purpose, **changes}, headers=who)
@@ -105,7 +105,7 @@ def put_parts(client: httpx.Client, upload: dict[str, Any], content: bytes, numb
 
 
 def event(stack: Stack, upload: dict[str, Any], name: str = "ObjectCreated:Post") -> dict[str, Any]:
-    """Return what S3 tells when a file arrived."""
+    """Return S3's event of an arrival."""
     bucket = {"name": stack.settings.uploads_bucket}
     s3 = {"bucket": bucket, "object": {"key": f"quarantine/{upload['id']}"}}
     return {"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": s3}]}

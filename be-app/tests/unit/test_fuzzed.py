@@ -1,4 +1,4 @@
-"""What `make fuzz` looks for, in short: each target gets its seeds, some of them harmed, and earlier finds."""
+"""`make fuzz` in short: each target gets its seeds, some of them mutated, and earlier finds."""
 
 import base64
 import random
@@ -16,7 +16,7 @@ FOUND: dict[str, tuple[str, ...]] = {
 
 
 def inputs(name: str, fuzzed: Target) -> Iterator[bytes]:
-    """Yield a target's seeds as they are and cut, mended and mixed the same way every time, and its finds."""
+    """Yield a target's seeds as they are, and cut and mixed the same way every time, and its finds."""
     yield b""
     luck = random.Random(name)
     for seed in fuzzed.seeds():

@@ -73,7 +73,7 @@ def test_importing_the_application_imports_no_store_and_no_renderer() -> None:
 
 
 def test_texts_are_loaded_when_an_error_is_written() -> None:
-    """A cold start pays for no catalogue; the first error in Korean does, and one in English for none either."""
+    """A cold start loads no catalogue; the first error in Korean does, one in English doesn't."""
     waiting = run(
         """
 import asyncio, json, sys

@@ -98,7 +98,7 @@ def module_of(source: Path) -> str:
 
 FOUND = list(expressions())
 BOUNDED = {pdf._NUMBERS_BEFORE.pattern.decode()}
-"""Those that look at a few bytes alone, whatever a file has."""
+"""Those that read only a few bytes of any file."""
 WRITTEN_OUT = sorted(
     ({(found, how) for source, written, how in FOUND if (found := literal(source, written))} | COMPUTED)
     - {(pattern, "search") for pattern in BOUNDED}

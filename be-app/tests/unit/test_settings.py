@@ -1,4 +1,4 @@
-"""Settings: what may run where, and messages that name the mend but never a value."""
+"""Settings: what may run where, and messages that say how to fix a value but never show it."""
 
 import json
 import subprocess

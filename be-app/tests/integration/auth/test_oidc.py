@@ -76,7 +76,7 @@ def begin(person: Person, **query: str) -> httpx.URL:
 
 
 def reason(stack: Stack) -> str:
-    """Return why the last login failed, which only the log tells."""
+    """Return why the last login failed, which only the log has."""
     lines = [line for process in stack.processes for line in json_lines(process.log)]
     found: str = [line["reason"] for line in lines if line["message"] == "login_failed"][-1]
     return found
@@ -472,7 +472,7 @@ def _forged_logout(provider: HostileProvider, **header: Any) -> str:
     ],
 )
 def test_a_public_key_of_our_own_that_cannot_be_used_verifies_nothing(stack: Stack, jwk: str) -> None:
-    """What the function that signs published is read by others, who must cope with whatever lies there."""
+    """What the function that signs published is read by others, who must cope with any item there."""
     kid = hashlib.sha256(jwk.encode()).hexdigest()[:43]
     stack.dynamodb.put_item(
         TableName=stack.settings.sessions_table,
@@ -497,7 +497,7 @@ def test_a_forged_logout_token_changes_nothing_for_anybody(
     for jwk in provider.jwks:
         if alg is None:
             del jwk["alg"]
-    # Whoever comes first has the keys read: here, a forged token after a new set was published.
+    # The first request has the keys read: here, a forged token after a new set was published.
     kid = f"published {alg}"
     provider.header = {"kid": kid, "alg": "RS256"}
     provider.jwks.append(_rsa(kid, provider.rsa, alg=alg))
@@ -509,7 +509,7 @@ def test_a_forged_logout_token_changes_nothing_for_anybody(
     assert [path for path, _ in provider.asked].count("/jwks") < 5
     time.sleep(1.1)
     assert person.first_factor() == "done"
-    # A real change of keys is noticed at the next login, whatever strangers send.
+    # A real change of keys is noticed at the next login, with any tokens of strangers.
     httpx.post(ends, data={"logout_token": _forged_logout(provider)}, trust_env=False)
     provider.key = rsa.generate_private_key(65537, 2048)
     provider.header = {"kid": f"later {alg}", "alg": "RS256"}
@@ -613,7 +613,7 @@ def test_somebody_is_issuer_and_subject_never_an_email(
     assert person.me().json()["id"] == first["id"]
     provider.claims |= {"email_verified": False}
     assert person.first_factor() == "done"
-    assert person.me().json()["email"] == ""  # Nobody vouches for it, so nobody is told that it is theirs.
+    assert person.me().json()["email"] == ""  # It isn't verified, so it is nobody's.
 
 
 def test_what_the_id_token_leaves_out_is_asked_of_userinfo(person: Person, provider: HostileProvider) -> None:
@@ -705,7 +705,7 @@ def test_an_address_counts_where_the_provider_says_that_it_verified_it(
     person: Person, provider: HostileProvider, token: dict[str, Any], userinfo: dict[str, Any], email: str
 ) -> None:
     provider.claims = {"acr": "urn:two", **token}
-    # The name is left out, so that userinfo is asked whatever the token says of the address.
+    # The name is left out, so that userinfo is requested with any address in the token.
     provider.without = {"name", "email", "email_verified"} - token.keys()
     provider.userinfo = userinfo
     assert person.first_factor() == "done"
@@ -784,7 +784,7 @@ def test_a_role_is_granted_to_nobody_whose_address_could_be_taken_for_anothers(
     boss, namesake = known(stack, "boss", address), known(stack, "namesake", alike)
     status, said = grant(stack, address)
     assert status == 1
-    # Both are named, with what tells them apart: letters that look alike are spelt out.
+    # Both are named, with their difference: letters that look alike are spelt out.
     spelt = alike.encode("ascii", "backslashreplace").decode()
     for told in (boss, namesake, spelt, "boss at https://login.example", "namesake at https://login.example"):
         assert told in said

@@ -141,7 +141,7 @@ def test_no_proof_of_ones_own_steps_up_somebody_elses_session(
     problem(send(staff_stack, cookies, "POST", "/v1/auth/second-factor", proof), 401, "session_expired")
     assert (held(staff_stack, admin) or {})["secondFactorAt"] < time.time() - 300
     problem(admin.post("/v1/auth/recovery-codes"), 403, "step_up_required")
-    # The request was refused before the proof was looked at, so it is still good for its own session.
+    # The request was refused before the proof was checked, so it is still valid for its own session.
     ok(editor.post("/v1/auth/second-factor", proof))
 
 

@@ -155,7 +155,7 @@ def test_attempts_are_limited_per_member_across_browsers(somebody: MakePerson, s
 
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(guess, range(12)))
-    # Counted before they are looked at: however many come at once, five are.
+    # Counted before they are checked: of any number at once, five are.
     assert sorted(answers) == [401] * 5 + [429] * 7
     locked = editor.prove()
     problem(locked, 429, "rate_limited")

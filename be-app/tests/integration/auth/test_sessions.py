@@ -609,7 +609,7 @@ def test_a_new_signing_key_logs_nobody_out(
         return found
 
     old = current()
-    # As Secrets Manager calls it, and tells each step twice.
+    # As Secrets Manager calls it, each step twice.
     version = str(uuid.uuid4())
     for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
         assert current() == old

@@ -1,4 +1,4 @@
-"""What a caller may do, as answers say it: asked of the policy, once for all objects that it can't tell apart."""
+"""`allowed` in answers: evaluated by the policy, once for all objects that are equal to it."""
 
 import json
 import time

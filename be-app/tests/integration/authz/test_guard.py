@@ -33,7 +33,7 @@ PUBLIC = {
     "POST /v1/inquiries": "inquiry:send",
 }
 # What somebody needs who isn't logged in yet, or not any more. What these change they change by a cookie or a token
-# of their own; test_csrf.py and test_second_factor.py tell how.
+# of their own; test_csrf.py and test_second_factor.py test them.
 LOGIN = {
     "GET /v1/auth/login": "auth:login",
     "GET /v1/auth/callback": "auth:callback",

@@ -1,4 +1,4 @@
-"""The policy in process: whatever is wrong with the bundle, the module or the question, nobody is let through."""
+"""The policy in process: with any fault of the bundle, the module or the input, access is denied."""
 
 import gc
 import hashlib

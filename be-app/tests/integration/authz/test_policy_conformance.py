@@ -38,7 +38,7 @@ def opa() -> str:
 
 @pytest.mark.security(33)
 def test_the_bundle_is_in_step_with_its_sources() -> None:
-    assert MANIFEST["sources"] == command.source_digest(SOURCES), "`make policy` builds it anew."
+    assert MANIFEST["sources"] == command.source_digest(SOURCES), "`make policy` rebuilds it."
     assert MANIFEST["revision"] == MANIFEST["sources"][:12]
     assert json.loads((policy.BUILT / "data.json").read_text()) == json.loads(
         (SOURCES / "data" / "data.json").read_text()

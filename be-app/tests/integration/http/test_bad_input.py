@@ -145,7 +145,7 @@ def test_a_line_of_text_keeps_to_its_rules(client: httpx.Client, stack: Stack, n
         for path, body, field in zip(
             STRICT, (form, post, category), ("name", "title", "name.ko"), strict=True
         ):
-            # Written with escapes, so that it travels as JSON whatever it is.
+            # Written with escapes, so that any text is valid JSON.
             answer = client.post(path, content=json.dumps(body), headers=JSON | EDITOR)
             breaks(answer, (f"body.{field}", rule))
         if "\ud800" not in text and rule != "string_too_long":

@@ -1,4 +1,4 @@
-"""Public answers go out compressed to whoever takes them so; what is for one person alone never does."""
+"""Public answers are compressed for clients that accept it; private ones never are."""
 
 import gzip
 import itertools
@@ -175,7 +175,7 @@ def test_vary_names_each_thing_once(client: httpx.Client, pages: dict[str, str])
 
 
 def test_nothing_else_is_compressed(client: httpx.Client, pages: dict[str, str]) -> None:
-    """What is for one person may hold a secret beside words of a stranger's, and lengths would tell it (BREACH)."""
+    """A private answer may have a secret beside a stranger's words, and its length would leak it (BREACH)."""
     slug = pages["ko post"].rpartition("/")[2]
     mine = [("/v1/editor/posts", 200), ("/v1/editor/categories", 200), (f"/v1/editor/posts/{NOBODY}", 404)]
     answers = [(ask(client, path, **EDITOR), status) for path, status in mine]

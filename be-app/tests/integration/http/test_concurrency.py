@@ -1,4 +1,4 @@
-"""Editors, processes and threads at once: one of two wins, the other is told, and nothing is lost."""
+"""Editors, processes and threads at once: one of two wins, the other gets 412, and nothing is lost."""
 
 import threading
 from collections import Counter

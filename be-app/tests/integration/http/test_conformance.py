@@ -3,7 +3,7 @@
 The same requests go to each way, and the answers are compared byte by byte. Mangum and the adapter run under Lambda's
 own emulator and get what API Gateway would send: Mangum from the archives of the zip variant, the adapter from the
 image of `make image` where REQUIRE_SERVERS names that (`make image-test`), else beside this machine's own Python.
-Unavoidable differences are named in `DIFFERENCES` and by `told`; whatever else differs fails.
+Unavoidable differences are named in `DIFFERENCES` and by `told`; every other difference fails.
 """
 
 import gzip
@@ -40,13 +40,13 @@ pytestmark = [pytest.mark.package, pytest.mark.timeout(1200)]
 
 DIFFERENCES = {
     "age": "each way keeps copies of its own",
-    "date": "uvicorn tells the time; behind Mangum API Gateway does",
+    "date": "uvicorn sends the time; behind Mangum API Gateway does",
     "server": "uvicorn names itself; API Gateway keeps quiet",
 }
 """Headers that are a server's own, and why."""
 
 MOVING = re.compile(r"(?<=;)([rt]=)\d+|((?:state|nonce|code_challenge)=)[\w-]+")
-"""What depends on the moment or on chance: what a limit leaves and how long it holds, and secrets of a login."""
+"""Headers that depend on the moment or on chance: the rest of a limit and its window, and secrets of a login."""
 
 ORIGIN = "https://www.familycorp.example"
 Ask = Callable[[Request], Answer]
@@ -444,7 +444,7 @@ def test_nobody_escapes_a_limit_by_claiming_another_address(ways: Ways, claim: t
     for name, ask in ways.ask.items():
         left = []
         for number in range(6):
-            # A lot at once, since what was spent comes back with time: ten in a second.
+            # Many at once, since the quota refills with time: ten in a second.
             extra = [(claim[0], claim[1].replace("100.1", f"100.{number}"))] if number % 2 else []
             for _ in range(5):
                 answer = ask(Request("GET", f"/v1/posts/{uuid.uuid4().hex}", extra))

@@ -207,7 +207,7 @@ def test_the_order_of_parameters_means_nothing(client: httpx.Client) -> None:
 
 
 def test_parameters_that_a_route_does_not_take_are_refused(client: httpx.Client) -> None:
-    # Else everybody could have the sitemap made anew, and kept, under as many names as they like.
+    # Else anybody could have the sitemap rendered again, and stored, under any number of names.
     post = published(client)
     for path in ("/v1/sitemap.xml", "/v1/categories", f"/v1/posts/{post['slug']}"):
         breaks(client.get(f"{path}?a=1&b"), ("query.a", "extra_forbidden"), ("query.b", "extra_forbidden"))

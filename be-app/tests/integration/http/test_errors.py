@@ -118,7 +118,7 @@ def test_a_field_error_names_field_and_rule(client: httpx.Client) -> None:
 
 
 def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
-    """A front end tells problems apart by their codes; this list may grow, never change."""
+    """A front end distinguishes problems by their codes; this list may grow, never change."""
     documented = {
         (int(status), code)
         for _, _, operation in operations(client)
@@ -240,14 +240,14 @@ def test_a_refused_effect_is_logged_with_the_request_that_caused_it(
 ) -> None:
     stack, client, post = broken
     request_id = unique("asked-")
-    # The change itself stands; what it owes is paid when the table is back.
+    # The change itself stands; its effects are delivered when the table is back.
     assert act(client, post, "archive", **{"X-Request-ID": request_id}).status_code == 200
     (line,) = (line for line in logged(stack, request_id) if line["message"] == "outbox_effect_failed")
     assert line["caused_by"] == line["correlation_id"] == request_id
     before = len(log_lines(stack))
     client.post("/test/run-due?ahead=120")
     drained = [line for line in log_lines(stack)[before:] if line["message"] == "outbox_effect_failed"]
-    # The minute's function has an id of its own, and names the request's.
+    # The scheduler's run has an id of its own, and names the request's.
     assert {line["caused_by"] for line in drained} == {request_id}
     assert len({line["correlation_id"] for line in drained}) == 1
     assert request_id not in {line["correlation_id"] for line in drained}

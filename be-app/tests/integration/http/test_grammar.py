@@ -1,6 +1,6 @@
 """Protocol text is parsed by its RFCs' grammars: nothing that Unicode calls white space, a digit or a letter counts.
 
-One half looks at the source, so that no module starts to; the other sends requests.
+One half reads the source, so that no module starts to; the other sends requests.
 """
 
 import ast

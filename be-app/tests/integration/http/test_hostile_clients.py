@@ -78,7 +78,7 @@ DRIPS: dict[str, tuple[bytes, bytes]] = {
     "the request line": (b"GET /v1/posts?q=", b"a"),
     "a header's value": (b"GET /v1/posts HTTP/1.1\r\nHost: a\r\nX-A: ", b"a"),
     "headers": (b"GET /v1/posts HTTP/1.1\r\nHost: a\r\n", b"X-A: a\r\n"),
-    "a body of announced length": (FORM + b"Content-Length: 1000000\r\n\r\n{", b" "),
+    "a body of declared length": (FORM + b"Content-Length: 1000000\r\n\r\n{", b" "),
     "a body in chunks": (FORM + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     "an answer that is not read": (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n", b""),
 }
@@ -191,7 +191,7 @@ def test_an_oversized_request_is_answered_soon_and_leaves_nothing(
     with bounded_memory(application), connect(application) as connection:
         with suppress(
             ConnectionError
-        ):  # The answer may come before everything is sent, and the end right after it.
+        ):  # The answer may precede the end of the request, and the connection may then be closed.
             connection.sendall(request)
         status, head = answer(connection)
         assert status in expected, head

@@ -125,7 +125,7 @@ def test_a_hostile_head_is_refused(client: httpx.Client, headers: list[tuple[str
 def test_a_text_that_takes_long_to_render_keeps_nobody_waiting(
     client: httpx.Client, stack: Stack, name: str
 ) -> None:
-    """Health is asked while the text is worked on; whichever way that ends, nobody waited for it."""
+    """Health is requested while the text is rendered; with either outcome, no other request waited for it."""
     done: list[str] = []
 
     def write() -> httpx.Response:

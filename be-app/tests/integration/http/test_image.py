@@ -189,7 +189,7 @@ def stack(
 def test_no_cookie_code_or_token_of_a_login_reaches_a_log(
     images: dict[str, str], stack: Stack, nanoidp: NanoIDP, tmp_path: Path
 ) -> None:
-    """Lambda tells the adapter the template's level, DEBUG, at which it would log URLs and headers."""
+    """Lambda passes the template's level to the adapter, DEBUG, at which it would log URLs and headers."""
     logged = templates.load(templates.IMAGE)["Globals"]["Function"]["LoggingConfig"]
     settings = {
         **CREDENTIALS,

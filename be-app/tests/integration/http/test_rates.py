@@ -1,4 +1,4 @@
-"""What a caller may ask for in a minute: exact across processes, told in headers, and never a reason to be down."""
+"""Rate limits: exact across processes, reported in headers, and never a reason to be down."""
 
 import json
 import subprocess
@@ -72,7 +72,7 @@ def stack(new_stack: Callable[..., Stack]) -> Stack:
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
     with redis.Redis.from_url(stack.cache_url) as valkey:
-        valkey.flushdb()  # Everybody asks anew.
+        valkey.flushdb()  # All counters are empty again.
     with stack.client() as client:
         yield client
 

@@ -113,7 +113,7 @@ def test_what_a_visitor_has_already_is_not_sent_again(site: Site) -> None:
             assert answer.headers["ETag"] == tag
         assert trips(site.other.get(path, headers={"If-None-Match": '"other"'})) == Trips(), path
         ok(act(site.one, published(site.one, category=site.post["category"], lang="en"), "archive"))
-        answer = site.one.get(path, headers={"If-None-Match": tag})  # Composed anew, and still the same.
+        answer = site.one.get(path, headers={"If-None-Match": tag})  # Rendered again, and still the same.
         known = path.endswith(site.post["slug"])
         assert trips(answer, 304) == Trips(dynamodb=calls - known, valkey=2), path
 

@@ -228,7 +228,7 @@ def test_a_busy_process_serves_stale_answers_at_once(site: Site, strict: Applica
         site.dynamodb.fault = Hung()
         waiting = pool.submit(client.get, f"/v1/posts?category={unique()}")
         answer = client.get("/v1/posts")
-        while "shed" not in line(site, answer):  # Whoever comes first takes the one place.
+        while "shed" not in line(site, answer):  # The first request takes the one place.
             answer = client.get("/v1/posts")
         assert is_stale(site, answer, "503")
         assert not waiting.done()
@@ -314,7 +314,7 @@ def test_an_invalidation_that_valkey_did_not_get_is_repeated(site: Site, client:
         withdraw(elsewhere, post)
         assert [m for m in site.stack.items("due") if m["sequence"].endswith("#invalidation")]
     away.kill()
-    with site.editor() as elsewhere:  # The minute's function, where Valkey can be reached.
+    with site.editor() as elsewhere:  # The scheduler, where Valkey can be reached.
         assert elsewhere.post("/test/run-due", params={"ahead": 61}).status_code == 200
     assert [m for m in site.stack.items("due") if m["sequence"].endswith("#invalidation")] == []
     site.dynamodb.fault = FAILED

@@ -1,7 +1,7 @@
 """What breaks makes its alarm ring: the application's own lines, against thresholds and periods of Terraform's plan.
 
 Each test breaks one thing and asks. The lines of that minute or so stand for one period, and for as many as the alarm
-wants: a fault that lasts. What the application can't tell of (AWS's own metrics) is listed, each with who tells.
+wants: a fault that lasts. Metrics that aren't the application's (AWS's own) are listed, each with its source.
 """
 
 import json
@@ -84,7 +84,7 @@ def assert_rings(alarm: Alarm, fault: list[Line], healthy: list[Line]) -> None:
 
 @pytest.fixture(scope="module")
 def healthy(stack: Stack) -> list[Line]:
-    """What an ordinary minute tells, a caller's mistakes included."""
+    """The lines of an ordinary minute, a caller's mistakes included."""
     lines: list[Line] = []
     with stack.client() as client, faults.asked(stack.processes[0], 12, lines):
         published(client)
@@ -127,7 +127,7 @@ def test_a_table_that_is_throttled_counts_as_a_store_that_fails(
 def test_nobody_can_make_an_alarm_ring_by_what_they_send(
     alarms: dict[str, Alarm], stack: Stack, healthy: list[Line]
 ) -> None:
-    """Refusals are counted, not searched for: whoever names a request AccessDenied is not one."""
+    """Refusals are counted, not searched for: a request ID `AccessDenied` is not one."""
     lines: list[Line] = []
     with stack.client() as client, faults.asked(stack.processes[0], 2, lines):
         client.get("/v1/posts", headers={"X-Request-ID": "AccessDeniedException"})
@@ -158,7 +158,7 @@ def test_every_watched_metric_is_really_logged(
 
 
 def everything(stack: Stack) -> Iterator[Line]:
-    """Have every function do well, be refused, and fail; yield what they told."""
+    """Have every function do well, be refused, and fail; yield what they logged."""
     with stack.client() as client:
         published(client)
         deadline = time.monotonic() + 120  # For a second after a publication nothing is kept.
@@ -195,7 +195,7 @@ def everything(stack: Stack) -> Iterator[Line]:
 
 
 def settled_late(stack: Stack, client: httpx.Client) -> Iterator[Line]:
-    """Announce a file that never arrives, and have the minute's function look, first without access to S3."""
+    """Create an upload that never arrives, and run the scheduler, first without access to S3."""
     ok(uploading.announce(client, b"never", "e.jpg", "image/jpeg"), 201)
     stack.sql("UPDATE uploads SET due_at = '2026-01-01 00:00:00.000000' WHERE state = 'pending'")
     with faults.refusing("AccessDenied") as url, faults.due(stack, 60):

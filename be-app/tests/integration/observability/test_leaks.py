@@ -1,4 +1,4 @@
-"""What is hidden stays hidden: no public route, cache, feed, search, count or error tells of it."""
+"""What is hidden stays hidden: no public route, cache, feed, search, count or error shows it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ UNRELATED = (
 
 
 class Hidden:
-    """Posts that visitors must not know of; whatever they hold, even their author's name, holds one word."""
+    """Posts that visitors must not know of; every field of them, even their author's name, has one word."""
 
     def __init__(self, stack: Stack, client: httpx.Client) -> None:
         self.canary = unique("canary")
@@ -200,7 +200,7 @@ def test_a_draft_can_never_leak(stack: Stack, client: httpx.Client) -> None:
         ]
         assert min(seen) > 10
         hidden.hide()
-        # The process that hid it never tells again: what it kept itself, and Valkey, are forgotten at once.
+        # The process that hid it never shows it again: it clears its own cache and Valkey at once.
         for _ in range(2):
             assert_nothing_tells(client, hidden)
         assert_no_gaps_tell(client, hidden)

@@ -87,7 +87,7 @@ def test_what_was_asked_for_is_not_logged(client: httpx.Client, stack: Stack) ->
 
 
 def test_lines_of_requests_at_once_keep_their_ids(client: httpx.Client, stack: Stack) -> None:
-    """A request's id is on its lines alone, whichever thread wrote them."""
+    """A request's id is on its lines alone, in every thread."""
     posts = [published(client) for _ in range(8)]
     ids = [unique("asked-") for _ in posts]
 

@@ -1,4 +1,4 @@
-"""What requests and events measure: lines that CloudWatch reads as metrics, few enough to be paid for."""
+"""Lines of requests and events that CloudWatch reads as metrics, with few dimensions, since each is billed."""
 
 import json
 import time

@@ -23,13 +23,13 @@ from support.contract import edit, ok, own_category, read, unique
 from support.stack import EDITOR, Application, Stack, act, draft, published
 
 GRACE_S = 61
-"""After this many seconds the minute's function takes over what a process left behind."""
+"""After this many seconds the scheduler takes over what a process left behind."""
 
 Post = dict[str, Any]
 
 
 class Site:
-    """A stack with an application to break, and another one for the minute's function."""
+    """A stack with an application to break, and another one for the scheduler."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -42,7 +42,7 @@ class Site:
             yield client
 
     def run_due(self, *, ahead: float = GRACE_S, headers: Mapping[str, str] | None = None) -> bool:
-        """Do what the minute's function does; return whether there was anything to do."""
+        """Run the scheduler; return whether anything was due."""
         with self.stack.client(self.sound) as client:
             answer = client.post("/test/run-due", params={"ahead": ahead}, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -50,7 +50,7 @@ class Site:
         return due
 
     def finish(self) -> None:
-        """Let the minute's function come after a process died; then nothing is left to do."""
+        """Run the scheduler after a process died; then nothing is left to do."""
         self.run_due()
         assert self.stack.sql("SELECT * FROM outbox") == []
         assert self.stack.items("due") == []
@@ -76,7 +76,7 @@ def category(client: httpx.Client) -> str:
 def owe(
     site: Site, aggregate: str, version: int, *, key: str = "", times: int = 1, **attributes: str
 ) -> None:
-    """Put rows into the outbox; with a key, they owe a snapshot."""
+    """Put rows into the outbox, with a key those of a read model."""
     row = "(:aggregate, :version, 'test.owed', '{}', :snapshot, 'test')"
     site.stack.sql(
         "INSERT INTO outbox (aggregate, version, kind, data, snapshot, correlation_id) VALUES "
@@ -88,7 +88,7 @@ def owe(
 
 
 def soon() -> str:
-    """Return a time before that at which the minute's function comes."""
+    """Return a time before the scheduler's next run."""
     return (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
 
 
@@ -131,7 +131,7 @@ def published_title(client: httpx.Client, post: Post) -> str | None:
 
 
 def assert_consistent(site: Site, client: httpx.Client, post: Post, events: list[str]) -> None:
-    """Check that every store says the same about a post, and that exactly `events` were told."""
+    """Check that every store says the same about a post, and that exactly `events` were published."""
     assert public_title(client, post) == published_title(client, post)
     assert site.stack.events(f"post:{post['id']}") == events
     snapshot = site.stack.snapshot(post["id"])
@@ -142,7 +142,7 @@ def assert_consistent(site: Site, client: httpx.Client, post: Post, events: list
 
 
 class Step(NamedTuple):
-    """An editorial step: the post that it starts from, the events told until then, and the one it adds."""
+    """An editorial step: the post that it starts from, the events published until then, and the one it adds."""
 
     begin: Callable[[httpx.Client, str], Post]
     told: list[str]
@@ -173,7 +173,7 @@ STEPS = {
 SLOWER = pytest.param("mariadb", marks=pytest.mark.holds)
 """A second database, for what `make nightly` alone breaks on both.
 
-On it the suite lets processes die at each point of a publication and of the minute's job.
+On it the suite lets processes die at each point of a publication and of the scheduler.
 """
 
 
@@ -370,7 +370,7 @@ def test_a_late_older_drain_does_not_resurrect_a_withdrawn_post(
         assert public_title(client, post) is None
         site.finish()
         assert_consistent(site, client, post, ["2 post.published", "3 post.unpublished"])
-        assert site.stack.items(f"post:{post['id']}") == told  # Not even told again.
+        assert site.stack.items(f"post:{post['id']}") == told  # Not even published again.
 
 
 def test_a_late_older_drain_does_not_replace_a_newer_snapshot(
@@ -438,7 +438,7 @@ def test_a_post_rescheduled_while_the_job_runs_keeps_its_new_time(
     steps = run_due(client, {}).headers["X-Test-Steps"].split()
     paying = steps.index("commit") + 2
     first, second = (schedule(client, draft(client, category=category).json(), soon()) for _ in range(2))
-    # The job knows that both are due, and is about to pay for the first one.
+    # The scheduler has read that both are due, and is about to deliver the first one's effects.
     with suspended(site, paying, run_due) as answers, site.stack.client(site.sound) as other:
         second = schedule(other, second, (datetime.now(UTC) + timedelta(days=1)).isoformat())
     assert [answer.status_code for answer in answers] == [200]
@@ -469,7 +469,7 @@ def test_a_row_that_is_refused_keeps_back_its_own_aggregate_alone(
 
     assert site.run_due()
     assert site.stack.items("due") != []  # Every minute tries again …
-    site.stack.sql("DELETE FROM outbox WHERE version = 1")  # … until somebody has mended it.
+    site.stack.sql("DELETE FROM outbox WHERE version = 1")  # … until an operator has fixed it.
     site.finish()
     assert site.stack.events(stuck) == ["2 test.owed"]
 
@@ -479,7 +479,7 @@ def test_an_older_row_that_turns_up_late_changes_nothing(
 ) -> None:
     def drain_late(version: int) -> None:
         owe(site, f"post:{post['id']}", version, key=post["id"], slug=post["slug"], page='{"title": "?"}')
-        published(client, category=category)  # Pays everything that is owed.
+        published(client, category=category)  # Delivers everything that is pending.
         assert site.stack.sql("SELECT * FROM outbox") == []
 
     post = published(client, category=category)

@@ -145,7 +145,7 @@ def test_an_edit_stays_private_until_it_is_published(each_client: httpx.Client) 
 
 
 def shown_times(client: httpx.Client, post: dict[str, Any]) -> tuple[str, str]:
-    """Return when a post was published and updated, which everything that visitors follow must tell alike."""
+    """Return when a post was published and updated, which must be the same in everything that visitors read."""
     page = public(client, post)
     assert page
     times = (page["publishedAt"], page["updatedAt"])

@@ -1,4 +1,4 @@
-"""Properties that hold whatever is written, and whatever happens between two pages."""
+"""Properties that hold for any text, and for any change between two pages."""
 
 import re
 import threading

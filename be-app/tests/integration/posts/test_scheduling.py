@@ -40,7 +40,7 @@ def stack(own_stack: Stack) -> Stack:
 
 @contextmanager
 def workers(stack: Stack, number: int = 1) -> Iterator[list[Process]]:
-    """Run what does the minute's work on a developer's machine."""
+    """Run the worker, which is the scheduler on a developer's machine."""
     with ExitStack() as running:
         programs = [stack.program("-m", "app.functions.worker") for _ in range(number)]
         for program in programs:

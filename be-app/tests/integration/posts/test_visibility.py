@@ -1,4 +1,4 @@
-"""What is somebody's alone stays so: whatever id a request carries, whatever state an object gets into."""
+"""Private objects stay private: with any id in a request, in any state of the object."""
 
 import re
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def revised(
 
 
 def alike(hidden: httpx.Response, missing: httpx.Response) -> None:
-    """Check that nothing tells an object that is hidden from one that isn't there."""
+    """Check that nothing distinguishes a hidden object from one that isn't there."""
     assert hidden.status_code == missing.status_code == 404, hidden.text
     assert {**hidden.json(), "requestId": ""} == {**missing.json(), "requestId": ""}
     assert set(hidden.headers) == set(missing.headers)
@@ -301,7 +301,7 @@ def test_a_hidden_translation_is_no_reason_to_refuse_another(each_client: httpx.
     assert seen["translationKey"] == hidden["translationKey"] == korean["translationKey"]
     problem(written(client, KIM, lang="en", translationOf=korean["id"]), 409, "translation_exists")
     problem(written(client, LEE, lang="en", translationOf=korean["id"]), 409, "translation_exists")
-    # The first to be published has the place; the other is told when its turn comes, and not before.
+    # The first to be published has the place; the other is refused when its turn comes, and not before.
     ok(step(client, seen, "publish", LEE))
     assert ok(client.get(f"{EDITORIAL}/{hidden['id']}", headers=KIM)) == hidden
     (told,) = ok(client.get(f"/v1/posts/{korean['id']}"))["translations"]

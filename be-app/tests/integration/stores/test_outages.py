@@ -302,7 +302,7 @@ def test_connections_that_died_meanwhile_are_replaced_unnoticed(site: Site) -> N
 def test_a_connection_that_valkey_reset_raises_a_connection_error(
     valkey: Valkey, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    # Lambda's runtime has the one loop, the image the other, and each tells of it by an error of its own.
+    # Lambda's runtime has the one loop, the image the other, and each raises an error of its own.
     async def ask() -> None:
         connection = cache._Connection(host="127.0.0.1", port=front.port)
         await connection.connect()  # type: ignore[no-untyped-call] # redis-py has no types for it.

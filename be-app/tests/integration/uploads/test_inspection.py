@@ -1,4 +1,4 @@
-"""What files hold, whichever way they are read: documents that run something, archives that lie, and good files."""
+"""Content of files, for every way to read them: documents that run something, archives that lie, and good files."""
 
 import struct
 import zlib

@@ -469,7 +469,7 @@ def test_two_completions_and_an_event_at_once_have_one_outcome(client: httpx.Cli
 
 
 def hear(stack: Stack, told: dict[str, Any]) -> None:
-    """Have the function that hears events serve one, as Lambda would."""
+    """Have the function serve an event, as Lambda would."""
     import json
 
     script = (
@@ -720,7 +720,7 @@ def test_a_large_file_comes_in_parts_and_can_be_resumed(
     )
     put_parts(client, upload, content, [2])
     if PART_SHA256 in DEVIATIONS[store]:
-        # What no server vouches for isn't believed, though here it is what was announced.
+        # A checksum that no server verified isn't trusted, though here it is the declared one.
         rejected(complete(client, upload), "checksum_mismatch")
         assert stored(stack, upload) == stored(stack, upload, "quarantine") == {}
         return
@@ -808,7 +808,7 @@ print(storage.link("files/x", "가.pdf", "application/pdf"), file=open(sys.argv[
 
 
 def scan_result(stack: Stack, upload: dict[str, Any], status: str, etag: str | None = None) -> dict[str, Any]:
-    """Return what GuardDuty tells of a scan."""
+    """Return GuardDuty's event of a scan."""
     key = f"quarantine/{upload['id']}"
     found = s3(stack).head_object(Bucket=stack.settings.uploads_bucket, Key=key)["ETag"].strip('"')
     return {

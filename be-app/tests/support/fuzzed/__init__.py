@@ -1,8 +1,8 @@
 """What is fuzzed: one module for each place where a stranger's bytes are read.
 
 A module's docstring says what it promises. `check(data)` raises where that is broken, `seeds()` gives what to start
-from, `WORDS` are pieces that a mutation would hardly guess, and `WITHIN_S` is the CPU time that one input may take.
-`make fuzz` looks for inputs that break a promise; `test_fuzzed.py` gives the seeds, and every find so far, to each.
+from, `WORDS` are pieces that a mutation would hardly produce, and `WITHIN_S` is the CPU time that one input may take.
+`make fuzz` seeks inputs that break a promise; `test_fuzzed.py` gives the seeds, and every earlier find, to each.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A credential that a browser sends is decoded or refused within the time of any other, whatever its CBOR says.
+"""A credential that a browser sends is decoded or refused within the time of any other, with any CBOR.
 
 What a mutation reaches is never a passkey: its client data answers no challenge of ours.
 """

@@ -1,4 +1,4 @@
-"""An access token is understood or refused, and only the one that was signed is understood, whatever stands in it.
+"""An access token is understood or refused, and only the one that was signed is understood, with any content.
 
 An input of a JSON array is header and claims, which are signed with the right key: a refusal must not need a wrong
 signature to be one.

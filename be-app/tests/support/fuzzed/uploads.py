@@ -1,6 +1,6 @@
-"""A file is accepted or rejected with a documented reason, and what is accepted is of the announced type.
+"""A file is accepted or rejected with a documented reason, and what is accepted is of the declared type.
 
-The first byte of an input says which type it is announced as.
+The first byte of an input says which type is declared.
 """
 
 import io
