@@ -53,7 +53,7 @@ locals {
         series = [{ metric = "refresh_token_reused", dimensions = local.lines_of.backend }], above = 0, minutes = 5, times = 1
       }
       outbox-lag = {
-        what   = "What was due five minutes ago isn't done", namespace = "FamilyCorp", statistic = "Maximum"
+        what   = "Work that was due five minutes ago isn't done", namespace = "FamilyCorp", statistic = "Maximum"
         series = [{ metric = "outbox_lag_s", dimensions = local.lines_of.drain }], above = 300, minutes = 5, times = 1
       }
       stores-fail = {
@@ -100,7 +100,7 @@ locals {
         series = [for d in local.nodes : { metric = "DatabaseMemoryUsagePercentage", dimensions = d }], above = 90, minutes = 5, times = 3
       }
       cache-evictions = {
-        what   = "The cache throws out what is still wanted", namespace = "AWS/ElastiCache", statistic = "Sum"
+        what   = "The cache evicts entries before they expire", namespace = "AWS/ElastiCache", statistic = "Sum"
         series = [for d in local.nodes : { metric = "Evictions", dimensions = d }], above = 1000, minutes = 5, times = 3
       }
     } : name => alarm if var.cache_mode == "replication_group" },
@@ -111,7 +111,7 @@ locals {
         series = [{ metric = "BytesUsedForCache", dimensions = { clusterId = "${local.name}-cache" } }], above = 900000000, minutes = 5, times = 3
       }
       cache-evictions = {
-        what   = "The cache throws out what is still wanted", namespace = "AWS/ElastiCache", statistic = "Sum"
+        what   = "The cache evicts entries before they expire", namespace = "AWS/ElastiCache", statistic = "Sum"
         series = [{ metric = "Evictions", dimensions = { clusterId = "${local.name}-cache" } }], above = 1000, minutes = 5, times = 3
       }
       cache-throttles = {

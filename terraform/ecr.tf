@@ -1,6 +1,6 @@
 resource "aws_ecr_repository" "backend" {
   name                 = "${local.name}-backend"
-  image_tag_mutability = "IMMUTABLE" # What was tested under a tag is what runs under it.
+  image_tag_mutability = "IMMUTABLE" # The image that was tested under a tag is the one that runs.
   force_delete         = !var.deletion_protection
 
   image_scanning_configuration {

@@ -60,7 +60,7 @@ locals {
       resources = [local.table_arns.events]
     }
     events_due = {
-      reason    = "The scheduler reads what is due."
+      reason    = "The scheduler reads wake-up markers."
       actions   = ["dynamodb:Query"]
       resources = [local.table_arns.events]
     }

@@ -1,4 +1,4 @@
-# One key for what is stored, one for second factors: a principal that may read the tables must not be able to decrypt TOTP secrets.
+# One key for stored data, one for second factors: a principal that may read the tables must not be able to decrypt TOTP secrets.
 
 data "aws_iam_policy_document" "data_key" {
   statement {

@@ -24,7 +24,7 @@ resource "aws_lambda_function" "this" {
   description   = "Function that ${each.value.purpose}"
   role          = aws_iam_role.function[each.key].arn
   package_type  = "Image"
-  # By digest: a tag, even an immutable one, says nothing of what is inside.
+  # By digest: a tag, even an immutable one, says nothing of the image's content.
   image_uri     = "${aws_ecr_repository.backend.repository_url}@${local.image_digests[each.key]}"
   architectures = ["x86_64"] # The precompiled policy is made for it.
   memory_size   = each.value.memory

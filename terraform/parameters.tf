@@ -36,7 +36,7 @@ resource "aws_ssm_parameter" "this" {
 
   name        = "/familycorp/${var.env}/${each.key}"
   description = "Read by the application's template"
-  # Names and addresses; what is secret is in Secrets Manager. CloudFormation takes lists from lists alone.
+  # Names and addresses; secrets are in Secrets Manager. CloudFormation takes lists from lists alone.
   type  = contains(["network/subnets", "api/cors-origins"], each.key) ? "StringList" : "String"
   value = local.parameters[each.key]
 

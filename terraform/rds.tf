@@ -27,7 +27,7 @@ resource "aws_rds_cluster_parameter_group" "main" {
         require_secure_transport = "ON"
         slow_query_log           = "1"
         long_query_time          = "0.5"
-        log_output               = "FILE" # CloudWatch gets the files; what is written into a table it never sees.
+        log_output               = "FILE" # CloudWatch gets the files, but never the tables.
       },
       # The connection of a frozen function would keep the cluster from pausing; the application makes a new one.
       var.database_min_acu == 0 ? { wait_timeout = "60" } : {},

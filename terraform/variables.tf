@@ -400,7 +400,7 @@ variable "oidc_client_has_secret" {
 }
 
 variable "oidc_scopes" {
-  description = "What is asked of the provider."
+  description = "Scopes that are requested from the provider."
   type        = list(string)
   default     = ["openid", "email", "profile"]
 

@@ -1,4 +1,4 @@
-# Nothing in here has a way out: no internet gateway, no NAT. What must reach the outside runs outside the VPC.
+# Nothing in here has a way out: no internet gateway, no NAT. Functions that must reach the outside run outside the VPC.
 resource "aws_vpc" "main" {
   cidr_block           = var.vpc_cidr
   enable_dns_support   = true

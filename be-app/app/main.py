@@ -42,7 +42,7 @@ else:
 MAX_BODY_BYTES = 1024 * 1024
 PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
 SPARED = frozenset({"/health"})
-"""What is answered however busy the process is."""
+"""Paths that load shedding exempts."""
 
 ROUTERS = (
     system.public,
@@ -114,7 +114,7 @@ CORS: Final[dict[str, Any]] = {
     ),
     "max_age": 600,
 }
-"""What pages of other origins may send and read; `familycorp render cors` writes it for API Gateway."""
+"""CORS: what pages of other origins may send and read; `familycorp render cors` writes it for API Gateway."""
 
 
 def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext:

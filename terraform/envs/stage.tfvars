@@ -7,7 +7,7 @@ webauthn_rp_id = "familycorp.example"
 github_repository = "familycorp/backend"
 alarm_emails      = ["ops@familycorp.example"]
 
-# As Prod is, and smaller: what is rehearsed here must be able to fail as it would there.
+# As Prod is, and smaller: a rehearsal here must be able to fail as it would there.
 log_retention_days = 30
 monthly_budget_usd = 400
 

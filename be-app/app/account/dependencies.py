@@ -1,4 +1,4 @@
-"""What several routes of an account do alike before or after their handlers."""
+"""Steps before and after the handlers that several routes of an account share."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress

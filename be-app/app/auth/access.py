@@ -19,7 +19,7 @@ _MOST = 256
 
 
 class _Sessions:
-    """What this process remembers of sessions."""
+    """Sessions in this process's cache."""
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[float, int, Subject]] = {}

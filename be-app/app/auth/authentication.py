@@ -18,7 +18,7 @@ else:
     gcra = lazy_import("app.core.rate_limits.gcra")
 
 READ, CHANGE = 1, 5
-"""What a request costs its caller's rate: a search and a change take several stores."""
+"""Cost of a request in its caller's quota: a search and a change use several stores."""
 
 _COUNTED = "familycorp.stranger"
 

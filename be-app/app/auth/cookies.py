@@ -27,7 +27,7 @@ REFRESH_PATH = "/v1/auth"
 
 
 class Tokens(NamedTuple):
-    """What a browser gets for a session; ages in seconds."""
+    """Cookies of a session; ages in seconds."""
 
     access: str
     access_age: int

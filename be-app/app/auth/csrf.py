@@ -10,7 +10,7 @@ from app.auth.errors import CsrfRejected
 from app.core.settings import settings
 
 HEADER = "X-CSRF-Protection"
-"""What every request that changes something must carry, with any value."""
+"""Header that every unsafe request must have, with any value."""
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 

@@ -1,6 +1,6 @@
 """A login on its way: to the provider and back, then to the second factor. Each stage can be passed once.
 
-What a stage must remember lies in the sessions table under the hash of a secret that only this browser has, in a
+The state of a login is in the sessions table under the hash of a secret that only this browser has, in a
 cookie of its own. A login that waits for its second factor is no session: no route but those of the second factor
 knows its cookie.
 """

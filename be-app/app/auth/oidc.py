@@ -53,7 +53,7 @@ class LoginFailed(Exception):
 
 
 class Provider(NamedTuple):
-    """What the provider's discovery document says that we need."""
+    """The used members of the provider's discovery document."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -342,7 +342,7 @@ def _userinfo(known: Provider, claims: Mapping[str, Any], access_token: str | No
 
 
 def _identity(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> Identity:
-    """Return whom an ID token names. What it says itself outweighs userinfo, which nobody signed."""
+    """Return the identity of an ID token. Its claims outweigh userinfo, which isn't signed."""
     chosen = settings()
     subject = claims["sub"]
     # Refused, not repaired: two subjects must never become one.

@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 ALGORITHMS: Mapping[str, str] = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC"}
-"""What a token may be signed with, and the type of the key: asymmetric algorithms alone (RFC 8725 §3.1)."""
+"""Algorithms of signatures, and the type of their keys: asymmetric algorithms alone (RFC 8725 §3.1)."""
 
 KEPT_S = 3600
 _RSA_BITS = range(2048, 16384 + 1)
@@ -102,7 +102,7 @@ class KeySet:
         """Return the keys, read within the last hour; or, with `instead_of`, a set that was read after that one.
 
         Callers with the same `every_s` have the set read once in so many seconds, together; in between they get
-        None where only reading it would help. Who comes while it is being read waits for the outcome.
+        None where only reading it would help. Requests during the fetch wait for its outcome.
         Raises what `read` raises.
         """
         with self._changing:

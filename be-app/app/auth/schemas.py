@@ -101,7 +101,7 @@ class TotpConfirmation(Input):
 
 
 class PasskeyOptions(Model):
-    """What a browser needs to create or to prove a passkey."""
+    """Options with which a browser creates or proves a passkey."""
 
     public_key: dict[str, Any]
 

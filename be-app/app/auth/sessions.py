@@ -40,7 +40,7 @@ class Identity(NamedTuple):
     email: str
     name: str
     role: str
-    """What their groups make them; empty for no role."""
+    """The role of their groups; empty for none."""
     provider_session: str
 
     @property
@@ -50,7 +50,7 @@ class Identity(NamedTuple):
 
 
 class State(NamedTuple):
-    """A live session, and what is known of its member."""
+    """A live session with its member's identity."""
 
     member: str
     session: str
@@ -83,7 +83,7 @@ def _key(member: str, session: str) -> store.Key:
 
 
 def _provider_owner(issuer: str, provider_session: str) -> str:
-    """Return the owner of what is known of a session of the provider's: which are ours of it, and that it ended."""
+    """Return the owner of a provider session's items: our sessions of it, and its end."""
     return f"provider-session#{store.digest(f'{issuer} {provider_session}')}"
 
 

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 def digest(secret: str) -> str:
-    """Return what is kept of a secret: its SHA-256, in hexadecimal."""
+    """Return the stored form of a secret: its SHA-256, in hexadecimal."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -101,7 +101,7 @@ async def put(key: Key, values: Values, *, if_version: int | None = None) -> Non
 
 
 async def take(key: Key, **expected: str) -> dict[str, Any] | None:
-    """Remove an item and return what it held: of several who try, one gets it.
+    """Remove an item and return it: of concurrent callers, one gets it.
 
     Returns None, and removes nothing, where it is absent or one of `expected` differs; None where it is past its end.
     """

@@ -47,7 +47,7 @@ class _SigningKey(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What an access token says: whose session it stands for, until when (epoch seconds)."""
+    """Claims of an access token: its session and its expiry (epoch seconds)."""
 
     member: str
     session: str

@@ -1,1 +1,1 @@
-"""What a caller may do."""
+"""Authorization: the actions that a caller may do."""

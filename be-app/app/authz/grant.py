@@ -1,4 +1,4 @@
-"""What the policy permitted, as services receive it."""
+"""A permission of the policy, as services receive it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from app.auth.subject import Subject
 
 
 class Grant(NamedTuple):
-    """Somebody who may do it, and what is demanded in return (fields to leave out, items to keep back)."""
+    """A permitted subject, and the policy's obligations (fields to leave out, items to keep back)."""
 
     subject: Subject
     obligations: Mapping[str, Any]

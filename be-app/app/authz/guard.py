@@ -32,7 +32,7 @@ _ROLES = {
     "editor": marked("This needs the role editor."),
     "admin": marked("This needs the role admin."),
 }
-"""What a denial says where this is the least role that permits the action."""
+"""Detail of a denial where this is the least role that permits the action."""
 
 _UNDECIDED = marked("Permission could not be checked, so access is denied. Try again later.")
 _DETAILS = {
@@ -42,7 +42,7 @@ _DETAILS = {
     "unknown_action": _UNDECIDED,
     "policy_error": _UNDECIDED,
 }
-"""What a denial says for a reason that no other role would change."""
+"""Detail of a denial for a reason that no other role would change."""
 
 # The action that the policy allowed on condition that `authorise` asks again with the object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)

@@ -35,7 +35,7 @@ _loading = threading.Lock()
 
 
 class Decision(NamedTuple):
-    """A decision of the policy: whether it allows the action, why not, and what it demands in return."""
+    """A decision of the policy: whether it allows the action, its reasons if not, and its obligations."""
 
     allow: bool
     reasons: tuple[str, ...]
@@ -66,7 +66,7 @@ def _load(named: str | None) -> _Bundle:
     policy = wasm.Policy(
         content["policy.wasm"], content["data.json"], (DECISION, ALLOWED), directory / wasm.PRECOMPILED
     )
-    atexit.register(_load.cache_clear)  # wasmtime can't free what is left when the interpreter takes it down.
+    atexit.register(_load.cache_clear)  # wasmtime can't free objects while the interpreter shuts down.
     return _Bundle(policy, manifest["revision"])
 
 
@@ -91,8 +91,8 @@ def decide(
 
     Args:
         subject: `{"authenticated": False}`, or with `id`, `role` and `mfaAt` (epoch seconds).
-        action: what is to be done, as `post:publish`.
-        resource: what it is to be done to, with its `type`; None where it isn't known yet.
+        action: the action's name, as `post:publish`.
+        resource: the action's object, with its `type`; None where it isn't known yet.
         now: epoch seconds.
     """
     version = ""

@@ -224,7 +224,7 @@ class _Undefined:
 
 
 UNDEFINED: Final = _Undefined()
-"""What a rule without a value gives: neither true nor false, and no error."""
+"""Value of an undefined rule: neither true nor false, and no error."""
 
 
 def target() -> str:
@@ -275,7 +275,7 @@ def _precompiled(engine: wasmtime.Engine, wasm: bytes, made: Path | None) -> was
         return None
     try:
         native, label = made.read_bytes(), orjson.loads(made.with_suffix(".json").read_bytes())
-        # wasmtime checks version and target itself, but never that the code is what was compiled.
+        # wasmtime checks version and target itself, but never that the code was compiled from this module.
         if label == _label(wasm, native):
             return wasmtime.Module.deserialize(engine, native)
         reason = "it is of another policy, machine or version, or was altered"

@@ -36,7 +36,7 @@ class CategoryCreate(Input):
 
 
 class CategoryUpdate(Input):
-    """What can change about a category."""
+    """Fields of a category that can change."""
 
     name: LocalisedName
 

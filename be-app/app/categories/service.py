@@ -138,7 +138,7 @@ def _find(categories: list[Category], slug: str) -> Category:
 
 
 def _listed(categories: Sequence[Category]) -> CategoryListOut:
-    # What is stored was checked by the rules of its time.
+    # Stored categories were validated by the rules of their time.
     return CategoryListOut(
         items=[
             CategoryOut.model_construct(

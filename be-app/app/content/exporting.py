@@ -80,12 +80,12 @@ async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
 
 
 def _exported(found: Stored) -> Exported:
-    """Return what a post's file says: of a published one what is public, of any other its newest revision."""
+    """Return a post's file: the public revision of a published post, else the newest."""
     post, revision, category, edited = found.post, found.newest, found.post.category, False
     if post.state == PUBLISHED and found.public and post.published_category:
         revision, category = found.public, post.published_category
         edited = revision is not found.newest or category != post.category
-    # What is stored was checked when it was written, and some of the rules are about the present.
+    # Stored posts were validated when they were written, and some rules are about the present.
     said = FilePost.model_construct(
         title=revision.title,
         slug=post.slug,

@@ -25,7 +25,7 @@ LOCK = "import"
 """Name of the lock (`engine.exclusively`) that an import holds: what two find missing, both would create."""
 
 CATEGORIES = "categories.yaml"
-"""What the outcome of the categories is called, after the file that lists them."""
+"""Name of the categories' outcome: the file that lists them."""
 
 TOGETHER = 25
 """How many posts share an invalidation of the cache and wait for one another until visitors see them."""
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Finding(NamedTuple):
-    """What is wrong with a file; `field` names the key where it is about one."""
+    """A problem of a file; `field` names the key where it is about one."""
 
     field: str | None
     rule: str
@@ -43,7 +43,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of a file, or would: it was `created`, `changed`, left `unchanged`, or `failed`."""
+    """The outcome of a file, or of a dry run: it was `created`, `changed`, left `unchanged`, or `failed`."""
 
     file: str
     slug: str | None
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass
 class Step:
-    """What a part of an import did, or would do."""
+    """The outcome of a part of an import or of a dry run."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     categories: list[tuple[str, str]] = field(default_factory=list)
@@ -62,15 +62,15 @@ class Step:
     remaining: int = 0
     """How many posts are still to be written."""
     pending: bool = False
-    """Whether some of what was accepted isn't where visitors see it yet."""
+    """Whether visitors don't see some accepted changes yet."""
 
 
 class Plan:
-    """What a file asks for, compared with what is stored under its slug.
+    """A file compared with the stored post of its slug.
 
     Args:
-        named: the file's name and what it says.
-        there: what is stored.
+        named: the file's name and content.
+        there: the stored post.
     """
 
     def __init__(self, named: NamedPost, there: Stored | None) -> None:
@@ -109,7 +109,7 @@ class Plan:
 
     @property
     def revises(self) -> list[str]:
-        """What a new revision is to be written for."""
+        """Reasons for a new revision."""
         if self.there is None:
             return []
         changes, there = list(self.text_changes), self.there.post
@@ -121,7 +121,7 @@ class Plan:
 
     @property
     def changes(self) -> list[str]:
-        """What is to change."""
+        """The changes to make."""
         if self.there is None:
             return []
         changes, there = self.revises, self.there.post
@@ -192,7 +192,7 @@ class Import:
     """One import of a job.
 
     Args:
-        job: what it asks for.
+        job: the files' content and options.
         done: names of files whose outcome is known from an earlier run of the same job, which are left alone.
         dry_run: whether to find out what would change, and to change nothing.
     """
@@ -201,7 +201,7 @@ class Import:
         self._job, self._done, self._dry_run = job, done, dry_run
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Do the work, and yield what was done after each part of it; what was done until then stays.
+        """Import, and yield each part's outcome; completed parts stay if a later one fails.
 
         Raises `Unavailable` when a store doesn't answer.
         """
@@ -229,7 +229,7 @@ class Import:
         yield Step(pending=not await outbox.drain())
 
     async def _plans(self, known: Collection[str], step: Step) -> list[Plan]:
-        """Compare posts with what is stored."""
+        """Compare posts with the stored ones."""
         plans = []
         for part in _batches(self._job.posts, stored.BATCH):
             there = {s.post.slug: s for s in await stored.by_slug([named.post.slug for named in part])}

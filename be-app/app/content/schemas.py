@@ -1,4 +1,4 @@
-"""What a file of content says, as it goes from the machine that reads it to the work on the database."""
+"""Content of a file, as it is sent from the machine that reads it to the database's importer."""
 
 from datetime import datetime
 from typing import Annotated
@@ -17,7 +17,7 @@ _SHORTEST_RENDERED = 1_000
 
 
 class FilePost(PostCreate):
-    """What a file says: a post, and where it stands."""
+    """Content of a file: a post and its state."""
 
     slug: Slug
     state: State = "published"

@@ -1,4 +1,4 @@
-"""What the database holds of posts, read in bulk: two statements for hundreds of posts, not one for each."""
+"""Stored posts, read in bulk: two statements for hundreds of posts, not one for each."""
 
 import uuid
 from collections.abc import Collection

@@ -1,1 +1,1 @@
-"""What every domain builds on; nothing here knows a domain."""
+"""Shared by every domain; nothing here knows a domain."""

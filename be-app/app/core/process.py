@@ -1,4 +1,4 @@
-"""What this process has opened and keeps: clients, connections, caches. Each is made on first use, once.
+"""Resources that this process has opened: clients, connections, caches. Each is made on first use, once.
 
 A module decorates the function that makes its client or cache; callers call that function for what it made. So
 nothing is opened by an import, and one object knows all that is open.
@@ -15,7 +15,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class Process:
-    """What one process keeps, by the functions that made it and their arguments."""
+    """Resources of one process, by the functions that made them and their arguments."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, Any], Any] = {}
@@ -71,7 +71,7 @@ class Process:
                 stack.push_async_callback(self._disconnecting[key[0]], self._kept.pop(key))
 
     async def close(self) -> None:
-        """Close and forget everything, so that what is used next is made under the settings of then."""
+        """Close and forget everything, so that the next use makes it with the settings of that time."""
         await self.disconnect()
         for (make, _), kept in self._kept.items():
             if make in self._closing:

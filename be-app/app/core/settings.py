@@ -40,7 +40,7 @@ _CACHE_OF_IAM = re.compile(rf"rediss://(?:[\w.%-]+@)?{_HOST}(?:/[0-9]*)?", re.AS
 
 Role = Literal["admin", "editor", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "editor", "viewer")
-"""What a member may be; of several that a member's groups give, the first counts."""
+"""Roles of members; of several from a member's groups, the first counts."""
 
 
 class SettingsError(Exception):

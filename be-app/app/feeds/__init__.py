@@ -1,1 +1,1 @@
-"""What feed readers and search engines follow: RSS, Atom and the sitemap."""
+"""For feed readers and search engines: RSS, Atom and the sitemap."""

@@ -6,7 +6,7 @@ from app.posts.schemas import Lang
 
 
 class FeedQuery(Input):
-    """Which posts a feed holds."""
+    """Query of a feed."""
 
     lang: Lang = "ko"
     category: CategorySlug | None = None

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run_due() -> bool:
-    """Do what is due: publish scheduled posts, see to uploads, drain the outbox. Return whether anything was.
+    """Do all due work: publish scheduled posts, advance uploads, relay the outbox. Return whether there was any.
 
     Markers are removed only once all work that they may stand for is done, so a failure is tried again.
     """
@@ -65,7 +65,7 @@ async def restore() -> None:
 
 
 def handler(event: Mapping[str, Any], _: object) -> None:
-    """Serve Lambda: do what is due this minute, or `restore` when an operator sends `{"restore": true}`.
+    """Serve Lambda: do all due work, or `restore` when an operator sends `{"restore": true}`.
 
     A failure is raised, and the markers stay for the next minute.
     """

@@ -1,4 +1,4 @@
-"""What functions share that an event starts, not an HTTP request."""
+"""Shared by functions that an event starts, not an HTTP request."""
 
 import asyncio
 import time

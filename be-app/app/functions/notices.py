@@ -48,7 +48,7 @@ async def _send_all(records: Sequence[Record]) -> str | None:
 
 
 async def _send(record: Record) -> None:
-    # Markers of what is due share the table; they have no kind.
+    # Wake-up markers share the table; they have no kind.
     happened = dynamodb.decode(record["dynamodb"].get("NewImage", {}))
     kind = happened.get("kind", "")
     if record["eventName"] != "INSERT" or kind not in SUBJECTS:

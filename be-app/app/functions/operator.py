@@ -1,8 +1,8 @@
-"""What operators ask of the database, which nothing outside the VPC reaches: `familycorp … --env ENV`.
+"""Operators' access to the database, which nothing outside the VPC reaches: `familycorp … --env ENV`.
 
 Two functions, because IAM distinguishes functions, not their requests: `read` answers, `write` changes. Each is
 called by its function URL, where Lambda verifies who calls; that ARN is what the audit trail names. A request is
-`{"command": …, "arguments": {…}}`, and other members are ignored. What may be large goes through a bucket.
+`{"command": …, "arguments": {…}}`, and other members are ignored. Large arguments and results go through a bucket.
 """
 
 import uuid
@@ -61,7 +61,7 @@ class ImportRunning(Problem):
 
 
 class Request(Model):
-    """What an operator asks."""
+    """An operator's request."""
 
     command: str
     arguments: dict[str, Any] = Field(default_factory=dict)

@@ -82,7 +82,7 @@ async def update(
     *,
     first_published_at: datetime | None = None,
 ) -> EditorialPost:
-    """Write a new revision of a post. What is public stays as it is until the post is published again.
+    """Write a new revision of a post. The public revision stays until the post is published again.
 
     A post that moved in from elsewhere may have its first publication's time put right.
     """

@@ -9,7 +9,7 @@ STATES = {
     "published": marked("published"),
     "archived": marked("archived"),
 }
-"""What each state of a post is called."""
+"""Names of the states of a post."""
 
 
 class SlugTaken(Problem):

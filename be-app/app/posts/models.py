@@ -82,7 +82,7 @@ class Post(Base):
 
 
 class PostRevision(Base):
-    """What a post said at one time. Revisions are only ever added."""
+    """Content of a post at one time. Revisions are only ever added."""
 
     __tablename__ = "post_revisions"
 

@@ -145,7 +145,7 @@ def _hits(page: Sequence[repository.Hit], words: Sequence[str]) -> list[SearchHi
 
 def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
     post, revision = hit.post, hit.revision
-    assert post.first_published_at  # noqa: S101 - only what is public is found
+    assert post.first_published_at  # noqa: S101 - only public posts are found
     card = views.card(post, revision, post.first_published_at)
     text = card["excerpt"] if hit.plain_text is None else hit.plain_text
     more = {"category": post.published_category, "snippet": searching.snippet(text, words, scanned)}

@@ -1,4 +1,4 @@
-"""What visitors are served: a post as it is published to DynamoDB, and reading it back.
+"""The posts' read model: a post as it is published to DynamoDB, and reading it back.
 
 Nothing here imports the database; a visitor's request never opens a connection to it.
 """

@@ -34,7 +34,7 @@ async def read(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRe
 async def write(
     session: AsyncSession, post: Post, content: PostContent, actor: Subject, at: datetime
 ) -> PostRevision:
-    """Make the row of a post's newest revision; raise `ValidationFailed` for what it can't say."""
+    """Make the row of a post's newest revision; raise `ValidationFailed` for content that can't be stored."""
     files = await _named_files(session, post, content, actor)
     if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
         raise ValidationFailed.on(

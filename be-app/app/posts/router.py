@@ -108,7 +108,7 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 
 @editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
 async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
-    """List posts in any state, newest first; of others' posts only what was public before."""
+    """List posts in any state, newest first; of others' posts only those that were public before."""
     return await queries.listed(query, granted)
 
 

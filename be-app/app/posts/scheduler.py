@@ -1,4 +1,4 @@
-"""Work on posts that no request starts: publishing what is due, and rebuilding what visitors are served from.
+"""Work on posts that no request starts: publishing due posts, and rebuilding the read model.
 
 A text that an earlier release accepted may be more than this one renders. Such a post stays as it is and is logged;
 the others are not kept waiting for it.
@@ -86,7 +86,7 @@ async def _rebuild(post: Post, revision: PostRevision | None) -> None:
 
 
 async def _search_again(post: Post, revision: PostRevision) -> None:
-    """Make again what is searched of a published post, unless the post has changed meanwhile."""
+    """Fold a published post's search text again, unless the post has changed meanwhile."""
     rendered = await offload(markup.to_html, revision.body)
     plain, folded = await offload(searched, revision, rendered)
     unchanged = (Post.id == post.id, Post.version == post.version)

@@ -69,7 +69,7 @@ Tags = Annotated[list[Tag], Field(max_length=20, examples=[["실적", "IR"]]), A
 
 
 class PostContent(Input):
-    """What a revision holds."""
+    """Content of a revision."""
 
     title: Title
     excerpt: Excerpt = Field("", description="Summary for lists; left empty, the body's beginning serves.")
@@ -207,7 +207,7 @@ class RevisionCard(Model):
 
 
 class Revision(RevisionCard):
-    """What a post said at one time."""
+    """Content of a post at one time."""
 
     excerpt: str
     body: str
@@ -223,7 +223,7 @@ class RevisionCards(Model):
 
 
 class RevisionDiff(Model):
-    """What changed between two revisions."""
+    """Differences between two revisions."""
 
     before: int
     after: int
@@ -233,7 +233,7 @@ class RevisionDiff(Model):
 
 
 class PublicQuery(Input):
-    """Which published posts to list."""
+    """Query of published posts."""
 
     lang: Lang = Field("ko", description="Language of the posts.")
     category: CategorySlug | None = None
@@ -242,7 +242,7 @@ class PublicQuery(Input):
 
 
 class SearchQuery(PublicQuery):
-    """What to search for."""
+    """Query of a search."""
 
     q: Annotated[str, Field(min_length=1, max_length=100), Line] = Field(
         description="Words, all of which must occur; a Korean word is found inside longer words.",
@@ -251,7 +251,7 @@ class SearchQuery(PublicQuery):
 
 
 class EditorialQuery(Input):
-    """Which posts to list for an editor."""
+    """Query of an editor's posts."""
 
     state: State | None = None
     lang: Lang | None = None

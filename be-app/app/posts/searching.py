@@ -1,4 +1,4 @@
-"""What search compares: text and queries folded alike, and the snippet that shows a hit.
+"""Comparison of searches: text and queries folded alike, and the snippet that shows a hit.
 
 People can't see what a search must not depend on: case, width, invisible characters, the form of a quote or dash. And
 Korean is written with and without spaces (창립 40주년, 창립40주년), its particles joined to the word before them.
@@ -15,7 +15,7 @@ _BEFORE = 50
 SCANNED = 1_000_000
 """How many characters of all hits of a page together are scanned for snippets."""
 
-# Each line is a character and what is taken for it.
+# Each line is a character and its look-alikes.
 _ALIKE = {
     '"': "\u201c\u201d\u201e\u201f\u2033",
     "'": "\u2018\u2019\u201a\u201b\u2032\u02bc",
@@ -67,7 +67,7 @@ def fold(text: str) -> str:
 
 
 def searchable(title: str, tags: Sequence[str], plain: str) -> str:
-    """Return what is searched of a post: title, tags and text, a block in each line, the title in the first.
+    """Return the search text of a post: title, tags and text, a block in each line, the title in the first.
 
     A space beside a CJK character is dropped, so that a word is found however it is spaced; no word is found across
     two blocks.

@@ -1,1 +1,1 @@
-"""What operators and load balancers ask."""
+"""Endpoints for operators and load balancers."""

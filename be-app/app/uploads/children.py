@@ -20,7 +20,7 @@ _DEADLINE_S = 27
 
 
 def run(program: list[str], directory: Path) -> None:
-    """Run a Python program, in a worker thread; raise `Rejection` for what it can't or won't take."""
+    """Run a Python program, in a worker thread; raise `Rejection` for a file that it can't or won't process."""
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         # One thread and one heap: a function is billed by memory.

@@ -1,6 +1,6 @@
 """Downloads: who may have a file of a post is given a link that is good for a minute.
 
-A visitor's download needs no database: what is public is in the post's read model, and a key is made of an id. A GET
+A visitor's download needs no database: public files are in the post's read model, and a key is made of an id. A GET
 changes nothing, so counting is a request of its own, as for views.
 """
 

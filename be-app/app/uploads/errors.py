@@ -12,7 +12,7 @@ STATES = {
     "rejected": marked("rejected"),
     "deleted": marked("deleted"),
 }
-"""What each state of an upload is called."""
+"""Names of the states of an upload."""
 
 
 class StorageUnavailable(Unavailable):

@@ -1,4 +1,4 @@
-"""Which files are taken: the allow-list, by purpose, with each type's file names and limit.
+"""Accepted files: the allow-list, by purpose, with each type's file names and limit.
 
 It imports nothing, so that the program that inspects files starts quickly.
 """

@@ -1,4 +1,4 @@
-"""Tables of files: what is on its way, what may be attached, and how much each member has."""
+"""Tables of files: uploads, attachments, and each member's usage."""
 
 import uuid
 from datetime import datetime
@@ -50,7 +50,7 @@ class Upload(Base):
 
 
 class UploadUsage(Base):
-    """What a member's files take, those under way included: the quota is kept by one row's lock."""
+    """A member's usage, with uploads under way: the quota is enforced under one row's lock."""
 
     __tablename__ = "upload_usage"
 

@@ -1,4 +1,4 @@
-"""What happens to an upload once it arrived: checked, scanned, moved to where it stays, or deleted.
+"""Processing of an upload: it is checked, scanned, moved to its final key, or deleted.
 
 `advance` may be called by anybody at any time and any number of times: by the client that says it is done, by S3's
 event, by the scanner's, by the scheduled job after a crash. All see the same bytes (their SHA-256 was signed) and
@@ -263,7 +263,7 @@ def _marked() -> set[datetime]:
 
 
 async def wake_at(due: datetime) -> None:
-    """Have the scheduler advance uploads soon after `due`; called before the commit of what is due then.
+    """Have the scheduler advance uploads soon after `due`; called before the commit of the work that is due then.
 
     Uploads share markers of ten minutes, and a process that left one needn't leave it again: none is removed
     before its time. So creating an upload seldom costs a round trip for it.

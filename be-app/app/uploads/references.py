@@ -1,4 +1,4 @@
-"""Who refers to files: the port by which other domains answer whether they name one."""
+"""References to files: the port by which other domains say whether they refer to one."""
 
 import uuid
 from typing import TYPE_CHECKING, Protocol

@@ -64,7 +64,7 @@ def main(source: Path, content_type: str, most_pixels: int) -> int:
     ):
         resource.setrlimit(what, (most, most))
     pyvips.cache_set_max(0)
-    # Only what is asked for by name here may read a stranger's bytes.
+    # Only the loaders that are named here may read a stranger's bytes.
     pyvips.operation_block_set("VipsForeignLoad", True)
     for allowed in ("Jpeg", "Png", "Nsgif", "Webp"):
         pyvips.operation_block_set(f"VipsForeignLoad{allowed}", False)
@@ -102,7 +102,7 @@ def _load(source: Path, content_type: str) -> Any:
 
 
 def _limit(image: Any, most_pixels: int) -> None:
-    """Refuse what is too large, going by what the header says; nothing was decoded yet."""
+    """Refuse images that are too large by their header, before anything is decoded."""
     if image.width * image.height > most_pixels:  # Frames stand below each other.
         raise _Rejected("too_many_pixels")
     if "interlaced" in image.get_fields():

@@ -171,7 +171,7 @@ class DownloadCounts(Model):
 
 
 class DownloadQuery(Input):
-    """Which form of a file."""
+    """Variants of a file."""
 
     variant: Literal["original", "thumbnail.avif", "thumbnail.webp", "thumbnail.jpg"] = Field(
         "original", description="Images have thumbnails, at most 640 pixels wide and high."

@@ -39,12 +39,12 @@ _CHANGED = {"PreconditionFailed", "412"}
 
 
 class Found(NamedTuple):
-    """What lies in quarantine."""
+    """An object in quarantine."""
 
     size: int
     etag: str
     checksum: str | None
-    """What S3 says of its SHA-256, in Base64; of a file in parts with `-<count>`."""
+    """S3's checksum, the SHA-256 in Base64; of a file in parts with `-<count>`."""
 
 
 def quarantine_key(upload: uuid.UUID) -> str:
@@ -313,7 +313,7 @@ def _dress(name: str, content_type: str) -> dict[str, str]:
 
 
 async def erase(key: str) -> None:
-    """Remove an object with all its versions: what was rejected must not be had in any way."""
+    """Remove an object with all its versions: a rejected file must not be reachable in any way."""
     listed = await call("list_object_versions", Prefix=key) or {}
     for version in (*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())):
         if version["Key"] == key:

@@ -66,7 +66,7 @@ def registered(state: Any, credential: Mapping[str, Any]) -> Any:
     """Return what a credential registers; raise `SecondFactorRejected` for one that doesn't answer the challenge."""
     try:
         return _relying_party().register_complete(state, credential)
-    except Exception:  # noqa: BLE001 - the library's parsers raise anything for what is no credential
+    except Exception:  # noqa: BLE001 - the library's parsers raise anything for a malformed credential
         raise SecondFactorRejected from None
 
 

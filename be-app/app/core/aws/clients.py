@@ -24,7 +24,7 @@ _CONFIG = Config(
     parameter_validation=False,  # Our calls are typed and tested; validating each costs as much as signing.
 )
 
-# What is answered with 400 although trying again helps (DynamoDB developer guide, "Error handling"; S3 API, "Error
+# Errors of status 400 that a retry may solve (DynamoDB developer guide, "Error handling"; S3 API, "Error
 # responses").
 _TRANSIENT = {
     "ProvisionedThroughputExceededException",

@@ -150,7 +150,7 @@ def engine() -> AsyncEngine:
 def _leave_reader(context: ExceptionContext) -> None:
     """Take "I am read-only" for a lost connection, and every pooled one with it.
 
-    After a failover a connection may lead to what was the writer; it answers pings, and would stay in the pool.
+    After a failover a connection may lead to the former writer; it answers pings, and would stay in the pool.
     """
     if context.original_exception.args[:1] and context.original_exception.args[0] in _READ_ONLY:
         context.is_disconnect = True

@@ -1,1 +1,1 @@
-"""What every HTTP request and response passes: middleware, problem documents, schemas, preconditions."""
+"""Every HTTP request and response passes this: middleware, problem documents, schemas, preconditions."""

@@ -1,4 +1,4 @@
-"""A bound on how much one process does at once: what it couldn't serve in time it refuses at once.
+"""Load shedding: a bound on concurrent requests of one process, which refuses those that it couldn't serve in time.
 
 Beyond a process's capacity every further request makes all others slower, until none is answered before its caller
 gave up (Amazon Builders' Library, "Using load shedding to avoid overload"). Answers from the public cache aren't

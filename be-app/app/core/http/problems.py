@@ -30,7 +30,7 @@ class FieldError(BaseModel):
 
     field: str = Field(description="Where: `body.title`, `query.limit`, `header.If-Match`, …")
     rule: str = Field(description="Stable name of the broken rule, for programs.")
-    message: str = Field(description="What is wrong with the field, for people.")
+    message: str = Field(description="The problem of the field, for people.")
 
 
 class ProblemDocument(BaseModel):
@@ -40,7 +40,7 @@ class ProblemDocument(BaseModel):
     """
 
     type: str = Field(description="URN that identifies the kind of problem.")
-    title: str = Field(description="What is wrong, for people.")
+    title: str = Field(description="The problem, for people.")
     status: int = Field(description="The HTTP status code.")
     code: str = Field(description="Stable name of the problem, for programs.")
     detail: str | None = Field(None, description="What happened this time and what to do, for people.")
@@ -97,7 +97,7 @@ class Problem(Exception):
         return self.told("en")
 
     def told(self, language: Language) -> str:
-        """Return what is wrong in one line: the title, and what is known beside it."""
+        """Return the problem in one line: the title and the detail."""
         known = [v.text for v in self.violations] or ([self.detail] if self.detail else [])
         title = Text(self.title).told(language)
         return ": ".join([title, *filter(None, [" ".join(text.told(language) for text in known)])])
@@ -268,7 +268,7 @@ class Overloaded(Unavailable):
 
 
 OF_BODIES = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
-"""What every route that reads a body may answer."""
+"""Problems of every route that reads a body."""
 
 PROBLEM_TYPE = "application/problem+json"
 _MOST_ERRORS = 50

@@ -1,4 +1,4 @@
-"""What the rules of fields demand, for people: Pydantic's own words name regular expressions and types of Python.
+"""Messages of the fields' rules, for people: Pydantic's own words name regular expressions and types of Python.
 
 Loaded with the first request that breaks a rule.
 """

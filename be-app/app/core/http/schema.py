@@ -42,7 +42,7 @@ _LONGEST_LINE, _LONGEST_TEXT = 3 * 500, 3 * 100_000
 
 
 PATTERNS: Final[dict[str, str]] = {}
-"""What each regular expression of a field demands, for people."""
+"""Message of each field's regular expression, for people."""
 
 
 def pattern(expression: str, message: str) -> str:
@@ -56,7 +56,7 @@ def refused(rule: str, message: str, **values: Any) -> PydanticCustomError:
 
     Args:
         rule: stable name of the rule.
-        message: what is wrong, for people, with placeholders for `values`.
+        message: the problem, for people, with placeholders for `values`.
         **values: values of the placeholders.
     """
     return PydanticCustomError(rule, message, {"message": message, **values})
@@ -64,14 +64,14 @@ def refused(rule: str, message: str, **values: Any) -> PydanticCustomError:
 
 def _clean(text: Any, forbidden: re.Pattern[str]) -> Any:
     if not isinstance(text, str):
-        return text  # The type that follows says what is wrong with it.
+        return text  # The type's own validation reports the error.
     if found := forbidden.search(text):
         raise refused(
             "forbidden_character",
             marked("Remove the control character {character}."),
             character=f"U+{ord(found.group()):04X}",
         )
-    # What is visible keeps its invisible characters: emoji and Indic scripts are spelt with them.
+    # Visible text keeps its invisible characters: emoji and Indic scripts are spelt with them.
     return "" if _BLANK.fullmatch(text) else _normalized(text).strip()
 
 

@@ -1,4 +1,4 @@
-"""What a request, or an event's work, took and met: fields of its one log line, which CloudWatch reads as metrics.
+"""Measurements of a request or an event: fields of its one log line, which CloudWatch reads as metrics.
 
 A line in the embedded metric format ("Specification: Embedded metric format", Amazon CloudWatch user guide) needs
 no agent and no call. Dimensions are few on purpose, because CloudWatch bills each combination as a metric: times and

@@ -5,7 +5,7 @@ its cost, and that may be ahead of the present by one window. It is one number i
 on Valkey's clock, so that it is exact however many processes count. Without Valkey each process counts for itself:
 callers may get more, never nothing.
 
-What comes from the cache of public answers isn't counted: to count it would cost more than to answer it.
+Hits of the public cache aren't counted: counting would cost more than answering.
 """
 
 import hashlib

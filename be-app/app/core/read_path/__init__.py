@@ -1,1 +1,1 @@
-"""What visitors are served from: the public cache in Valkey, the read model in DynamoDB."""
+"""Sources of visitors' answers: the public cache in Valkey, the read model in DynamoDB."""

@@ -57,7 +57,7 @@ _ENTRIES = 4096
 _LONGEST_KEY = 1024  # Longer ones, which no front end of ours requests, are rendered each time.
 _HASH = "public"
 _FORM = b"gzip2 "
-"""What a field's name begins with: releases that keep answers in another form share the hash, hence invalidations,
+"""Prefix of a field's name: releases that keep answers in another form share the hash, hence invalidations,
 but never read each other's."""
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -132,7 +132,7 @@ def _unpack(packed: bytes) -> tuple[Entry, bytes]:
 
 
 class Lookup(NamedTuple):
-    """What a read found; on a miss, the epoch to give back when storing."""
+    """Result of a read; on a miss, the epoch to pass when storing."""
 
     entry: Entry | None
     """A fresh answer."""
@@ -150,7 +150,7 @@ class _Copy(NamedTuple):
 
 
 class _Local:
-    """What this process keeps of the cache, beside Valkey."""
+    """This process's copy of a part of the cache, beside Valkey."""
 
     def __init__(self) -> None:
         self.copies: dict[bytes, _Copy] = {}

@@ -1,7 +1,7 @@
 """The table `…-posts`: what visitors are served from, so that the public site needs no database.
 
 An item is a published representation with a version. A newer version replaces an older one, never the
-reverse; what is withdrawn leaves a tombstone (its key and version), so it can't be resurrected.
+reverse; a withdrawn item leaves a tombstone (its key and version), so it can't be resurrected.
 
 Counters stand in items of their own, beside it: a write costs as much as its item is large, and an item takes about a
 thousand small ones a second ("Using write sharding", Amazon DynamoDB developer guide), so there are `SHARDS` of them.
@@ -93,7 +93,7 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
 
 
 async def get(key: str) -> dict[str, Any] | None:
-    """Return an item, or None; read consistently, so that a publisher sees what was just published."""
+    """Return an item, or None; read consistently, so that a publisher sees its own write."""
     found = await dynamodb.call(
         "get_item", TableName=settings().posts_table, Key=dynamodb.encode({KEY: key}), ConsistentRead=True
     )

@@ -1,1 +1,1 @@
-"""What a change passes: the transactional outbox, idempotency keys, domain events."""
+"""Every change passes this: the transactional outbox, idempotency keys, domain events."""

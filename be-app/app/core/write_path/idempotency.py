@@ -1,6 +1,6 @@
 """`Idempotency-Key`: a POST that creates, sent twice, creates once and is answered alike twice.
 
-The key is stored in the same transaction as what it created, so neither can exist without the other.
+The key is stored in the same transaction as the created object, so neither can exist without the other.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ RETENTION = timedelta(days=7)
 
 
 class IdempotencyRow(Base):
-    """What a key created."""
+    """The object that a key created."""
 
     __tablename__ = "idempotency_keys"
 

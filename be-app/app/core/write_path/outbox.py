@@ -183,7 +183,7 @@ async def drain() -> bool:
 
 
 class _Change(IntEnum):
-    """What a batch of effects does to the answers that visitors were given before."""
+    """Effect of a batch on cached answers."""
 
     NONE = 0
     ADDS = 1
@@ -218,7 +218,9 @@ async def _deliver_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list
                 exc_info=True,
             )
             if row.snapshot and row.snapshot["absent"]:
-                change = _Change.REPLACES  # What was withdrawn must not be served because DynamoDB is away.
+                change = (
+                    _Change.REPLACES
+                )  # A withdrawn post must not be served because DynamoDB is unavailable.
             if isinstance(error, Unavailable):
                 return delivered, True, change
             stuck.add(row.aggregate)

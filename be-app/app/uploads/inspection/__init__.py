@@ -1,4 +1,4 @@
-"""What an upload really is: its structure against the type that its name says, for every way to read it."""
+"""The true type of an upload: its structure against the type that its name says, for every way to read it."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ _DOCUMENTS = (".docx", ".xlsx", ".pptx", ".hwpx", ".odt", ".ods", ".odp", ".xlsb
 
 
 class Entry(NamedTuple):
-    """What the directory says of an entry (4.3.12)."""
+    """An entry of the directory (4.3.12)."""
 
     name: bytes
     flags: int
@@ -214,7 +214,7 @@ class Archive:
         self.add(unpacked)
 
     def add(self, unpacked: int) -> None:
-        """Count what is unpacked of an archive and of those in it."""
+        """Count the unpacked bytes of an archive and of those in it."""
         self._unpacked += unpacked
         if self._unpacked > MOST_UNPACKED:
             raise Rejection("archive_bomb")

@@ -80,7 +80,7 @@ _KEYS_REFUSED = {b"/JS", b"/JavaScript", b"/OnInstantiate", b"/RichMediaContent"
 """Keys of scripts: actions, the catalogue's tree of them, 3D views and Flash."""
 
 _HARMLESS = {b"/GoTo", b"/Named"}
-"""What may happen without a click: to show a place of this document, or to do what a menu does."""
+"""Actions allowed without a click: to show a place of this document, or to run a menu's command."""
 
 _TRIGGERS = (b"/OpenAction", b"/AA")
 _ADDRESSES = (b"/URI", b"/Base", b"/F")
@@ -124,7 +124,7 @@ def check(data: Any) -> None:
 
 
 class _Document:
-    """What the objects of one file say, gathered while they are read."""
+    """Facts about the objects of one file, gathered while they are read."""
 
     def __init__(self, data: Any) -> None:
         self._data = data
@@ -148,7 +148,7 @@ class _Document:
         self.faults: set[str] = set()
 
     def read(self) -> None:
-        """Read every object; leave in `faults` what is wrong."""
+        """Read every object; add problems to `faults`."""
         header = _HEADER.match(self._data)
         if header is None:
             raise Rejection("type_mismatch")
@@ -551,7 +551,7 @@ class _Document:
     # -- what they do ---------------------------------------------------------------------------------------
 
     def _dictionary(self, items: list[Value]) -> dict[bytes, Value]:
-        """Make a dictionary of its keys and values, and note what is wrong with it."""
+        """Make a dictionary of its keys and values, and note its problems."""
         keys = items[::2]
         try:
             made = dict(zip(keys, items[1::2], strict=True))

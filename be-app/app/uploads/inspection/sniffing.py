@@ -1,7 +1,7 @@
-"""What else a file could pass for: markup, a PDF or an archive, where browsers and readers look for them.
+"""Other types that a file could pass for: markup, a PDF or an archive, where browsers and readers look for them.
 
 Browsers decide by a file's first bytes, and none of the signatures that are taken here can begin a page (WHATWG MIME
-Sniffing §7.1). What remains are files that are two things at once. Text that a format has a place for, such as a
+Sniffing §7.1). The rest are polyglots: files of two types at once. Text that a format has a place for, such as a
 comment, is no markup: it is passed over.
 """
 
