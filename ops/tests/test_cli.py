@@ -336,7 +336,7 @@ def test_help_in_korean_is_whole_at_80_columns() -> None:
 def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     asked = ("doctor", "--state", str(tmp_path / "file"), "--port", str(free_port()))
-    for variables, error, finding, mend, summary in (
+    for variables, error, finding, fix, summary in (
         (
             KOREAN,
             "실행 중인 것이 없습니다",
@@ -357,7 +357,7 @@ def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -
         found = familycorp(*asked, **variables)
         assert found.returncode == 1
         assert finding in found.stdout
-        assert mend in found.stdout
+        assert fix in found.stdout
         assert summary in found.stderr
 
 

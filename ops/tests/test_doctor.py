@@ -378,12 +378,12 @@ def _published(cloud: Cloud, changed: Mapping[str, str]) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_alone_with_its_fix(cloud: Cloud, fault: str) -> None:
-    plant, check, what, mend = FAULTS[fault]
+    plant, check, what, fix = FAULTS[fault]
     plant(cloud)
     found = cloud.findings()
     assert set(found) == {check}
     assert what in found[check][0]["what"]
-    assert mend in found[check][0]["mend"]
+    assert fix in found[check][0]["fix"]
     assert all(f["what"].endswith(".") for f in found[check])
 
 
@@ -393,7 +393,7 @@ def test_a_certificate_that_ends_soon_is_found(cloud: Cloud) -> None:
     found = cloud.findings("--certificate-days", "400")
     assert set(found) == {"certificates"}
     assert f"The certificate of {DOMAIN} ends in 36" in found["certificates"][0]["what"]
-    assert "DNS" in found["certificates"][0]["mend"]
+    assert "DNS" in found["certificates"][0]["fix"]
 
 
 @pytest.mark.infra
@@ -577,18 +577,18 @@ FIRST: Mapping[str, tuple[Callable[[Empty], object], str, str, str]] = {
 def test_an_empty_account_is_ready_for_the_first_apply(empty: Empty) -> None:
     found = empty.findings()
     assert set(found) == ALWAYS
-    assert "terraform -chdir=terraform apply" in found["state"][0]["mend"]
+    assert "terraform -chdir=terraform apply" in found["state"][0]["fix"]
 
 
 @pytest.mark.parametrize("fault", FIRST)
 def test_each_obstacle_to_the_first_apply_is_found_alone(empty: Empty, fault: str) -> None:
-    plant, check, what, mend = FIRST[fault]
+    plant, check, what, fix = FIRST[fault]
     plant(empty)
     found = empty.findings()
     assert set(found) == {*ALWAYS, check}
     assert len(found[check]) == 1
     assert what in found[check][0]["what"]
-    assert mend in found[check][0]["mend"]
+    assert fix in found[check][0]["fix"]
 
 
 def test_a_zone_and_numbers_that_fit_are_no_finding(empty: Empty) -> None:
@@ -617,7 +617,7 @@ def test_a_region_that_is_switched_off_is_found() -> None:
     it._clients = {"ec2": Ec2()}
     (finding,) = first_apply.region(it).findings
     assert "switched off in this account" in finding.what
-    assert "aws account enable-region" in finding.mend
+    assert "aws account enable-region" in finding.fix
 
 
 def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> None:
@@ -783,7 +783,7 @@ def _ring(cloud: Cloud) -> None:
     )
 
 
-AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
+PROBLEMS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
     "there is no stack": (
         lambda c: c.client("cloudformation").delete_stack(StackName=f"{NAME}-backend"),
         "stack",
@@ -826,14 +826,14 @@ AMISS: Mapping[str, tuple[Callable[[Cloud], object], str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", AMISS)
+@pytest.mark.parametrize("fault", PROBLEMS)
 def test_each_problem_is_found_alone_with_its_fix(deployment: Cloud, fault: str) -> None:
-    plant, check, what, mend = AMISS[fault]
+    plant, check, what, fix = PROBLEMS[fault]
     plant(deployment)
     code, told = status(deployment)
     assert (code, told["healthy"], set(told["found"])) == (1, False, {check})
     assert what in told["found"][check][0]["what"]
-    assert mend in told["found"][check][0]["mend"]
+    assert fix in told["found"][check][0]["fix"]
 
 
 # -- this machine -------------------------------------------------------------------------------------------------
@@ -877,10 +877,10 @@ def test_settings_that_break_a_rule_are_found(tmp_path: Path) -> None:
 def test_a_full_disk_an_old_python_and_missing_parts_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "make clean" in local.disk(tmp_path, 10**18).findings[0].mend
+    assert "make clean" in local.disk(tmp_path, 10**18).findings[0].fix
     assert "3.9 isn't supported" in local.python((3, 9)).findings[0].what
     monkeypatch.setattr(local, "PARTS", {"The AWS emulator": tmp_path / "nothing"})
-    assert local.parts().findings[0].mend == "`make up` installs it."
+    assert local.parts().findings[0].fix == "`make up` installs it."
 
 
 def test_for_people_each_finding_has_its_fix(tmp_path: Path) -> None:

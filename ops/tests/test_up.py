@@ -22,7 +22,7 @@ import pytest
 
 from familycorp_ops import environment
 from familycorp_ops.local import up as local
-from familycorp_ops.local.steps import ANEW
+from familycorp_ops.local.steps import REINSTALL
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, free_port, port_is_free
@@ -345,7 +345,7 @@ def test_a_broken_installation_is_one_sentence(used, capfd, monkeypatch, kind):
 
     monkeypatch.setattr(kind, "command", missing)
     assert local.up(used, free_port()) == 1
-    assert capfd.readouterr().err.strip() == f"✗ It isn't installed. {ANEW}."
+    assert capfd.readouterr().err.strip() == f"✗ It isn't installed. {REINSTALL}."
 
     monkeypatch.setattr(kind, "command", lambda _: ["false"])
     assert local.up(used, free_port()) == 1

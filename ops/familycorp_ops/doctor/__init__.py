@@ -19,7 +19,7 @@ class Finding:
     """A problem, and how to fix it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,17 @@ def report(
 ) -> int:
     """Print checks for people, or one JSON document for programs, with `more` in it; return the exit status."""
     found = list(found)
-    amiss = sum(len(check.findings) for check in found)
+    problems = sum(len(check.findings) for check in found)
     if as_json:
-        told = {"environment": env, "healthy": not amiss, **(more or {})}
+        told = {"environment": env, "healthy": not problems, **(more or {})}
         sys.stdout.write(f"{document(told | {'checks': [asdict(check) for check in found]})}\n")
-        return 1 if amiss else 0
+        return 1 if problems else 0
     for check in found:
         sys.stdout.write(f"{'✗' if check.findings else '✓'} {_(check.check)}: {check.seen}\n")
         for finding in check.findings:
-            sys.stdout.write(f"    {finding.what}\n      → {finding.mend}\n")
-    said = _("Problems found in {env}: {amiss}") if env else _("Problems found on this machine: {amiss}")
-    sys.stderr.write(said.format(amiss=amiss, env=env) + "\n")
-    return 1 if amiss else 0
+            sys.stdout.write(f"    {finding.what}\n      → {finding.fix}\n")
+    said = (
+        _("Problems found in {env}: {problems}") if env else _("Problems found on this machine: {problems}")
+    )
+    sys.stderr.write(said.format(problems=problems, env=env) + "\n")
+    return 1 if problems else 0

@@ -60,10 +60,8 @@ def _never_applied(it: Environment) -> bool:
 def credentials(it: Environment) -> Check:
     """Return whose credentials these are."""
     arn = it.caller["Arn"]
-    mend = _("log in as a role of your own: nothing limits root.")
-    found = (
-        [Finding(_("These are credentials of the account's root."), mend)] if arn.endswith(":root") else []
-    )
+    fix = _("log in as a role of your own: nothing limits root.")
+    found = [Finding(_("These are credentials of the account's root."), fix)] if arn.endswith(":root") else []
     return Check("credentials", arn, tuple(found))
 
 
@@ -103,7 +101,7 @@ def state(it: Environment) -> Check:
         )
         return Check("state", _("none"), (finding,))
     if it.state is None:
-        mend = apply_command(it)
-        return Check("state", bucket, (Finding(_("Nothing has been applied yet."), mend),))
+        fix = apply_command(it)
+        return Check("state", bucket, (Finding(_("Nothing has been applied yet."), fix),))
     count = sum(len(r["instances"]) for r in it.state["resources"] if r["mode"] == "managed")
     return Check("state", _("{count} resources in {bucket}").format(count=count, bucket=bucket))

@@ -27,28 +27,28 @@ def names(it: Environment) -> Check:
         except ClientError as error:
             if error.response["Error"]["Code"] != "403":
                 raise
-            mend = _(
+            fix = _(
                 "S3 bucket names are globally unique: set bucket_suffix (docs/how-to/new-environment.md)."
             )
-            found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), mend))
+            found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), fix))
             continue
         if there is None:
             continue
         if there.get("DeletedDate"):
-            mend = _("`aws secretsmanager restore-secret --secret-id {name}`, then import it.").format(
+            fix = _("`aws secretsmanager restore-secret --secret-id {name}`, then import it.").format(
                 name=name
             )
             found.append(
                 Finding(
                     _("The secret {name} is being deleted, and its name taken until then.").format(name=name),
-                    mend,
+                    fix,
                 )
             )
         elif name not in known:
-            mend = _("`terraform -chdir=terraform import '{address}' {name}`, or delete it.").format(
+            fix = _("`terraform -chdir=terraform import '{address}' {name}`, or delete it.").format(
                 address=address, name=name
             )
-            found.append(Finding(_("{name} is there, and Terraform didn't make it.").format(name=name), mend))
+            found.append(Finding(_("{name} is there, and Terraform didn't make it.").format(name=name), fix))
     return Check("names", _("{probes} looked up").format(probes=len(probes)), tuple(found))
 
 
@@ -157,8 +157,8 @@ def _drift_of_functions(it: Environment) -> Iterator[Finding]:
         found = absent(it.client("lambda").get_function_configuration, FunctionName=name, Qualifier="live")
         own = (found or {}).get("Environment", {}).get("Variables", {}).get("FAMILYCORP_SETTINGS")
         if own is not None and json.loads(own) != json.loads(wanted or ""):
-            mend = _("deploy again: {again}.").format(again=again)
+            fix = _("deploy again: {again}.").format(again=again)
             yield Finding(
                 _("The function {name} runs with other settings than Parameter Store has.").format(name=name),
-                mend,
+                fix,
             )

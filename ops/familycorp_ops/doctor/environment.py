@@ -139,13 +139,13 @@ def checked(check: Callable[[Environment], Check], it: Environment, name: str) -
     except ClientError as error:
         operation, code = error.operation_name, error.response["Error"]["Code"]
         if code in DENIED:
-            mend = _("let them, or use others: {said}").format(
+            fix = _("let them, or use others: {said}").format(
                 said=error.response["Error"].get("Message", code)
             )
             return Check(
                 name,
                 _("unknown"),
-                (Finding(_("These credentials may not {operation}.").format(operation=operation), mend),),
+                (Finding(_("These credentials may not {operation}.").format(operation=operation), fix),),
             )
         return Check(
             name,
@@ -158,5 +158,5 @@ def checked(check: Callable[[Environment], Check], it: Environment, name: str) -
             ),
         )
     except BotoCoreError as error:
-        mend = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
-        return Check(name, _("unknown"), (Finding(_("Cannot reach AWS: {error}").format(error=error), mend),))
+        fix = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
+        return Check(name, _("unknown"), (Finding(_("Cannot reach AWS: {error}").format(error=error), fix),))

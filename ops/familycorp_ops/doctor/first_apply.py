@@ -42,8 +42,8 @@ def tools() -> Check:
     seen = local.tools()
     if shutil.which("terraform") is not None:
         return seen
-    what, mend = _("Terraform isn't installed."), _("install 1.10 or newer, and put it on PATH.")
-    return Check(seen.check, seen.seen, (*seen.findings, Finding(what, mend)))
+    what, fix = _("Terraform isn't installed."), _("install 1.10 or newer, and put it on PATH.")
+    return Check(seen.check, seen.seen, (*seen.findings, Finding(what, fix)))
 
 
 def variables(it: Environment) -> Check:
@@ -202,13 +202,11 @@ def _subject(it: Environment, repository: str) -> Iterator[Finding]:
         )
     numbers = {"owner": told["owner"]["id"], "repository": told["id"]}
     given = it.variables["github_repository_ids"]
-    mend = _("set github_repository_ids = {{ owner = {owner}, repository = {repository} }}.").format(
-        **numbers
-    )
+    fix = _("set github_repository_ids = {{ owner = {owner}, repository = {repository} }}.").format(**numbers)
     if given is not None and given != numbers:
-        yield Finding(_("github_repository_ids are another repository's numbers."), mend)
+        yield Finding(_("github_repository_ids are another repository's numbers."), fix)
     if given is None and told["created_at"] >= NUMBERED_SINCE:
-        yield Finding(_("Tokens of {repository} name it with numbers.").format(repository=repository), mend)
+        yield Finding(_("Tokens of {repository} name it with numbers.").format(repository=repository), fix)
     keys = (custom or {}).get("include_claim_keys")
     if custom and not custom["use_default"] and keys is not None and keys not in DEFAULT_CLAIMS:
         yield Finding(

@@ -62,9 +62,9 @@ def python(version: tuple[int, int]) -> Check:
     """Return whether the interpreter is one that the code supports."""
     findings = []
     if not (3, 11) <= version < (3, 14):
-        mend = _("install 3.12, then `make clean` and `make up`: they take the best that is there.")
+        fix = _("install 3.12, then `make clean` and `make up`: they take the best that is there.")
         findings.append(
-            Finding(_("Python {version} isn't supported.").format(version=f"{version[0]}.{version[1]}"), mend)
+            Finding(_("Python {version} isn't supported.").format(version=f"{version[0]}.{version[1]}"), fix)
         )
     return Check(marked("python"), f"{platform.python_version()}, {sys.prefix}", tuple(findings))
 
@@ -104,8 +104,8 @@ def _version(command: list[str]) -> str:
 def parts() -> Check:
     """Return whether what `make up` starts is installed."""
     missing = [name for name, program in PARTS.items() if not program.is_file()]
-    what, mend = _("{part} isn't installed."), _("`make up` installs it.")
-    findings = tuple(Finding(what.format(part=_(name)), mend) for name in missing)
+    what, fix = _("{part} isn't installed."), _("`make up` installs it.")
+    findings = tuple(Finding(what.format(part=_(name)), fix) for name in missing)
     seen = _("{there} of {all} that `make up` starts")
     return Check(marked("parts"), seen.format(there=len(PARTS) - len(missing), all=len(PARTS)), findings)
 
@@ -148,9 +148,9 @@ def disk(state: Path, needed: int) -> Check:
     seen = _("{free:.1f} GB free").format(free=free / 1024**3)
     if free >= needed:
         return Check(marked("disk"), seen)
-    mend = _("`make clean` deletes environments and caches; `make reset` the local data.")
+    fix = _("`make clean` deletes environments and caches; `make reset` the local data.")
     return Check(
-        "disk", seen, (Finding(_("{needed:.1f} GB are needed.").format(needed=needed / 1024**3), mend),)
+        "disk", seen, (Finding(_("{needed:.1f} GB are needed.").format(needed=needed / 1024**3), fix),)
     )
 
 
@@ -165,8 +165,8 @@ def settings() -> Check:
     try:
         read()
     except SettingsError as error:
-        mend = _("unset {variables}, or correct it: docs/reference/settings.md lists all settings.").format(
+        fix = _("unset {variables}, or correct it: docs/reference/settings.md lists all settings.").format(
             variables=" ".join(given)
         )
-        return Check("settings", ", ".join(given), (Finding(f"{error}.", mend),))
+        return Check("settings", ", ".join(given), (Finding(f"{error}.", fix),))
     return Check("settings", _("{variables}: accepted").format(variables=", ".join(given)))

@@ -100,9 +100,9 @@ def _schema(it: Environment, facts: Facts) -> Check:
         return Check("schema", _("unknown"))  # That there is no function is found above.
     said = json.loads(answer["Payload"].read() or b"{}")
     if "FunctionError" in answer:
-        mend = _("look at its log group, /aws/lambda/{name}-migrations.").format(name=it.name)
+        fix = _("look at its log group, /aws/lambda/{name}-migrations.").format(name=it.name)
         what = _("The schema can't be read: {error}.").format(error=said.get("errorMessage", said))
-        return Check("schema", _("unknown"), (Finding(what, mend),))
+        return Check("schema", _("unknown"), (Finding(what, fix),))
     facts["schema"] = said
     if not said["known"]:  # After a rollback; a release works on the schema of the next one.
         return Check("schema", _("{revision}, of a later release").format(revision=said["revision"]))

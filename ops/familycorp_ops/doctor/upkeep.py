@@ -27,7 +27,7 @@ def backups(it: Environment) -> Check:
         days = clusters["DBClusters"][0]["BackupRetentionPeriod"]
         seen.append(_("database {days} days").format(days=days))
         if days < least:
-            mend = _("set database_backup_days in {tfvars} to {least} or more, and apply.").format(
+            fix = _("set database_backup_days in {tfvars} to {least} or more, and apply.").format(
                 tfvars=tfvars, least=least
             )
             found.append(
@@ -35,7 +35,7 @@ def backups(it: Environment) -> Check:
                     _("The database can be restored to {days} days, not {least}.").format(
                         days=days, least=least
                     ),
-                    mend,
+                    fix,
                 )
             )
     for key in ("posts", "sessions", "events"):
@@ -52,13 +52,11 @@ def backups(it: Environment) -> Check:
         told = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
         seen.append(f"{key} {told['PointInTimeRecoveryStatus'].lower()}")
         if told["PointInTimeRecoveryStatus"] != "ENABLED":
-            mend = _("apply terraform/ with {tfvars}: it switches point-in-time recovery on.").format(
+            fix = _("apply terraform/ with {tfvars}: it switches point-in-time recovery on.").format(
                 tfvars=tfvars
             )
             found.append(
-                Finding(
-                    _("The table {table} can't be restored to a point in time.").format(table=table), mend
-                )
+                Finding(_("The table {table} can't be restored to a point in time.").format(table=table), fix)
             )
     bucket = it.parameters.get("uploads/bucket", f"{it.name}-uploads")
     answer = absent(it.client("s3").get_bucket_versioning, Bucket=bucket)
@@ -92,10 +90,10 @@ def alarms(it: Environment) -> Check:
         if key == "alarms":
             heard = len(all_) - len(pending)
             if not all_:
-                mend = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
+                fix = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
                     env=it.env
                 )
-                found.append(Finding(_("The topic of alarms has no subscriber."), mend))
+                found.append(Finding(_("The topic of alarms has no subscriber."), fix))
     pages = it.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{it.name}-")
     there = [a for page in pages for a in page["MetricAlarms"]]
     found += [
@@ -119,8 +117,8 @@ def certificates(it: Environment, days: int) -> Check:
         arn = attributes["arn"]
         answer = absent(it.client("acm").describe_certificate, CertificateArn=arn)
         if answer is None:
-            mend = apply_command(it)
-            found.append(Finding(_("The certificate {arn} is gone.").format(arn=arn), mend))
+            fix = apply_command(it)
+            found.append(Finding(_("The certificate {arn} is gone.").format(arn=arn), fix))
             continue
         told = answer["Certificate"]
         name, status = told["DomainName"], told["Status"]
@@ -150,17 +148,17 @@ def quotas(it: Environment) -> Check:
     burst = int(it.parameters.get("api/burst") or it.chosen("api_burst") or 0)
     found = []
     if free < burst:
-        mend = _("ask for more of `Concurrent executions` in Service Quotas, or lower api_burst.")
+        fix = _("ask for more of `Concurrent executions` in Service Quotas, or lower api_burst.")
         found.append(
             Finding(
                 _("The API lets {burst} requests through at once, the account runs {free} functions.").format(
                     burst=burst, free=free
                 ),
-                mend,
+                fix,
             )
         )
     if used > FULL * limit["TotalCodeSize"]:
-        mend = _(
+        fix = _(
             "delete versions of functions and layers that nothing uses any more, or ask for more "
             "in Service Quotas."
         )
@@ -169,7 +167,7 @@ def quotas(it: Environment) -> Check:
                 _("Lambda holds {used:.1f} GB of code in this region, and at most {most:.0f}.").format(
                     used=used / GB, most=limit["TotalCodeSize"] / GB
                 ),
-                mend,
+                fix,
             )
         )
     seen = [
@@ -189,6 +187,6 @@ def vpcs(it: Environment) -> Check:
     seen = _("{there} of {quota} VPCs").format(there=there, quota=quota)
     if there < quota:
         return Check("vpcs", seen)
-    mend = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
+    fix = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
     what = _("The region has {there} VPCs, no more may be made, and none is ours.").format(there=there)
-    return Check("vpcs", seen, (Finding(what, mend),))
+    return Check("vpcs", seen, (Finding(what, fix),))

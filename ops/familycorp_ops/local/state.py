@@ -28,8 +28,8 @@ def directory(state: Path) -> Path:
         (state / LOCK).touch()
     except OSError as error:
         raise StartError(
-            _("The directory {state} can't be written ({reason}): {mend}.").format(
-                state=state, reason=error.strerror, mend=_(ELSEWHERE)
+            _("The directory {state} can't be written ({reason}): {fix}.").format(
+                state=state, reason=error.strerror, fix=_(ELSEWHERE)
             )
         ) from None
     return state.resolve()
@@ -79,7 +79,9 @@ def check(state: Path, port: int) -> None:
         )
     if not _is_sound(state / DATABASE):
         raise StartError(
-            _("The database in {file} is damaged: {mend}.").format(file=state / DATABASE, mend=afresh(state))
+            _("The database in {file} is damaged: {fix}.").format(
+                file=state / DATABASE, fix=start_over(state)
+            )
         )
     for file in sorted((state / "emulator" / "state").glob("*.json")):
         # The emulator itself would go on without what it can't read, and then save that.
@@ -87,7 +89,9 @@ def check(state: Path, port: int) -> None:
             json.loads(file.read_bytes())
         except (OSError, ValueError):
             raise StartError(
-                _("The emulator's state in {file} is damaged: {mend}.").format(file=file, mend=afresh(state))
+                _("The emulator's state in {file} is damaged: {fix}.").format(
+                    file=file, fix=start_over(state)
+                )
             ) from None
 
 
@@ -103,8 +107,8 @@ def provider_port(state: Path) -> int:
             raise StartError(
                 _(
                     "Port {port}, where the login provider of this data listens, is in use by another program: "
-                    "stop that one; or {mend}."
-                ).format(port=port, mend=_(ELSEWHERE))
+                    "stop that one; or {fix}."
+                ).format(port=port, fix=_(ELSEWHERE))
             )
         return port
     note.parent.mkdir(exist_ok=True)
@@ -126,7 +130,9 @@ def _is_sound(database: Path) -> bool:
         return not database.exists()
 
 
-def afresh(state: Path) -> str:
+def start_over(state: Path) -> str:
     """Return the end of a sentence that says how to begin with no data."""
     command = "make reset" if state == STATE.resolve() else f"make reset STATE={state}"
-    return _("`{command}` deletes the local data, so that `make up` starts afresh").format(command=command)
+    return _("`{command}` deletes the local data, so that `make up` starts with new data").format(
+        command=command
+    )

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from familycorp_ops.local.state import StartError, afresh
+from familycorp_ops.local.state import StartError, start_over
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import Process
 
 READY_WITHIN_S = 300.0
 """Seconds that any one step may take. The slowest, loading demonstration content, takes a few on an idle machine."""
 
-ANEW = marked("`make clean`, then `make up` installs everything again")
+REINSTALL = marked("`make clean`, then `make up` installs everything again")
 
 
 @dataclass
@@ -82,9 +82,13 @@ def _is_done(step: Step) -> bool:
         what = _("{step} takes too long") if late else _("{step} failed")
         last = process.tail(1)
         # A step that ends works on the data; one that serves is the first to suffer from a broken install.
-        mend = afresh(process.log.parents[1]) if step.ends and "No module named" not in last else _(ANEW)
+        fix = (
+            start_over(process.log.parents[1])
+            if step.ends and "No module named" not in last
+            else _(REINSTALL)
+        )
         if "SettingsError" in last:
-            mend = _("set that variable right, or unset it")
+            fix = _("set that variable right, or unset it")
         what = what.format(step=step.title) + (f" ({last})" if last else "")
-        raise StartError(_("{what}, see {log}: {mend}.").format(what=what, log=process.log, mend=mend))
+        raise StartError(_("{what}, see {log}: {fix}.").format(what=what, log=process.log, fix=fix))
     return not step.ends and process.is_ready()

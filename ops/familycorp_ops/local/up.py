@@ -20,7 +20,7 @@ from familycorp_ops import output
 from familycorp_ops.environment import LOCK
 from familycorp_ops.local.services import Services
 from familycorp_ops.local.state import ELSEWHERE, StartError, check, directory, lock
-from familycorp_ops.local.steps import ANEW, start
+from familycorp_ops.local.steps import REINSTALL, start
 from familycorp_ops.local.terminal import foreground, signals
 from familycorp_ops.local.welcome import welcome
 from familycorp_ops.servers.process import ServerError
@@ -63,10 +63,10 @@ def up(state: Path, port: int, *, as_json: bool = False) -> int:
     except StartError as error:
         problem = str(error)
     except ServerError as error:
-        problem = f"{error} {_(ANEW)}."
+        problem = f"{error} {_(REINSTALL)}."
     except OSError as error:
-        problem = _("{file} can't be used ({reason}): {mend}.").format(
-            file=error.filename or state, reason=error.strerror, mend=_(ELSEWHERE)
+        problem = _("{file} can't be used ({reason}): {fix}.").format(
+            file=error.filename or state, reason=error.strerror, fix=_(ELSEWHERE)
         )
     if as_json:
         sys.exit(problem)
