@@ -141,7 +141,7 @@ def test_a_stack_that_was_never_created_is_recognised_and_deleted_only_on_reques
     refused = registry.run(*asked)
     assert refused.returncode == 1
     assert f"{STACK} is in ROLLBACK_COMPLETE" in refused.stderr
-    assert "What failed first: Wrong (AWS::Lambda::Url): Lambda function not found" in refused.stderr
+    assert "First failure: Wrong (AWS::Lambda::Url): Lambda function not found" in refused.stderr
     assert "--delete-failed" in refused.stderr
     (found,) = never_deployed.describe_stacks(StackName=STACK)["Stacks"]
     assert found["StackStatus"] == "ROLLBACK_COMPLETE"

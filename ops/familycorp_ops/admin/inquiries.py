@@ -32,7 +32,7 @@ def export(
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Write all inquiries to FILE, one JSON document a line, newest first; the audit trail tells who did."""
+    """Write all inquiries to FILE, one JSON document a line, newest first; the audit trail names the operator."""
     with operator.reported():
         try:
             # People's data: for nobody else on this machine.

@@ -71,7 +71,7 @@ def end_sessions(
 
 @app.command("list")
 def list_command(env: Env = None, as_json: AsJson = False, state: State = environment.STATE) -> None:
-    """List everybody who has logged in."""
+    """List all members who have logged in."""
     with operator.reported():
         members = operator.ask("members.list", env, state)
     lines = [_line(member) for member in members]

@@ -53,7 +53,10 @@ def import_command(
                 1,
             )
         except KeyboardInterrupt:
-            problem, status = _("Interrupted: what was imported stays, the same command does the rest."), 130
+            problem, status = (
+                _("Interrupted: imported posts stay; run the same command again for the rest."),
+                130,
+            )
     if as_json:
         sys.stdout.write(f"{document(_imported(summary, problem))}\n")
     else:

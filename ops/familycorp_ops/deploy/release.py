@@ -285,8 +285,8 @@ def _clear(env: str, state: str, *, delete: bool) -> None:
         sys.exit(
             _(
                 "{stack} is in {state}: its first creation failed, and CloudFormation can't update such a stack."
-                " What failed first: {reason}. Correct that, then deploy again with --delete-failed"
-                " (`make deploy ARGS=--delete-failed`), which deletes the stack first. It holds no data."
+                " First failure: {reason}. Correct that, then deploy again with --delete-failed"
+                " (`make deploy ARGS=--delete-failed`), which deletes the stack first. It has no data."
             ).format(stack=stack(env), state=state, reason=reason)
         )
     print(

@@ -55,7 +55,7 @@ def switch_database(
     said = _(
         "{cluster} is the restored cluster now, and {before} the one before. Next: "
         "`terraform -chdir=terraform apply -var-file=envs/{env}.tfvars`, which brings its other settings in order, "
-        "and `make restore ENV={env}`. Delete {before} when nobody misses anything."
+        "and `make restore ENV={env}`. Delete {before} once nothing is missing."
     )
     show(made, said.format(env=env, **made), as_json=as_json)
 
@@ -172,7 +172,7 @@ class Switch:
         while not holds():
             if time.monotonic() > ends:
                 raise SwitchError(
-                    _("{name} isn't ready after 30 minutes: look at its events, then run this again.").format(
+                    _("{name} isn't ready after 30 minutes: check its events, then run this again.").format(
                         name=name
                     )
                 )

@@ -99,7 +99,7 @@ def sizes(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fail where what is deployed exceeds its bounds, or a dependency grew since the last measurement."""
+    """Fail where the packages exceed their limits, or a dependency grew since the last measurement."""
     if not all((build / part).is_dir() for part in PARTS):
         sys.exit(
             _("{directory} holds no build: `sam build -t template.zip.yaml` makes one.").format(

@@ -30,7 +30,7 @@ def names(it: Environment) -> Check:
             fix = _(
                 "S3 bucket names are globally unique: set bucket_suffix (docs/how-to/new-environment.md)."
             )
-            found.append(Finding(_("The bucket {name} belongs to somebody else.").format(name=name), fix))
+            found.append(Finding(_("The bucket {name} belongs to another account.").format(name=name), fix))
             continue
         if there is None:
             continue
@@ -133,7 +133,7 @@ def stack_faults(it: Environment) -> Iterator[Finding]:
     if status.endswith("FAILED") or "ROLLBACK" in status:
         yield Finding(
             _("The stack {stack} is {status}.").format(stack=stack(it.env), status=status),
-            _("look at its events, then {again}.").format(again=again),
+            _("check its events, then {again}.").format(again=again),
         )
 
 

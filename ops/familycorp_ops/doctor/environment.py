@@ -153,7 +153,7 @@ def checked(check: Callable[[Environment], Check], it: Environment, name: str) -
             (
                 Finding(
                     _("{operation} fails: {error}").format(operation=operation, error=error),
-                    _("try again; then look at it in AWS."),
+                    _("try again; then check it in AWS."),
                 ),
             ),
         )

@@ -74,9 +74,14 @@ def _release(it: Environment, facts: Facts) -> Check:
     facts["functions"] = functions
     releases = {f["release"] for f in functions}
     if len(releases) > 1:
-        told = ", ".join(f"{f['name'].removeprefix(it.name + '-')} {f['release'] or '?'}" for f in functions)
+        releases = ", ".join(
+            f"{f['name'].removeprefix(it.name + '-')} {f['release'] or '?'}" for f in functions
+        )
         found.append(
-            Finding(_("The functions are of different releases: {told}.").format(told=told), deploy(it))
+            Finding(
+                _("The functions are of different releases: {releases}.").format(releases=releases),
+                deploy(it),
+            )
         )
     facts["release"] = first = next((f["release"] for f in functions), None)
     facts["digest"] = digest = next((f["digest"] for f in functions if f["digest"]), None)
@@ -100,7 +105,7 @@ def _schema(it: Environment, facts: Facts) -> Check:
         return Check("schema", _("unknown"))  # That there is no function is found above.
     said = json.loads(answer["Payload"].read() or b"{}")
     if "FunctionError" in answer:
-        fix = _("look at its log group, /aws/lambda/{name}-migrations.").format(name=it.name)
+        fix = _("read its log group, /aws/lambda/{name}-migrations.").format(name=it.name)
         what = _("The schema can't be read: {error}.").format(error=said.get("errorMessage", said))
         return Check("schema", _("unknown"), (Finding(what, fix),))
     facts["schema"] = said

@@ -72,7 +72,7 @@ def backups(it: Environment) -> Check:
 
 def alarms(it: Environment) -> Check:
     """Return whether alarms have a subscriber."""
-    found, heard = [], 0
+    found, subscribed = [], 0
     for key in ("alarms", "notices"):
         topic = it.parameters.get(f"events/{key}-topic")
         if topic is None:
@@ -88,7 +88,7 @@ def alarms(it: Environment) -> Check:
             for who in pending
         ]
         if key == "alarms":
-            heard = len(all_) - len(pending)
+            subscribed = len(all_) - len(pending)
             if not all_:
                 fix = _("put addresses into alarm_emails in terraform/envs/{env}.tfvars, and apply.").format(
                     env=it.env
@@ -105,7 +105,9 @@ def alarms(it: Environment) -> Check:
         if not a["ActionsEnabled"]
     ]
     return Check(
-        "alarms", _("{there}, {heard} subscribers").format(there=len(there), heard=heard), tuple(found)
+        "alarms",
+        _("{there}, {subscribed} subscribers").format(there=len(there), subscribed=subscribed),
+        tuple(found),
     )
 
 
@@ -148,7 +150,7 @@ def quotas(it: Environment) -> Check:
     burst = int(it.parameters.get("api/burst") or it.chosen("api_burst") or 0)
     found = []
     if free < burst:
-        fix = _("ask for more of `Concurrent executions` in Service Quotas, or lower api_burst.")
+        fix = _("request more `Concurrent executions` in Service Quotas, or lower api_burst.")
         found.append(
             Finding(
                 _("The API lets {burst} requests through at once, the account runs {free} functions.").format(
@@ -159,7 +161,7 @@ def quotas(it: Environment) -> Check:
         )
     if used > FULL * limit["TotalCodeSize"]:
         fix = _(
-            "delete versions of functions and layers that nothing uses any more, or ask for more "
+            "delete versions of functions and layers that nothing uses any more, or request more "
             "in Service Quotas."
         )
         found.append(
@@ -187,6 +189,6 @@ def vpcs(it: Environment) -> Check:
     seen = _("{there} of {quota} VPCs").format(there=there, quota=quota)
     if there < quota:
         return Check("vpcs", seen)
-    fix = _("ask for more of `VPCs per Region` in Service Quotas, or delete one that nobody uses.")
+    fix = _("request more `VPCs per Region` in Service Quotas, or delete an unused one.")
     what = _("The region has {there} VPCs, no more may be made, and none is ours.").format(there=there)
     return Check("vpcs", seen, (Finding(what, fix),))
