@@ -1,4 +1,4 @@
-"""Which environment a command works on: that of FAMILYCORP_* variables, else the one on this machine."""
+"""The environment of a command: that of FAMILYCORP_* variables, else the one on this machine."""
 
 import asyncio
 import fcntl
@@ -78,7 +78,7 @@ def running_settings(state: Path) -> dict[str, str]:
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run work on the stores in a loop of its own, and close what it opened.
 
-    Raises `CommandError` when a store is away or isn't set up. What was done until then stays.
+    Raises `CommandError` when a store is away or isn't set up. Work done until then stays.
     """
     # Importing them needs the settings that `choose` chooses.
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What figures say together."""
+"""Statistics of several figures."""
 
 import math
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ LOCALES: Final = Path(__file__).with_name("locale")
 
 
 class Language(StrEnum):
-    """What may be asked for; without it, LANGUAGE, LC_ALL, LC_MESSAGES and LANG decide, as everywhere."""
+    """Languages of the variable; without it, LANGUAGE, LC_ALL, LC_MESSAGES and LANG decide, as everywhere."""
 
     ko = "ko"
     en = "en"

@@ -1,4 +1,4 @@
-"""What every command shares of its output: `--json`, one document in place of sentences, and errors."""
+"""Shared by every command's output: `--json`, one document in place of sentences, and errors."""
 
 import json
 import sys
@@ -53,7 +53,7 @@ Text.rstrip_end = _rstrip_end  # type: ignore[method-assign, assignment]
 
 
 class UnusableError(typer.BadParameter):
-    """What was typed can't be used; the message says it whole."""
+    """An argument can't be used; the message says why."""
 
     def format_message(self) -> str:
         """Return it without the parser's own English words before it."""

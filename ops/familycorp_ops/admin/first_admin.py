@@ -56,7 +56,7 @@ def told(made: Mapping[str, Any]) -> Iterator[str]:
 
 
 def make(it: "Environment", email: str, *, resend: bool) -> dict[str, Any]:
-    """Make the user, or find them, and put them into the group of admins; return what was made.
+    """Make the user, or find them, and put them into the group of admins; return the created objects.
 
     Raises `CommandError` where that can't be, and `AnotherProviderError` where users aren't Cognito's.
     """

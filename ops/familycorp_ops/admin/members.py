@@ -24,7 +24,7 @@ Who = Annotated[
 
 
 class RoleName(StrEnum):
-    """What a member may be made; `none` leaves it to their groups at the provider."""
+    """Roles to grant; `none` leaves the role to the member's groups at the provider."""
 
     admin = "admin"
     editor = "editor"

@@ -44,11 +44,11 @@ class CallFailedError(CommandError):
 
 
 class RefusedError(Exception):
-    """The service refuses what it is asked.
+    """The service refuses the request.
 
     Args:
         code: the problem's stable code.
-        detail: what it says of this time, or else of all such problems.
+        detail: the problem's detail, or else its title.
     """
 
     def __init__(self, code: str, detail: str) -> None:

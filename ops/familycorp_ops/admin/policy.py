@@ -38,7 +38,7 @@ BUILTINS = (
     "neq",
     "sort",
 )
-"""What the policy may use. All of it is native in OPA's WASM: with anything else the build fails."""
+"""Built-in functions that the policy may use: OPA's WASM has all of them; others fail the build."""
 
 
 class As(StrEnum):

@@ -31,7 +31,7 @@ class Occupied(Exception):
 
 @dataclass
 class Summary:
-    """What was written, and in how many posts there is what files don't carry."""
+    """Written files, and the number of posts with data that files don't have."""
 
     posts: int = 0
     categories: int = 0

@@ -63,7 +63,7 @@ class Source:
         return _nearest((key,) if key else (), self.lines)
 
     def at_line(self, finding: Finding) -> Fault:
-        """Return what was found wrong, at its line of the file."""
+        """Return the problem at its line of the file."""
         return Fault(self.line(finding.field), *finding)
 
 
@@ -96,7 +96,7 @@ def read_post(path: Path, name: str) -> Source:
         return Source(name, [error.fault])
     lines = {**lines, ("body",): body_line}
     faults = [Fault(lines[(key,)], key, "unknown_key", _unknown(key)) for key in value if key not in KEYS]
-    # What is empty is as good as not there.
+    # An empty value is the same as none.
     known = {key: v for key, v in value.items() if key in KEYS and v is not None}
     slug = known.get("slug")
     source = Source(name, faults, lines, slug if isinstance(slug, str) else None)
@@ -146,7 +146,7 @@ def post_name(lang: str, slug: str) -> str:
 
 
 def write_post(post: FilePost) -> bytes:
-    """Return a post's file. What is empty is left out; the state never is."""
+    """Return a post's file. Empty values are left out; the state never is."""
     said = post.model_dump(mode="json", by_alias=True, include=_FIELDS)
     for key, at in (("publishedAt", post.published_at), ("scheduledAt", post.scheduled_at)):
         said[key] = at and yamltext.time(at.isoformat().replace("+00:00", "Z"))
@@ -208,6 +208,6 @@ def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body
 
 
 def _nearest(place: Place, lines: Mapping[Place, int]) -> int:
-    """Return the line of what is at `place`, or else of what it would stand in."""
+    """Return the line of the value at `place`, or else of its parent."""
     outwards = (place[:length] for length in range(len(place), -1, -1))
     return next((lines[p] for p in outwards if p in lines), 1)

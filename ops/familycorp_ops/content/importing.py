@@ -26,7 +26,7 @@ _LOOKS_AGAIN_S = 2.0
 
 @dataclass
 class Summary:
-    """What an import did, or would do."""
+    """Outcome of an import or of a dry run."""
 
     dry_run: bool
     request_id: str = field(default_factory=lambda: str(new_id()))
@@ -36,7 +36,7 @@ class Summary:
     categories: list[str] = field(default_factory=list)
     ignored: int = 0
     owes: bool = False
-    """Whether some of what was accepted isn't where visitors see it yet."""
+    """Whether visitors don't see some accepted changes yet."""
 
     def count(self, result: str) -> int:
         """Return how many files have a result."""
@@ -70,7 +70,7 @@ class Folder:
 
     Args:
         directory: the folder.
-        summary: what it adds to.
+        summary: the counts that it adds to.
         listener: what it reports progress to.
     """
 
@@ -130,7 +130,7 @@ async def run(directory: Path, summary: Summary, listener: Listener) -> None:
     """Import a directory, or with `summary.dry_run` find out what that would do; `summary` grows meanwhile.
 
     It waits until no other import into the same database runs. Raises `NothingToImport`, and `Unavailable` when a
-    store doesn't answer; what was imported until then stays.
+    store doesn't answer; posts imported until then stay.
     """
     token = context.bind(summary.request_id)
     try:

@@ -90,7 +90,7 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
 
 
 def exported(summary: exporting.Summary, directory: Path, problem: str | None) -> None:
-    """Print what was written, and what files can't carry."""
+    """Print the written files, and the data that files can't have."""
     if problem is None:
         console = Console(highlight=False)
         written = _("{posts} posts and {categories} categories are in {directory}.").format(

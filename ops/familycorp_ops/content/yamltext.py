@@ -28,7 +28,7 @@ _DEEPEST = 5
 
 
 class Fault(NamedTuple):
-    """What is wrong on which line of a file; `field` names the key where it is about one."""
+    """A problem and its line in a file; `field` names the key where it is about one."""
 
     line: int
     field: str | None
@@ -37,7 +37,7 @@ class Fault(NamedTuple):
 
 
 class Unreadable(Exception):
-    """The text can't be read as what it should be."""
+    """The text isn't valid YAML of the expected kind."""
 
     def __init__(self, line: int, rule: str, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class Unreadable(Exception):
 
 
 class Document(NamedTuple):
-    """What a text in YAML says, and where."""
+    """Content of a YAML text, with lines."""
 
     value: Any
     lines: Mapping[Place, int]

@@ -1,4 +1,4 @@
-"""A month's bill: priced lines, what is fixed and what follows the requests, and where that turns."""
+"""A month's bill: priced lines, fixed and per request, and the number of requests where these are equal."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Charge(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What a month costs."""
+    """Costs of a month."""
 
     charges: tuple[Charge, ...]
 
@@ -42,7 +42,7 @@ class Bill(NamedTuple):
 
 
 def bill(resources: Sequence[Resource], usage: Usage, *, free_tier: bool = False) -> Bill:
-    """Price what is used of resources in a month.
+    """Price the use of resources in a month.
 
     Args:
         resources: what there is.
@@ -72,14 +72,14 @@ def with_requests(usage: Usage, requests: float) -> Usage:
 
 
 class Curve(NamedTuple):
-    """What a component costs when hardly anybody comes, and what for each further million requests."""
+    """Costs of a component when idle, and for each further million requests."""
 
     fixed: float
     per_million: float
 
     @property
     def knee(self) -> float | None:
-        """Requests a month from which a component costs more for what it does than for being there."""
+        """Requests a month from which a component costs more for use than when idle."""
         if not self.per_million or not self.fixed:
             return None
         return self.fixed / self.per_million * MILLION

@@ -28,7 +28,7 @@ def plan(
 
 
 class Estimate:
-    """What the resources of a plan cost in a month.
+    """Monthly costs of a plan's resources.
 
     Args:
         env: dev, stage or prod.

@@ -1,4 +1,4 @@
-"""What AWS asks for (`prices.toml`), and how much of it is used (`usage/*.toml`)."""
+"""AWS's prices (`prices.toml`), and quantities used (`usage/*.toml`)."""
 
 import datetime
 import tomllib
@@ -32,7 +32,7 @@ class Price(_Facts):
 
     @property
     def first(self) -> float:
-        """What the first unit costs."""
+        """Price of the first unit."""
         return self.usd if self.usd is not None else self.tiers[0][-1]
 
     def cost(self, quantity: float) -> float:
@@ -48,7 +48,7 @@ class Price(_Facts):
 
 
 class Usage(_Facts):
-    """What a month brings; `usage/site.toml` explains each figure."""
+    """Use in a month; `usage/site.toml` explains each figure."""
 
     requests: float
     cache_hit: float
@@ -95,7 +95,7 @@ def prices() -> dict[str, Price]:
 
 
 def usage(file: Path) -> Usage:
-    """Return a usage file; what it leaves out is as in `site.toml`.
+    """Return a usage file; missing figures are those of `site.toml`.
 
     Raises:
         OSError: it can't be read.

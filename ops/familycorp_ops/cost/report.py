@@ -11,7 +11,7 @@ from familycorp_ops.cost.rules import RULES, UNPRICED
 from familycorp_ops.markdown import table
 
 CENT: Final = 0.005
-"""What rounds to nothing isn't shown line by line."""
+"""Lines below this amount aren't shown one by one."""
 
 
 class Target(NamedTuple):
@@ -112,7 +112,7 @@ def per_million(resources: Sequence[Resource], usage: Usage) -> str:
 
 
 def knees(resources: Sequence[Resource], usage: Usage) -> str:
-    """Return where each component turns from costing because it is there to costing for what it does."""
+    """Return the number of requests from which each component costs more for use than when idle."""
     rows = [
         (
             _("**Total**") if name == "Total" else name,
@@ -205,7 +205,7 @@ def price_table() -> str:
 
 
 def kinds() -> str:
-    """Return every kind of resource, with what is billed of it."""
+    """Return every kind of resource, with its billed quantities."""
     rows = [(f"`{kind}`", "priced") for kind in RULES]
     rows += [(f"`{kind}`", reason) for kind, reason in UNPRICED.items()]
     return table(("resource", "bill"), sorted(rows), numbers=0)

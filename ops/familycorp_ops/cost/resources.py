@@ -22,7 +22,7 @@ SAM_TYPES = {
     "AWS::Lambda::Permission": "aws_lambda_permission",
     "AWS::SecretsManager::RotationSchedule": "aws_secretsmanager_secret_rotation",
 }
-"""What Terraform calls a resource of the template."""
+"""Terraform's names of the template's resources."""
 
 
 class Resource(NamedTuple):

@@ -1,4 +1,4 @@
-"""What each kind of resource bills: quantities of the price table's units, a month."""
+"""Billed quantities of each kind of resource: units of the price table, a month."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ BILLED_ROTATIONS: Final = 2
 ROTATED_WITHIN_DAYS: Final = 3 * 365
 """The bill has the rotations of so many days."""
 KEPT_SHARE: Final = 0.15
-"""What compression leaves of kept logs ("Amazon CloudWatch pricing")."""
+"""Share of stored logs after compression ("Amazon CloudWatch pricing")."""
 
 
 class Line(NamedTuple):

@@ -200,7 +200,7 @@ def pushed(ecr: Any, registry: str, tag: str) -> str | None:
 def _copy(ecr: Any, registry: str, image: Path, tag: str) -> None:
     granted = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     with tempfile.TemporaryDirectory() as directory:
-        # A file that goes at once, because what is in a command line shows in the list of processes.
+        # A file that goes at once, because the list of processes shows command lines.
         login = Path(directory, "auth.json")
         login.touch(mode=0o600)
         login.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": granted}}}))

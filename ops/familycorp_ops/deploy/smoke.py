@@ -29,11 +29,11 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'",
     "referrer-policy": "no-referrer",
 }
-"""What every answer carries, and how it begins."""
+"""Headers of every answer, and the start of their values."""
 
 
 class SmokeError(Exception):
-    """There is nothing to ask: the message says what is missing."""
+    """The check can't run: the message says what it lacks."""
 
 
 class _Failed(Exception):
@@ -42,7 +42,7 @@ class _Failed(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found."""
+    """Outcome of a check."""
 
     check: str
     passed: bool
@@ -83,9 +83,9 @@ def run(
 
     Args:
         url: where it is; may have a path.
-        env: what it must say that it is.
+        env: the environment that it must report.
         origin: a page's origin that must be allowed to call it.
-        release: what it must say that it runs.
+        release: the release that it must report.
         slowest_ms: milliseconds that the 95th percentile of public reads may take.
     """
     import httpx  # noqa: PLC0415
@@ -121,7 +121,7 @@ def _expect(holds: bool, seen: str) -> str:
 
 
 class _Checks:
-    """The checks of one deployment: each returns what it saw, and raises `_Failed` where that isn't right."""
+    """The checks of one deployment: each returns what it saw, or raises `_Failed`."""
 
     def __init__(
         self,

@@ -71,11 +71,11 @@ _CHANGES: Final = (
     ),
     (r"(?m)^      PackageType: Image\n      ImageUri: .*\n", "      Handler: app.functions.http.handler\n"),
 )
-"""What differs: patterns of the image's template, each of which occurs there, and what the other one has instead."""
+"""Differences: patterns of the image's template, each of which occurs there, and their replacements."""
 
 
 def rendered() -> Mapping[Path, str]:
-    """Return `template.zip.yaml`; raise `ValueError` where `template.yaml` has lost what is replaced."""
+    """Return `template.zip.yaml`; raise `ValueError` where `template.yaml` has no match for a pattern."""
     text = IMAGE.read_text("utf-8")
     for pattern, replacement in _CHANGES:
         text, times = re.subn(pattern, replacement, text)

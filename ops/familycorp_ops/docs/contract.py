@@ -135,7 +135,7 @@ class _Comparison:
                 )
 
     def _schemas(self, where: str, old: Document, new: Document, depth: int, *, taken: bool) -> Iterator[str]:
-        """Compare what is taken (all that was must still be) or answered (it must be what it could be before)."""
+        """Compare inputs (all earlier ones must still be accepted) or outputs (none may be new to a client)."""
         old, new = self._resolved(self._old, old), self._resolved(self._new, new)
         if depth == 0 or not (new if taken else old):
             return

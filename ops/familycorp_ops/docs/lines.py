@@ -29,7 +29,7 @@ AREAS: Final = {
 """Each area's files, by the first expression that fits the whole path."""
 
 AIMED: Final = ("be-app/app", "ops", "scripts", "bench", "templates", "terraform")
-"""The areas whose sum should fall; tests, documents and what is rendered may grow."""
+"""The areas whose sum should fall; tests, documents and rendered files may grow."""
 
 _RENDERED: Final = "^# Rendered from "
 """The first line of a rendered file of any other name."""

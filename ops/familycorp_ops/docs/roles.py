@@ -13,7 +13,7 @@ DOCUMENT = ROOT / "docs" / "reference" / "opa.md"
 
 
 def _conditions(data: dict[str, Any], action: str) -> str:
-    """Return what else an action needs, and what is demanded in return for it."""
+    """Return an action's other conditions, and its obligations."""
     told = [f"object: {data['objects'][action]}"] if action in data["objects"] else []
     if action in data["stepUp"]:
         told.append("recent second factor")

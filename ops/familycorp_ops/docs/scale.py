@@ -1,7 +1,7 @@
 """Renders the tables of docs/explanation/scale.md: what a load needs of each component, and what breaks first.
 
 CPU is measured (docs/reference/performance.md, whose tables are read); round trips are those that test_round_trips.py
-holds; limits are AWS's, each with its page; what is assumed is in one table.
+holds; limits are AWS's, each with its page; assumptions are in one table.
 """
 
 import re
@@ -60,7 +60,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a component bears, by default; `need` is what one request of the mix takes of it, per second."""
+    """Default limit of a component; `need` is the share that one request of the mix per second takes of it."""
 
     component: str
     unit: str
@@ -133,7 +133,7 @@ def limits(mix: list[Kind]) -> list[Limit]:
 
 
 def tables() -> str:
-    """Return what is computed, in Markdown."""
+    """Return the computed tables, in Markdown."""
     mix = kinds()
     lines = [_HEAD]
     for k in mix:
@@ -161,7 +161,7 @@ def _rounded(number: float) -> str:
 
 
 def assumed() -> str:
-    """Return what is neither measured nor AWS's word."""
+    """Return the assumptions: figures that are neither measured nor AWS's."""
     rows = {
         "visitors' reads that the cache has": f"{HIT_RATE:.0%}",
         "waiting for Valkey, DynamoDB, a statement": ", ".join(f"{ms:g} ms" for ms in WAIT_MS.values()),

@@ -12,7 +12,7 @@ DOCUMENT = ROOT / "docs" / "reference" / "settings.md"
 
 def table() -> str:
     """Return the table in Markdown."""
-    lines = ["| name | default | what it is |", "|---|---|---|"]
+    lines = ["| name | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         value = field.get_default(call_default_factory=True, validated_data={})
         value = ",".join(value) if isinstance(value, tuple) else value

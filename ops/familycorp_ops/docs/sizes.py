@@ -1,4 +1,4 @@
-"""`familycorp sizes`: what each dependency adds to what is deployed, against docs/reference/performance.md."""
+"""`familycorp sizes`: each dependency's share of the packages, compared with docs/reference/performance.md."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ DOCUMENT = ROOT / "docs" / "reference" / "performance.md"
 ZIP_MB, UNZIPPED_MB = 40, 120
 GROWTH = 1.1
 PARTS = ("DependenciesLayer", "PolicyLayer", "BackendFunction")
-"""What one function consists of: two layers and its own archive."""
+"""Packages of one function: two layers and its own archive."""
 
 
 def size(path: Path) -> int:
@@ -52,7 +52,7 @@ def shares(build: Path) -> dict[str, int]:
 
 
 def totals(build: Path) -> tuple[int, int]:
-    """Return the bytes of the archives that make a function, and of what is in them."""
+    """Return the sizes of a function's archives, and of their content."""
     return sum(zipped(build / p) for p in PARTS), sum(size(build / p) for p in PARTS)
 
 

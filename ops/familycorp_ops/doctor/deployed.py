@@ -22,7 +22,7 @@ ACTIONS: Final = (
     "sns:Publish",
     "ssm:GetParameter",
 )
-"""What it takes to deploy a release and to look whether it serves."""
+"""Actions that a deployment of a release and its checks need."""
 
 
 def checks(it: Environment, certificate_days: int) -> Iterator[Check]:

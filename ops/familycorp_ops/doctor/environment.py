@@ -31,7 +31,7 @@ ABSENT: Final = {
 
 
 class Environment:
-    """What there is of an environment, read when it is first asked for.
+    """An environment's resources, read on first use.
 
     Args:
         env: dev, stage or prod.
@@ -42,7 +42,7 @@ class Environment:
     def __init__(self, env: str, region: str, directory: Path = infra.SOURCE) -> None:
         self._directory = directory
         self.env, self.name, self.region = env, f"familycorp-{env}", region
-        self._session = get_session()  # One for all: what it reads of AWS's interfaces it keeps.
+        self._session = get_session()  # One for all: it caches AWS's models of services.
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
@@ -53,13 +53,13 @@ class Environment:
 
     @cached_property
     def caller(self) -> dict[str, str]:
-        """Whose credentials these are."""
+        """ARN of the credentials' principal."""
         found: dict[str, str] = self.client("sts").get_caller_identity()
         return found
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """What Terraform keeps in Parameter Store, without the environment's prefix."""
+        """Terraform's parameters in Parameter Store, without the environment's prefix."""
         prefix = f"/familycorp/{self.env}/"
         pages = (
             self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=prefix, Recursive=True)
@@ -80,7 +80,7 @@ class Environment:
 
     @property
     def bucket_suffix(self) -> str:
-        """What ends the name of each bucket, with its hyphen; as applied, or else as chosen."""
+        """Suffix of each bucket's name, with its hyphen; as applied, or else as chosen."""
         applied = self.parameters.get("uploads/bucket")
         if applied is not None:
             return applied.removeprefix(f"{self.name}-uploads")
@@ -123,7 +123,7 @@ def apply_command(it: Environment) -> str:
 
 
 def absent(ask: Callable[..., Any], **arguments: Any) -> Any:
-    """Return what is asked for, or None where AWS says that it isn't there."""
+    """Return the call's answer, or None where AWS says that the resource doesn't exist."""
     try:
         return ask(**arguments)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""What runs in an environment: the stack, the release and its functions, the schema, and alarms that ring."""
+"""Running parts of an environment: the stack, the release and its functions, the schema, and alarms that ring."""
 
 import json
 from collections.abc import Callable

@@ -28,12 +28,12 @@ WITHOUT = (
     *("config-3.12-*", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "lib2to3"),
     *("lib-dynload/_tkinter*", "lib-dynload/_test*", "lib-dynload/_ctypes_test*"),
 )
-"""What the official slim image doesn't have either, or nobody imports."""
+"""Parts that the official slim image doesn't have either, or that nothing imports."""
 LIGHT = (
     *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"),
     *("var/cache/apt", "var/lib/apt/lists", "var/cache/debconf", "var/log", "var/cache/ldconfig"),
 )
-"""What Debian's slim images leave out, and logs with the time of the installation."""
+"""Files that Debian's slim images leave out, and logs with the time of the installation."""
 
 
 def names() -> Mapping[str, str]:

@@ -12,7 +12,7 @@ STEPS = 20
 
 
 class LoginError(Exception):
-    """The provider doesn't let somebody in; the message says what it showed."""
+    """The provider refuses a login; the message is what it showed."""
 
 
 class _LoopbackCookies(CookieJar):
@@ -78,7 +78,7 @@ def _walk(client: httpx.Client, url: str, typed: Mapping[str, str], until: str) 
 
 
 class _Page(HTMLParser):
-    """The first form of a page: where it goes, what it says by itself, what is to be typed."""
+    """The first form of a page: its target, its preset fields, and those to fill in."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _Page(HTMLParser):
             self.feed(response.text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note a form, and what is in the first."""
+        """Note a form, and the first one's fields."""
         given = {name: value or "" for name, value in attributes}
         self._alerting = self._alerting or given.get("role") == "alert"
         if tag == "form" and not self.found:

@@ -30,7 +30,7 @@ LIFECYCLE: Final[Sequence[Mapping[str, Any]]] = (
 
 
 def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
-    """Create what is missing of tables, bucket and keys, and return the names of what was created.
+    """Create missing tables, buckets and keys, and return their names.
 
     `tables_only` is for an emulator that knows nothing else, as DynamoDB Local.
     Raises `ValueError` without an emulator's address: in AWS itself these things are Terraform's.

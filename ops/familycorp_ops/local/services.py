@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from app.core.settings import Settings
 
 ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
-"""What the groups of the people at the local login provider make them."""
+"""Roles of the local login provider's groups."""
 
 
 def load_demo(__: "Settings") -> None:
@@ -38,7 +38,7 @@ def load_demo(__: "Settings") -> None:
 
 
 def restore(__: "Settings") -> None:
-    """Write to the emulator what it lost because it was killed: snapshots and markers, from the database."""
+    """Write read models and wake-up markers to the emulator again, which lost them because it was killed."""
     from app.functions.drain import restore as restore_all  # noqa: PLC0415
 
     asyncio.run(restore_all())

@@ -1,4 +1,4 @@
-"""The state directory of `familycorp up`: who holds it, and what is known to be wrong before anything is started."""
+"""The state directory of `familycorp up`: its lock, and problems that are known before anything is started."""
 
 import fcntl
 import json
@@ -84,7 +84,7 @@ def check(state: Path, port: int) -> None:
             )
         )
     for file in sorted((state / "emulator" / "state").glob("*.json")):
-        # The emulator itself would go on without what it can't read, and then save that.
+        # The emulator itself would go on without data that it can't read, and then save that.
         try:
             json.loads(file.read_bytes())
         except (OSError, ValueError):

@@ -12,7 +12,7 @@ STEP_S = 30
 
 
 def code(secret: str, at: float) -> str:
-    """Return the TOTP code (RFC 6238) of a base32 secret at an instant; `ValueError` for what is no secret."""
+    """Return the TOTP code (RFC 6238) of a base32 secret at an instant; `ValueError` for an invalid secret."""
     from cryptography.hazmat.primitives.hashes import SHA1  # noqa: PLC0415
     from cryptography.hazmat.primitives.twofactor.totp import TOTP  # noqa: PLC0415
 

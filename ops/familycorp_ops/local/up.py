@@ -1,6 +1,6 @@
 """`familycorp up`: everything on this machine, with one command, until Ctrl-C.
 
-This process only supervises. What needs more than the standard library and Rich runs in children, so that it
+This process only supervises. Work that needs more than the standard library and Rich runs in children, so that it
 is fast, can be stopped at any moment, and leaves one log each.
 """
 
@@ -114,7 +114,7 @@ def _watch(services: Services, errors: Console, stopped: Callable[[], bool]) -> 
 def _rotate(log: Path) -> None:
     """Rotate a log when it is large: copy it, then truncate it, since processes keep it open and append.
 
-    What is written between the copy and the cut is lost, which is a line or two of 16 MB.
+    Lines written between the copy and the cut are lost, one or two of 16 MB.
     """
     if log.stat().st_size > LOG_BYTES:
         copyfile(log, log.with_suffix(".log.1"))

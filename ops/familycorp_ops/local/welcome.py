@@ -1,4 +1,4 @@
-"""What `familycorp up` shows once everything runs."""
+"""Summary that `familycorp up` shows once everything runs."""
 
 from collections.abc import Mapping
 from contextlib import suppress

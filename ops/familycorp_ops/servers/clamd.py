@@ -7,7 +7,7 @@ from pathlib import Path
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, exchange
 
 HARMLESS_MALWARE = b"FAMILYCORP-HARMLESS-TEST-SIGNATURE"
-"""What its one signature finds. The usual test file would make other scanners on the machine delete our tests."""
+"""The content of its one signature. Other scanners on the machine would delete our tests for the usual test file."""
 
 
 class Clamd(Server):

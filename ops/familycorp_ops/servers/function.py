@@ -147,7 +147,7 @@ class Function(Server):
         return f"http://{LOOPBACK}:{self.port}/2015-03-31/functions/function/invocations"
 
     def command(self) -> Sequence[str]:
-        """Return the emulator with what it runs."""
+        """Return the emulator and its processes."""
         found = sorted(_SAM.glob("lib/python3*/site-packages"))
         # Of SAM's many packages only the runtime's client is Lambda's.
         client = self.directory / "runtime"
@@ -344,7 +344,7 @@ for left in reversed(range(300)):
             raise
         time.sleep(0.1)
 """
-"""What invokes a function from inside its container, where no network leads: once the emulator listens."""
+"""A program that invokes a function from inside its container, where no network leads: once the emulator listens."""
 
 
 def _podman(*arguments: str, given: Mapping[str, Any] | None = None) -> bytes:

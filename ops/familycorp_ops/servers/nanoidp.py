@@ -22,7 +22,7 @@ class NanoIDP(Server):
         client_secret: what the application shows with a code; by default it is a public client, which shows
             nothing but the PKCE verifier.
         token_minutes: how long ID and access tokens are valid.
-        issuer: what it calls itself, where something stands before it; by default its own address.
+        issuer: its issuer behind a proxy; by default its own address.
         port: where it listens; by default a free one.
         directory: where it works; by default a temporary directory.
         log: file for its output.

@@ -43,7 +43,7 @@ class OidcProvider(Server):
         algorithm: what ID and logout tokens are signed with.
         acr_values: what the application may ask for as `acr_values`.
         lifetimes: seconds by name of what lives so long: `IdToken`, `AccessToken`, `Session`, …
-        claims_in_id_token: whether what is said of a person is in the ID token too, or for userinfo alone.
+        claims_in_id_token: whether a person's claims are in the ID token too, or only in userinfo.
         port: where it listens; by default a free one.
         directory: where it works; by default a temporary directory.
         log: file for its output.

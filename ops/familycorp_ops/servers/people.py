@@ -38,7 +38,7 @@ PEOPLE: Final = (
 """Whom everybody may be in a demonstration: one for each role, with passwords that are no secret."""
 
 CLIENT_ID: Final = "familycorp"
-"""What the providers call the application."""
+"""The application's name at the providers."""
 
 
 def callback(api_url: str) -> str:

@@ -135,7 +135,7 @@ def execute(
     output: IO[bytes],
     errors: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, without input, and with what it prints in files, or in one."""
+    """Start a program in a session of its own, without input, and with its output in files, or in one."""
     return subprocess.Popen(
         command,
         cwd=cwd,
@@ -259,7 +259,7 @@ class Process:
             status = self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ServerError(f"{self.name} still ran after {timeout_s:g} s") from None
-        self.kill()  # What it started ends with it, and nobody signals its group later, when the number is another's.
+        self.kill()  # Its children end with it, and nobody signals its group later, when the number is another's.
         return status
 
     def terminate(self) -> None:

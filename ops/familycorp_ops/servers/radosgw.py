@@ -28,7 +28,7 @@ mon host = [v2:{host}:{monitor}]
 public addr = {host}
 cluster addr = {host}
 ms bind msgr1 = false
-# Nothing but this machine reaches the cluster, and it holds what tests made up. Without keys there is no encryption.
+# Nothing but this machine reaches the cluster, and its content is of tests. Without keys there is no encryption.
 auth cluster required = none
 auth service required = none
 auth client required = none

@@ -1,4 +1,4 @@
-"""What MariaDB and MySQL have in common."""
+"""Shared by MariaDB and MySQL."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ class SqlServer(Server):
     """A server of the MySQL family, only for tests: `root` has no password, and nothing is forced to disk."""
 
     collation: str
-    """What databases are created with; each product's own best for all languages."""
+    """Options of new databases; each product's best collation for all languages."""
 
     @property
     def url(self) -> str:

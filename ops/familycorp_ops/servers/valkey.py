@@ -27,7 +27,7 @@ def binary() -> Path:
 
 
 class Valkey(Server):
-    """Valkey on a loopback port. It writes nothing to disk: what is in a cache may be lost."""
+    """Valkey on a loopback port. It writes nothing to disk: a cache may be lost."""
 
     def __init__(
         self, *, port: int | None = None, directory: Path | None = None, log: Path | None = None

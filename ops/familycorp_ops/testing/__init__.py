@@ -1,1 +1,1 @@
-"""What tests of several modules share: AWS's own rules about requests and about permissions."""
+"""Shared by tests of several modules: AWS's own rules about requests and about permissions."""

@@ -60,7 +60,7 @@ def faults(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
 
     Args:
         shape: the shape of a request, or of a part of it.
-        value: what was, or would be, sent.
+        value: the value to be sent.
         where: place of the value, as `Rules[0].Name`.
     """
     match shape, value:

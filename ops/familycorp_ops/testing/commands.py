@@ -15,7 +15,7 @@ Ran = subprocess.CompletedProcess[str]
 
 
 def familycorp(*arguments: str, environment: Mapping[str, str] | None = None, **variables: str) -> Ran:
-    """Run the command and return its status and what it printed.
+    """Run the command and return its status and output.
 
     Args:
         arguments: the words after `familycorp`.

@@ -1,1 +1,1 @@
-"""What runs now: its log lines and its figures."""
+"""Log lines and figures of the running application."""

@@ -39,7 +39,7 @@ class Traffic:
         self._lines: deque[tuple[float, Line]] = deque()
 
     def add(self, texts: Iterable[str]) -> None:
-        """Take lines of the log; what is no request is left out."""
+        """Take lines of the log; lines that aren't of requests are left out."""
         for text in texts:
             with suppress(ValueError, KeyError, TypeError):
                 line = json.loads(text)
@@ -77,7 +77,7 @@ class Traffic:
 
 
 class Value(NamedTuple):
-    """Something that is shown of requests: its column, how it is written, and what it is of which lines."""
+    """A column of the table: its heading, its format, and how lines make its value."""
 
     title: str
     shape: str
