@@ -1,7 +1,7 @@
 """`familycorp release switch-database`: the environment goes on with a cluster that was restored beside its own.
 
 The clusters change names, so that Terraform, settings and alarms keep theirs. Resources that AWS ties to the cluster
-are brought along: the master user's secret, the logins by IAM and the proxy's target. Each step looks first whether it is
+are brought along: the master user's secret, the logins by IAM and the proxy's target. Each step first checks if it is
 done, so that a command that was stopped can be run again.
 """
 
