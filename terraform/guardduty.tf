@@ -17,7 +17,7 @@ resource "aws_iam_role" "scanner" {
   tags = { Name = "${local.name}-scanner" }
 }
 
-# What the GuardDuty User Guide asks for ("Create or update IAM role policy"), without tags and for quarantine alone.
+# The permissions of the GuardDuty User Guide ("Create or update IAM role policy"), without tags and for quarantine alone.
 resource "aws_iam_role_policy" "scanner" {
   count = local.scans ? 1 : 0
 

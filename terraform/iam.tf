@@ -162,7 +162,7 @@ locals {
       ]
     }
     cache_user = {
-      reason    = "ElastiCache asks for permission on the user, too."
+      reason    = "ElastiCache requires permission on the user, too."
       actions   = ["elasticache:Connect"]
       resources = ["arn:${local.partition}:elasticache:${var.region}:${local.account}:user:${local.cache_user}"]
     }
@@ -177,7 +177,7 @@ locals {
       resources = [local.secret_patterns.signing_key]
     }
     oidc_client_read = {
-      reason    = "Shows the OpenID provider who asks."
+      reason    = "Authenticates to the OpenID provider."
       actions   = ["secretsmanager:GetSecretValue"]
       resources = [local.secret_patterns.oidc_client]
     }

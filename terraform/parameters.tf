@@ -2,7 +2,7 @@
 locals {
   parameters = merge(
     { for name, value in local.settings : "settings/${name}" => value },
-    # All of them at once: a template can't ask for what may be missing, and may look up sixty values at most.
+    # All of them at once: a template can't reference an absent parameter, and may reference sixty at most.
     { settings = jsonencode(local.settings) },
     { "settings/MIGRATIONS_DATABASE_URL" = local.settings_of.migrations.DATABASE_URL },
     { for name, _ in local.functions : "roles/${name}" => aws_iam_role.function[name].arn },

@@ -1,4 +1,4 @@
-# What operators ask, saved where they ask it; docs/how-to/logs.md shows the same files.
+# Saved queries for operators; docs/how-to/logs.md shows the same files.
 resource "aws_cloudwatch_query_definition" "this" {
   for_each = fileset("${path.module}/queries", "*.txt")
 

@@ -181,7 +181,7 @@ app = wrap_middleware(api, settings())
 
 
 def __getattr__(name: str) -> Any:
-    """Make Mangum's `handler` when Lambda asks for it; other servers never import Mangum."""
+    """Make Mangum's `handler` when Lambda imports it; other servers never import Mangum."""
     if name == "handler":
         from app.core.http.gateway import Gateway  # noqa: PLC0415
 

@@ -105,7 +105,7 @@ async def finish_login(
     responses=responses(*LIMITED, CsrfRejected, SessionExpired),
 )
 async def refresh_session(request: Request) -> Response:
-    """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat what they asked."""
+    """Exchange the refresh token for new cookies. Front ends do so after a 401, and repeat the request."""
     made = await sessions.refresh(
         credentials.of(request).renewal, arrived_at=client_address.arrived_at(request.scope)
     )

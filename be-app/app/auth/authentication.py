@@ -43,7 +43,7 @@ async def caller(request: Request) -> Subject:
 
 
 async def count_stranger(request: Request) -> None:
-    """Count a request of nobody known by its client's address, once; raise `TooManyRequests` beyond the limit."""
+    """Count an anonymous request by its client's address, once; raise `TooManyRequests` beyond the limit."""
     if _COUNTED in request.scope:
         return
     request.scope[_COUNTED] = True

@@ -12,7 +12,7 @@ ACCESS = "__Host-access"
 
 SESSION = "__Host-session"
 """The session that a refresh token must belong to. A neighbouring subdomain can plant a `__Secure-` cookie, but
-never a `__Host-` one, so nobody can slip their own session under somebody else's browser."""
+never a `__Host-` one, so that no attacker can plant a session in another browser."""
 
 REFRESH = "__Secure-refresh"
 """The refresh token. It needs a path, which `__Host-` forbids."""

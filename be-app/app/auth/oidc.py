@@ -36,7 +36,7 @@ _LOGOUT_TOKEN_AGE_S = 600
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 # Seconds between two readings of the keys for tokens that none of them fits. An ID token comes from the provider
-# itself; a logout token may come from anybody, and what anybody sends must not have us ask the provider each time.
+# itself; a logout token may come from anybody, and tokens of strangers must not each cause a request to the provider.
 _KEYS_FOR_LOGIN_S = 1
 _KEYS_FOR_LOGOUT_S = 30
 
@@ -103,7 +103,7 @@ def _ask(method: str, url: str, **options: Any) -> Any:
     if answer.status >= 500 or len(body) > _MOST_BYTES:
         raise ProviderUnavailable
     try:
-        # Not orjson, which refuses the whole document for half a surrogate pair in a member that nobody reads.
+        # Not orjson, which refuses the whole document for half a surrogate pair in an unused member.
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None

@@ -369,7 +369,7 @@ async def end_at_provider(issuer: str, subject: str | None, provider_session: st
 
 
 async def ended_since(identity: Identity, at: int) -> bool:
-    """Tell whether what somebody began before `at` (epoch milliseconds) was ended since, here or at the provider."""
+    """Return whether logins from before `at` (epoch milliseconds) were ended since then, here or at the provider."""
     keys = [
         profile_key(identity.member),
         (_provider_owner(identity.issuer, identity.provider_session), "ended"),

@@ -20,7 +20,7 @@ class Subject:
 
     @property
     def session(self) -> "State":
-        """Their session; only somebody who came by a request has one."""
+        """The session; only the subject of a request has one."""
         assert self.state is not None  # noqa: S101 - routes get their subject from a session
         return self.state
 

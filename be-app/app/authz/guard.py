@@ -1,7 +1,7 @@
 """Asks the policy whether a caller may do an action.
 
-Where the caller's role alone doesn't decide, the policy is asked twice: `decision` asks whether the caller may do
-such a thing at all, before anything is read; `authorise` asks with the object, in the transaction that uses it.
+Where the caller's role alone doesn't decide, the policy is evaluated twice: by `decision` without an
+object, before anything is read, and by `authorise` with the object, in the transaction that uses it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,12 +44,12 @@ _DETAILS = {
 }
 """Detail of a denial for a reason that no other role would change."""
 
-# The action that the policy allowed on condition that `authorise` asks again with the object.
+# The action that the policy allowed on condition that `authorise` evaluates it again with the object.
 _owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
 
 
 class UndecidedAction(Exception):
-    """A handler ended without asking the policy about the object it worked on. It is a bug; nobody gets an answer."""
+    """A handler ended without evaluating the policy for its object. This is a bug, answered with 500."""
 
 
 @contextmanager

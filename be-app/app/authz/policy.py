@@ -163,7 +163,7 @@ def _log(
     decision: Decision,
     version: str,
 ) -> None:
-    """Log who wanted what, by ids alone: names and addresses are nobody's business here (ASVS 16.3.2)."""
+    """Log subject, action and resource by IDs alone, without personal data (ASVS 16.3.2)."""
     logger.info(
         "policy_decided",
         extra={

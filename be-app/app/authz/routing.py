@@ -1,7 +1,7 @@
 """Routers whose routes name the policy action that decides about them: `@router.post("/x", action="x:create")`.
 
-A guarded route identifies its caller and asks the policy before anything of the request is read. A public route is
-open to everybody; it counts a request against its client's limits instead.
+A guarded route identifies its caller and evaluates the policy before it reads anything of the request. A public
+route is open to everybody; it counts a request against its client's limits instead.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class PolicyRoute(BoundedRoute):
 class PublicRoute(PolicyRoute):
     """A route that anybody may use.
 
-    The policy isn't asked at run time: a test asks the built bundle whether it allows the action to everybody.
+    The policy isn't evaluated at run time: a test checks that the built bundle allows the action to everybody.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class PublicAuthRoute(PublicRoute):
 
 
 class GuardedRoute(PolicyRoute):
-    """A route that identifies its caller and asks the policy before it reads anything of the request.
+    """A route that identifies its caller and evaluates the policy before it reads anything of the request.
 
     FastAPI reads the body before it solves dependencies: without this route, errors in the body would be reported to
     callers who may not call it.

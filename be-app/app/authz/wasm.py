@@ -42,7 +42,7 @@ class PolicyError(Exception):
 
 
 class _Instance:
-    """A policy in its own memory, ready to be asked."""
+    """A policy in its own memory, ready to be evaluated."""
 
     def __init__(
         self, engine: wasmtime.Engine, module: wasmtime.Module, data: bytes, entrypoints: Sequence[str]

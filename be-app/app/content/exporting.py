@@ -17,7 +17,7 @@ from app.posts.models import PUBLISHED
 from app.posts.schemas import Lang, State
 
 BATCH = stored.BATCH
-"""How many posts may be asked for at once."""
+"""How many posts may be requested at once."""
 
 
 class Listed(Model):

@@ -69,7 +69,7 @@ class NamedPost(Input):
 
 
 class ImportJob(Input):
-    """All that an import asks for: categories in their order, and posts."""
+    """Content of an import: categories in their order, and posts."""
 
     categories: list[CategoryCreate]
     posts: list[NamedPost]

@@ -10,7 +10,7 @@ from app.core.database.engine import reading
 from app.posts.models import Post, PostRevision
 
 BATCH = 500
-"""How many posts one statement may ask for."""
+"""How many posts one statement may select."""
 
 
 class Stored(NamedTuple):

@@ -30,6 +30,6 @@ def lazy_import(name: str) -> ModuleType:
 
 
 def load_all() -> None:
-    """Execute every module that still waits: for a start that nobody waits for."""
+    """Execute every module that still waits: for a start in the background."""
     while _waiting:
         vars(_waiting.pop())  # Asked anything, a lazy module is executed.

@@ -49,7 +49,7 @@ class SettingsError(Exception):
 
 def release() -> str:
     """Return the installed version, that of be-app/pyproject.toml; deployments name their commit instead."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - a deployed process never asks.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - a deployed process never needs it.
 
     try:
         return version("familycorp-backend")
@@ -204,7 +204,7 @@ class Settings(BaseModel):
     )
     oidc_trusted_acr: Names = Field(
         (),
-        description="Values of the `acr` claim that prove a second factor; unset means that the API asks for one.",
+        description="Values of the `acr` claim that prove a second factor; unset: the API requires its own.",
     )
     oidc_trusted_amr: Names = Field((), description="Values of the `amr` claim that prove a second factor.")
     oidc_amr_claim: str = Field("amr", description="Name of the claim that lists authentication methods.")
@@ -241,7 +241,7 @@ class Settings(BaseModel):
 
     @property
     def language(self) -> Literal["ko", "en"]:
-        """Language of error messages for clients that ask for none."""
+        """Language of error messages for clients without `Accept-Language`."""
         korean = (urlsplit(self.site_url).hostname or "").endswith(".kr")
         return self.default_language or ("ko" if korean else "en")
 

@@ -66,7 +66,7 @@ def preferred(accepted: str, default: Language) -> Language:
     """
     weights: dict[str, float] = {}
     for tag, weight in grammar.weighted(accepted):
-        name = tag.partition("-")[0]  # `ko-KR` asks for Korean.
+        name = tag.partition("-")[0]  # `ko-KR` is Korean.
         weights[name] = max(weight, weights.get(name, 0))
     named = sorted((language for language in LANGUAGES if language in weights), key=list(weights).index)
     order: list[Language] = [*named, default, *LANGUAGES]

@@ -14,7 +14,7 @@ from app.core.observability import context, metrics
 from app.core.write_path import events
 from app.functions import invocation
 
-# An idle minute must import, connect to and ask nothing but DynamoDB.
+# An idle minute must import, connect to and call nothing but DynamoDB.
 categories = lazy_import("app.categories.service")
 members = lazy_import("app.members.service")
 posts = lazy_import("app.posts.scheduler")

@@ -17,7 +17,7 @@ from app.core import lazy
 app = main.app
 
 # Lambda initialises these environments ahead of requests (Lambda developer guide, "Defined runtime environment
-# variables"), so that what a request would import costs nobody a wait.
+# variables"), so that no request waits for an import.
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provisioned-concurrency"}:
     lazy.load_all()
 elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
@@ -29,7 +29,7 @@ gc.enable()
 
 
 def __getattr__(name: str) -> Any:
-    """Return Mangum's `handler`; servers that don't ask for it never import Mangum."""
+    """Return Mangum's `handler`; other servers never import Mangum."""
     if name == "handler":
         return main.handler
     raise AttributeError(name)

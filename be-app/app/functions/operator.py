@@ -196,7 +196,7 @@ WRITES: Final[Mapping[str, Command]] = {
 
 
 def read(event: Event, _: object) -> dict[str, Any]:
-    """Serve Lambda: answer what an operator asks."""
+    """Serve Lambda: answer an operator's request."""
     return _serve("operator-read", event, READS)
 
 

@@ -21,7 +21,7 @@ from app.posts.schemas import PostUpdate
 
 def slug_for(title: str, post_id: uuid.UUID) -> str:
     """Return the slug of a new post, made from its title."""
-    # The id's last digits are random; two posts of one title get different addresses without asking anybody.
+    # The id's last digits are random; two posts of one title get different URLs without a query.
     return "-".join(part for part in (markup.slugify(title), post_id.hex[-6:]) if part)
 
 

@@ -38,7 +38,7 @@ async def publish_due(at: datetime) -> bool:
 
 
 async def _publish_due(post_id: UUID, at: datetime) -> bool:
-    """Publish a post if it is still due and can be; return False if somebody else changed it meanwhile."""
+    """Publish a post if it is still due and can be; return False if it was changed meanwhile."""
     try:
         async with outbox.transaction() as transaction:
             found = await repository.current(transaction.session, post_id)

@@ -44,7 +44,7 @@ async def _probe(name: str, ask: Callable[[], Awaitable[None]]) -> Dependency:
 async def readiness() -> Readiness:
     """Return what the last probe of every store found, or is about to find; one is begun every five seconds at most.
 
-    So strangers can't multiply what a probe costs, however many ask at once.
+    So concurrent requests can't multiply the cost of a probe.
     """
     loop, probes = asyncio.get_running_loop(), _probes()
     last = probes.last

@@ -62,7 +62,7 @@ class UploadRejected(Problem):
 
 
 class Vanished(Exception):
-    """An object isn't there any more, or is another: somebody decided about it meanwhile, or sent it again."""
+    """The object is gone or replaced: another process decided about it, or the client sent it again."""
 
 
 def rejected(reason: str) -> UploadRejected:

@@ -27,7 +27,7 @@ class Upload(Base):
     sha256: Mapped[str] = mapped_column(Key(64))
     state: Mapped[str] = mapped_column(Key(12))
     reason: Mapped[str | None] = mapped_column(Key(40))
-    # S3's name of a multipart upload, once parts were asked for.
+    # S3's ID of a multipart upload, once URLs of parts were issued.
     multipart: Mapped[str | None] = mapped_column(Key(512))
     # SHA-256 of every part whose URL was issued, by number: S3 requires all of them to complete the upload.
     part_digests: Mapped[dict[str, Any]]

@@ -89,7 +89,7 @@ async def _arrived(upload: Upload) -> Found | None:
     found = await storage.find(upload)
     if found is None and upload.multipart:
         await storage.join_parts(upload)
-        found = await storage.find(upload)  # Also when somebody else joined them a moment ago.
+        found = await storage.find(upload)  # Also when another process joined the parts a moment ago.
     return found
 
 
@@ -120,7 +120,7 @@ async def _move(upload: Upload, found: Found, source: Path) -> int:
 
 
 async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: int = 0) -> Upload:
-    """Write the decision, unless somebody decided already; return the upload as it is then."""
+    """Write the decision, unless there is one already; return the upload as it is then."""
     async with outbox.transaction() as transaction:
         session = transaction.session
         upload = await repository.locked(session, seen.id)

@@ -18,7 +18,7 @@ _domains: list[Refers] = []
 
 
 def register(refers: Refers) -> Refers:
-    """Have a domain asked before a file is deleted; decorates its function."""
+    """Register a domain's function that is called before a file is deleted."""
     _domains.append(refers)
     return refers
 
@@ -26,7 +26,7 @@ def register(refers: Refers) -> Refers:
 async def in_use(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
     """Tell whether any domain names a file.
 
-    Raises `RuntimeError` in a process that has loaded no domain: a file that nobody was asked about isn't unused.
+    Raises `RuntimeError` in a process that has loaded no domain: without their answers no file is known to be unused.
     """
     if not _domains:
         raise RuntimeError("no domain has registered whether it refers to files")

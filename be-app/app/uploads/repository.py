@@ -27,7 +27,7 @@ async def upload(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:
 
 
 async def locked(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:
-    """Return an upload that nobody else changes until the transaction ends."""
+    """Return an upload, locked until the transaction ends."""
     return await session.get(Upload, upload_id, with_for_update=True, populate_existing=True)
 
 
@@ -41,7 +41,7 @@ class NothingYet(Exception):
 
 
 async def usage(session: AsyncSession, owner: str) -> UploadUsage:
-    """Return what a member's files take; nobody else changes it until the transaction ends.
+    """Return a member's usage, locked until the transaction ends.
 
     Raises `NothingYet` before their first file: `begin_usage` then, in a transaction of its own, because requests at
     the same time that read a row and create it in one transaction deadlock.

@@ -133,7 +133,7 @@ async def restore_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
 
 
 def redirect(url: str) -> Response:
-    """Send the caller to a download link; nobody may keep the answer."""
+    """Redirect to a download link; the answer must not be stored."""
     return RedirectResponse(url, 302)
 
 

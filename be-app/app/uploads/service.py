@@ -255,7 +255,7 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
 
 
 def _out(upload: Upload, actor: Subject) -> UploadOut:
-    # Who reads an upload is its owner or oversees everybody's; for neither it matters whether a post shows the file.
+    # Only the owner or an admin reads an upload; for neither it matters whether a post shows the file.
     (actions,) = allowed(actor, [_policy_object(upload) | {"public": False}])
     answer = UploadOut.model_validate(upload)
     answer.allowed = actions

@@ -7,4 +7,4 @@ kept as hashes (ASVS 6.5.2 asks for a password hash below 112 bits).
 """
 
 CEREMONY_AGE_S = 300
-"""Seconds between what we ask for (a new secret, a challenge) and its proof."""
+"""Seconds between a challenge or a new secret and its proof."""

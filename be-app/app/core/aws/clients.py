@@ -90,7 +90,7 @@ def is_outage(error: BotoCoreError | ClientError) -> bool:
 
 
 def _is_refusal(error: Any) -> bool:
-    """Tell whether a policy is missing a line, or somebody tries what they may not; most services answer 400."""
+    """Return whether an error is a denial, by an incomplete policy or of an attack; most services answer 400."""
     return (
         error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         or "AccessDenied" in error.response["Error"]["Code"]

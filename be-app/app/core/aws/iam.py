@@ -1,6 +1,6 @@
 """Tokens with which IAM lets a function in where others show a password.
 
-Each is a URL presigned with the function's own credentials, made without asking anybody, good for 15 minutes and for
+Each is a URL presigned with the function's own credentials, made without a call, valid for 15 minutes and for
 new connections alone ("IAM database authentication", Amazon Aurora user guide; "Authenticating with IAM", Amazon
 ElastiCache user guide).
 """

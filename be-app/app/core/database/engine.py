@@ -167,7 +167,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 def _begin_sqlite(connection: Any) -> None:
     # A transaction that reads and then writes would fail at once when another writer slips in between; taking
-    # the write lock at BEGIN makes it wait for `busy_timeout` instead. Those that only read wait for nobody.
+    # the write lock at BEGIN makes it wait for `busy_timeout` instead. Readers never wait.
     reads = connection.get_execution_options().get(_READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -204,7 +204,7 @@ async def _outages_as_problems() -> AsyncIterator[None]:
             metrics.add("access_denied")
         if is_outage(error):
             metrics.add("sql_errors")
-            # The number alone: a server's message may repeat what somebody entered.
+            # The number alone: a server's message may repeat a user's input.
             metrics.note("cause", f"{type(error).__name__}{f' {number}' if isinstance(number, int) else ''}")
             raise DatabaseUnavailable from error
         raise

@@ -19,7 +19,7 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]
         try:
             super()._write_bytes(data)
         except RuntimeError as error:
-            # So says uvloop where the connection was reset; nobody would take that for one to be replaced.
+            # uvloop raises this where the connection was reset; the pool wouldn't recognise it as lost.
             raise aiomysql.OperationalError(CR.CR_SERVER_GONE_ERROR, "The connection was reset") from error
 
     async def _request_authentication(self) -> None:

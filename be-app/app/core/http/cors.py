@@ -39,5 +39,5 @@ class Cors(CORSMiddleware):
 
     @staticmethod
     def allow_explicit_origin(headers: MutableHeaders, origin: str) -> None:
-        """Name the origin, and leave `Vary` alone: every answer says that it depends on the origin, asked or not."""
+        """Name the origin, and leave `Vary` alone: every answer says that it depends on the origin."""
         headers["Access-Control-Allow-Origin"] = origin

@@ -39,7 +39,7 @@ class Shedding:
             nonlocal arrived
             if arrived:
                 return await receive()
-            self._inside -= 1  # Whose body comes slowly keeps no processor busy, and nobody else out.
+            self._inside -= 1  # Requests still uploading their body don't count against the limit.
             try:
                 message = await receive()
             finally:

@@ -136,7 +136,7 @@ def _write_line(fields: metrics.Fields, scope: Scope) -> None:
 
 
 class UnhandledErrors:
-    """Sees to it that an exception which nobody expected becomes a generic 500; its details go to the log alone.
+    """Turns an unexpected exception into a generic 500; its details go to the log alone.
 
     The framework answers for what its routes raise, and raises again; what is outside of it is answered here.
     """

@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token
 from app.core.clock import new_id
 
 RATE_HEADERS = "familycorp.rate"
-"""Where a request's scope keeps the headers that say what its caller may still ask for."""
+"""Where a request's scope keeps the headers of its caller's remaining quota."""
 
 ARRIVED_AT = "familycorp.arrived"
 """Where a request's scope keeps when this process received it, in epoch milliseconds."""

@@ -1,4 +1,4 @@
-"""Limits on how often one caller may ask for what costs or is worth guessing at.
+"""Rate limits of requests that are costly or worth a brute-force attack.
 
 `spend`: fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and
 also for the function outside the VPC, which can't reach Valkey. Without DynamoDB nothing is let through: what is

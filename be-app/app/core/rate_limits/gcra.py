@@ -1,4 +1,4 @@
-"""How much work a caller may ask of the API: by member for staff, by client address for visitors.
+"""Rate limits of the API: by member for staff, by client address for visitors.
 
 The generic cell rate algorithm (ITU-T I.371): a caller has a theoretical arrival time that each request moves on by
 its cost, and that may be ahead of the present by one window. It is one number in Valkey, read and moved by one script
@@ -46,13 +46,13 @@ def _own() -> dict[str, float]:
 
 
 class Rate(NamedTuple):
-    """How many units of work one caller may ask for within how many seconds."""
+    """A caller's quota: units of work within a number of seconds."""
 
     name: str
     most: int
     seconds: int = 60
     shared: bool = True
-    """Whether all processes count together; else each counts for itself, and asks no store."""
+    """Whether all processes count together; else each counts for itself, without a store."""
 
 
 _STRANGERS: Final = Rate("strangers", 60, shared=False)
@@ -71,7 +71,7 @@ async def of_visitor(scope: Any, cost: int) -> None:
 
 
 async def of_stranger(scope: Any, cost: int) -> None:
-    """Count a request of nobody known, as `count` does, where Valkey can't be reached."""
+    """Count an anonymous request, as `count` does, where Valkey can't be reached."""
     await count(scope, _STRANGERS, address(scope), cost)
 
 
@@ -81,7 +81,7 @@ async def of_member(scope: Any, member: str, cost: int) -> None:
 
 
 async def count(scope: Any, rate: Rate, caller: str, cost: int) -> None:
-    """Count a request; raise `TooManyRequests` when the caller asked for too much.
+    """Count a request; raise `TooManyRequests` when the caller's quota is exceeded.
 
     Its answer gets `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): units left, and in
     how many seconds all are back.
@@ -124,7 +124,7 @@ def _ask_here(key: str, rate: Rate, cost: int) -> Answer:
     if ahead > rate.seconds:
         return Answer(False, tat - now)
     if len(own) >= _CALLERS:
-        # Whoever is known longest goes: a flood of new callers frees nobody who has just asked.
+        # The oldest entry goes, so that a flood of new callers resets no recent one.
         del own[next(iter(own))]
     own.pop(key, None)
     own[key] = now + ahead

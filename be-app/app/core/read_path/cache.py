@@ -39,7 +39,7 @@ from app.core.settings import settings
 iam = lazy_import("app.core.aws.iam")
 
 LOCAL_TTL_S = 1.0
-"""Seconds for which a process answers from its own copy without asking Valkey."""
+"""Seconds for which a process answers from its own copy without reading Valkey."""
 
 HOLD_S = 1.0
 """Seconds after a change in which no entry is stored as fresh, and after an invalidation none at all: DynamoDB's
@@ -160,7 +160,7 @@ class _Local:
         self.breaker = CircuitBreaker(
             failure_threshold=1, recovery_timeout=1, expected_exception=(RedisError, OSError), name="valkey"
         )
-        """After a failure Valkey isn't asked for a second, so that no request waits for what another found away."""
+        """After a failure Valkey isn't used for a second, so that not every request waits for the same outage."""
 
 
 _local = process.keeps(_Local)
@@ -272,7 +272,7 @@ def _may_be_stale(age: float) -> bool:
 
 
 def _unconfirmed(key: bytes) -> Entry | None:
-    """Return this process's copy where Valkey can't be asked.
+    """Return this process's copy where Valkey can't be reached.
 
     The process doesn't know then what was invalidated, so the copy is used for no longer than an entry of which an
     invalidation could not reach Valkey.
@@ -293,7 +293,7 @@ async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
         return
     before, lifetime = _local().changes, settings().cache_ttl_s + settings().cache_stale_s
     stored = await script(_FILL, _HASH, epoch, HOLD_S, _FORM + key, entry.pack(), lifetime, _ENTRIES)
-    # The copy is for outages; the next read asks Valkey, so that a change in another process shows at once.
+    # The copy is for outages; the next read uses Valkey, so that a change in another process shows at once.
     if stored and before == _local().changes:
         _keep(key, entry, time.time(), fresh=False)
 
