@@ -1,7 +1,7 @@
-"""Asks the policy whether a caller may do an action.
+"""Evaluates the policy for a caller's action.
 
-Where the caller's role alone doesn't decide, the policy is evaluated twice: by `decision` without an
-object, before anything is read, and by `authorise` with the object, in the transaction that uses it.
+Where the caller's role alone doesn't decide, the policy is evaluated twice: by `decision` without an object, before
+anything is read, and by `authorise` with the object, in the transaction that uses it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

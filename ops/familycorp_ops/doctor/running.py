@@ -74,12 +74,10 @@ def _release(it: Environment, facts: Facts) -> Check:
     facts["functions"] = functions
     releases = {f["release"] for f in functions}
     if len(releases) > 1:
-        releases = ", ".join(
-            f"{f['name'].removeprefix(it.name + '-')} {f['release'] or '?'}" for f in functions
-        )
+        each = ", ".join(f"{f['name'].removeprefix(it.name + '-')} {f['release'] or '?'}" for f in functions)
         found.append(
             Finding(
-                _("The functions are of different releases: {releases}.").format(releases=releases),
+                _("The functions are of different releases: {releases}.").format(releases=each),
                 deploy(it),
             )
         )
