@@ -134,17 +134,20 @@ def smoke(  # noqa: PLR0917 - these are options of a command line.
 
 
 @main.command()
-def load(
+def load(  # noqa: PLR0917 - Typer passes them by name.
     url: Annotated[
         str | None, typer.Argument(help="Address of the deployment; without it, that of the stack of --env.")
     ] = None,
     env: Annotated[str | None, typer.Option(help="Environment: dev or stage.")] = None,
     seconds: Annotated[int, typer.Option(help="Duration in seconds.", min=1, max=600)] = 60,
     visitors: Annotated[int, typer.Option(help="Number of concurrent readers.", min=1, max=20)] = 4,
+    timeout: Annotated[
+        int, typer.Option(help="Seconds after which a request without a response has failed.", min=1, max=600)
+    ] = visits.TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
     """Read a deployment for a while, and fail if a request does."""
-    sys.exit(visits.run(_address(url, env), seconds, visitors, as_json=as_json))
+    sys.exit(visits.run(_address(url, env), seconds, visitors, timeout, as_json=as_json))
 
 
 def _address(url: str | None, env: str | None) -> str:

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +25,7 @@ from typer.main import get_command
 
 from familycorp_ops import messages
 from familycorp_ops.cli import main
+from familycorp_ops.deploy import load as visits
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.report import Report
 from familycorp_ops.servers.loopback import LoopbackServer
@@ -277,6 +280,16 @@ def test_exit_codes_are_those_of_the_document(tmp_path: Path, visited: tuple[str
     codes.add(long.wait(300))
     said = re.findall(r"^\| `(\d+)` \|", COMMAND.read_text("utf-8"), re.MULTILINE)
     assert codes == {0, 1, 2, 130} == set(map(int, said))
+
+
+def test_a_visitors_request_fails_when_its_time_is_over() -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        url = f"http://{LOOPBACK}:{silent.getsockname()[1]}"
+        with visits.Load(url, (), trust=True, timeout_s=0.1) as load:
+            while not load.total:
+                time.sleep(0.01)
+    assert load.failed == load.total
+    assert set(load.answers) == {"ReadTimeout"}
 
 
 @pytest.mark.parametrize("arguments", ["", "--json"])

@@ -639,6 +639,27 @@ def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Acco
     assert calls.index("state rm aws_iam_openid_connect_provider.github[0]") < calls.index("-destroy")
 
 
+def test_policies_that_people_were_given_are_taken_from_them(account: Account) -> None:
+    """IAM deletes no policy that is attached to somebody."""
+    account.applied()
+    iam, name = account.client("iam"), f"{NAME}-operator-read"
+    document = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+    arn = iam.create_policy(PolicyName=name, PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_user_policy(UserName="operator", PolicyArn=arn)
+    made = {
+        "mode": "managed",
+        "type": "aws_iam_policy",
+        "instances": [{"attributes": {"arn": arn, "name": name}}],
+    }
+    account.client("s3").put_object(
+        Bucket=STATE, Key="familycorp.tfstate", Body=json.dumps({"resources": [made]})
+    )
+    status, _, errors = account.run("destroy", "--yes")
+    assert status == 0, errors
+    assert f"The policy {name} is detached from operator." in errors
+    iam.delete_policy(PolicyArn=arn)
+
+
 def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_an_image_later(
     account: Account,
 ) -> None:

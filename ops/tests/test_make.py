@@ -276,3 +276,22 @@ def test_the_pipeline_says_how_long_each_step_took() -> None:
     assert re.fullmatch(r"-- \d+\.\d min: one", said[2])
     assert said[said.index("== Minutes") + 1] == said[2][3:6] + "  one"
     assert said[-1].endswith("  in all")
+
+
+RUN_BY = {
+    "infra": ("infra-test",),
+    "package": ("package-test",),
+    "image": ("image-test",),
+    "holds": ("soak", "chaos", "nightly"),
+}
+"""The targets that run what `make test` leaves out, by mark."""
+
+
+@pytest.mark.parametrize("mark", RUN_BY)
+def test_every_file_that_make_test_leaves_out_is_named_by_the_target_of_its_mark(mark: str) -> None:
+    recipes = "".join(re.findall(rf"^(?:{'|'.join(RUN_BY[mark])}):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
+    named = {file for glob in re.findall(r"\S+/tests/\S+\.py", recipes) for file in ROOT.glob(glob)}
+    tests = (f for place in ("ops", "be-app") for f in (ROOT / place / "tests").rglob("test_*.py"))
+    marked = {file for file in tests if re.search(rf"mark\.{mark}\b", file.read_text())}
+    assert marked
+    assert marked - named == set()

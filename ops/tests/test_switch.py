@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from familycorp_ops.servers.ministack import REGION, client
+from familycorp_ops.servers.ministack import ACCOUNT, REGION, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp, on_emulator
@@ -64,7 +64,7 @@ class Account:
             DBProxyName=LIVE,
             EngineFamily="MYSQL",
             Auth=[{"AuthScheme": "SECRETS", "SecretArn": "arn:aws:secretsmanager:x"}],
-            RoleArn="arn:aws:iam::123456789012:role/x",
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/x",
             VpcSubnetIds=subnets,
         )
         self.rds.register_db_proxy_targets(DBProxyName=LIVE, DBClusterIdentifiers=[LIVE])
@@ -73,9 +73,7 @@ class Account:
         made = self.iam.create_role(RoleName=f"{NAME}-{function}", AssumeRolePolicyDocument="{}")["Role"]
         self.parameter(f"roles/{function}", made["Arn"])
         if function in USERS:
-            resource = (
-                f"arn:aws:rds-db:{REGION}:123456789012:dbuser:{self.resource_id(LIVE)}/{USERS[function]}"
-            )
+            resource = f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{self.resource_id(LIVE)}/{USERS[function]}"
             statement = {"Effect": "Allow", "Action": ["rds-db:connect"], "Resource": [resource]}
             self.iam.put_role_policy(
                 RoleName=f"{NAME}-{function}",

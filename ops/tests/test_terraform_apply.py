@@ -75,6 +75,18 @@ resource "aws_secretsmanager_secret_rotation" "signing_key" {
 }
 
 # It forgets these attributes, so that each plan would set them again.
+resource "aws_kms_key" "data" {
+  lifecycle {
+    ignore_changes = [rotation_period_in_days]
+  }
+}
+
+resource "aws_kms_key" "factors" {
+  lifecycle {
+    ignore_changes = [rotation_period_in_days]
+  }
+}
+
 resource "aws_cognito_user_pool" "staff" {
   lifecycle {
     ignore_changes = [user_pool_tier]

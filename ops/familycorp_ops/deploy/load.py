@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 
 from familycorp_ops import output
 
+TIMEOUT_S: Final = 30
+"""As long as API Gateway waits for a function."""
 READS: Final = ("/v1/posts?lang=ko", "/v1/categories", "/v1/search?q=a")
 
 
@@ -23,10 +25,13 @@ class Load:
         paths: what they read.
         trust: what certificates are verified with.
         visitors: how many read at once.
+        timeout_s: seconds after which a request without a response has failed.
     """
 
-    def __init__(self, url: str, paths: Sequence[str], trust: Any, visitors: int = 2) -> None:
-        self._url, self._paths, self._trust = url, paths, trust
+    def __init__(
+        self, url: str, paths: Sequence[str], trust: Any, visitors: int = 2, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._url, self._paths, self._trust, self._timeout_s = url, paths, trust, timeout_s
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(visitors)]
         self.answers: Counter[str] = Counter()
@@ -55,12 +60,12 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(2 * self._timeout_s)
 
     def _read(self) -> None:
         import httpx  # noqa: PLC0415 - `--help` needn't wait for it.
 
-        with httpx.Client(verify=self._trust, trust_env=False, timeout=30) as client:
+        with httpx.Client(verify=self._trust, trust_env=False, timeout=self._timeout_s) as client:
             while not self._stop.wait(0.02):
                 for path in ("/health", *self._paths):
                     began = time.monotonic()
@@ -75,9 +80,10 @@ class Load:
                     self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
 
-def run(url: str, seconds: int, visitors: int, *, as_json: bool) -> int:
+def run(url: str, seconds: int, visitors: int, timeout_s: int, *, as_json: bool) -> int:
     """Read a deployment for some seconds; return the exit status: 1 if a request failed."""
-    with Load(url.rstrip("/"), READS, trust=ssl.create_default_context(), visitors=visitors) as load:
+    trust = ssl.create_default_context()
+    with Load(url.rstrip("/"), READS, trust, visitors, timeout_s) as load:
         time.sleep(seconds)
     told = {
         "requests": load.total,

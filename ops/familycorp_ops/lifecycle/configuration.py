@@ -65,11 +65,17 @@ class Configuration:
         if init(bucket, self._it.region, self._directory, (), as_json=True):
             raise LifecycleError(_("Terraform couldn't be initialised: see above."))
 
-    def apply(self, *options: str, meanwhile: Callable[[], None] = lambda: None) -> int:
+    def apply(
+        self,
+        *options: str,
+        before: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> int:
         """Plan, show the plan, and apply it once it is confirmed; return how many resources it changed.
 
         Args:
             options: more options of `terraform plan`.
+            before: called between the confirmation and the apply.
             meanwhile: called every few seconds while the plan is applied.
         """
         with TemporaryDirectory() as kept:
@@ -82,6 +88,7 @@ class Configuration:
                 raise LifecycleError(_("Terraform couldn't make a plan: see above."))
             changes = infra.changes(json.loads(self._said("show", "-json", file)))
             self._agree(changes, destroys="-destroy" in options)
+            before()
             if self._run("apply", file, meanwhile=meanwhile):
                 raise LifecycleError(
                     _(

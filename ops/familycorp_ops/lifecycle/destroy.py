@@ -132,7 +132,29 @@ class Destruction:
                 _("GitHub's OpenID provider stays, because {roles} trust it.").format(roles=", ".join(others))
                 + "\n"
             )
-        return _("{number} resources").format(number=self._terraform.apply("-destroy", *options))
+        number = self._terraform.apply("-destroy", *options, before=self._detach_policies)
+        return _("{number} resources").format(number=number)
+
+    def _detach_policies(self) -> None:
+        """Detach this environment's policies from people's roles, users and groups.
+
+        An administrator attached them, so Terraform doesn't know to whom, and IAM deletes no attached policy.
+        """
+        iam: Any = self._it.client("iam")
+        detach = {
+            "Role": iam.detach_role_policy,
+            "User": iam.detach_user_policy,
+            "Group": iam.detach_group_policy,
+        }
+        for policy in self._it.in_state("aws_iam_policy"):
+            arn = policy["arn"]
+            wanted = {"PolicyArn": arn, "PolicyUsageFilter": "PermissionsPolicy", "MaxItems": 1000}
+            attached = absent(iam.list_entities_for_policy, **wanted) or {}
+            for kind, call in detach.items():
+                for name in (entity[f"{kind}Name"] for entity in attached.get(f"Policy{kind}s", ())):
+                    call(**{f"{kind}Name": name, "PolicyArn": arn})
+                    said = _("The policy {policy} is detached from {name}.")
+                    sys.stderr.write(said.format(policy=policy["name"], name=name) + "\n")
 
     # -- what holds data ---------------------------------------------------------------------------------------------
 

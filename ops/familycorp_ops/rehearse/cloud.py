@@ -9,6 +9,7 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -255,20 +256,37 @@ class Cloud:
             "aud": "sts.amazonaws.com",
             "sub": f"{REPOSITORY}:environment:{environment}",
         }
-        sts = self.client("sts")
         try:
-            given = sts.assume_role_with_web_identity(
-                RoleArn=f"arn:aws:iam::{sts.get_caller_identity()['Account']}:role/{role}",
-                RoleSessionName="rehearsal",
-                WebIdentityToken=jwt.encode(says, "github".ljust(32), algorithm="HS256"),
-            )["Credentials"]
+            return _variables(
+                self.client("sts").assume_role_with_web_identity(
+                    RoleArn=f"arn:aws:iam::{self.account}:role/{role}",
+                    RoleSessionName="rehearsal",
+                    WebIdentityToken=jwt.encode(says, "github".ljust(32), algorithm="HS256"),
+                )
+            )
         except ClientError:
             return {}
-        return {
-            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": given["SessionToken"],
-        }
+
+    def person(self, role: str, session: str, *policies: str) -> dict[str, str]:
+        """Return variables of a person's session of a role of people, which has nothing but some managed policies.
+
+        Args:
+            role: name of the role, which is made here.
+            session: name of the session, as IAM Identity Center makes it of the person's user name.
+            policies: names of the policies.
+        """
+        iam, sts, account = self.client("iam"), self.client("sts"), f"arn:aws:iam::{self.account}"
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": f"{account}:root"}}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)
+        for policy in policies:
+            iam.attach_role_policy(RoleName=role, PolicyArn=f"{account}:policy/{policy}")
+        return _variables(sts.assume_role(RoleArn=f"{account}:role/{role}", RoleSessionName=session))
+
+    @cached_property
+    def account(self) -> str:
+        """Number of the account."""
+        return str(self.client("sts").get_caller_identity()["Account"])
 
     def client(self, service: str) -> Any:
         """Return a client of a service, as the account's administrator."""
@@ -287,6 +305,16 @@ class Cloud:
     def trust(self) -> ssl.SSLContext:
         """What clients of the stand-ins trust."""
         return ssl.create_default_context(cafile=str(self.ca))
+
+
+def _variables(assumed: Mapping[str, Any]) -> dict[str, str]:
+    """Return variables with which programs have a role that was assumed."""
+    given = assumed["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+    }
 
 
 def _database(directory: Path, log: Path) -> SqlServer:

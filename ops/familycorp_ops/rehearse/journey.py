@@ -15,6 +15,8 @@ from familycorp_ops.local.login import browser, log_in
 from familycorp_ops.local.totp import STEP_S, code
 from familycorp_ops.rehearse.promise import expect
 
+PATIENCE_S: Final = 300
+"""How long a request may take: the emulator unpacks each new function, for half a minute on a busy machine."""
 CSRF: Final = {"X-CSRF-Protection": "1"}
 
 
@@ -141,7 +143,7 @@ class Staff:
         expect(announced.status_code == 201, f"no upload: {announced.status_code} {announced.text}")
         upload = announced.json()
         form = upload["form"]
-        with httpx.Client(verify=trust, trust_env=False, timeout=30) as s3:
+        with httpx.Client(verify=trust, trust_env=False, timeout=PATIENCE_S) as s3:
             tampered = form["fields"] | {"key": "quarantine/elsewhere"}
             refused = s3.post(form["url"], data=tampered, files={"file": ("f", content)})
             expect(
@@ -153,14 +155,14 @@ class Staff:
         expect(
             completed.status_code in {200, 202}, f"not completed: {completed.status_code} {completed.text}"
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             state = self.client.get(f"/v1/uploads/{upload['id']}").json().get("state")
             if state == "clean":
                 return str(upload["id"])
             expect(state != "rejected", "the picture was rejected")
             time.sleep(0.5)
-        expect(holds=False, broken="the picture wasn't checked within 30 s")
+        expect(holds=False, broken=f"the picture wasn't checked within {PATIENCE_S} s")
         raise AssertionError
 
 
@@ -168,4 +170,5 @@ class Staff:
 def at_browser(trust: Any, places: Mapping[str, str], api: str, username: str, site: str) -> Iterator[Staff]:
     """Open a browser for one of the provider's people."""
     with browser(api, transport=ByName(trust, places)) as client:
+        client.timeout = httpx.Timeout(PATIENCE_S)
         yield Staff(client, username, site)

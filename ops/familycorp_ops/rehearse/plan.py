@@ -23,7 +23,16 @@ from familycorp_ops.deploy.release import SAM
 from familycorp_ops.deploy.smoke import stack as stack_name
 from familycorp_ops.rehearse import incidents, sandbox
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
-from familycorp_ops.rehearse.journey import Staff, at_browser
+from familycorp_ops.rehearse.journey import PATIENCE_S, Staff, at_browser
+from familycorp_ops.rehearse.operating import (
+    READ,
+    WRITE,
+    Laptop,
+    change_member,
+    make_first_admin,
+    move_content,
+    take_inquiries,
+)
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.remains import remains
 from familycorp_ops.rehearse.report import Report
@@ -91,6 +100,7 @@ class Rehearsal:
         self._directory, self._report = directory, report
         self._terraform = directory / "terraform"
         self._url = ""
+        self._first_admin: list[str] = []
         self._read: list[str] = []
         self._people: dict[str, Staff] = {}
 
@@ -103,15 +113,18 @@ class Rehearsal:
                 sandbox.check()
                 self._cloud = stack.enter_context(Cloud(self._directory, ENV, API))
                 row.seen = f"{self._cloud.emulator.name}, {self._cloud.database.name}, Valkey, NanoIDP"
-            # Terraform mostly waits, so the releases are built meanwhile.
-            building = _Background(self._build_all)
-            stack.callback(building.wait)
+            # Terraform and CloudFormation mostly wait, so the releases are built meanwhile, one after the other.
+            first = _Background(lambda: self._build(infra.ROOT, "first"))
+            others = _Background(lambda: self._build_others(first))
+            stack.callback(others.wait)
             self._infrastructure()
-            with self._report.step("sam build, of the release and of those that follow it") as row:
-                building.result()
-                row.seen = "three releases"
+            with self._report.step("sam build"):
+                first.result()
             self._first_release()
             self._meet(stack)
+            self._operate(stack)
+            with self._report.step("sam build, of the two releases that follow"):
+                others.result()
             self._second_release()
             self._failing_releases()
             self._rollback()
@@ -130,7 +143,7 @@ class Rehearsal:
         ) as row:
             self._choose(**VARIABLES)
             said = self._create(refused=True)
-            account = self._cloud.client("sts").get_caller_identity()["Account"]
+            account = self._cloud.account
             expect(f'account_id = "{account}"' in said, f"it says: {said}")
             expect(not list(remains(self._cloud.client, "familycorp")), "something was made")
             self._choose(account_id=account)
@@ -153,10 +166,11 @@ class Rehearsal:
             file.write("".join(lines))
 
     def _create(self, *, until: str = "", refused: bool = False) -> str:
-        """Create the environment; return what the last step saw, or why the command refused.
+        """Create the environment; return why the command refused, or what a step saw.
 
         Args:
-            until: step after which the command is stopped, as by Ctrl-C.
+            until: step after which the command is stopped, as by Ctrl-C; it is the one whose words are returned.
+                Without it they are those of the first admin's.
             refused: whether it is to refuse.
         """
         archives = str(self._directory / "release-first")
@@ -165,8 +179,11 @@ class Rehearsal:
         expect(
             bool(ended) == (refused or bool(until)), f"create ended with {ended}: {' / '.join(lines[-3:])}"
         )
-        done = [line.partition(": ")[2] for line in lines if line.startswith(f"✓ {until}")]
-        return lines[-1] if refused or not done else done[-1]
+        if refused:
+            return lines[-1]
+        return next(line for line in lines if line.startswith(f"✓ {until or 'first admin'}: ")).partition(
+            ": "
+        )[2]
 
     def _operator(self, target: str, *options: str, until: str = "") -> tuple[int, list[str]]:
         """Run a target of make as the operator does, until a step is done; return its status, and what it said."""
@@ -194,8 +211,8 @@ class Rehearsal:
                     os.killpg(process.pid, signal.SIGINT)
         return process.returncode, [line for line in lines if line and not line.startswith("make")]
 
-    def _build_all(self) -> None:
-        self._build(infra.ROOT, "first")
+    def _build_others(self, first: "_Background") -> None:
+        first.wait()
         self._build(self._source("second", {NEW_REVISION: "posts"}), "second")
         # Each migration follows those before it.
         self._build(
@@ -206,7 +223,8 @@ class Rehearsal:
         with self._report.step("It goes on, and is stopped behind the deployment") as row:
             row.seen = self._create(until="deployment")
         with self._report.step("It goes on to the end: the site is served") as row:
-            self._create()
+            said = self._create()
+            self._first_admin = shlex.split(_found(r"`familycorp (.+)`", said))
             self._url = self._address()
             row.seen = self._status()
         with self._report.step("The pipeline's role trusts its own environment alone") as row:
@@ -228,7 +246,7 @@ class Rehearsal:
             row.seen = f"{len(shown.splitlines())} lines"
         with self._report.step("Ten seconds of load lose no request") as row:
             trust = {"SSL_CERT_FILE": str(self._cloud.ca)}
-            asked = ("load", self._url, "--seconds", "10")
+            asked = ("load", self._url, "--seconds", "10", "--timeout", str(PATIENCE_S))
             row.seen = self._familycorp("load", *asked, allowed=(0,), **trust).strip()
 
     def _meet(self, stack: ExitStack) -> None:
@@ -259,6 +277,37 @@ class Rehearsal:
             )
             expect(seen == (403, 403), f"answered with {seen}")
             row.seen = "a viewer's draft, an editor who would disable an admin"
+
+    def _operate(self, stack: ExitStack) -> None:
+        name, session = f"familycorp-{ENV}", "haneul"
+        both = self._cloud.person("operators", session, f"{name}-{READ}", f"{name}-{WRITE}")
+        reads = self._cloud.person("readers", session, f"{name}-{READ}")
+        operator, reader, pipeline = (
+            Laptop(self._familycorp, ENV, credentials)
+            for credentials in (both, reads, self._cloud.pipeline(f"{name}-deploy", ENV))
+        )
+        visitor = stack.enter_context(at_browser(self._cloud.trust, {API: self._url}, API, "", SITE)).client
+        with self._report.step("The command that make environment printed makes the first admin") as row:
+            *granted, _env, _dev = self._first_admin
+            row.seen = make_first_admin(operator, self._people["admin"], granted)
+        with self._report.step("An operator without a way into the VPC reads the schema") as row:
+            schema = operator.run("db", "status")
+            expect(schema["lacking"] == [], f"it says {schema}")
+            row.seen = schema["revision"]
+        with self._report.step("Who may read changes nothing; who deploys may neither") as row:
+            reader.expect_refused(WRITE, "members", "disable", ADMIN)
+            pipeline.expect_refused(WRITE, "members", "disable", ADMIN)
+            pipeline.expect_refused(READ, "members", "list")
+            row.seen = "the commands name the policy that is missing"
+        with self._report.step(
+            "A role, sessions and a member are ended; the trail names the operator"
+        ) as row:
+            arn = f"arn:aws:sts::{self._cloud.account}:assumed-role/operators/{session}"
+            row.seen = change_member(operator, self._people["viewer"], arn)
+        with self._report.step("Content goes out and comes in through a bucket; visitors read it") as row:
+            row.seen = move_content(operator, visitor, self._directory)
+        with self._report.step("What visitors wrote is taken out") as row:
+            row.seen = take_inquiries(operator, visitor, self._directory)
 
     def _second_release(self) -> None:
         with self._report.step("An update and its migration, under load, lose no request") as row:
@@ -474,7 +523,7 @@ class Rehearsal:
         return f"{self._cloud.emulator.url}/_aws/execute-api/{apis[0]['ApiId']}/$default"
 
     def _load(self) -> Load:
-        return Load(self._url, self._read, self._cloud.trust)
+        return Load(self._url, self._read, self._cloud.trust, timeout_s=PATIENCE_S)
 
     def _familycorp(
         self, log: str, *arguments: str, allowed: Sequence[int] = (0,), **environment: str

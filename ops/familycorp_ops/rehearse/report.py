@@ -38,6 +38,14 @@ ONLY_AWS: Final = (
         "whether AWS takes an IAM token's signature",
         "everything else of a token is checked, on every connection",
     ),
+    (
+        "a session with a second factor, as Prod demands it of operators",
+        "Dev's policies, which ask for none; the plan's tests read Prod's",
+    ),
+    (
+        "that a function URL asks for two permissions, and names its caller",
+        "the emulator checks the signature; the rest is added to it, as AWS documents it",
+    ),
     ("Cognito's pages", "another OpenID provider, with the second factor of ours"),
     ("limits of memory, payload and concurrency; throttling; SnapStart", "not enforced here"),
     ("how fast it is there", "nothing here says anything about latency or cold starts in AWS"),

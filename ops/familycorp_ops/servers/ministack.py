@@ -9,6 +9,8 @@ from typing import Any
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, clean_environment, http_ok
 
 REGION = "ap-northeast-2"
+ACCOUNT = "000000000000"
+"""The account of every emulator's resources."""
 
 DEVELOPMENT_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 """Origins of a developer's own pages, as S3 writes those of every port."""

@@ -6,7 +6,7 @@ It checks less than MiniStack and forgets writes under load, but it knows more k
 from collections.abc import Sequence
 from pathlib import Path
 
-from familycorp_ops.servers.ministack import CREDENTIALS
+from familycorp_ops.servers.ministack import ACCOUNT, CREDENTIALS
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, Server, clean_environment, http_ok
 
 
@@ -30,8 +30,11 @@ class Moto(Server):
 
     def environment(self) -> dict[str, str]:
         """Return the environment of its process."""
-        # The plan's role has a policy of AWS's own.
-        return clean_environment(**CREDENTIALS, MOTO_IAM_LOAD_MANAGED_POLICIES="true")
+        return clean_environment(
+            **CREDENTIALS,
+            MOTO_ACCOUNT_ID=ACCOUNT,
+            MOTO_IAM_LOAD_MANAGED_POLICIES="true",  # The plan's role has a policy of AWS's own.
+        )
 
     def is_ready(self) -> bool:
         """Return whether it answers."""
