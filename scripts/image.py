@@ -1,9 +1,10 @@
 """Builds the images of the functions, `functions` and `http`, with Docker, podman or buildah: `make image`.
 
-usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice] [--write]
+usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice|--for-sam image|zip] [--write]
 
 It writes build/image-functions.tar and build/image-http.tar (OCI archives), prints sizes by layer and digests, and
-fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs.
+fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs. With
+`--for-sam` and stand-ins it writes no archive, but makes what `sam build` and `sam local` would get from registries.
 `--write` writes the sizes into docs/reference/performance.md, too.
 """
 
@@ -73,11 +74,12 @@ def buildah(
     *,
     local: bool,
     cold: bool = False,
+    form: str = "oci",
 ) -> str:
     """Build an image with buildah or podman, whose options are the same; return its name in the project's store."""
     command = [program, "build", "--timestamp", "0", "--isolation", "chroot", "--network", "host"]
     # Layer by layer in either case: else a stage would be one layer.
-    command += ["--format", "oci", "--layers", *(["--no-cache"] if cold else [])]
+    command += ["--format", form, "--layers", *(["--no-cache"] if cold else [])]
     command += ["--pull-never", "--label", "familycorp.bases=local"] if local else []
     name = f"familycorp-{target}"
     with tempfile.TemporaryDirectory() as directory:
@@ -210,6 +212,7 @@ def main() -> None:
     parser.add_argument(
         "--write", action="store_true", help="write the sizes into docs/reference/performance.md"
     )
+    parser.add_argument("--for-sam", choices=("image", "zip"), help="make what SAM needs of stand-ins")
     chosen = parser.parse_args()
     local = chosen.bases == "local"
     pins = {} if local else pinned()
@@ -222,6 +225,16 @@ def main() -> None:
         )
     except NotInstalledError as error:
         sys.exit(str(error))
+
+    if chosen.for_sam == "zip":
+        base_images.build_runtime(program)
+        return
+    if chosen.for_sam:
+        # SAM's builds can't mount what they need to reach PyPI through a mirror, and find these layers in the cache:
+        # podman's service makes images of Docker's format.
+        for target in TARGETS:
+            buildah(program, f"sam-{target}", chosen.arch, {}, local=local, form="docker")
+        return
 
     def build(target: str, to: Path, *, cold: bool) -> Image:
         if program == "docker":
