@@ -58,7 +58,7 @@ LINTED := $(if $(filter test infra-test,$(MAKECMDGOALS)),$(shell command -v npm 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -138,7 +138,10 @@ image: $(RUN) ## Build the images with Docker, podman or buildah; BASES=local wi
 	@$(WITH_ARGS) scripts/image.py --arch $(call given,ARCH,x86_64) --bases $(call given,BASES,pinned)
 
 image-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Run the images of `make image` under Lambda's emulator, and compare the three ways to run the application; needs podman
-	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam,image $(WITH_ARGS) -m pytest -n 0 -s -m 'image or package' be-app/tests/integration/http/test_image.py be-app/tests/integration/http/test_conformance.py
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam,image $(WITH_ARGS) -m pytest -n 0 -s -m 'image or package' be-app/tests/integration/http/test_image.py be-app/tests/integration/http/test_conformance.py be-app/tests/integration/http/test_local_api.py
+
+local-api: $(RUN) $(EMULATOR) $(PROVIDER) $(SAM) ## Serve the API by `sam local` on 127.0.0.1:3000; PORT=3001; VARIANT=zip; BASES=local without registries; ARGS='--env dev'
+	@exec $(WITH_ARGS) -m familycorp_ops.local.lambda_api --port $(call given,PORT,3000) --variant $(call given,VARIANT,image) --bases $(call given,BASES,tags)
 
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images

@@ -1,9 +1,11 @@
 """Builds the images of the functions, `functions` and `http`, with Docker, podman or buildah: `make image`.
 
-usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice]
+usage: image.py [--arch x86_64|arm64] [--bases pinned|local] [--twice|--for-sam image|zip] [--write]
 
 It writes build/image-functions.tar and build/image-http.tar (OCI archives), prints sizes by layer and digests, and
-fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs.
+fails beyond the bounds. With `--twice` it builds again without any cache, and fails if the digest differs. With
+`--for-sam` and stand-ins it writes no archive, but makes what `sam build` and `sam local` would get from registries.
+`--write` writes the sizes into docs/reference/performance.md, too.
 """
 
 import argparse
@@ -20,7 +22,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from familycorp_ops.docs.sizes import DOCUMENT
 from familycorp_ops.local import base_images
+from familycorp_ops.markdown import with_part
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.process import NotInstalledError
 
@@ -70,11 +74,12 @@ def buildah(
     *,
     local: bool,
     cold: bool = False,
+    form: str = "oci",
 ) -> str:
     """Build an image with buildah or podman, whose options are the same; return its name in the project's store."""
     command = [program, "build", "--timestamp", "0", "--isolation", "chroot", "--network", "host"]
     # Layer by layer in either case: else a stage would be one layer.
-    command += ["--format", "oci", "--layers", *(["--no-cache"] if cold else [])]
+    command += ["--format", form, "--layers", *(["--no-cache"] if cold else [])]
     command += ["--pull-never", "--label", "familycorp.bases=local"] if local else []
     name = f"familycorp-{target}"
     with tempfile.TemporaryDirectory() as directory:
@@ -172,6 +177,15 @@ class Image:
             f"{self.archive_mb:7.1f} {self.unpacked_mb:7.1f}  in all (bounds: {ARCHIVE_MB}, {UNPACKED_MB})",
         ]
 
+    def table(self, bases: str) -> str:
+        """Return sizes by layer in Markdown, with their bounds."""
+        lines = [f"| layer of `http`, {bases} | MB | unpacked |", "|---|---:|---:|"]
+        lines += [
+            f"| `{step}` | {size / 1e6:.1f} | {unpacked / 1e6:.1f} |" for step, size, unpacked in self.layers
+        ]
+        bounds = f"| bound | {ARCHIVE_MB} | {UNPACKED_MB} |"
+        return "\n".join([*lines, f"| in all | {self.archive_mb:.1f} | {self.unpacked_mb:.1f} |", bounds])
+
     @property
     def archive_mb(self) -> float:
         """Megabytes that a registry holds."""
@@ -195,6 +209,10 @@ def main() -> None:
     parser.add_argument("--arch", choices=("x86_64", "arm64"), default="x86_64")
     parser.add_argument("--bases", choices=("pinned", "local"), default="pinned")
     parser.add_argument("--twice", action="store_true", help="build again without a cache, and compare")
+    parser.add_argument(
+        "--write", action="store_true", help="write the sizes into docs/reference/performance.md"
+    )
+    parser.add_argument("--for-sam", choices=("image", "zip"), help="make what SAM needs of stand-ins")
     chosen = parser.parse_args()
     local = chosen.bases == "local"
     pins = {} if local else pinned()
@@ -207,6 +225,16 @@ def main() -> None:
         )
     except NotInstalledError as error:
         sys.exit(str(error))
+
+    if chosen.for_sam == "zip":
+        base_images.build_runtime(program)
+        return
+    if chosen.for_sam:
+        # SAM's builds can't mount what they need to reach PyPI through a mirror, and find these layers in the cache:
+        # podman's service makes images of Docker's format.
+        for target in TARGETS:
+            buildah(program, f"sam-{target}", chosen.arch, {}, local=local, form="docker")
+        return
 
     def build(target: str, to: Path, *, cold: bool) -> Image:
         if program == "docker":
@@ -223,8 +251,11 @@ def main() -> None:
         print("\n".join(["     MB  unpacked", *image.report()]), flush=True)
         if image.archive_mb > ARCHIVE_MB or image.unpacked_mb > UNPACKED_MB:
             failures.append(f"{target} is larger than its bounds")
-    if chosen.twice:
+    if chosen.write:
         # The last image has all layers of the first.
+        table = image.table("stand-ins for bases" if local else "pinned bases")
+        DOCUMENT.write_text(with_part(DOCUMENT, "image", table), "utf-8")
+    if chosen.twice:
         with tempfile.TemporaryDirectory() as directory:
             again = build(target, Path(directory, "again.tar"), cold=True)
         print(f"built again: {again.digest}")

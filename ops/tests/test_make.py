@@ -16,7 +16,7 @@ from familycorp_ops.testing.commands import familycorp
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 GIVEN = {
-    *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES"),
+    *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES", "VARIANT"),
     *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR"),
 }
 """Every variable that a target takes from its caller."""
@@ -31,6 +31,7 @@ TARGETS = {
     ),
     **dict.fromkeys(("cost-difference", "image-test", "base-images"), ""),
     "image": "ARCH BASES",
+    "local-api": "PORT VARIANT BASES",
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),
     "environment-destroy": "ENV",

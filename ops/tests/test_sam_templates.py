@@ -74,6 +74,35 @@ def test_functions_are_those_of_the_one_file() -> None:
             assert found.keys() >= packaging
 
 
+ROUTES = """
+import sys
+from samcli.lib.providers.api_provider import ApiProvider
+from samcli.lib.providers.sam_function_provider import SamFunctionProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+
+stacks, _ = SamLocalStackProvider.get_stacks(sys.argv[1])
+known = {function.functionname: function.name for function in SamFunctionProvider(stacks).get_all()}
+for route in ApiProvider(stacks).api.routes:
+    print(route.path, known.get(route.function_name))
+"""
+
+
+@pytest.mark.parametrize("template", BOTH, ids=lambda t: t.name)
+def test_sam_local_finds_the_function_of_each_route(template: Path) -> None:
+    """SAM resolves few intrinsic functions, and would serve a route without a function as 502."""
+    if not SAM.is_file():
+        missing("sam", NotInstalledError("SAM isn't installed: `make test` installs it."))
+    ran = subprocess.run(
+        [str(SAM.with_name("python")), "-c", ROUTES, str(template)],
+        env=clean_environment(AWS_DEFAULT_REGION="ap-northeast-2"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert dict(line.split() for line in ran.stdout.splitlines()) == {
+        "$default": "BackendFunction",
+        "/v1/auth/{proxy+}": "AuthFunction",
+    }
+
+
 def test_no_account_address_or_secret_is_typed() -> None:
     for path in [*BOTH, ROOT / "samconfig.toml"]:
         text = path.read_text()

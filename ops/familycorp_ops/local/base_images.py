@@ -5,7 +5,8 @@ They carry the official names, so that be-app/Dockerfile is the same, in a store
 
 - Python: Debian, by `debootstrap`, with this machine's Python 3.12 and its shared libraries in `/usr/local`;
 - uv: the program of its PyPI wheel;
-- Lambda Web Adapter: ops/familycorp_ops/servers/web_adapter.py, or the file that the variable ADAPTER names.
+- Lambda Web Adapter: ops/familycorp_ops/servers/web_adapter.py, or the file that the variable ADAPTER names;
+- Lambda's own image, in which `sam local` runs archives: that Python with Lambda's runtime client.
 """
 
 import os
@@ -19,11 +20,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from familycorp_ops.servers.containers import CACHE, environment
+from familycorp_ops.servers.function import runtime_client
 from familycorp_ops.servers.process import NotInstalledError
 
 ROOT = Path(__file__).parents[3]
 STORE = CACHE / "bases"
 STAND_IN = ROOT / "ops" / "familycorp_ops" / "servers" / "web_adapter.py"
+RUNTIME = "public.ecr.aws/lambda/python:3.12-x86_64"
+"""The image in which SAM runs archives (`LambdaImage` in its `lambda_image.py`)."""
+BOOTSTRAP = """#!/bin/sh
+# Lambda's Python finds a layer's packages before its own.
+export PYTHONPATH=/var/task:/opt/python:/var/runtime
+exec python -m awslambdaric "$_HANDLER"
+"""
+_ROOT = "FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin\n"
 WITHOUT = (
     *("config-3.12-*", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "lib2to3"),
     *("lib-dynload/_tkinter*", "lib-dynload/_test*", "lib-dynload/_ctypes_test*"),
@@ -53,13 +63,31 @@ def build(program: str) -> Mapping[str, str]:
     return {name: _imported(program, tag, made[name]()) for name, tag in names().items()}
 
 
-def _imported(program: str, tag: str, root: Path) -> str:
+def build_runtime(program: str) -> None:
+    """Make the stand-in for the image in which `sam local` runs archives; that of `PYTHON` must be there.
+
+    Args:
+        program: `buildah` or `podman`.
+    """
+    root = STORE / "runtime"
+    shutil.rmtree(root, ignore_errors=True)
+    client = root / "var" / "runtime"
+    client.mkdir(parents=True)
+    for path in runtime_client():
+        if path.is_dir():
+            shutil.copytree(path, client / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(path, client)
+    bootstrap = client / "bootstrap"
+    bootstrap.write_text(BOOTSTRAP)
+    bootstrap.chmod(0o755)
+    _imported(program, RUNTIME, root, f"FROM {names()['PYTHON']}\nCOPY . /\nWORKDIR /var/task\n")
+
+
+def _imported(program: str, tag: str, root: Path, containerfile: str = _ROOT) -> str:
     """Build an image that holds a directory; return its name by digest."""
     command = [program, "build", "--quiet", "--layers", "--timestamp", "0", "--isolation", "chroot"]
-    command += ["--label", "familycorp.bases=local", "--tag", tag, "--file", "-", str(root)]
-    containerfile = (
-        "FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin\n"
-    )
+    command += ["--pull-never", "--label", "familycorp.bases=local", "--tag", tag, "--file", "-", str(root)]
     subprocess.run(
         command, input=containerfile.encode(), env=environment(), check=True, stdout=subprocess.DEVNULL
     )

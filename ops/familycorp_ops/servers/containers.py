@@ -67,7 +67,7 @@ def builder(*, local: bool) -> str:
     Args:
         local: whether bases are stand-ins, which Docker can't name by digest.
     """
-    if not local and _docker_runs():
+    if not local and docker_runs():
         return "docker"
     # buildah first: podman only calls it, and loads more.
     found = next(filter(shutil.which, ("buildah", "podman")), None)
@@ -85,7 +85,7 @@ def podman() -> str:
     return found
 
 
-def _docker_runs() -> bool:
+def docker_runs() -> bool:
     """Return whether Docker's program is here and reaches its daemon."""
     if not shutil.which("docker"):
         return False

@@ -30,7 +30,7 @@ from familycorp_ops.servers.process import (
 
 ROOT: Final = Path(__file__).parents[3]
 _SAM: Final = ROOT / "ops" / "sam" / ".venv"
-_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client*")
+_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot_restore_py*", "runtime_client*")
 SOURCE_IP: Final = "203.0.113.7"
 
 
@@ -148,15 +148,12 @@ class Function(Server):
 
     def command(self) -> Sequence[str]:
         """Return the emulator and its processes."""
-        found = sorted(_SAM.glob("lib/python3*/site-packages"))
-        # Of SAM's many packages only the runtime's client is Lambda's.
         client = self.directory / "runtime"
         client.mkdir(parents=True, exist_ok=True)
         emulator = [str(_emulator()), *_addresses(self.port, self._runtime)]
-        for pattern in _CLIENT:
-            for path in found[0].glob(pattern):
-                if not path.name.endswith("-info") and not (client / path.name).exists():
-                    (client / path.name).symlink_to(path)
+        for path in runtime_client():
+            if not (client / path.name).exists():
+                (client / path.name).symlink_to(path)
         python = [_python(), "-S"] if self._layers else [sys.executable]
         if not self._adapter:
             return [*emulator, *python, "-m", "awslambdaric", self._handler]
@@ -357,6 +354,16 @@ def _podman(*arguments: str, given: Mapping[str, Any] | None = None) -> bytes:
             f"podman {arguments[0]} failed, after `make image BASES=local`?\n{ran.stderr.decode()}"
         )
     return ran.stdout
+
+
+def runtime_client() -> Sequence[Path]:
+    """Return the modules of Lambda's runtime client, the only ones of SAM's environment that Lambda has, too."""
+    return [
+        path
+        for pattern in _CLIENT
+        for path in sorted(_SAM.glob(f"lib/python3*/site-packages/{pattern}"))
+        if not path.name.endswith("-info")
+    ]
 
 
 def _emulator() -> Path:

@@ -5,6 +5,7 @@ memory of the template. What an emulator can't show is in docs/how-to/operations
 """
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -226,3 +227,11 @@ def test_the_image_says_that_its_bases_are_stand_ins() -> None:
             assert built.configuration["config"]["Labels"]["familycorp.bases"] == "local"
         assert built.archive_mb <= image.ARCHIVE_MB
         assert built.unpacked_mb <= image.UNPACKED_MB
+    documented = re.search(
+        r"^\| in all \| ([\d.]+) \| ([\d.]+) \|$", image.DOCUMENT.read_text(), re.MULTILINE
+    )
+    assert documented, "run `make image ARGS=--write`"
+    # Of `http`, the last.
+    assert [float(mb) for mb in documented.groups()] == pytest.approx(
+        [built.archive_mb, built.unpacked_mb], rel=0.1
+    )
