@@ -40,7 +40,14 @@ else:
     members_service = lazy_import("app.members.service")
 
 MAX_BODY_BYTES = 1024 * 1024
-PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
+PUBLIC_CACHED = (
+    "/v1/categories",
+    "/v1/inquiries/categories",
+    "/v1/posts",
+    "/v1/search",
+    "/v1/feed.",
+    "/v1/sitemap.xml",
+)
 SPARED = frozenset({"/health"})
 """What is answered however busy the process is."""
 
@@ -54,6 +61,7 @@ ROUTERS = (
     categories.editorial,
     posts.editorial,
     inquiries.editorial,
+    inquiries.editorial_categories,
     uploads.staff,
     login.public,
     second_factor.public,

@@ -39,3 +39,13 @@ async def page(
     if before is not None:
         query = query.where(AuditEntry.id < before)
     return (await session.scalars(query)).all()
+
+
+async def of_action(
+    session: AsyncSession, action: str, *, after: uuid.UUID | None, limit: int
+) -> Sequence[AuditEntry]:
+    """Return up to `limit` entries about an action, oldest first."""
+    query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id).limit(limit)
+    if after is not None:
+        query = query.where(AuditEntry.id > after)
+    return (await session.scalars(query)).all()

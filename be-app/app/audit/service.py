@@ -1,6 +1,6 @@
 """The audit trail: written with every change, read by those who may."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +16,8 @@ from app.core.clock import new_id, now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.observability.context import request_id
+
+_BATCH = 500
 
 _operator: ContextVar[str] = ContextVar("operator", default="")
 
@@ -64,3 +66,16 @@ async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
         items=[entry.model_copy(update=hidden) for entry in entries],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
+
+
+async def targets(action: str) -> AsyncIterator[str]:
+    """Yield the targets of all entries about an action, oldest first."""
+    after = None
+    while True:
+        async with reading() as session:
+            found = await repository.of_action(session, action, after=after, limit=_BATCH)
+        for entry in found:
+            yield entry.target
+        if len(found) < _BATCH:
+            return
+        after = found[-1].id

@@ -164,6 +164,14 @@ class Settings(BaseModel):
         "hits don't count.",
     )
 
+    inquiry_retention_days: int = Field(
+        1095,
+        ge=1,
+        le=3650,
+        description="Days after which an inquiry is destroyed, counted from when it was done, or from its last "
+        "change if it never was. A category may have a shorter period.",
+    )
+
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",

@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.inquiries.models import Inquiry
+from app.inquiries.models import Inquiry, InquiryCategoryList
 
 
 async def by_id(session: AsyncSession, inquiry_id: uuid.UUID) -> Inquiry | None:
@@ -24,3 +25,32 @@ async def page(
     if before is not None:
         query = query.where(Inquiry.id < before)
     return (await session.scalars(query.order_by(Inquiry.id.desc()).limit(limit))).all()
+
+
+async def by_ids(session: AsyncSession, ids: Sequence[uuid.UUID]) -> Sequence[Inquiry]:
+    """Return those of several inquiries that there are."""
+    return (await session.scalars(select(Inquiry).where(Inquiry.id.in_(ids)))).all()
+
+
+async def after(session: AsyncSession, last: uuid.UUID | None, limit: int) -> Sequence[Inquiry]:
+    """Return up to `limit` inquiries in the order of their ids."""
+    query = select(Inquiry).order_by(Inquiry.id).limit(limit)
+    if last is not None:
+        query = query.where(Inquiry.id > last)
+    return (await session.scalars(query)).all()
+
+
+async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
+    """Return the ids of inquiries that are to be destroyed by `at`, the longest due first."""
+    query = select(Inquiry.id).where(Inquiry.destroy_at <= at).order_by(Inquiry.destroy_at).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def unscheduled(session: AsyncSession, limit: int) -> Sequence[Inquiry]:
+    """Return inquiries without a time of destruction."""
+    return (await session.scalars(select(Inquiry).where(Inquiry.destroy_at.is_(None)).limit(limit))).all()
+
+
+async def category_list(session: AsyncSession) -> InquiryCategoryList:
+    """Return the list of categories, which the schema's migration has made."""
+    return await session.get_one(InquiryCategoryList, 1)

@@ -3,10 +3,10 @@
 import uuid
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text, pattern
+from app.core.http.schema import Input, Instant, Line, Model, Text, pattern, refused
 from app.core.messages import marked
 
 Status = Literal["new", "in_progress", "done"]
@@ -24,6 +24,68 @@ Email = Annotated[
 ]
 
 
+CategorySlug = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
+        ),
+        min_length=1,
+        max_length=60,
+    ),
+    Field(description="Slug of a category of inquiries.", examples=["quote"]),
+]
+_CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]
+
+
+class InquiryCategoryName(Input):
+    """A category's name in the site's languages."""
+
+    ko: _CategoryName = Field(examples=["견적"])
+    en: _CategoryName = Field(examples=["Quotes"])
+
+
+class InquiryCategory(Input):
+    """A category of inquiries."""
+
+    slug: CategorySlug
+    name: InquiryCategoryName
+    retention_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=3650,
+            description="Days after which inquiries of this category are destroyed, where that is sooner than in "
+            "general; null means the general period.",
+            examples=[180],
+        ),
+    ] = None
+
+
+class InquiryCategories(Input):
+    """All categories of inquiries, in their order."""
+
+    items: list[InquiryCategory] = Field(max_length=50)
+
+    @field_validator("items")
+    @classmethod
+    def _name_each_once(cls, items: list[InquiryCategory]) -> list[InquiryCategory]:
+        if len({item.slug for item in items}) < len(items):
+            raise refused("duplicate_slug", marked("Give each category a slug of its own."))
+        return items
+
+
+class InquiryCategoriesOut(Model):
+    """All categories of inquiries, in their order, and the general retention period."""
+
+    items: list[InquiryCategory]
+    retention_days: int = Field(
+        description="Days after which an inquiry is destroyed, counted from when it was done, or from its last "
+        "change if it never was.",
+        examples=[1095],
+    )
+
+
 class InquiryCreate(Input):
     """The contact form."""
 
@@ -34,7 +96,13 @@ class InquiryCreate(Input):
     message: Annotated[str, Field(min_length=1, max_length=10_000), Text] = Field(
         examples=["안녕하세요. 제품 견적을 부탁드립니다."]
     )
+    category: CategorySlug | None = None
     consent: Literal[True] = Field(description="The visitor consents to the processing of this data.")
+    consent_version: Annotated[str, Field(max_length=40), Line] = Field(
+        "",
+        description="Version of the consent text that the form showed; stored with the time of consent.",
+        examples=["2026-12-01"],
+    )
     referral: Annotated[str, Field(max_length=100), Line] = Field(
         "", description="How the visitor found the site."
     )
@@ -58,6 +126,7 @@ class InquiryCard(Model):
     company: str
     name: str
     subject: str
+    category: str | None = None
     status: Status
     created_at: Instant
 
@@ -69,9 +138,17 @@ class InquiryOut(InquiryCard):
     message: str
     referral: str
     consented_at: Instant
+    consent_version: str | None = Field(
+        description="Version of the consent text that the form showed; null where the form named none."
+    )
     note: str
     version: int
     updated_at: Instant
+    done_at: Instant | None
+    destroy_at: Instant | None = Field(
+        description="When the inquiry will be destroyed if nothing changes; null until the next run of the "
+        "scheduler where an earlier release wrote it."
+    )
 
 
 class InquiryCards(Model):

@@ -13,8 +13,8 @@ from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
-from app.inquiries import repository
-from app.inquiries.models import NEW, Inquiry
+from app.inquiries import categories, repository, retention
+from app.inquiries.models import DONE, NEW, Inquiry
 from app.inquiries.schemas import (
     InquiryCard,
     InquiryCards,
@@ -39,22 +39,24 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
         return InquiryReceipt(id=new_id())
 
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
+        await categories.check(transaction.session, request.category)
         at = now()
-        transaction.session.add(
-            Inquiry(
-                id=inquiry_id,
-                **request.model_dump(exclude={"consent", "website"}),
-                consented_at=at,
-                status=NEW,
-                note="",
-                created_at=at,
-                updated_at=at,
-            )
+        inquiry = Inquiry(
+            id=inquiry_id,
+            **request.model_dump(exclude={"consent", "consent_version", "website"}),
+            consented_at=at,
+            consent_version=request.consent_version or None,
+            status=NEW,
+            note="",
+            created_at=at,
+            updated_at=at,
         )
+        await retention.schedule(transaction, inquiry)
+        transaction.session.add(inquiry)
         audit.record(transaction.session, "visitor", "inquiry.received", f"inquiry:{inquiry_id}")
         transaction.emit(f"inquiry:{inquiry_id}", 1, "inquiry.received", {"inquiryId": str(inquiry_id)})
 
-    return InquiryReceipt(id=await idempotency.create_once("inquiries", key, request, write))
+    return InquiryReceipt(id=await idempotency.create_once(retention.SCOPE, key, request, write))
 
 
 async def listed(query: InquiryQuery) -> InquiryCards:
@@ -65,7 +67,7 @@ async def listed(query: InquiryQuery) -> InquiryCards:
         )
     page = found[: query.limit]
     return InquiryCards(
-        items=[InquiryCard.model_validate(inquiry) for inquiry in page],
+        items=[InquiryCard.model_validate(inquiry) for inquiry in await retention.present(page)],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
 
@@ -77,9 +79,10 @@ async def exported(cursor: str | None) -> InquiryExport:
             session, status=None, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
         )
         page = found[:_EXPORTED_AT_ONCE]
-        audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(page))
+        present = await retention.present(page)
+        audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(present))
     return InquiryExport(
-        items=[InquiryOut.model_validate(inquiry) for inquiry in page],
+        items=[InquiryOut.model_validate(inquiry) for inquiry in present],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > len(page) else None,
     )
 
@@ -88,7 +91,7 @@ async def read(inquiry_id: uuid.UUID) -> InquiryOut:
     """Return one inquiry."""
     async with reading() as session:
         inquiry = await repository.by_id(session, inquiry_id)
-    if inquiry is None:
+    if inquiry is None or not await retention.present([inquiry]):
         raise NotFound
     return InquiryOut.model_validate(inquiry)
 
@@ -96,20 +99,49 @@ async def read(inquiry_id: uuid.UUID) -> InquiryOut:
 async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, actor: Subject) -> InquiryOut:
     """Record how far the staff got."""
     async with outbox.transaction() as transaction:
-        inquiry = await repository.by_id(transaction.session, inquiry_id)
-        if inquiry is None:
+        inquiry = await _open(transaction, inquiry_id, expected)
+        if not await retention.present([inquiry]):
             raise NotFound
-        if inquiry.version != expected:
-            raise PreconditionFailed(
-                marked("The inquiry is at version {version} now. Read it again, then repeat your change."),
-                version=inquiry.version,
-            )
-        inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, now()
+        at = now()
+        if request.status != DONE:
+            inquiry.done_at = None
+        elif inquiry.status != DONE:
+            inquiry.done_at = at
+        inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, at
+        await retention.schedule(transaction, inquiry)
         audit.record(
-            transaction.session, actor.id, "inquiry.updated", f"inquiry:{inquiry_id}", status=request.status
+            transaction.session,
+            actor.id,
+            "inquiry.updated",
+            retention.name(inquiry_id),
+            status=request.status,
         )
-        try:
-            await transaction.session.flush()
-        except StaleDataError:
-            raise PreconditionFailed from None
+        await _flush(transaction)
         return InquiryOut.model_validate(inquiry)
+
+
+async def destroy(inquiry_id: uuid.UUID, expected: int, actor: Subject) -> None:
+    """Destroy an inquiry at once."""
+    async with outbox.transaction() as transaction:
+        inquiry = await _open(transaction, inquiry_id, expected)
+        await retention.destroy(transaction, inquiry, "request", actor.id)
+        await _flush(transaction)
+
+
+async def _open(transaction: outbox.Transaction, inquiry_id: uuid.UUID, expected: int) -> Inquiry:
+    inquiry = await repository.by_id(transaction.session, inquiry_id)
+    if inquiry is None:
+        raise NotFound
+    if inquiry.version != expected:
+        raise PreconditionFailed(
+            marked("The inquiry is at version {version} now. Read it again, then repeat your change."),
+            version=inquiry.version,
+        )
+    return inquiry
+
+
+async def _flush(transaction: outbox.Transaction) -> None:
+    try:
+        await transaction.session.flush()
+    except StaleDataError:
+        raise PreconditionFailed from None

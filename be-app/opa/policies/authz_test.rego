@@ -49,6 +49,7 @@ lowest := {
 	"post:count-view": "anonymous",
 	"feed:view": "anonymous",
 	"inquiry:send": "anonymous",
+	"inquiry:view-categories": "anonymous",
 	"auth:login": "anonymous",
 	"auth:callback": "anonymous",
 	"auth:second-factor": "anonymous",
@@ -87,6 +88,8 @@ lowest := {
 	"inquiry:list": "admin",
 	"inquiry:read": "admin",
 	"inquiry:update": "admin",
+	"inquiry:destroy": "admin",
+	"inquiry:set-categories": "admin",
 	"member:read": "admin",
 	"member:set-role": "admin",
 	"member:disable": "admin",
@@ -344,6 +347,7 @@ at_age(action, age) := d.reasons if {
 }
 
 of_step_up := [
+	"inquiry:destroy",
 	"factor:add",
 	"factor:remove",
 	"factor:renew-recovery",

@@ -31,6 +31,7 @@ PUBLIC = {
     "GET /v1/feed.atom": "feed:view",
     "GET /v1/sitemap.xml": "feed:view",
     "POST /v1/inquiries": "inquiry:send",
+    "GET /v1/inquiries/categories": "inquiry:view-categories",
 }
 # What somebody needs who isn't logged in yet, or not any more. What these change they change by a cookie or a token
 # of their own; test_csrf.py and test_second_factor.py tell how.
