@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.inquiries.models import Inquiry, InquiryCategoryList
@@ -16,12 +16,22 @@ async def by_id(session: AsyncSession, inquiry_id: uuid.UUID) -> Inquiry | None:
 
 
 async def page(
-    session: AsyncSession, *, status: str | None, before: uuid.UUID | None, limit: int
+    session: AsyncSession,
+    *,
+    before: uuid.UUID | None,
+    limit: int,
+    status: str | None = None,
+    email: str | None = None,
 ) -> Sequence[Inquiry]:
-    """Return inquiries, newest first, older than `before`."""
+    """Return inquiries, newest first, older than `before`; of an e-mail address whatever its letters' case."""
     query = select(Inquiry)
     if status is not None:
         query = query.where(Inquiry.status == status)
+    if email is not None:
+        # Compared by bytes, because databases disagree on which letters are equal. SQLite lowers ASCII's alone.
+        spellings = {email.lower(), email.encode().lower().decode()}
+        same = func.hex(func.lower(Inquiry.email)).in_([s.encode().hex().upper() for s in spellings])
+        query = query.where(same)
     if before is not None:
         query = query.where(Inquiry.id < before)
     return (await session.scalars(query.order_by(Inquiry.id.desc()).limit(limit))).all()

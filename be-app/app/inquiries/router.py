@@ -16,24 +16,30 @@ from app.core.http.problems import (
     StoreUnavailable,
     TooManyRequests,
     ValidationFailed,
+    merged,
     responses,
 )
 from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
+from app.inquiries.errors import ExportTooLarge
 from app.inquiries.schemas import (
     InquiryCards,
     InquiryCategories,
     InquiryCategoriesOut,
     InquiryCreate,
+    InquiryExportRequest,
     InquiryOut,
     InquiryQuery,
     InquiryReceipt,
+    InquirySearch,
     InquiryUpdate,
+    PersonalExport,
 )
 
 if TYPE_CHECKING:
-    from app.inquiries import categories, service
+    from app.inquiries import categories, exporting, service
 else:
+    exporting = lazy_import("app.inquiries.exporting")
     categories = lazy_import("app.inquiries.categories")
     service = lazy_import("app.inquiries.service")
 
@@ -79,6 +85,38 @@ async def list_inquiry_categories() -> Response:
 async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> InquiryCards:
     """List inquiries, newest first."""
     return await service.listed(query)
+
+
+@editorial.post("/search", action="inquiry:list", responses=responses(*STORES))
+async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
+    """List the inquiries of a person, by e-mail address whatever the case of its letters, newest first."""
+    return await service.found(body)
+
+
+@editorial.post(
+    "/export",
+    action="inquiry:export",
+    response_model=PersonalExport,
+    responses=merged(
+        {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        responses(ExportTooLarge, StepUpRequired, *STORES),
+    ),
+)
+async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> Response | PersonalExport:
+    """Export everything that is stored of a person's inquiries.
+
+    Needs a second factor proven in the last five minutes. CSV begins with a byte order mark, by which spreadsheets
+    know UTF-8.
+    """
+    found = await service.exported_of(body.email, actor)
+    if body.format == "json":
+        return found
+    headers = {"Content-Disposition": 'attachment; filename="inquiries.csv"'}
+    return Response(
+        exporting.as_csv(found.items).encode("utf-8-sig"),
+        media_type="text/csv; charset=utf-8",
+        headers=headers,
+    )
 
 
 @editorial.get("/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, *STORES))

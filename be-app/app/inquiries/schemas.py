@@ -180,3 +180,24 @@ class InquiryQuery(Input):
     status: Status | None = None
     limit: Limit = 20
     cursor: Cursor = None
+
+
+class InquirySearch(Input):
+    """Whose inquiries to list. The address is in the body, because servers log URLs."""
+
+    email: Email = Field(examples=["haneul@example.com"])
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class InquiryExportRequest(Input):
+    """Whose inquiries to export, and as what."""
+
+    email: Email = Field(examples=["haneul@example.com"])
+    format: Literal["json", "csv"] = "json"
+
+
+class PersonalExport(Model):
+    """Everything that is stored of a person's inquiries, newest first."""
+
+    items: list[InquiryOut]

@@ -14,6 +14,7 @@ from app.core.http.problems import NotFound, PreconditionFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
 from app.inquiries import categories, repository, retention
+from app.inquiries.errors import ExportTooLarge
 from app.inquiries.models import DONE, NEW, Inquiry
 from app.inquiries.schemas import (
     InquiryCard,
@@ -23,10 +24,14 @@ from app.inquiries.schemas import (
     InquiryOut,
     InquiryQuery,
     InquiryReceipt,
+    InquirySearch,
     InquiryUpdate,
+    PersonalExport,
 )
 
 _EXPORTED_AT_ONCE = 500
+_EXPORTED_IN_AN_ANSWER = 50
+"""An answer of a function may have 6 MB ("Lambda quotas"); the longest inquiry with its note has 60 KB."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +66,18 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
 
 async def listed(query: InquiryQuery) -> InquiryCards:
     """Return a page of inquiries, newest first."""
+    return await _cards(query, status=query.status)
+
+
+async def found(query: InquirySearch) -> InquiryCards:
+    """Return a page of a person's inquiries, newest first."""
+    return await _cards(query, email=query.email)
+
+
+async def _cards(query: InquiryQuery | InquirySearch, **chosen: str | None) -> InquiryCards:
     async with reading() as session:
         found = await repository.page(
-            session, status=query.status, before=pagination.decode_id(query.cursor), limit=query.limit + 1
+            session, before=pagination.decode_id(query.cursor), limit=query.limit + 1, **chosen
         )
     page = found[: query.limit]
     return InquiryCards(
@@ -72,11 +86,28 @@ async def listed(query: InquiryQuery) -> InquiryCards:
     )
 
 
-async def exported(cursor: str | None) -> InquiryExport:
-    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out."""
+async def exported_of(email: str, actor: Subject) -> PersonalExport:
+    """Return all inquiries of a person, newest first; the audit trail records it, without the address.
+
+    Raises `ExportTooLarge`.
+    """
+    async with writing() as session:
+        found = await repository.page(session, email=email, before=None, limit=_EXPORTED_IN_AN_ANSWER + 1)
+        if len(found) > _EXPORTED_IN_AN_ANSWER:
+            raise ExportTooLarge
+        present = await retention.present(found)
+        audit.record(session, actor.id, "inquiry.exported", "inquiries", count=len(present))
+    return PersonalExport(items=[InquiryOut.model_validate(inquiry) for inquiry in present])
+
+
+async def exported(cursor: str | None, email: str | None = None) -> InquiryExport:
+    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out.
+
+    With `email` those of one person alone.
+    """
     async with writing() as session:
         found = await repository.page(
-            session, status=None, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
+            session, email=email, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
         )
         page = found[:_EXPORTED_AT_ONCE]
         present = await retention.present(page)

@@ -89,6 +89,7 @@ lowest := {
 	"inquiry:read": "admin",
 	"inquiry:update": "admin",
 	"inquiry:destroy": "admin",
+	"inquiry:export": "admin",
 	"inquiry:set-categories": "admin",
 	"member:read": "admin",
 	"member:set-role": "admin",
@@ -348,6 +349,7 @@ at_age(action, age) := d.reasons if {
 
 of_step_up := [
 	"inquiry:destroy",
+	"inquiry:export",
 	"factor:add",
 	"factor:remove",
 	"factor:renew-recovery",

@@ -1,0 +1,92 @@
+"""One person's inquiries: found by e-mail address, and exported."""
+
+import csv
+import io
+import uuid
+from typing import Any
+
+import httpx
+
+from support.contract import breaks, logged, ok, problem, unique
+from support.stack import EDITOR, Stack
+
+FORM, STAFF = "/v1/inquiries", "/v1/editor/inquiries"
+
+
+def send(client: httpx.Client, email: str, **content: Any) -> str:
+    body = {
+        "name": "김하늘",
+        "email": email,
+        "subject": "견적",
+        "message": "문의",
+        "consent": True,
+        **content,
+    }
+    found: str = ok(client.post(FORM, json=body), 201)["id"]
+    return found
+
+
+def ask(client: httpx.Client, what: str, body: Any, **headers: str) -> httpx.Response:
+    return client.post(f"{STAFF}/{what}", json=body, headers=EDITOR | headers)
+
+
+def test_a_person_s_inquiries_are_found_whatever_the_case_of_the_address(each_client: httpx.Client) -> None:
+    name = unique()
+    sent = [send(each_client, address) for address in (f"{name}@Example.com", f"{name.upper()}@example.com")]
+    accented = send(each_client, f"é{name}@example.com")
+    send(each_client, f"x{name}@example.com")
+    send(each_client, f"e{name}@example.com")
+    query = {"email": f"{name}@EXAMPLE.com", "limit": 1}
+    first = ok(ask(each_client, "search", query))
+    second = ok(ask(each_client, "search", query | {"cursor": first["nextCursor"]}))
+    assert [i["id"] for i in first["items"] + second["items"]] == sent[::-1]
+    assert second["nextCursor"] is None
+    found = ok(ask(each_client, "search", {"email": f"é{name}@example.com"}))["items"]
+    assert [i["id"] for i in found] == [accented], "é is no e"
+    exported = ok(ask(each_client, "export", {"email": f"{name}@example.com"}))["items"]
+    assert exported == [ok(each_client.get(f"{STAFF}/{i}", headers=EDITOR)) for i in sent[::-1]]
+
+
+def test_an_export_is_a_table_without_formulas_and_leaves_a_trace_without_the_address(
+    client: httpx.Client, stack: Stack
+) -> None:
+    email = f"{unique()}@example.com"
+    inquiry = send(client, email, subject='=HYPERLINK("x")', message='두 줄,\n"따옴표"')
+    answer = ask(client, "export", {"email": email, "format": "csv"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="inquiries.csv"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.content.startswith("\ufeff".encode())
+    (row,) = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
+    assert (row["id"], row["email"], row["subject"]) == (inquiry, email, '\'=HYPERLINK("x")')
+    assert row["message"] == '두 줄,\n"따옴표"'
+    assert set(row) == set(ok(client.get(f"{STAFF}/{inquiry}", headers=EDITOR)))
+    lines = logged(stack, answer.headers["X-Request-ID"])
+    trail = "SELECT actor, target, detail FROM audit_entries WHERE correlation_id = :id"
+    (entry,) = stack.sql(trail, id=answer.headers["X-Request-ID"])
+    assert entry == ("editor-1", "inquiries", '{"count": 1}')
+    assert email not in str(lines)
+
+
+def test_what_is_asked_keeps_to_rules_and_rights(client: httpx.Client, stack: Stack) -> None:
+    breaks(ask(client, "search", {"email": "x"}), ("body.email", "string_pattern_mismatch"))
+    breaks(ask(client, "export", {"email": "a@b.kr", "format": "xml"}), ("body.format", "literal_error"))
+    assert ok(ask(client, "export", {"email": f"{unique()}@example.com"})) == {"items": []}
+    for what in ("search", "export"):
+        problem(ask(client, what, {"email": "a@b.kr"}, **{"X-Test-Role": "editor"}), 403, "forbidden")
+        problem(client.post(f"{STAFF}/{what}", json={"email": "a@b.kr"}), 401, "unauthenticated")
+    email = f"{unique()}@example.com"
+    inquiry = send(client, email)
+    names = (
+        "company, name, email, subject, message, referral, consented_at, status, note, version, created_at"
+    )
+    for number in range(50):
+        stack.sql(
+            f"INSERT INTO inquiries (id, {names}, updated_at) "
+            f"SELECT :new, {names}, updated_at FROM inquiries WHERE id = :old",
+            new=f"{number:031x}f",
+            old=uuid.UUID(inquiry).hex,
+        )
+    problem(ask(client, "export", {"email": email}), 409, "export_too_large")
+    stack.sql("DELETE FROM inquiries WHERE email = :email", email=email)
