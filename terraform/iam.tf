@@ -84,6 +84,11 @@ locals {
       actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
       resources = [local.table_arns.sessions]
     }
+    sessions_erase = {
+      reason    = "Erasing a member removes what their sessions and second factors have of them."
+      actions   = ["dynamodb:DeleteItem", "dynamodb:Query"]
+      resources = [local.table_arns.sessions]
+    }
     no_public_keys = {
       reason     = "Who could publish a public key could sign tokens with its private half: only the auth function may."
       effect     = "Deny"
@@ -260,7 +265,7 @@ locals {
     )
     events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
     drain = concat(
-      ["posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "no_public_keys", "tables_key"],
+      ["posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_hide", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
     )
     migrations = local.in_vpc
@@ -271,7 +276,7 @@ locals {
     rotation      = ["signing_key_rotate", "secrets_key"]
     operator-read = concat(["destructions_check", "tables_key", "exchange_export", "uploads_key"], local.in_vpc)
     operator-write = concat(
-      ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
+      ["posts_write", "events_write", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
       local.cached, local.in_vpc
     )
   }

@@ -17,6 +17,7 @@ from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.observability.context import request_id
 
+MEMBER_ERASED = "member.erased"
 _BATCH = 500
 
 _operator: ContextVar[str] = ContextVar("operator", default="")
@@ -59,8 +60,14 @@ async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
             before=pagination.decode_id(query.cursor),
             limit=query.limit + 1,
         )
-    page = found[: query.limit]
-    entries = (AuditEntryOut.model_validate(entry) for entry in page)
+        page = found[: query.limit]
+        former = await repository.already(session, MEMBER_ERASED, {f"member:{entry.actor}" for entry in page})
+    entries = (
+        AuditEntryOut.model_validate(entry).model_copy(
+            update={"former_member": f"member:{entry.actor}" in former}
+        )
+        for entry in page
+    )
     hidden = dict.fromkeys(map(to_snake, obligations.get("omit", ())))
     return AuditEntries(
         items=[entry.model_copy(update=hidden) for entry in entries],

@@ -191,6 +191,7 @@ WRITES: Final[Mapping[str, Command]] = {
     "members.grant-role": _grant_role,
     "members.disable": members.disable,
     "members.end-sessions": members.log_out,
+    "members.erase": members.erase_for_operator,
     "content.import": _import,
 }
 

@@ -95,6 +95,7 @@ lowest := {
 	"member:set-role": "admin",
 	"member:disable": "admin",
 	"member:enable": "admin",
+	"member:erase": "admin",
 	"session:list-any": "admin",
 	"session:end-any": "admin",
 }
@@ -307,7 +308,7 @@ test_ids_are_compared_whole if {
 # -- one's own account ---------------------------------------------------------------
 
 test_nobody_raises_or_locks_themselves if {
-	every action in ["member:set-role", "member:disable", "member:enable"] {
+	every action in ["member:set-role", "member:disable", "member:enable", "member:erase"] {
 		reasons("admin", action, {"type": "member", "id": "me", "newRole": "admin"}) == ["own_account"]
 		allowed("admin", action, {"type": "member", "id": "other", "newRole": "admin"})
 	}
@@ -356,6 +357,7 @@ of_step_up := [
 	"member:set-role",
 	"member:disable",
 	"member:enable",
+	"member:erase",
 	"session:end-any",
 ]
 
@@ -392,7 +394,7 @@ test_what_is_demanded_in_return if {
 	every role in ["viewer", "editor"] {
 		decided(role, "post:list", null).obligations == {"ownDraftsOnly": true}
 	}
-	decided("editor", "member:list", null).obligations == {"fields": ["id", "name"]}
+	decided("editor", "member:list", null).obligations == {"fields": ["id", "name", "former"]}
 	decided("editor", "audit:list", null).obligations == {
 		"targets": ["post", "category"],
 		"omit": ["detail", "correlationId"],
@@ -459,7 +461,7 @@ test_what_lacks_a_second_factor_is_allowed_and_the_own_account_is_not if {
 		"resources": [{"type": "member", "id": "other", "newRole": null}, {"type": "member", "id": "me", "newRole": null}],
 		"context": {"now": now},
 	}
-	other == ["member:disable", "member:enable", "member:read", "member:set-role"]
+	other == ["member:disable", "member:enable", "member:erase", "member:read", "member:set-role"]
 	own == ["member:read"]
 }
 
