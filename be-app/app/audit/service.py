@@ -75,14 +75,13 @@ async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
     )
 
 
-async def targets(action: str) -> AsyncIterator[str]:
-    """Yield the targets of all entries about an action, oldest first."""
+async def targets(action: str) -> AsyncIterator[list[str]]:
+    """Yield the targets of all entries about an action, oldest first, in parts."""
     after = None
     while True:
         async with reading() as session:
             found = await repository.of_action(session, action, after=after, limit=_BATCH)
-        for entry in found:
-            yield entry.target
+        yield [entry.target for entry in found]
         if len(found) < _BATCH:
             return
         after = found[-1].id

@@ -4,6 +4,7 @@ The period begins when an inquiry is done, or with its last change if it never w
 wake-up marker for it in DynamoDB, so that the database sleeps until an inquiry is due.
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
@@ -139,8 +140,9 @@ async def _recompute(*, mark_all: bool = False) -> None:
             periods = await Periods.of_today(session)
         for inquiry in batch:
             await _reschedule(inquiry, periods)
-            if mark_all:
-                await events.mark_due(periods.end(inquiry), about=name(inquiry.id))
+        if mark_all:
+            marks = (events.mark_due(periods.end(inquiry), about=name(inquiry.id)) for inquiry in batch)
+            await asyncio.gather(*marks)
         if len(batch) < _BATCH:
             return
         after = batch[-1].id
@@ -169,9 +171,8 @@ async def rebuild() -> None:
     What the record names and the database has again is destroyed first.
     """
     await _replay()
-    async for target in audit.targets(DESTROYED):
-        if not await destructions.among([target]):
-            await destructions.record(target, "restore")
+    async for targets in audit.targets(DESTROYED):
+        await destructions.record_again(targets)
     await _recompute(mark_all=True)
 
 

@@ -372,9 +372,8 @@ async def rebuild() -> None:
             member = await repository.by_id(transaction.session, uuid.UUID(recorded.partition(":")[2]))
             if member is not None and member.erased_at is None:
                 await _erase(transaction, member, SYSTEM, "restore")
-    async for target in audit.targets(audit.MEMBER_ERASED):
-        if not await destructions.among([target]):
-            await destructions.record(target, "restore")
+    async for targets in audit.targets(audit.MEMBER_ERASED):
+        await destructions.record_again(targets)
     async for member in _all():
         await read_model.replace(_profile(member), member.version)
 

@@ -6,7 +6,7 @@ is written before its transaction commits, so no crash can lose one; where the c
 was decided. The audit trail has the same entries, so a lost table is recorded again from there.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from app.core.aws import dynamodb
 from app.core.clock import now, timestamp
@@ -42,6 +42,12 @@ async def recorded(kind: str) -> AsyncIterator[str]:
         if "LastEvaluatedKey" not in found:
             return
         more = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
+
+
+async def record_again(aggregates: Sequence[str]) -> None:
+    """Note what the record has lost of some destructions."""
+    for aggregate in set(aggregates) - await among(aggregates):
+        await record(aggregate, "restore")
 
 
 async def among(aggregates: Iterable[str]) -> set[str]:
