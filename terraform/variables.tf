@@ -576,6 +576,17 @@ variable "notice_emails" {
   }
 }
 
+variable "inquiry_retention_days" {
+  description = "Days after which an inquiry is destroyed, counted from when it was done, or from its last change if it never was."
+  type        = number
+  default     = 1095
+
+  validation {
+    condition     = var.inquiry_retention_days >= 1 && var.inquiry_retention_days <= 3650
+    error_message = "inquiry_retention_days must be 1 to 3650."
+  }
+}
+
 variable "monthly_budget_usd" {
   description = "US dollars a month beyond which, actual or forecast, an alarm is raised."
   type        = number
