@@ -172,6 +172,12 @@ class Settings(BaseModel):
         "change if it never was. A category may have a shorter period.",
     )
 
+    staff_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+$",
+        description="Origin of the staff's pages: notices link to `/inquiries/<id>` and `/posts/<id>` there; unset "
+        "means that notices name the id alone.",
+    )
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",
@@ -361,6 +367,7 @@ class Settings(BaseModel):
         rules = {
             "api_url": PUBLIC_ORIGIN,
             "site_url": PUBLIC_ORIGIN,
+            "staff_url": PUBLIC_ORIGIN,
             "oidc_issuer": PUBLIC_URL,
             "oidc_post_logout_uri": PUBLIC_URL,
         }

@@ -65,15 +65,16 @@ async def replace(
         return _listed(items), found.version
 
 
-async def check(session: AsyncSession, category: str | None) -> None:
-    """Raise `ValidationFailed` where an inquiry names a category that isn't in the list."""
+async def find(session: AsyncSession, category: str | None) -> InquiryCategory | None:
+    """Return the category that an inquiry names; raise `ValidationFailed` where it isn't in the list."""
     if category is None:
-        return
-    slugs = [item["slug"] for item in (await repository.category_list(session)).items]
-    if category not in slugs:
-        raise ValidationFailed.on(
-            "body.category", "unknown_category", marked("There is no category {category}."), category=category
-        )
+        return None
+    for item in (await repository.category_list(session)).items:
+        if item["slug"] == category:
+            return InquiryCategory.model_validate(item)
+    raise ValidationFailed.on(
+        "body.category", "unknown_category", marked("There is no category {category}."), category=category
+    )
 
 
 async def rebuild() -> None:

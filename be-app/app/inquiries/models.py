@@ -28,6 +28,7 @@ class Inquiry(Base):
     consented_at: Mapped[datetime]
     consent_version: Mapped[str | None] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(Key(12))
+    assignee: Mapped[uuid.UUID | None]
     note: Mapped[str] = mapped_column(LongText)
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]

@@ -21,12 +21,18 @@ async def page(
     before: uuid.UUID | None,
     limit: int,
     status: str | None = None,
+    category: str | None = None,
+    assignee: uuid.UUID | None = None,
     email: str | None = None,
 ) -> Sequence[Inquiry]:
     """Return inquiries, newest first, older than `before`; of an e-mail address whatever its letters' case."""
     query = select(Inquiry)
     if status is not None:
         query = query.where(Inquiry.status == status)
+    if category is not None:
+        query = query.where(Inquiry.category == category)
+    if assignee is not None:
+        query = query.where(Inquiry.assignee == assignee)
     if email is not None:
         # Compared by bytes, because databases disagree on which letters are equal. SQLite lowers ASCII's alone.
         spellings = {email.lower(), email.encode().lower().decode()}

@@ -127,6 +127,7 @@ class InquiryCard(Model):
     name: str
     subject: str
     category: str | None = None
+    assignee: uuid.UUID | None = Field(None, description="Id of the member who answers the inquiry.")
     status: Status
     created_at: Instant
 
@@ -166,9 +167,13 @@ class InquiryExport(Model):
 
 
 class InquiryUpdate(Input):
-    """How far the staff got."""
+    """How far the staff got. Category and assignee stay as they are where they are left out."""
 
     status: Status
+    category: CategorySlug | None = None
+    assignee: uuid.UUID | None = Field(
+        None, description="Id of the member who answers the inquiry; null for nobody."
+    )
     note: Annotated[str, Field(max_length=10_000), Text] = Field(
         "", description="For the staff; the visitor never sees it."
     )
@@ -178,6 +183,8 @@ class InquiryQuery(Input):
     """Which inquiries to list."""
 
     status: Status | None = None
+    category: CategorySlug | None = None
+    assignee: uuid.UUID | None = Field(None, description="Only those that this member answers.")
     limit: Limit = 20
     cursor: Cursor = None
 

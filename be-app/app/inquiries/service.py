@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from typing import Any
 
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -10,7 +11,7 @@ from app.auth.subject import SYSTEM, Subject
 from app.core.clock import new_id, now
 from app.core.database.engine import reading, writing
 from app.core.http import pagination
-from app.core.http.problems import NotFound, PreconditionFailed
+from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
 from app.inquiries import categories, repository, retention
@@ -28,6 +29,7 @@ from app.inquiries.schemas import (
     InquiryUpdate,
     PersonalExport,
 )
+from app.members import repository as members
 
 _EXPORTED_AT_ONCE = 500
 _EXPORTED_IN_AN_ANSWER = 50
@@ -44,7 +46,7 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
         return InquiryReceipt(id=new_id())
 
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
-        await categories.check(transaction.session, request.category)
+        category = await categories.find(transaction.session, request.category)
         at = now()
         inquiry = Inquiry(
             id=inquiry_id,
@@ -59,14 +61,18 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
         await retention.schedule(transaction, inquiry)
         transaction.session.add(inquiry)
         audit.record(transaction.session, "visitor", "inquiry.received", f"inquiry:{inquiry_id}")
-        transaction.emit(f"inquiry:{inquiry_id}", 1, "inquiry.received", {"inquiryId": str(inquiry_id)})
+        # What notices are made of, far from the database: nothing of the person.
+        data = {"inquiryId": str(inquiry_id)}
+        if category is not None:
+            data |= {"category": category.slug, "ko": category.name.ko, "en": category.name.en}
+        transaction.emit(retention.name(inquiry_id), 1, "inquiry.received", data)
 
     return InquiryReceipt(id=await idempotency.create_once(retention.SCOPE, key, request, write))
 
 
 async def listed(query: InquiryQuery) -> InquiryCards:
     """Return a page of inquiries, newest first."""
-    return await _cards(query, status=query.status)
+    return await _cards(query, status=query.status, category=query.category, assignee=query.assignee)
 
 
 async def found(query: InquirySearch) -> InquiryCards:
@@ -74,7 +80,7 @@ async def found(query: InquirySearch) -> InquiryCards:
     return await _cards(query, email=query.email)
 
 
-async def _cards(query: InquiryQuery | InquirySearch, **chosen: str | None) -> InquiryCards:
+async def _cards(query: InquiryQuery | InquirySearch, **chosen: Any) -> InquiryCards:
     async with reading() as session:
         found = await repository.page(
             session, before=pagination.decode_id(query.cursor), limit=query.limit + 1, **chosen
@@ -133,6 +139,7 @@ async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, a
         inquiry = await _open(transaction, inquiry_id, expected)
         if not await retention.present([inquiry]):
             raise NotFound
+        await _sort(transaction, inquiry, request)
         at = now()
         if request.status != DONE:
             inquiry.done_at = None
@@ -146,9 +153,24 @@ async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, a
             "inquiry.updated",
             retention.name(inquiry_id),
             status=request.status,
+            category=inquiry.category,
+            assignee=inquiry.assignee and str(inquiry.assignee),
         )
         await _flush(transaction)
         return InquiryOut.model_validate(inquiry)
+
+
+async def _sort(transaction: outbox.Transaction, inquiry: Inquiry, request: InquiryUpdate) -> None:
+    """Set category and assignee where the request names them."""
+    if "category" in request.model_fields_set and request.category != inquiry.category:
+        await categories.find(transaction.session, request.category)
+        inquiry.category = request.category
+    if "assignee" in request.model_fields_set and request.assignee != inquiry.assignee:
+        if request.assignee and not await members.is_present(transaction.session, request.assignee):
+            raise ValidationFailed.on(
+                "body.assignee", "unknown_member", marked("There is no active member with this id.")
+            )
+        inquiry.assignee = request.assignee
 
 
 async def destroy(inquiry_id: uuid.UUID, expected: int, actor: Subject) -> None:

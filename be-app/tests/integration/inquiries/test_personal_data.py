@@ -3,6 +3,7 @@
 import csv
 import io
 import uuid
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -45,6 +46,42 @@ def test_a_person_s_inquiries_are_found_whatever_the_case_of_the_address(each_cl
     assert [i["id"] for i in found] == [accented], "é is no e"
     exported = ok(ask(each_client, "export", {"email": f"{name}@example.com"}))["items"]
     assert exported == [ok(each_client.get(f"{STAFF}/{i}", headers=EDITOR)) for i in sent[::-1]]
+
+
+def test_the_staff_sort_and_assign_inquiries(client: httpx.Client, stack: Stack) -> None:
+    categories, slug = "/v1/editor/inquiry-categories", unique("c")
+    listed = client.get(categories, headers=EDITOR)
+    items = [*ok(listed)["items"], {"slug": slug, "name": {"ko": "채용", "en": "Jobs"}, "retentionDays": 30}]
+    tag = {"If-Match": listed.headers["ETag"]}
+    ok(client.put(categories, json={"items": items}, headers=EDITOR | tag))
+    member, disabled = (str(uuid.uuid4()) for _ in "12")
+    for one, at in ((member, None), (disabled, "2026-11-24 00:00:00")):
+        stack.sql(
+            "INSERT INTO members (id, issuer, subject, email, name, disabled_at, seen_at, version, created_at, "
+            "updated_at) VALUES (:id, 'https://a.example', :id, '', '', :at, :seen, 1, :seen, :seen)",
+            id=uuid.UUID(one).hex,
+            at=at,
+            seen="2026-11-24 00:00:00",
+        )
+    inquiry = send(client, f"{unique()}@example.com")
+
+    def update(tag: int, **change: Any) -> httpx.Response:
+        headers = EDITOR | {"If-Match": f'"{tag}"'}
+        return client.put(f"{STAFF}/{inquiry}", json={"status": "in_progress", **change}, headers=headers)
+
+    for other in (disabled, str(uuid.uuid4())):
+        breaks(update(1, assignee=other), ("body.assignee", "unknown_member"))
+    breaks(update(1, category=unique()), ("body.category", "unknown_category"))
+    found = ok(update(1, assignee=member, category=slug))
+    assert (found["assignee"], found["category"]) == (member, slug)
+    due = datetime.fromisoformat(found["destroyAt"]) - datetime.fromisoformat(found["updatedAt"])
+    assert due.days == 30, "the category's period counts"
+    kept = ok(update(2, note="메모"))
+    assert (kept["assignee"], kept["category"]) == (member, slug)
+    for query in ({"assignee": member}, {"category": slug}):
+        assert [i["id"] for i in ok(client.get(STAFF, params=query, headers=EDITOR))["items"]] == [inquiry]
+    assert ok(update(3, assignee=None, category=None))["assignee"] is None
+    assert ok(client.get(STAFF, params={"assignee": member}, headers=EDITOR))["items"] == []
 
 
 def test_an_export_is_a_table_without_formulas_and_leaves_a_trace_without_the_address(
