@@ -30,6 +30,8 @@ class Inquiry(Base):
     status: Mapped[str] = mapped_column(Key(12))
     assignee: Mapped[uuid.UUID | None]
     note: Mapped[str] = mapped_column(LongText)
+    # Null where an earlier release wrote the row.
+    spam_score: Mapped[int | None]
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.inquiries.models import Inquiry, InquiryCategoryList
+from app.inquiries.spam import Earlier
 
 
 async def by_id(session: AsyncSession, inquiry_id: uuid.UUID) -> Inquiry | None:
@@ -23,6 +24,8 @@ async def page(
     status: str | None = None,
     category: str | None = None,
     assignee: uuid.UUID | None = None,
+    max_spam_score: int | None = None,
+    min_spam_score: int | None = None,
     email: str | None = None,
 ) -> Sequence[Inquiry]:
     """Return inquiries, newest first, older than `before`; of an e-mail address whatever its letters' case."""
@@ -33,6 +36,10 @@ async def page(
         query = query.where(Inquiry.category == category)
     if assignee is not None:
         query = query.where(Inquiry.assignee == assignee)
+    if max_spam_score is not None:
+        query = query.where(func.coalesce(Inquiry.spam_score, 0) <= max_spam_score)
+    if min_spam_score is not None:
+        query = query.where(func.coalesce(Inquiry.spam_score, 0) >= min_spam_score)
     if email is not None:
         # Compared by bytes, because databases disagree on which letters are equal. SQLite lowers ASCII's alone.
         spellings = {email.lower(), email.encode().lower().decode()}
@@ -70,3 +77,10 @@ async def unscheduled(session: AsyncSession, limit: int) -> Sequence[Inquiry]:
 async def category_list(session: AsyncSession) -> InquiryCategoryList:
     """Return the list of categories, which the schema's migration has made."""
     return await session.get_one(InquiryCategoryList, 1)
+
+
+async def latest(session: AsyncSession, since: datetime, limit: int) -> list[Earlier]:
+    """Return what a new inquiry is compared with of those that came since."""
+    query = select(Inquiry.email, Inquiry.message).where(Inquiry.created_at >= since)
+    rows = await session.execute(query.order_by(Inquiry.id.desc()).limit(limit))
+    return [Earlier(row.email, row.message) for row in rows]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text, pattern, refused
+from app.core.http.schema import Digits, Input, Instant, Line, Model, Text, pattern, refused
 from app.core.messages import marked
 
 Status = Literal["new", "in_progress", "done"]
@@ -128,6 +128,11 @@ class InquiryCard(Model):
     subject: str
     category: str | None = None
     assignee: uuid.UUID | None = Field(None, description="Id of the member who answers the inquiry.")
+    spam_score: int | None = Field(
+        None,
+        description="0 to 100: how much the inquiry looks like spam, by links, repeated text and inquiries of the "
+        "same address within a day. Null where an earlier release took it.",
+    )
     status: Status
     created_at: Instant
 
@@ -179,12 +184,17 @@ class InquiryUpdate(Input):
     )
 
 
+SpamScore = Annotated[int | None, Field(ge=0, le=100), Digits]
+
+
 class InquiryQuery(Input):
     """Which inquiries to list."""
 
     status: Status | None = None
     category: CategorySlug | None = None
     assignee: uuid.UUID | None = Field(None, description="Only those that this member answers.")
+    max_spam_score: SpamScore = Field(None, description="Only those with at most this score.")
+    min_spam_score: SpamScore = Field(None, description="Only those with at least this score.")
     limit: Limit = 20
     cursor: Cursor = None
 

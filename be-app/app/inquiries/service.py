@@ -14,7 +14,7 @@ from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
-from app.inquiries import categories, repository, retention
+from app.inquiries import categories, repository, retention, spam
 from app.inquiries.errors import ExportTooLarge
 from app.inquiries.models import DONE, NEW, Inquiry
 from app.inquiries.schemas import (
@@ -48,6 +48,7 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
         category = await categories.find(transaction.session, request.category)
         at = now()
+        earlier = await repository.latest(transaction.session, at - spam.COMPARED_FOR, spam.COMPARED)
         inquiry = Inquiry(
             id=inquiry_id,
             **request.model_dump(exclude={"consent", "consent_version", "website"}),
@@ -55,6 +56,7 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
             consent_version=request.consent_version or None,
             status=NEW,
             note="",
+            spam_score=spam.score(request, earlier),
             created_at=at,
             updated_at=at,
         )
@@ -72,7 +74,7 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
 
 async def listed(query: InquiryQuery) -> InquiryCards:
     """Return a page of inquiries, newest first."""
-    return await _cards(query, status=query.status, category=query.category, assignee=query.assignee)
+    return await _cards(query, **query.model_dump(exclude={"limit", "cursor"}))
 
 
 async def found(query: InquirySearch) -> InquiryCards:

@@ -84,6 +84,33 @@ def test_the_staff_sort_and_assign_inquiries(client: httpx.Client, stack: Stack)
     assert ok(client.get(STAFF, params={"assignee": member}, headers=EDITOR))["items"] == []
 
 
+def test_what_looks_like_spam_is_kept_and_can_be_filtered(each_client: httpx.Client) -> None:
+    name, text = unique(), f"{unique()} 문의드립니다"
+
+    def scored(inquiry: str) -> int:
+        found: int = ok(each_client.get(f"{STAFF}/{inquiry}", headers=EDITOR))["spamScore"]
+        return found
+
+    honest = send(each_client, f"a{name}@example.com", message=text)
+    again = send(each_client, f"b{name}@example.com", message=f"  {text.upper()}\n")
+    often = send(each_client, f"A{name}@example.com", message=f"{text} {unique()}")
+    links = " ".join(["HTTPS://x.example www.x.example"] * 50)
+    linked = send(each_client, f"c{name}@example.com", message=f"{unique()} {links}")
+    worst = [send(each_client, f"d{name}@example.com", message=f"{links} {text}") for _ in range(5)][-1]
+    assert [scored(i) for i in (honest, again, often, linked, worst)] == [0, 30, 10, 60, 100]
+
+    def listed(**query: int) -> set[str]:
+        answer = each_client.get(STAFF, params={"limit": 100, **query}, headers=EDITOR)
+        return {item["id"] for item in ok(answer)["items"]} & {honest, again, often, linked, worst}
+
+    assert listed(maxSpamScore=30) == {honest, again, often}
+    assert listed(minSpamScore=60) == {linked, worst}
+    assert listed(minSpamScore=10, maxSpamScore=10) == {often}
+    assert listed() == {honest, again, often, linked, worst}
+    answer = each_client.get(STAFF, params={"maxSpamScore": 101}, headers=EDITOR)
+    breaks(answer, ("query.maxSpamScore", "less_than_equal"))
+
+
 def test_an_export_is_a_table_without_formulas_and_leaves_a_trace_without_the_address(
     client: httpx.Client, stack: Stack
 ) -> None:
