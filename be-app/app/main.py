@@ -61,7 +61,6 @@ ROUTERS = (
     categories.editorial,
     posts.editorial,
     inquiries.editorial,
-    inquiries.editorial_categories,
     uploads.staff,
     login.public,
     second_factor.public,

@@ -45,7 +45,6 @@ else:
 
 public = PublicRouter("/v1/inquiries", "inquiries")
 editorial = GuardedRouter("/v1/editor/inquiries", "editorial: inquiries")
-editorial_categories = GuardedRouter("/v1/editor/inquiry-categories", "editorial: inquiries")
 
 STORES = (DatabaseUnavailable, StoreUnavailable)
 InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
@@ -87,36 +86,59 @@ async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> I
     return await service.listed(query)
 
 
-@editorial.post("/search", action="inquiry:list", responses=responses(*STORES))
+@editorial.get("/categories", action="inquiry:list", responses=responses(DatabaseUnavailable))
+async def read_inquiry_categories(_: Actor, response: Response) -> InquiryCategoriesOut:
+    """Read the categories of inquiries, with the ETag that their replacement must quote."""
+    return _listed(response, await categories.editorial())
+
+
+@editorial.put("/categories", action="inquiry:set-categories", responses=CONFLICTS | responses(*STORES))
+async def replace_inquiry_categories(
+    actor: Actor, body: InquiryCategories, if_match: IfMatch, response: Response
+) -> InquiryCategoriesOut:
+    """Replace the categories of inquiries; a new retention period also counts for inquiries that are there."""
+    return _listed(response, await categories.replace(body, if_match, actor))
+
+
+def _listed(response: Response, listed: tuple[InquiryCategoriesOut, int]) -> InquiryCategoriesOut:
+    response.headers["ETag"] = etag(listed[1])
+    return listed[0]
+
+
+@editorial.post("/search", action="inquiry:search", responses=responses(*STORES))
 async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
     """List the inquiries of a person, by e-mail address whatever the case of its letters, newest first."""
     return await service.found(body)
 
 
-@editorial.post(
-    "/export",
-    action="inquiry:export",
-    response_model=PersonalExport,
-    responses=merged(
-        {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-        responses(ExportTooLarge, StepUpRequired, *STORES),
-    ),
-)
-async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> Response | PersonalExport:
+EXPORTS = responses(ExportTooLarge, StepUpRequired, *STORES)
+
+
+@editorial.post("/export", action="inquiry:export", responses=EXPORTS)
+async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> PersonalExport:
     """Export everything that is stored of a person's inquiries.
 
-    Needs a second factor proven in the last five minutes. CSV begins with a byte order mark, by which spreadsheets
-    know UTF-8.
+    Needs a second factor proven in the last five minutes.
+    """
+    return await service.exported_of(body.email, actor)
+
+
+@editorial.post(
+    "/export.csv",
+    action="inquiry:export",
+    response_class=Response,
+    responses=merged(EXPORTS, {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}),
+)
+async def export_inquiries_as_table(actor: Actor, body: InquiryExportRequest) -> Response:
+    """Export everything that is stored of a person's inquiries, as CSV.
+
+    It begins with a byte order mark, by which spreadsheets know UTF-8. Needs a second factor proven in the last five
+    minutes.
     """
     found = await service.exported_of(body.email, actor)
-    if body.format == "json":
-        return found
+    table = exporting.as_csv(found.items).encode("utf-8-sig")
     headers = {"Content-Disposition": 'attachment; filename="inquiries.csv"'}
-    return Response(
-        exporting.as_csv(found.items).encode("utf-8-sig"),
-        media_type="text/csv; charset=utf-8",
-        headers=headers,
-    )
+    return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @editorial.get("/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, *STORES))
@@ -150,22 +172,3 @@ async def update_inquiry(
 async def destroy_inquiry(actor: Actor, inquiry_id: InquiryId, if_match: IfMatch) -> None:
     """Destroy an inquiry for good, everywhere. Needs a second factor proven in the last five minutes."""
     await service.destroy(inquiry_id, if_match, actor)
-
-
-@editorial_categories.get("", action="inquiry:list", responses=responses(DatabaseUnavailable))
-async def read_inquiry_categories(_: Actor, response: Response) -> InquiryCategoriesOut:
-    """Read the categories of inquiries, with the ETag that their replacement must quote."""
-    return _listed(response, await categories.editorial())
-
-
-@editorial_categories.put("", action="inquiry:set-categories", responses=CONFLICTS | responses(*STORES))
-async def replace_inquiry_categories(
-    actor: Actor, body: InquiryCategories, if_match: IfMatch, response: Response
-) -> InquiryCategoriesOut:
-    """Replace the categories of inquiries; a new retention period also counts for inquiries that are there."""
-    return _listed(response, await categories.replace(body, if_match, actor))
-
-
-def _listed(response: Response, listed: tuple[InquiryCategoriesOut, int]) -> InquiryCategoriesOut:
-    response.headers["ETag"] = etag(listed[1])
-    return listed[0]

@@ -65,7 +65,10 @@ class InquiryCategory(Input):
 class InquiryCategories(Input):
     """All categories of inquiries, in their order."""
 
-    items: list[InquiryCategory] = Field(max_length=50)
+    items: list[InquiryCategory] = Field(
+        max_length=50,
+        examples=[[{"slug": "quote", "name": {"ko": "견적", "en": "Quotes"}, "retentionDays": 365}]],
+    )
 
     @field_validator("items")
     @classmethod
@@ -208,10 +211,9 @@ class InquirySearch(Input):
 
 
 class InquiryExportRequest(Input):
-    """Whose inquiries to export, and as what."""
+    """Whose inquiries to export."""
 
     email: Email = Field(examples=["haneul@example.com"])
-    format: Literal["json", "csv"] = "json"
 
 
 class PersonalExport(Model):

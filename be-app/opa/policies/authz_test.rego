@@ -90,6 +90,7 @@ lowest := {
 	"inquiry:update": "admin",
 	"inquiry:destroy": "admin",
 	"inquiry:export": "admin",
+	"inquiry:search": "admin",
 	"inquiry:set-categories": "admin",
 	"member:read": "admin",
 	"member:set-role": "admin",
