@@ -79,10 +79,10 @@ async def restore() -> None:
     run at any time, and twice. View counts that were lost stay lost.
     """
     await inquiries.rebuild()
+    await members.rebuild()
     await inquiry_categories.rebuild()
     await categories.rebuild()
     await posts.rebuild()
-    await members.rebuild()
     await uploads.rebuild()
     await outbox.drain()
     await cache.invalidate()

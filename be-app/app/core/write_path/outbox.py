@@ -121,7 +121,9 @@ async def transaction() -> AsyncIterator[Transaction]:
         if opened.owes:
             shared = _shared.get()
             marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
-    with suppress(Unavailable):  # At a marker that stays, the minute's function finds nothing to do.
+    with suppress(
+        Unavailable, dynamodb.Refused
+    ):  # At a marker that stays, the minute's function finds nothing to do.
         for name in opened.obsolete:
             await events.clear_due(name)
     if marker is not None and shared is None:
