@@ -44,7 +44,7 @@ else:
     service = lazy_import("app.inquiries.service")
 
 public = PublicRouter("/v1/inquiries", "inquiries")
-editorial = GuardedRouter("/v1/editor/inquiries", "editorial: inquiries")
+editorial = GuardedRouter("/v1/editor", "editorial: inquiries")
 
 STORES = (DatabaseUnavailable, StoreUnavailable)
 InquiryId = Annotated[uuid.UUID, Path(description="The inquiry's id.")]
@@ -80,19 +80,21 @@ async def list_inquiry_categories() -> Response:
     return PublicResponse(await categories.public(), media_type="application/json")
 
 
-@editorial.get("", action="inquiry:list", responses=responses(*STORES))
+@editorial.get("/inquiries", action="inquiry:list", responses=responses(*STORES))
 async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> InquiryCards:
     """List inquiries, newest first."""
     return await service.listed(query)
 
 
-@editorial.get("/categories", action="inquiry:list", responses=responses(DatabaseUnavailable))
+@editorial.get("/inquiry-categories", action="inquiry:list", responses=responses(DatabaseUnavailable))
 async def read_inquiry_categories(_: Actor, response: Response) -> InquiryCategoriesOut:
     """Read the categories of inquiries, with the ETag that their replacement must quote."""
     return _listed(response, await categories.editorial())
 
 
-@editorial.put("/categories", action="inquiry:set-categories", responses=CONFLICTS | responses(*STORES))
+@editorial.put(
+    "/inquiry-categories", action="inquiry:set-categories", responses=CONFLICTS | responses(*STORES)
+)
 async def replace_inquiry_categories(
     actor: Actor, body: InquiryCategories, if_match: IfMatch, response: Response
 ) -> InquiryCategoriesOut:
@@ -105,7 +107,7 @@ def _listed(response: Response, listed: tuple[InquiryCategoriesOut, int]) -> Inq
     return listed[0]
 
 
-@editorial.post("/search", action="inquiry:search", responses=responses(*STORES))
+@editorial.post("/inquiry-search", action="inquiry:search", responses=responses(*STORES))
 async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
     """List the inquiries of a person, by e-mail address whatever the case of its letters, newest first."""
     return await service.found(body)
@@ -114,7 +116,7 @@ async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
 EXPORTS = responses(ExportTooLarge, StepUpRequired, *STORES)
 
 
-@editorial.post("/export", action="inquiry:export", responses=EXPORTS)
+@editorial.post("/inquiry-export", action="inquiry:export", responses=EXPORTS)
 async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> PersonalExport:
     """Export everything that is stored of a person's inquiries.
 
@@ -124,7 +126,7 @@ async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> Personal
 
 
 @editorial.post(
-    "/export.csv",
+    "/inquiry-export.csv",
     action="inquiry:export",
     response_class=Response,
     responses=merged(EXPORTS, {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}),
@@ -141,7 +143,7 @@ async def export_inquiries_as_table(actor: Actor, body: InquiryExportRequest) ->
     return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@editorial.get("/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, *STORES))
+@editorial.get("/inquiries/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, *STORES))
 async def read_inquiry(_: Actor, inquiry_id: InquiryId, response: Response) -> InquiryOut:
     """Read an inquiry, with the ETag that its update must quote."""
     inquiry = await service.read(inquiry_id)
@@ -149,7 +151,9 @@ async def read_inquiry(_: Actor, inquiry_id: InquiryId, response: Response) -> I
     return inquiry
 
 
-@editorial.put("/{inquiry_id}", action="inquiry:update", responses=CONFLICTS | responses(NotFound, *STORES))
+@editorial.put(
+    "/inquiries/{inquiry_id}", action="inquiry:update", responses=CONFLICTS | responses(NotFound, *STORES)
+)
 async def update_inquiry(
     actor: Actor,
     inquiry_id: InquiryId,
@@ -164,7 +168,7 @@ async def update_inquiry(
 
 
 @editorial.delete(
-    "/{inquiry_id}",
+    "/inquiries/{inquiry_id}",
     action="inquiry:destroy",
     status_code=204,
     responses=CONFLICTS | responses(NotFound, StepUpRequired, *STORES),

@@ -188,7 +188,7 @@ def test_answers_are_what_the_document_says(
         "/v1/editor/posts": client.get("/v1/editor/posts?limit=1", headers=EDITOR),
         "/v1/editor/posts/{post_id}": client.get(f"/v1/editor/posts/{first['id']}", headers=EDITOR),
         "/v1/inquiries/categories": client.get("/v1/inquiries/categories"),
-        "/v1/editor/inquiries/categories": client.get("/v1/editor/inquiries/categories", headers=EDITOR),
+        "/v1/editor/inquiry-categories": client.get("/v1/editor/inquiry-categories", headers=EDITOR),
         "/v1/editor/inquiries": client.get("/v1/editor/inquiries", headers=EDITOR),
         "/v1/editor/inquiries/{inquiry_id}": client.get(f"/v1/editor/inquiries/{inquiry}", headers=EDITOR),
         "/v1/editor/posts/{post_id}/downloads": client.get(

@@ -28,7 +28,7 @@ def send(client: httpx.Client, email: str, **content: Any) -> str:
 
 
 def ask(client: httpx.Client, what: str, body: Any, **headers: str) -> httpx.Response:
-    return client.post(f"{STAFF}/{what}", json=body, headers=EDITOR | headers)
+    return client.post(f"/v1/editor/inquiry-{what}", json=body, headers=EDITOR | headers)
 
 
 def test_a_person_s_inquiries_are_found_whatever_the_case_of_the_address(each_client: httpx.Client) -> None:
@@ -49,7 +49,7 @@ def test_a_person_s_inquiries_are_found_whatever_the_case_of_the_address(each_cl
 
 
 def test_the_staff_sort_and_assign_inquiries(client: httpx.Client, stack: Stack) -> None:
-    categories, slug = "/v1/editor/inquiries/categories", unique("c")
+    categories, slug = "/v1/editor/inquiry-categories", unique("c")
     listed = client.get(categories, headers=EDITOR)
     items = [*ok(listed)["items"], {"slug": slug, "name": {"ko": "채용", "en": "Jobs"}, "retentionDays": 30}]
     tag = {"If-Match": listed.headers["ETag"]}
@@ -138,7 +138,7 @@ def test_what_is_asked_keeps_to_rules_and_rights(client: httpx.Client, stack: St
     assert ok(ask(client, "export", {"email": f"{unique()}@example.com"})) == {"items": []}
     for what in ("search", "export", "export.csv"):
         problem(ask(client, what, {"email": "a@b.kr"}, **{"X-Test-Role": "editor"}), 403, "forbidden")
-        problem(client.post(f"{STAFF}/{what}", json={"email": "a@b.kr"}), 401, "unauthenticated")
+        problem(client.post(f"/v1/editor/inquiry-{what}", json={"email": "a@b.kr"}), 401, "unauthenticated")
     email = f"{unique()}@example.com"
     inquiry = send(client, email)
     names = (

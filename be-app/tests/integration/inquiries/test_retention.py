@@ -15,7 +15,7 @@ from familycorp_ops.local.provision import provision
 from support.contract import NOBODY, breaks, ok, pages, problem, unique
 from support.stack import EDITOR, Stack
 
-FORM, STAFF, CATEGORIES = "/v1/inquiries", "/v1/editor/inquiries", "/v1/editor/inquiries/categories"
+FORM, STAFF, CATEGORIES = "/v1/inquiries", "/v1/editor/inquiries", "/v1/editor/inquiry-categories"
 DAY_S = 24 * 3600
 RESTORE = "from app.functions.drain import handler; handler({'restore': True}, None)"
 MINUTE = "from app.functions.drain import handler; handler({}, None)"

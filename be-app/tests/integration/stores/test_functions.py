@@ -103,7 +103,7 @@ def test_people_are_told_of_what_happened_and_of_nothing_else(
     before = len(records_of(stack, 0))
     post = ok(draft(client), 201)
     ok(act(client, post, "publish"))
-    categories = "/v1/editor/inquiries/categories"
+    categories = "/v1/editor/inquiry-categories"
     listed = {"items": [{"slug": "quote", "name": {"ko": "견적", "en": "Quotes"}}]}
     tag = client.get(categories, headers=EDITOR).headers["ETag"]
     ok(client.put(categories, json=listed, headers=EDITOR | {"If-Match": tag}))
