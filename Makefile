@@ -155,7 +155,7 @@ deploy: $(RUN) $(SAM) ## Deploy images, also earlier ones; `make deploy ENV=dev 
 migrate: $(RUN) ## Migrate a database to the schema of the deployed release; `make migrate ENV=dev`
 	@.venv/bin/familycorp release migrate "$$ENV"
 
-restore: $(RUN) ## Rebuild the read model in DynamoDB from the database; `make restore ENV=dev`
+restore: $(RUN) ## Bring DynamoDB and the database in step after a restore, and destroy destroyed data again; `make restore ENV=dev`
 	@.venv/bin/familycorp release restore "$$ENV"
 
 smoke: $(RUN) ## Check that a deployment serves, by read requests alone; `make smoke ENV=dev VERSION=COMMIT`

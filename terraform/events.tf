@@ -66,6 +66,22 @@ resource "aws_sns_topic_subscription" "notices" {
   endpoint  = each.value
 }
 
+locals {
+  inquiry_recipients = {
+    for email in distinct(flatten(values(var.inquiry_emails))) :
+    email => [for category, emails in var.inquiry_emails : category if contains(emails, email)]
+  }
+}
+
+resource "aws_sns_topic_subscription" "inquiries" {
+  for_each = local.inquiry_recipients
+
+  topic_arn     = aws_sns_topic.notices.arn
+  protocol      = "email"
+  endpoint      = each.key
+  filter_policy = jsonencode({ kind = ["inquiry.received"], category = each.value })
+}
+
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${local.name}-dead-letters"
   message_retention_seconds = 1209600 # Two weeks, the longest there is.

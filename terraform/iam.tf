@@ -64,6 +64,11 @@ locals {
       actions   = ["dynamodb:Query"]
       resources = [local.table_arns.events]
     }
+    destructions_check = {
+      reason    = "What the destruction record names is never served, whatever backup the database comes from."
+      actions   = ["dynamodb:BatchGetItem"]
+      resources = [local.table_arns.events]
+    }
     sessions_check = {
       reason    = "Every request looks its session up; admins end sessions, inquiries count against a limit."
       actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
@@ -77,6 +82,11 @@ locals {
     sessions_own = {
       reason    = "Logging in makes, rotates and ends sessions and keeps factors and public keys."
       actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      resources = [local.table_arns.sessions]
+    }
+    sessions_erase = {
+      reason    = "Erasing a member removes what their sessions and second factors have of them."
+      actions   = ["dynamodb:DeleteItem", "dynamodb:Query"]
       resources = [local.table_arns.sessions]
     }
     no_public_keys = {
@@ -245,7 +255,7 @@ locals {
 
   grants = {
     backend = concat(
-      ["posts_read", "posts_indexes", "events_write", "sessions_check", "no_public_keys", "tables_key"],
+      ["posts_read", "posts_indexes", "events_write", "destructions_check", "sessions_check", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_hide", "uploads_link", "uploads_restore", "uploads_list", "uploads_key"],
       local.cached, local.in_vpc
     )
@@ -255,7 +265,7 @@ locals {
     )
     events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
     drain = concat(
-      ["posts_write", "events_write", "events_due", "sessions_profiles", "no_public_keys", "tables_key"],
+      ["posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_hide", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
     )
     migrations = local.in_vpc
@@ -264,9 +274,9 @@ locals {
       ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
     )
     rotation      = ["signing_key_rotate", "secrets_key"]
-    operator-read = concat(["exchange_export", "uploads_key"], local.in_vpc)
+    operator-read = concat(["destructions_check", "tables_key", "exchange_export", "uploads_key"], local.in_vpc)
     operator-write = concat(
-      ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
+      ["posts_write", "events_write", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
       local.cached, local.in_vpc
     )
   }

@@ -29,24 +29,26 @@ locals {
   # that SAM's template resolves and, when Terraform deploys, the functions' environment.
   settings = merge(
     {
-      ENV               = var.env
-      LOG_LEVEL         = var.log_level
-      LOG_SAMPLE_RATE   = tostring(var.log_sample_rate)
-      AWS_REGION        = var.region
-      SITE_URL          = var.site_url
-      CORS_ORIGINS      = join(",", var.cors_origins)
-      API_URL           = local.api_url
-      WEBAUTHN_RP_ID    = var.webauthn_rp_id
-      DATABASE_URL      = "mysql+aiomysql://${local.database_user}@${local.database_host}:3306/${local.database_name}"
-      OIDC_ISSUER       = local.oidc_issuer
-      OIDC_CLIENT_ID    = local.oidc_client_id
-      OIDC_SCOPES       = join(",", var.oidc_scopes)
-      OIDC_GROUPS_CLAIM = local.cognito ? "cognito:groups" : var.oidc_groups_claim
-      MALWARE_SCANNER   = var.malware_scanner
-      ROLE_GROUPS       = join(",", [for group, role in var.role_groups : "${group}=${role}"])
+      ENV                    = var.env
+      LOG_LEVEL              = var.log_level
+      LOG_SAMPLE_RATE        = tostring(var.log_sample_rate)
+      AWS_REGION             = var.region
+      SITE_URL               = var.site_url
+      CORS_ORIGINS           = join(",", var.cors_origins)
+      API_URL                = local.api_url
+      WEBAUTHN_RP_ID         = var.webauthn_rp_id
+      DATABASE_URL           = "mysql+aiomysql://${local.database_user}@${local.database_host}:3306/${local.database_name}"
+      OIDC_ISSUER            = local.oidc_issuer
+      OIDC_CLIENT_ID         = local.oidc_client_id
+      OIDC_SCOPES            = join(",", var.oidc_scopes)
+      OIDC_GROUPS_CLAIM      = local.cognito ? "cognito:groups" : var.oidc_groups_claim
+      MALWARE_SCANNER        = var.malware_scanner
+      INQUIRY_RETENTION_DAYS = tostring(var.inquiry_retention_days)
+      ROLE_GROUPS            = join(",", [for group, role in var.role_groups : "${group}=${role}"])
     },
     var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },
     var.bucket_suffix == null ? {} : { UPLOADS_BUCKET_NAME = local.bucket_names.uploads, EXCHANGE_BUCKET_NAME = local.bucket_names.exchange },
+    var.staff_url == null ? {} : { STAFF_URL = var.staff_url },
     local.post_logout_uri == null ? {} : { OIDC_POST_LOGOUT_URI = local.post_logout_uri },
     var.oidc_client_has_secret ? { OIDC_CLIENT_SECRET_ID = local.secret_names.oidc_client } : {},
   )

@@ -576,6 +576,42 @@ variable "notice_emails" {
   }
 }
 
+variable "inquiry_emails" {
+  description = "Who hears of inquiries alone, by category: its slug, or none for inquiries without one. An address that is in notice_emails hears of all anyway."
+  type        = map(list(string))
+  default     = {}
+
+  validation {
+    condition = alltrue([
+      for a in flatten(values(var.inquiry_emails)) :
+      can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", a)) && !contains(var.notice_emails, a)
+    ])
+    error_message = "inquiry_emails must be e-mail addresses that notice_emails doesn't have: SNS takes an address once."
+  }
+}
+
+variable "inquiry_retention_days" {
+  description = "Days after which an inquiry is destroyed, counted from when it was done, or from its last change if it never was."
+  type        = number
+  default     = 1095
+
+  validation {
+    condition     = var.inquiry_retention_days >= 1 && var.inquiry_retention_days <= 3650
+    error_message = "inquiry_retention_days must be 1 to 3650."
+  }
+}
+
+variable "staff_url" {
+  description = "Origin of the staff's pages, where notices link to. Null: notices name ids alone."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.staff_url == null ? true : can(regex("^${local.public_origin}$", var.staff_url)) && !can(regex(local.private_networks, var.staff_url))
+    error_message = "staff_url must be a public https:// origin without a path, as https://staff.familycorp.example."
+  }
+}
+
 variable "monthly_budget_usd" {
   description = "US dollars a month beyond which, actual or forecast, an alarm is raised."
   type        = number

@@ -40,7 +40,14 @@ else:
     members_service = lazy_import("app.members.service")
 
 MAX_BODY_BYTES = 1024 * 1024
-PUBLIC_CACHED = ("/v1/categories", "/v1/posts", "/v1/search", "/v1/feed.", "/v1/sitemap.xml")
+PUBLIC_CACHED = (
+    "/v1/categories",
+    "/v1/inquiries/categories",
+    "/v1/posts",
+    "/v1/search",
+    "/v1/feed.",
+    "/v1/sitemap.xml",
+)
 SPARED = frozenset({"/health"})
 """Paths that load shedding exempts."""
 

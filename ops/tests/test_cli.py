@@ -120,6 +120,8 @@ CASES: Final = (
     Case("members list", 0, ""),
     Case("members disable nobody@familycorp.example", 1, "!Nobody with this e-mail"),
     Case("members end-sessions nobody@familycorp.example", 1, "!Nobody with this e-mail"),
+    Case("members erase nobody@familycorp.example", 1, "!add --yes"),
+    Case("members erase nobody@familycorp.example --yes", 1, "!Nobody with this e-mail"),
     Case("audit", 0, ""),
     Case("inquiries export {tmp}/inquiries.json", 0, ""),
     Case("members grant-role nobody@familycorp.example admin", 1, "!Nobody with this e-mail"),

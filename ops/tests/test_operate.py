@@ -4,6 +4,7 @@ The emulator checks the signature and the plan's policies, names the caller in t
 code on a database that the command couldn't find. What a person may do is what Terraform's two policies say.
 """
 
+import csv
 import io
 import json
 import os
@@ -292,6 +293,12 @@ def test_inquiries_are_exported_and_the_trail_names_the_operator(cloud: Cloud, t
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert [line["subject"] for line in lines] == ["견적 2", "견적 1", "견적 0"]
     assert file.stat().st_mode & 0o777 == 0o600
+    cloud.sql("UPDATE inquiries SET email = 'other@example.com' WHERE subject = '견적 1'")
+    table = tmp_path / "inquiries.csv"
+    taken = ("inquiries", "export", table, "--email", "HANA@example.com", "--format", "csv")
+    assert cloud.by("reader", *taken)["inquiries"] == 2
+    rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig"))))
+    assert [row["subject"] for row in rows] == ["견적 2", "견적 0"]
     assert cloud.actors("inquiry.exported") == {READER}
     assert "can't be written" in cloud.refused("reader", "inquiries", "export", file)
 

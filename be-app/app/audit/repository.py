@@ -1,7 +1,7 @@
 """Queries on the audit trail."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,3 +39,19 @@ async def page(
     if before is not None:
         query = query.where(AuditEntry.id < before)
     return (await session.scalars(query)).all()
+
+
+async def of_action(
+    session: AsyncSession, action: str, *, after: uuid.UUID | None, limit: int
+) -> Sequence[AuditEntry]:
+    """Return up to `limit` entries about an action, oldest first."""
+    query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id).limit(limit)
+    if after is not None:
+        query = query.where(AuditEntry.id > after)
+    return (await session.scalars(query)).all()
+
+
+async def already(session: AsyncSession, action: str, targets: Collection[str]) -> set[str]:
+    """Return those of some targets that an action was done to."""
+    query = select(AuditEntry.target).where(AuditEntry.target.in_(targets), AuditEntry.action == action)
+    return set(await session.scalars(query))

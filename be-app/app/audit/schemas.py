@@ -17,6 +17,10 @@ class AuditEntryOut(Model):
     actor: str = Field(
         description="A member's id; the ARN of an operator; `system`, `import` or `visitor` where it was none."
     )
+    former_member: bool = Field(
+        False,
+        description="Whether the actor is a member who left and was erased; nothing names them any more.",
+    )
     action: str = Field(examples=["post.published"])
     target: str = Field(examples=["post:01900000-0000-7000-8000-000000000000"])
     detail: dict[str, Any] | None = None

@@ -1,6 +1,6 @@
 """The audit trail: written with every change, read by those who may."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +16,9 @@ from app.core.clock import new_id, now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.observability.context import request_id
+
+MEMBER_ERASED = "member.erased"
+_BATCH = 500
 
 _operator: ContextVar[str] = ContextVar("operator", default="")
 
@@ -57,10 +60,28 @@ async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
             before=pagination.decode_id(query.cursor),
             limit=query.limit + 1,
         )
-    page = found[: query.limit]
-    entries = (AuditEntryOut.model_validate(entry) for entry in page)
+        page = found[: query.limit]
+        former = await repository.already(session, MEMBER_ERASED, {f"member:{entry.actor}" for entry in page})
+    entries = (
+        AuditEntryOut.model_validate(entry).model_copy(
+            update={"former_member": f"member:{entry.actor}" in former}
+        )
+        for entry in page
+    )
     hidden = dict.fromkeys(map(to_snake, obligations.get("omit", ())))
     return AuditEntries(
         items=[entry.model_copy(update=hidden) for entry in entries],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
+
+
+async def targets(action: str) -> AsyncIterator[list[str]]:
+    """Yield the targets of all entries about an action, oldest first, in parts."""
+    after = None
+    while True:
+        async with reading() as session:
+            found = await repository.of_action(session, action, after=after, limit=_BATCH)
+        yield [entry.target for entry in found]
+        if len(found) < _BATCH:
+            return
+        after = found[-1].id

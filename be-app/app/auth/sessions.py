@@ -142,16 +142,17 @@ async def state(member: str, session: str) -> State | None:
         return None
     identity = _identity(found, profile)
     known = profile if profile and "version" in profile else None
+    former = known is not None and bool(known.get("erased"))
     return State(
         member=member,
         session=session,
         identity=identity,
-        role=(known and known["role"]) or identity.role or None,
+        role=None if former else (known and known["role"]) or identity.role or None,
         second_factor_at=found["secondFactorAt"],
         created_at=found["createdAt"],
         ends_at=found["endsAt"],
         provisioned=known is not None
-        and (known["seenAt"] >= found["createdAt"] or known["claims"] == claims_digest(identity)),
+        and (former or known["seenAt"] >= found["createdAt"] or known["claims"] == claims_digest(identity)),
     )
 
 
@@ -346,6 +347,31 @@ async def end_all(member: str) -> None:
         ExpressionAttributeValues=dynamodb.encode({":now": store.milliseconds()}),
     )
     logger.info("sessions_ended", extra={"member": member})
+
+
+async def erase(member: str) -> None:
+    """End every session of a member, and remove what sessions and second factors have of them."""
+    await end_all(member)
+    for item in await store.of_owner(owner(member), "session#"):
+        await store.remove((item["owner"], item["item"]))
+    await store.remove((owner(member), "factors"))
+
+
+async def keyed_hash(issuer: str, subject: str) -> str:
+    """Return an HMAC of whom a provider knows as `subject`, under a key that DynamoDB alone has.
+
+    So nobody who has the database, or a backup of it, can find out whether a person was a member.
+    """
+    made = await dynamodb.call(
+        "update_item",
+        TableName=settings().sessions_table,
+        Key=store.encoded(("identity-key", "1")),
+        UpdateExpression="SET hmacKey = if_not_exists(hmacKey, :new)",
+        ExpressionAttributeValues=dynamodb.encode({":new": secrets.token_hex(32)}),
+        ReturnValues="ALL_NEW",
+    )
+    key = bytes.fromhex(dynamodb.decode(made["Attributes"])["hmacKey"])
+    return hmac.digest(key, f"{issuer}\n{subject}".encode(), hashlib.sha256).hex()
 
 
 async def end_at_provider(issuer: str, subject: str | None, provider_session: str | None) -> None:

@@ -165,6 +165,20 @@ class Settings(BaseModel):
         "hits don't count.",
     )
 
+    inquiry_retention_days: int = Field(
+        1095,
+        ge=1,
+        le=3650,
+        description="Days after which an inquiry is destroyed, counted from when it was done, or from its last "
+        "change if it never was. A category may have a shorter period.",
+    )
+
+    staff_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+$",
+        description="Origin of the staff's pages: notices link to `/inquiries/<id>` and `/posts/<id>` there; unset "
+        "means that notices name the id alone.",
+    )
     site_url: str = Field(
         "https://www.familycorp.example",
         pattern=r"^https?://[^/]+$",
@@ -366,6 +380,7 @@ class Settings(BaseModel):
         rules = {
             "api_url": PUBLIC_ORIGIN,
             "site_url": PUBLIC_ORIGIN,
+            "staff_url": PUBLIC_ORIGIN,
             "oidc_issuer": PUBLIC_URL,
             "oidc_post_logout_uri": PUBLIC_URL,
         }

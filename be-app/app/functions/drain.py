@@ -11,10 +11,14 @@ from typing import Any
 from app.core.clock import now
 from app.core.lazy import lazy_import
 from app.core.observability import context, metrics
+from app.core.process import process
+from app.core.settings import settings
 from app.core.write_path import events
 from app.functions import invocation
 
-# An idle minute must import, connect to and call nothing but DynamoDB.
+# An idle minute must import, connect to and ask nothing but DynamoDB.
+inquiries = lazy_import("app.inquiries.retention")
+inquiry_categories = lazy_import("app.inquiries.categories")
 categories = lazy_import("app.categories.service")
 members = lazy_import("app.members.service")
 posts = lazy_import("app.posts.scheduler")
@@ -26,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 async def run_due() -> bool:
-    """Do all due work: publish scheduled posts, advance uploads, relay the outbox. Return whether there was any.
+    """Do what is due: publish scheduled posts, see to uploads, destroy inquiries, drain the outbox.
+
+    Return whether anything was due.
 
     Markers are removed only once all work that they may stand for is done, so a failure is tried again.
     """
@@ -41,9 +47,10 @@ async def run_due() -> bool:
         )
         published = await posts.publish_due(at)
         looked_at = await uploads.work_due(at)
+        destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
         drained = await outbox.drain()
         forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
-        complete = published and looked_at and drained and forgotten
+        complete = published and looked_at and destroyed and drained and forgotten
         if complete:
             for marker in markers:
                 await events.clear_due(marker)
@@ -51,14 +58,31 @@ async def run_due() -> bool:
         return True
 
 
-async def restore() -> None:
-    """Bring DynamoDB back in step with the database after its tables were lost or restored from a backup.
+async def run_minute() -> None:
+    """Do what is due; the first time in a process, have a release's or a setting's new retention periods applied."""
+    applied = _applied()
+    if not applied:
+        await events.note_periods(f"{settings().version} {settings().inquiry_retention_days}")
+        applied.append(True)
+    await run_due()
 
-    Nothing newer is overwritten, so it may run at any time, and twice. View counts that were lost stay lost.
+
+@process.keeps
+def _applied() -> list[bool]:
+    return []
+
+
+async def restore() -> None:
+    """Bring DynamoDB and the database back in step after one of them was lost or restored from a backup.
+
+    Personal data that was destroyed is destroyed again before anything else. Nothing newer is overwritten, so it may
+    run at any time, and twice. View counts that were lost stay lost.
     """
+    await inquiries.rebuild()
+    await members.rebuild()
+    await inquiry_categories.rebuild()
     await categories.rebuild()
     await posts.rebuild()
-    await members.rebuild()
     await uploads.rebuild()
     await outbox.drain()
     await cache.invalidate()
@@ -69,4 +93,4 @@ def handler(event: Mapping[str, Any], _: object) -> None:
 
     A failure is raised, and the markers stay for the next minute.
     """
-    invocation.serve("drain", restore() if event.get("restore") is True else run_due())
+    invocation.serve("drain", restore() if event.get("restore") is True else run_minute())

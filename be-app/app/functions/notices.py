@@ -5,22 +5,31 @@ may be sent twice. None is lost: the stream delivers failed records again, and a
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.aws import clients, dynamodb
+from app.core.messages import Message, marked
 from app.core.settings import settings
+from app.core.translation import Text
 from app.functions import invocation
 
-SUBJECTS: Mapping[str, str] = {
-    "inquiry.received": "New inquiry",
-    "post.published": "Post published",
-    "post.unpublished": "Post withdrawn",
+SUBJECTS: Mapping[str, Message] = {
+    "inquiry.received": marked("New inquiry"),
+    "post.published": marked("Post published"),
+    "post.unpublished": marked("Post withdrawn"),
 }
-"""Kinds of events that people are notified of, with the message's subject; SNS takes only ASCII there."""
+"""What people are told of, and its subject line. Mail isn't the place for personal data: it has ids alone."""
+
+NO_CATEGORY = "none"
+"""Value of the attribute `category` of inquiries without one; subscriptions filter by it."""
+
+_SEOUL = timezone(timedelta(hours=9))
+_PAGES = {"inquiry": "inquiries", "post": "posts"}
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +63,34 @@ async def _send(record: Record) -> None:
     if record["eventName"] != "INSERT" or kind not in SUBJECTS:
         return
     _, partition, _, region, account, *_ = record["eventSourceARN"].split(":")
-    lines = [SUBJECTS[kind], happened["at"]]
-    lines += [f"{name}: {value}" for name, value in orjson.loads(happened["data"]).items()]
+    data = orjson.loads(happened["data"])
+    subject = _told(SUBJECTS[kind])
+    attributes = {"kind": kind}
+    if kind == "inquiry.received":
+        attributes["category"] = data.get("category", NO_CATEGORY)
     await clients.call(
         "sns",
         "publish",
         TopicArn=f"arn:{partition}:sns:{region}:{account}:familycorp-{settings().env}-notices",
-        Subject=f"FamilyCorp {settings().env}: {SUBJECTS[kind]}",
-        Message="\n".join(lines),
-        # Whoever wants some kinds alone filters by it.
-        MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}},
+        Subject=f"FamilyCorp {settings().env}: {subject}",
+        Message="\n".join([subject, "", *_lines(happened, data)]),
+        # Whoever wants some kinds or categories alone filters by them.
+        MessageAttributes={n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()},
     )
     logger.info("notice_sent", extra={"kind": kind})
+
+
+def _lines(happened: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    at = datetime.fromisoformat(happened["at"]).astimezone(_SEOUL)
+    yield _told(marked("Time: {at} (Korea)"), at=f"{at:%Y-%m-%d %H:%M}")
+    if name := data.get(settings().language):
+        yield _told(marked("Category: {category}"), category=name)
+    what, _, named = happened["aggregate"].partition(":")
+    if staff := settings().staff_url:
+        yield _told(marked("Open: {link}"), link=f"{staff}/{_PAGES[what]}/{named}")
+    else:
+        yield f"{what}: {named}"
+
+
+def _told(message: Message, **values: str) -> str:
+    return Text(message, values).told(settings().language)

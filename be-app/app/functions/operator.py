@@ -100,8 +100,8 @@ async def _posts(ids: list[uuid.UUID]) -> Stored:
     return await _exported([found.dumped() for found in await exporting.posts(ids)])
 
 
-async def _inquiries(cursor: str | None = None) -> Stored:
-    page = await inquiries.exported(cursor)
+async def _inquiries(cursor: str | None = None, email: str | None = None) -> Stored:
+    page = await inquiries.exported(cursor, email)
     stored = await _exported([inquiry.model_dump(mode="json", by_alias=True) for inquiry in page.items])
     return stored.model_copy(update={"next_cursor": page.next_cursor})
 
@@ -191,6 +191,7 @@ WRITES: Final[Mapping[str, Command]] = {
     "members.grant-role": _grant_role,
     "members.disable": members.disable,
     "members.end-sessions": members.log_out,
+    "members.erase": members.erase_for_operator,
     "content.import": _import,
 }
 

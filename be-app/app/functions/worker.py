@@ -16,7 +16,7 @@ from app.core.http.problems import Problem
 from app.core.observability.logging import configure
 from app.core.settings import settings
 from app.functions import uploads
-from app.functions.drain import run_due
+from app.functions.drain import run_minute
 
 INTERVAL_S = 1.0
 
@@ -30,7 +30,7 @@ async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     while not stop.is_set():
         try:
-            await run_due()
+            await run_minute()
             await _hear()
         except Problem:
             logger.warning("scheduled_drain_failed", exc_info=True)

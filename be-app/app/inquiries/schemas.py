@@ -3,10 +3,10 @@
 import uuid
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Input, Instant, Line, Model, Text, pattern
+from app.core.http.schema import Digits, Input, Instant, Line, Model, Text, pattern, refused
 from app.core.messages import marked
 
 Status = Literal["new", "in_progress", "done"]
@@ -24,6 +24,71 @@ Email = Annotated[
 ]
 
 
+CategorySlug = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
+        ),
+        min_length=1,
+        max_length=60,
+    ),
+    Field(description="Slug of a category of inquiries.", examples=["quote"]),
+]
+_CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]
+
+
+class InquiryCategoryName(Input):
+    """A category's name in the site's languages."""
+
+    ko: _CategoryName = Field(examples=["견적"])
+    en: _CategoryName = Field(examples=["Quotes"])
+
+
+class InquiryCategory(Input):
+    """A category of inquiries."""
+
+    slug: CategorySlug
+    name: InquiryCategoryName
+    retention_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=3650,
+            description="Days after which inquiries of this category are destroyed, where that is sooner than in "
+            "general; null means the general period.",
+            examples=[180],
+        ),
+    ] = None
+
+
+class InquiryCategories(Input):
+    """All categories of inquiries, in their order."""
+
+    items: list[InquiryCategory] = Field(
+        max_length=50,
+        examples=[[{"slug": "quote", "name": {"ko": "견적", "en": "Quotes"}, "retentionDays": 365}]],
+    )
+
+    @field_validator("items")
+    @classmethod
+    def _name_each_once(cls, items: list[InquiryCategory]) -> list[InquiryCategory]:
+        if len({item.slug for item in items}) < len(items):
+            raise refused("duplicate_slug", marked("Give each category a slug of its own."))
+        return items
+
+
+class InquiryCategoriesOut(Model):
+    """All categories of inquiries, in their order, and the general retention period."""
+
+    items: list[InquiryCategory]
+    retention_days: int = Field(
+        description="Days after which an inquiry is destroyed, counted from when it was done, or from its last "
+        "change if it never was.",
+        examples=[1095],
+    )
+
+
 class InquiryCreate(Input):
     """The contact form."""
 
@@ -34,7 +99,13 @@ class InquiryCreate(Input):
     message: Annotated[str, Field(min_length=1, max_length=10_000), Text] = Field(
         examples=["안녕하세요. 제품 견적을 부탁드립니다."]
     )
+    category: CategorySlug | None = None
     consent: Literal[True] = Field(description="The visitor consents to the processing of this data.")
+    consent_version: Annotated[str, Field(max_length=40), Line] = Field(
+        "",
+        description="Version of the consent text that the form showed; stored with the time of consent.",
+        examples=["2026-12-01"],
+    )
     referral: Annotated[str, Field(max_length=100), Line] = Field(
         "", description="How the visitor found the site."
     )
@@ -58,6 +129,13 @@ class InquiryCard(Model):
     company: str
     name: str
     subject: str
+    category: str | None = None
+    assignee: uuid.UUID | None = Field(None, description="Id of the member who answers the inquiry.")
+    spam_score: int | None = Field(
+        None,
+        description="0 to 100: how much the inquiry looks like spam, by links, repeated text and inquiries of the "
+        "same address within a day. Null where an earlier release took it.",
+    )
     status: Status
     created_at: Instant
 
@@ -69,9 +147,17 @@ class InquiryOut(InquiryCard):
     message: str
     referral: str
     consented_at: Instant
+    consent_version: str | None = Field(
+        description="Version of the consent text that the form showed; null where the form named none."
+    )
     note: str
     version: int
     updated_at: Instant
+    done_at: Instant | None
+    destroy_at: Instant | None = Field(
+        description="When the inquiry will be destroyed if nothing changes; null until the next run of the "
+        "scheduler where an earlier release wrote it."
+    )
 
 
 class InquiryCards(Model):
@@ -89,17 +175,48 @@ class InquiryExport(Model):
 
 
 class InquiryUpdate(Input):
-    """How far the staff got."""
+    """How far the staff got. Category and assignee stay as they are where they are left out."""
 
     status: Status
+    category: CategorySlug | None = None
+    assignee: uuid.UUID | None = Field(
+        None, description="Id of the member who answers the inquiry; null for nobody."
+    )
     note: Annotated[str, Field(max_length=10_000), Text] = Field(
         "", description="For the staff; the visitor never sees it."
     )
+
+
+SpamScore = Annotated[int | None, Field(ge=0, le=100), Digits]
 
 
 class InquiryQuery(Input):
     """Which inquiries to list."""
 
     status: Status | None = None
+    category: CategorySlug | None = None
+    assignee: uuid.UUID | None = Field(None, description="Only those that this member answers.")
+    max_spam_score: SpamScore = Field(None, description="Only those with at most this score.")
+    min_spam_score: SpamScore = Field(None, description="Only those with at least this score.")
     limit: Limit = 20
     cursor: Cursor = None
+
+
+class InquirySearch(Input):
+    """Whose inquiries to list. The address is in the body, because servers log URLs."""
+
+    email: Email = Field(examples=["haneul@example.com"])
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class InquiryExportRequest(Input):
+    """Whose inquiries to export."""
+
+    email: Email = Field(examples=["haneul@example.com"])
+
+
+class PersonalExport(Model):
+    """Everything that is stored of a person's inquiries, newest first."""
+
+    items: list[InquiryOut]

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from typing import Any
 
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -10,11 +11,12 @@ from app.auth.subject import SYSTEM, Subject
 from app.core.clock import new_id, now
 from app.core.database.engine import reading, writing
 from app.core.http import pagination
-from app.core.http.problems import NotFound, PreconditionFailed
+from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
-from app.inquiries import repository
-from app.inquiries.models import NEW, Inquiry
+from app.inquiries import categories, repository, retention, spam
+from app.inquiries.errors import ExportTooLarge
+from app.inquiries.models import DONE, NEW, Inquiry
 from app.inquiries.schemas import (
     InquiryCard,
     InquiryCards,
@@ -23,10 +25,15 @@ from app.inquiries.schemas import (
     InquiryOut,
     InquiryQuery,
     InquiryReceipt,
+    InquirySearch,
     InquiryUpdate,
+    PersonalExport,
 )
+from app.members import repository as members
 
 _EXPORTED_AT_ONCE = 500
+_EXPORTED_IN_AN_ANSWER = 50
+"""An answer of a function may have 6 MB ("Lambda quotas"); the longest inquiry with its note has 60 KB."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,47 +46,82 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
         return InquiryReceipt(id=new_id())
 
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
+        category = await categories.find(transaction.session, request.category)
         at = now()
-        transaction.session.add(
-            Inquiry(
-                id=inquiry_id,
-                **request.model_dump(exclude={"consent", "website"}),
-                consented_at=at,
-                status=NEW,
-                note="",
-                created_at=at,
-                updated_at=at,
-            )
+        earlier = await repository.latest(transaction.session, at - spam.COMPARED_FOR, spam.COMPARED)
+        inquiry = Inquiry(
+            id=inquiry_id,
+            **request.model_dump(exclude={"consent", "consent_version", "website"}),
+            consented_at=at,
+            consent_version=request.consent_version or None,
+            status=NEW,
+            note="",
+            spam_score=spam.score(request, earlier),
+            created_at=at,
+            updated_at=at,
         )
+        await retention.schedule(transaction, inquiry)
+        transaction.session.add(inquiry)
         audit.record(transaction.session, "visitor", "inquiry.received", f"inquiry:{inquiry_id}")
-        transaction.emit(f"inquiry:{inquiry_id}", 1, "inquiry.received", {"inquiryId": str(inquiry_id)})
+        # What notices are made of, far from the database: nothing of the person.
+        data = {"inquiryId": str(inquiry_id)}
+        if category is not None:
+            data |= {"category": category.slug, "ko": category.name.ko, "en": category.name.en}
+        transaction.emit(retention.name(inquiry_id), 1, "inquiry.received", data)
 
-    return InquiryReceipt(id=await idempotency.create_once("inquiries", key, request, write))
+    return InquiryReceipt(id=await idempotency.create_once(retention.SCOPE, key, request, write))
 
 
 async def listed(query: InquiryQuery) -> InquiryCards:
     """Return a page of inquiries, newest first."""
+    return await _cards(query, **query.model_dump(exclude={"limit", "cursor"}))
+
+
+async def found(query: InquirySearch) -> InquiryCards:
+    """Return a page of a person's inquiries, newest first."""
+    return await _cards(query, email=query.email)
+
+
+async def _cards(query: InquiryQuery | InquirySearch, **chosen: Any) -> InquiryCards:
     async with reading() as session:
         found = await repository.page(
-            session, status=query.status, before=pagination.decode_id(query.cursor), limit=query.limit + 1
+            session, before=pagination.decode_id(query.cursor), limit=query.limit + 1, **chosen
         )
     page = found[: query.limit]
     return InquiryCards(
-        items=[InquiryCard.model_validate(inquiry) for inquiry in page],
+        items=[InquiryCard.model_validate(inquiry) for inquiry in await retention.present(page)],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
 
 
-async def exported(cursor: str | None) -> InquiryExport:
-    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out."""
+async def exported_of(email: str, actor: Subject) -> PersonalExport:
+    """Return all inquiries of a person, newest first; the audit trail records it, without the address.
+
+    Raises `ExportTooLarge`.
+    """
+    async with writing() as session:
+        found = await repository.page(session, email=email, before=None, limit=_EXPORTED_IN_AN_ANSWER + 1)
+        if len(found) > _EXPORTED_IN_AN_ANSWER:
+            raise ExportTooLarge
+        present = await retention.present(found)
+        audit.record(session, actor.id, "inquiry.exported", "inquiries", count=len(present))
+    return PersonalExport(items=[InquiryOut.model_validate(inquiry) for inquiry in present])
+
+
+async def exported(cursor: str | None, email: str | None = None) -> InquiryExport:
+    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out.
+
+    With `email` those of one person alone.
+    """
     async with writing() as session:
         found = await repository.page(
-            session, status=None, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
+            session, email=email, before=pagination.decode_id(cursor), limit=_EXPORTED_AT_ONCE + 1
         )
         page = found[:_EXPORTED_AT_ONCE]
-        audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(page))
+        present = await retention.present(page)
+        audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(present))
     return InquiryExport(
-        items=[InquiryOut.model_validate(inquiry) for inquiry in page],
+        items=[InquiryOut.model_validate(inquiry) for inquiry in present],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > len(page) else None,
     )
 
@@ -88,7 +130,7 @@ async def read(inquiry_id: uuid.UUID) -> InquiryOut:
     """Return one inquiry."""
     async with reading() as session:
         inquiry = await repository.by_id(session, inquiry_id)
-    if inquiry is None:
+    if inquiry is None or not await retention.present([inquiry]):
         raise NotFound
     return InquiryOut.model_validate(inquiry)
 
@@ -96,20 +138,65 @@ async def read(inquiry_id: uuid.UUID) -> InquiryOut:
 async def update(inquiry_id: uuid.UUID, request: InquiryUpdate, expected: int, actor: Subject) -> InquiryOut:
     """Record how far the staff got."""
     async with outbox.transaction() as transaction:
-        inquiry = await repository.by_id(transaction.session, inquiry_id)
-        if inquiry is None:
+        inquiry = await _open(transaction, inquiry_id, expected)
+        if not await retention.present([inquiry]):
             raise NotFound
-        if inquiry.version != expected:
-            raise PreconditionFailed(
-                marked("The inquiry is at version {version} now. Read it again, then repeat your change."),
-                version=inquiry.version,
-            )
-        inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, now()
+        await _sort(transaction, inquiry, request)
+        at = now()
+        if request.status != DONE:
+            inquiry.done_at = None
+        elif inquiry.status != DONE:
+            inquiry.done_at = at
+        inquiry.status, inquiry.note, inquiry.updated_at = request.status, request.note, at
+        await retention.schedule(transaction, inquiry)
         audit.record(
-            transaction.session, actor.id, "inquiry.updated", f"inquiry:{inquiry_id}", status=request.status
+            transaction.session,
+            actor.id,
+            "inquiry.updated",
+            retention.name(inquiry_id),
+            status=request.status,
+            category=inquiry.category,
+            assignee=inquiry.assignee and str(inquiry.assignee),
         )
-        try:
-            await transaction.session.flush()
-        except StaleDataError:
-            raise PreconditionFailed from None
+        await _flush(transaction)
         return InquiryOut.model_validate(inquiry)
+
+
+async def _sort(transaction: outbox.Transaction, inquiry: Inquiry, request: InquiryUpdate) -> None:
+    """Set category and assignee where the request names them."""
+    if "category" in request.model_fields_set and request.category != inquiry.category:
+        await categories.find(transaction.session, request.category)
+        inquiry.category = request.category
+    if "assignee" in request.model_fields_set and request.assignee != inquiry.assignee:
+        if request.assignee and not await members.is_present(transaction.session, request.assignee):
+            raise ValidationFailed.on(
+                "body.assignee", "unknown_member", marked("There is no active member with this id.")
+            )
+        inquiry.assignee = request.assignee
+
+
+async def destroy(inquiry_id: uuid.UUID, expected: int, actor: Subject) -> None:
+    """Destroy an inquiry at once."""
+    async with outbox.transaction() as transaction:
+        inquiry = await _open(transaction, inquiry_id, expected)
+        await retention.destroy(transaction, inquiry, "request", actor.id)
+        await _flush(transaction)
+
+
+async def _open(transaction: outbox.Transaction, inquiry_id: uuid.UUID, expected: int) -> Inquiry:
+    inquiry = await repository.by_id(transaction.session, inquiry_id)
+    if inquiry is None:
+        raise NotFound
+    if inquiry.version != expected:
+        raise PreconditionFailed(
+            marked("The inquiry is at version {version} now. Read it again, then repeat your change."),
+            version=inquiry.version,
+        )
+    return inquiry
+
+
+async def _flush(transaction: outbox.Transaction) -> None:
+    try:
+        await transaction.session.flush()
+    except StaleDataError:
+        raise PreconditionFailed from None

@@ -14,6 +14,13 @@ class MemberNotFound(Problem):
     )
 
 
+class FormerMember(Problem):
+    """The member left, and their name and e-mail address were erased for good."""
+
+    status, code, title = 409, "former_member", marked("This member has left and was erased")
+    advice = marked("Somebody who comes back needs a new account at the login provider.")
+
+
 class MemberAmbiguous(Problem):
     """More than one member has this e-mail address, or one that looks like it; the detail names each on a line."""
 

@@ -26,6 +26,8 @@ class Member(Base):
     role: Mapped[str | None] = mapped_column(Key(12))
     group_role: Mapped[str | None] = mapped_column(Key(12))
     disabled_at: Mapped[datetime | None]
+    # From then on name and e-mail are empty, and a keyed hash of issuer and subject stands in place of the subject.
+    erased_at: Mapped[datetime | None]
     seen_at: Mapped[datetime]
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]

@@ -32,3 +32,9 @@ async def page(session: AsyncSession, *, after: uuid.UUID | None, limit: int) ->
     if after is not None:
         query = query.where(Member.id > after)
     return (await session.scalars(query)).all()
+
+
+async def is_present(session: AsyncSession, member_id: uuid.UUID) -> bool:
+    """Tell whether a member is there, and neither disabled nor erased."""
+    member = await session.get(Member, member_id)
+    return member is not None and member.disabled_at is None and member.erased_at is None

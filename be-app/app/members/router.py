@@ -10,8 +10,9 @@ from app.auth.schemas import SessionCards
 from app.authz import guard
 from app.authz.routing import Actor, Granted, GuardedRouter
 from app.core.http.preconditions import CONFLICTS, IfMatch, etag
-from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
+from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, merged, responses
 from app.core.lazy import lazy_import
+from app.members.errors import FormerMember
 from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MemberId = Annotated[uuid.UUID, Path(description="The member's id.")]
 SessionId = Annotated[uuid.UUID, Path(description="The session's id.")]
 STORES = responses(NotFound, DatabaseUnavailable, StoreUnavailable)
 ENDINGS = STORES | responses(Forbidden, StepUpRequired)
-CHANGES = CONFLICTS | ENDINGS
+CHANGES = merged(CONFLICTS, ENDINGS, responses(FormerMember))
 
 
 @staff.get("", action="member:list", responses=responses(DatabaseUnavailable))
@@ -78,6 +79,20 @@ async def enable_member(
 ) -> MemberOut:
     """Let a member in again. Needs a second factor proven in the last five minutes."""
     return _answer(response, await service.set_disabled(member_id, if_match, actor, disabled=False))
+
+
+@staff.post("/{member_id}/erase", action="member:erase", responses=CHANGES)
+async def erase_member(
+    actor: Actor,
+    member_id: MemberId,
+    if_match: IfMatch,
+    response: Response,
+) -> MemberOut:
+    """Erase name and e-mail address of a member who left, for good, and end their sessions.
+
+    Needs a second factor proven in the last five minutes. Who logs in again later has no role.
+    """
+    return _answer(response, await service.erase(member_id, if_match, actor))
 
 
 @staff.get("/{member_id}/sessions", action="session:list-any", responses=STORES)

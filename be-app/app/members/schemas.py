@@ -24,6 +24,9 @@ class MemberOut(Model):
         None
     )
     disabled: bool | None = None
+    former: bool | None = Field(
+        None, description="Whether the member left and was erased: name and e-mail address are empty."
+    )
     seen_at: Instant | None = Field(
         None, description="Time of the member's last login that the database knows."
     )

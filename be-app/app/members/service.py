@@ -5,7 +5,7 @@ by the outbox, where the function outside the VPC finds it too.
 """
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,9 +27,9 @@ from app.core.messages import marked
 from app.core.observability import metrics
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
-from app.core.write_path import outbox
+from app.core.write_path import destructions, outbox
 from app.members import addresses, repository
-from app.members.errors import MemberAmbiguous, MemberNotFound
+from app.members.errors import FormerMember, MemberAmbiguous, MemberNotFound
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
 
@@ -40,7 +40,8 @@ _ATTEMPTS = 10
 async def provision(state: State) -> Subject:
     """Give the member of a session their row, or bring it up to date; return them as the row says they are.
 
-    Raises `Unauthenticated` when the row says that they are disabled.
+    A former member's row stays erased, and they have no role. Raises `Unauthenticated` when the row says that they
+    are disabled.
     """
     member_id = uuid.UUID(state.member)
     seen_at = datetime.fromtimestamp(state.created_at / 1000, UTC)
@@ -62,7 +63,7 @@ async def provision(state: State) -> Subject:
                         created_at=now(),
                     )
                     transaction.session.add(member)
-                elif member.seen_at > seen_at:
+                elif member.erased_at is not None or member.seen_at > seen_at:
                     break  # An older session of theirs; a newer one has told better already.
                 member.email, member.name = identity.email, identity.name
                 member.group_role = identity.role or None
@@ -79,7 +80,8 @@ async def provision(state: State) -> Subject:
     if member.disabled_at is not None:
         raise Unauthenticated
     access.forget()
-    return Subject(state.member, member.role or identity.role or None, state.second_factor_at, state)
+    role = None if member.erased_at is not None else member.role or identity.role or None
+    return Subject(state.member, role, state.second_factor_at, state)
 
 
 def _tell(transaction: outbox.Transaction, member: Member, kind: str) -> None:
@@ -98,6 +100,7 @@ def _profile(member: Member) -> Snapshot:
         {
             "role": member.role or "",
             "disabled": int(member.disabled_at is not None),
+            "erased": int(member.erased_at is not None),
             "seenAt": int(member.seen_at.timestamp() * 1000),
             "claims": sessions.claims_digest(identity),
         },
@@ -113,7 +116,8 @@ async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
     page = found[: query.limit]
     fields = granted.obligations.get("fields")
     actions = allowed(granted.subject, [_policy_object(member.id) for member in page])
-    items = [_out(member, fields) for member in page]
+    former = await _former(page)
+    items = [_out(member, fields, former=member.id in former) for member in page]
     for item, mine in zip(items, actions, strict=True):
         item.allowed = mine
     return MemberCards(
@@ -122,11 +126,24 @@ async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
     )
 
 
-def _out(member: Member, fields: list[str] | None = None) -> MemberOut:
+async def _former(members: Sequence[Member]) -> set[uuid.UUID]:
+    """Return the ids of those members that were erased, also where a backup has brought their data back."""
+    recorded = await destructions.among(_name(member.id) for member in members)
+    return {member.id for member in members if member.erased_at is not None or _name(member.id) in recorded}
+
+
+def _name(member_id: uuid.UUID) -> str:
+    return f"member:{member_id}"
+
+
+def _out(member: Member, fields: list[str] | None = None, *, former: bool | None = None) -> MemberOut:
+    if former is None:
+        former = member.erased_at is not None
     known = {
         "id": member.id,
-        "name": member.name,
-        "email": member.email,
+        "name": "" if former else member.name,
+        "email": "" if former else member.email,
+        "former": former,
         "role": member.role,
         "group_role": member.group_role,
         "disabled": member.disabled_at is not None,
@@ -153,7 +170,26 @@ async def read(member_id: uuid.UUID, actor: Subject) -> MemberOut:
         member = await repository.by_id(session, member_id)
     if member is None:
         raise NotFound
-    return _with_actions(_out(member), actor)
+    return _with_actions(_out(member, former=bool(await _former([member]))), actor)
+
+
+async def erase(member_id: uuid.UUID, expected: int, actor: Subject) -> MemberOut:
+    """Erase name and e-mail address of a member who left, for good; their sessions end."""
+    authorise(actor, "member:erase", _policy_object(member_id))
+    async with outbox.transaction() as transaction:
+        member = await _open(transaction, member_id, expected, erasing=True)
+        return _with_actions(await _erase(transaction, member, actor, "request"), actor)
+
+
+async def _erase(transaction: outbox.Transaction, member: Member, actor: Subject, reason: str) -> MemberOut:
+    # Before the commit, as when a member is disabled.
+    await sessions.erase(str(member.id))
+    member.subject = await sessions.keyed_hash(member.issuer, member.subject)
+    member.email = member.name = ""
+    member.role = member.group_role = None
+    member.erased_at = now()
+    transaction.record_destruction(_name(member.id), reason)
+    return await _changed(transaction, member, actor, audit.MEMBER_ERASED, reason=reason)
 
 
 async def set_role(member_id: uuid.UUID, role: str | None, expected: int, actor: Subject) -> MemberOut:
@@ -192,10 +228,15 @@ async def _set_disabled(
     return await _changed(transaction, member, actor, "member.disabled" if disabled else "member.enabled")
 
 
-async def _open(transaction: outbox.Transaction, member_id: uuid.UUID, expected: int) -> Member:
+async def _open(
+    transaction: outbox.Transaction, member_id: uuid.UUID, expected: int, *, erasing: bool = False
+) -> Member:
     member = await repository.by_id(transaction.session, member_id)
     if member is None:
         raise NotFound
+    # Where the commit of an erasure failed, the record names a member who is still there, to be erased once more.
+    if member.erased_at is not None or (not erasing and await _former([member])):
+        raise FormerMember
     if member.version != expected:
         raise PreconditionFailed(
             marked("The member is at version {version} now. Read it again, then repeat your change."),
@@ -271,6 +312,13 @@ async def disable(who: str) -> MemberOut:
         return await _set_disabled(transaction, member, SYSTEM, disabled=True)
 
 
+async def erase_for_operator(who: str) -> MemberOut:
+    """Erase a member who left, as an operator; `who` and errors are those of `grant_role`."""
+    async with outbox.transaction() as transaction:
+        member = await _one(transaction.session, who)
+        return await _erase(transaction, member, SYSTEM, "request")
+
+
 async def log_out(who: str) -> MemberOut:
     """End a member's sessions, as an operator; `who` and errors are those of `grant_role`."""
     async with outbox.transaction() as transaction:
@@ -288,6 +336,8 @@ async def _one(session: AsyncSession, who: str) -> Member:
             member = None
         if member is None:
             raise MemberNotFound
+        if member.erased_at is not None:
+            raise FormerMember
         return member
     found = await repository.by_email(session, who)
     if len(found) > 1:
@@ -307,11 +357,23 @@ def _told_apart(member: Member) -> str:
 
 async def everybody() -> list[MemberOut]:
     """Return all members, for an operator."""
-    return [_out(member) async for member in _all()]
+    members = [member async for member in _all()]
+    former = await _former(members)
+    return [_out(member, former=member.id in former) for member in members]
 
 
 async def rebuild() -> None:
-    """Write to DynamoDB what the members table says, where DynamoDB knows less."""
+    """Write to DynamoDB what the members table says, where DynamoDB knows less.
+
+    Members whom the destruction record names are erased again first; a lost record is written again.
+    """
+    async for recorded in destructions.recorded("member"):
+        async with outbox.transaction() as transaction:
+            member = await repository.by_id(transaction.session, uuid.UUID(recorded.partition(":")[2]))
+            if member is not None and member.erased_at is None:
+                await _erase(transaction, member, SYSTEM, "restore")
+    async for targets in audit.targets(audit.MEMBER_ERASED):
+        await destructions.record_again(targets)
     async for member in _all():
         await read_model.replace(_profile(member), member.version)
 

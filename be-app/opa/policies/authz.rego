@@ -201,7 +201,7 @@ oversees if role in {"admin", "system"}
 # Nobody raises, lowers or locks themselves: the last admin could be gone, and a taken-over account stays what it is.
 reasons contains "own_account" if {
 	permitted
-	input.action in {"member:set-role", "member:disable", "member:enable"}
+	input.action in {"member:set-role", "member:disable", "member:enable", "member:erase"}
 	input.resource.id == input.subject.id
 }
 

@@ -49,6 +49,7 @@ lowest := {
 	"post:count-view": "anonymous",
 	"feed:view": "anonymous",
 	"inquiry:send": "anonymous",
+	"inquiry:view-categories": "anonymous",
 	"auth:login": "anonymous",
 	"auth:callback": "anonymous",
 	"auth:second-factor": "anonymous",
@@ -87,10 +88,15 @@ lowest := {
 	"inquiry:list": "admin",
 	"inquiry:read": "admin",
 	"inquiry:update": "admin",
+	"inquiry:destroy": "admin",
+	"inquiry:export": "admin",
+	"inquiry:search": "admin",
+	"inquiry:set-categories": "admin",
 	"member:read": "admin",
 	"member:set-role": "admin",
 	"member:disable": "admin",
 	"member:enable": "admin",
+	"member:erase": "admin",
 	"session:list-any": "admin",
 	"session:end-any": "admin",
 }
@@ -303,7 +309,7 @@ test_ids_are_compared_whole if {
 # -- one's own account ---------------------------------------------------------------
 
 test_nobody_raises_or_locks_themselves if {
-	every action in ["member:set-role", "member:disable", "member:enable"] {
+	every action in ["member:set-role", "member:disable", "member:enable", "member:erase"] {
 		reasons("admin", action, {"type": "member", "id": "me", "newRole": "admin"}) == ["own_account"]
 		allowed("admin", action, {"type": "member", "id": "other", "newRole": "admin"})
 	}
@@ -344,12 +350,15 @@ at_age(action, age) := d.reasons if {
 }
 
 of_step_up := [
+	"inquiry:destroy",
+	"inquiry:export",
 	"factor:add",
 	"factor:remove",
 	"factor:renew-recovery",
 	"member:set-role",
 	"member:disable",
 	"member:enable",
+	"member:erase",
 	"session:end-any",
 ]
 
@@ -386,7 +395,7 @@ test_what_is_demanded_in_return if {
 	every role in ["viewer", "editor"] {
 		decided(role, "post:list", null).obligations == {"ownDraftsOnly": true}
 	}
-	decided("editor", "member:list", null).obligations == {"fields": ["id", "name"]}
+	decided("editor", "member:list", null).obligations == {"fields": ["id", "name", "former"]}
 	decided("editor", "audit:list", null).obligations == {
 		"targets": ["post", "category"],
 		"omit": ["detail", "correlationId"],
@@ -453,7 +462,7 @@ test_what_lacks_a_second_factor_is_allowed_and_the_own_account_is_not if {
 		"resources": [{"type": "member", "id": "other", "newRole": null}, {"type": "member", "id": "me", "newRole": null}],
 		"context": {"now": now},
 	}
-	other == ["member:disable", "member:enable", "member:read", "member:set-role"]
+	other == ["member:disable", "member:enable", "member:erase", "member:read", "member:set-role"]
 	own == ["member:read"]
 }
 

@@ -35,4 +35,5 @@ def audit(  # noqa: PLR0917 - these are options of a command line.
 
 def _line(entry: dict[str, Any]) -> str:
     detail = document(entry["detail"]) if entry["detail"] else ""
-    return f"{entry['at'][:19]}Z  {entry['actor']}  {entry['action']}  {entry['target']}  {detail}".rstrip()
+    actor = entry["actor"] + (f" ({_('former member')})" if entry["formerMember"] else "")
+    return f"{entry['at'][:19]}Z  {actor}  {entry['action']}  {entry['target']}  {detail}".rstrip()

@@ -69,6 +69,27 @@ def end_sessions(
     show(member, said.format(name=member["name"], email=member["email"]), as_json=as_json)
 
 
+@app.command("erase")
+def erase(
+    who: Who,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept that nothing brings the data back.")] = False,
+    env: Env = None,
+    as_json: AsJson = False,
+    state: State = environment.STATE,
+) -> None:
+    """Erase name and e-mail address of a member who left, and end their sessions; the audit trail keeps the id."""
+    if not yes:
+        sys.exit(
+            _("Name and e-mail address are erased for good, and the member gets no role again: add --yes.")
+        )
+    member = _changed("members.erase", env, state, who=who)
+    show(
+        member,
+        _("{id} is a former member without name and e-mail address.").format(id=member["id"]),
+        as_json=as_json,
+    )
+
+
 @app.command("list")
 def list_command(env: Env = None, as_json: AsJson = False, state: State = environment.STATE) -> None:
     """List all members who have logged in."""
@@ -103,4 +124,5 @@ def _changed(command: str, env: str | None, state: Path, **arguments: Any) -> An
 
 def _line(member: dict[str, Any]) -> str:
     role, disabled = member["role"] or member["groupRole"] or "-", _("disabled") + " "
-    return f"{member['email'] or '-':40} {role:8} {disabled if member['disabled'] else ''}{member['name']}"
+    name = _("former member") if member["former"] else member["name"]
+    return f"{member['email'] or '-':40} {role:8} {disabled if member['disabled'] else ''}{name}"

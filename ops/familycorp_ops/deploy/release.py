@@ -338,7 +338,7 @@ def migrate(env: Env, as_json: AsJson = False) -> None:
 
 @app.command()
 def restore(env: Env, as_json: AsJson = False) -> None:
-    """Rebuild the read model in DynamoDB from the database, after a table was lost or restored from a backup."""
+    """Bring DynamoDB and the database in step after one was restored, and destroy destroyed personal data again."""
     invoke(env, "drain", {"restore": True}, _("It ended early, and may be repeated"))
     said = _("The read model of {env} is rebuilt.").format(env=env)
     show({"environment": env, "restored": True}, said, as_json=as_json)

@@ -17,6 +17,7 @@ from app.core.settings import settings
 RETENTION = timedelta(days=30)
 _DUE = "due"
 _INVALIDATION = "#invalidation"
+_RETENTION = "retention"
 _NAMES = {"#a": "aggregate"}  # a reserved word of DynamoDB's expressions
 
 
@@ -41,15 +42,51 @@ async def publish(aggregate: str, version: int, kind: str, data: dict[str, Any])
         )
 
 
-async def mark_due(at: datetime, *, invalidation: bool = False) -> str:
-    """Leave a marker that the database has work at `at`, or that the cache must be invalidated; return its name."""
-    marker = f"{timestamp(at)}#{new_id()}{_INVALIDATION if invalidation else ''}"
+async def mark_due(at: datetime, *, about: str | None = None, invalidation: bool = False) -> str:
+    """Leave a marker that the database has work at `at`, or that the cache must be invalidated; return its name.
+
+    Markers `about` the same at the same time are one: `due_marker` names it without a request.
+    """
+    marker = due_marker(at, about or f"{new_id()}{_INVALIDATION if invalidation else ''}")
     await dynamodb.call(
         "put_item",
         TableName=settings().events_table,
         Item=dynamodb.encode({"aggregate": _DUE, "sequence": marker}),
     )
     return marker
+
+
+def due_marker(at: datetime, about: str) -> str:
+    """Return the name of the marker that `mark_due` leaves."""
+    return f"{timestamp(at)}#{about}"
+
+
+async def mark_retention(at: datetime) -> None:
+    """Leave a marker that destruction times must be computed again at `at`, because retention periods changed."""
+    await mark_due(at, about=_RETENTION)
+
+
+async def note_periods(periods: str) -> None:
+    """Have destruction times computed again where `periods` aren't those that were noted last."""
+    key = {"aggregate": _RETENTION, "sequence": "periods"}
+    found = await dynamodb.call(
+        "query",
+        TableName=settings().events_table,
+        KeyConditionExpression="#a = :retention",
+        ExpressionAttributeNames=_NAMES,
+        ExpressionAttributeValues=dynamodb.encode({":retention": _RETENTION}),
+        ConsistentRead=True,
+    )
+    if [dynamodb.decode(item)["periods"] for item in found["Items"]] != [periods]:
+        await mark_retention(now())
+        await dynamodb.call(
+            "put_item", TableName=settings().events_table, Item=dynamodb.encode({**key, "periods": periods})
+        )
+
+
+def is_retention(marker: str) -> bool:
+    """Tell whether a marker says that destruction times must be computed again."""
+    return marker.endswith(f"#{_RETENTION}")
 
 
 def is_invalidation(marker: str) -> bool:

@@ -80,3 +80,9 @@ async def _claim(session: AsyncSession, scope: str, key: str, digest: str, creat
 async def forget_old(session: AsyncSession) -> None:
     """Remove keys beyond their retention."""
     await session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now() - RETENTION))
+
+
+async def forget(session: AsyncSession, scope: str, created: uuid.UUID) -> None:
+    """Remove the key that created something, with the digest of its request."""
+    row = IdempotencyRow
+    await session.execute(delete(row).where(row.scope == scope, row.created_id == created))

@@ -8,7 +8,7 @@ effect can be repeated without harm, so relays may run side by side.
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -26,7 +26,7 @@ from app.core.observability import metrics
 from app.core.observability.context import request_id
 from app.core.read_path import cache, read_model
 from app.core.read_path.read_model import POSTS, Snapshot
-from app.core.write_path import events
+from app.core.write_path import destructions, events
 
 GRACE = timedelta(seconds=60)
 """How long the effects of a change may be pending before the scheduler takes over.
@@ -66,11 +66,21 @@ class Transaction:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
         self.has_effects = False
-        self.wakes_at: list[datetime] = []
+        self.wakes_at: list[tuple[datetime, str | None]] = []
+        self.obsolete: list[str] = []
+        self.destroyed: list[tuple[str, str]] = []
 
-    def wake_at(self, at: datetime) -> None:
-        """Have the scheduler read the database at `at`."""
-        self.wakes_at.append(at)
+    def wake_at(self, at: datetime, about: str | None = None) -> None:
+        """Have the scheduler read the database at `at`; `about` names the marker, so that it can be removed."""
+        self.wakes_at.append((at, about))
+
+    def forget_waking_at(self, at: datetime, about: str) -> None:
+        """Remove the marker of an earlier `wake_at` once this change is committed."""
+        self.obsolete.append(events.due_marker(at, about))
+
+    def record_destruction(self, aggregate: str, reason: str) -> None:
+        """Note in the destruction record that this transaction destroys personal data (see `destructions`)."""
+        self.destroyed.append((aggregate, reason))
 
     def emit(
         self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
@@ -102,13 +112,20 @@ async def transaction() -> AsyncIterator[Transaction]:
         opened = Transaction(session)
         yield opened
         await session.flush()
-        for at in opened.wakes_at:
-            await events.mark_due(at)
+        for at, about in opened.wakes_at:
+            await events.mark_due(at, about=about)
             if at < now() + GRACE:  # That run may be too early to see what this transaction changes.
                 await events.mark_due(now() + GRACE)
+        for aggregate, reason in opened.destroyed:
+            await destructions.record(aggregate, reason)
         if opened.has_effects:
             shared = _shared.get()
             marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
+    with suppress(
+        Unavailable, dynamodb.Refused
+    ):  # At a marker that stays, the minute's function finds nothing to do.
+        for name in opened.obsolete:
+            await events.clear_due(name)
     if marker is not None and shared is None:
         await _relay([marker])
 

@@ -248,9 +248,9 @@ def test_editors_see_names_alone_and_admins_everything(admin: Person, editor: Pe
         (card,) = found
         return {name: value for name, value in card.items() if value is not None}
 
-    assert set(of_editor(editor)) == {"id", "name", "allowed"}
+    assert set(of_editor(editor)) == {"id", "name", "former", "allowed"}
     assert of_editor(editor)["allowed"] == []
-    every = ["member:disable", "member:enable", "member:read", "member:set-role"]
+    every = ["member:disable", "member:enable", "member:erase", "member:read", "member:set-role"]
     assert of_editor(admin)["allowed"] == every
     read = ok(admin.client.get(f"/v1/members/{member_of(editor)}"))
     assert read["allowed"] == every

@@ -82,6 +82,7 @@ NAMES = {
     "PostUpdate category": "categories are public",
     "CategoryCreate slug": "categories are public",
     "CategoryOrder slugs[]": "categories are public",
+    "InquiryCategories items[].slug": "categories are public",
     "PartsWanted items[].number": "a part of the upload in the path",
     "Proof credential": "a passkey of the member whose session it is",
     "? logout_token": "names the provider's own sessions; it is verified",
@@ -97,6 +98,7 @@ NAMES = {
     "path session_id": "session:end-own, session:end-any",
     "path slug": "categories are public",
     "path upload_id": "the route's action, of the upload",
+    "query assignee": "narrows the list of inquiries, which admins alone have",
     "query against": "a revision of the post in the path",
     "query category": "categories are public",
     "query code": "a login of the browser whose cookie comes with it",
@@ -105,11 +107,12 @@ NAMES = {
 }
 # What names nothing.
 WORDS = re.compile(
-    r"\? state|(CategoryCreate|CategoryUpdate) name\.(en|ko)|Inquiry(Create|Update) \w+|PartsWanted items\[\]\.sha256"
+    r"\? state|(CategoryCreate|CategoryUpdate) name\.(en|ko)|Inquiry(Create|Update|Search|ExportRequest) \w+"
+    r"|InquiryCategories items\[\]\.(name\.(en|ko)|retentionDays)|PartsWanted items\[\]\.sha256"
     r"|PasskeyAddition name|Passkey\w* credential.*|(PostCreate|PostUpdate) (body|excerpt|lang|tags\[\]|title)"
     r"|Proof (code|method)|RoleChange role|Schedule publishAt|TotpConfirmation code"
     r"|UploadCreate (contentType|name|purpose|sha256|size)"
-    r"|query (anew|error|iss|lang|limit|q|returnTo|state|status|variant)"
+    r"|query (anew|error|iss|lang|limit|maxSpamScore|minSpamScore|q|returnTo|state|status|variant)"
 )
 
 

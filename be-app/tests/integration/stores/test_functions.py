@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from support.contract import ok, read
-from support.stack import Stack, act, draft
+from support.stack import EDITOR, Stack, act, draft
 
 FUNCTIONS = {"app.functions.drain": "drain", "app.functions.notices": "events"}
 TWICE = """
@@ -29,11 +29,12 @@ def stack(own_stack: Stack) -> Stack:
     return own_stack
 
 
-def call(stack: Stack, module: str, *events: Any) -> list[Any]:
+def call(stack: Stack, module: str, *events: Any, **settings: str) -> list[Any]:
     """Call a function with events, one after the other in one process; return its answers."""
     script = TWICE.format(module=module, events=events)
     answers = stack.directory / f"{uuid.uuid4()}.txt"
-    stack.run_as(FUNCTIONS[module], f"import sys\nsys.stdout = open({str(answers)!r}, 'w')\n{script}")
+    script = f"import sys\nsys.stdout = open({str(answers)!r}, 'w')\n{script}"
+    stack.run_as(FUNCTIONS[module], script, **settings)
     return [
         found
         for line in answers.read_text().splitlines()
@@ -103,26 +104,38 @@ def test_people_are_notified_of_their_events_and_of_nothing_else(
     before = len(records_of(stack, 0))
     post = ok(draft(client), 201)
     ok(act(client, post, "publish"))
+    categories = "/v1/editor/inquiry-categories"
+    listed = {"items": [{"slug": "quote", "name": {"ko": "견적", "en": "Quotes"}}]}
+    tag = client.get(categories, headers=EDITOR).headers["ETag"]
+    ok(client.put(categories, json=listed, headers=EDITOR | {"If-Match": tag}))
     inquiry = {
+        "category": "quote",
         "name": "김하나",
         "email": "hana@example.com",
-        "subject": "견적 문의",
+        "subject": "문의드립니다",
         "message": "연락 부탁드립니다.",
         "consent": True,
     }
     answer = client.post("/v1/inquiries", json=inquiry, headers={"Idempotency-Key": str(uuid.uuid4())})
     records = records_of(stack, before)
     assert len(records) > 2, "markers are in the stream, too"
-    answers = call(stack, "app.functions.notices", {"Records": records[:2]}, {"Records": records[2:]})
+    batches = {"Records": records[:2]}, {"Records": records[2:]}
+    staff = {"FAMILYCORP_STAFF_URL": "https://staff.familycorp.example", "FAMILYCORP_DEFAULT_LANGUAGE": "ko"}
+    answers = call(stack, "app.functions.notices", *batches, **staff)
     assert answers == [{"batchItemFailures": []}] * 2
     notices = told(2)
     kinds = [notice["MessageAttributes"]["kind"]["Value"] for notice in notices]
     assert sorted(kinds) == ["inquiry.received", "post.published"]
     by_kind = dict(zip(kinds, notices, strict=True))
-    assert f"postId: {post['id']}" in by_kind["post.published"]["Message"]
-    assert by_kind["inquiry.received"]["Subject"] == "FamilyCorp test: New inquiry"
-    assert f"inquiryId: {ok(answer, 201)['id']}" in by_kind["inquiry.received"]["Message"]
-    for personal in ("김하나", "hana@example.com", "견적", "연락"):
+    assert f"https://staff.familycorp.example/posts/{post['id']}" in by_kind["post.published"]["Message"]
+    notice = by_kind["inquiry.received"]
+    assert notice["Subject"] == "FamilyCorp test: 새 문의"
+    first, _, at, *lines = notice["Message"].split("\n")
+    assert (first, at[:4], at[-4:]) == ("새 문의", "시각: ", "(한국)")
+    link = f"https://staff.familycorp.example/inquiries/{ok(answer, 201)['id']}"
+    assert lines == ["분류: 견적", f"열기: {link}"]
+    assert notice["MessageAttributes"]["category"]["Value"] == "quote"
+    for personal in ("김하나", "hana@example.com", "문의드", "연락"):
         assert personal not in json.dumps(notices, ensure_ascii=False), "mail isn't the place for it"
 
 
