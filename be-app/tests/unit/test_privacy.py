@@ -93,7 +93,7 @@ def logged_fields() -> Iterator[str]:
 def _fields_of(call: ast.Call) -> Iterator[str]:
     for given in call.keywords:
         if given.arg == "extra" and isinstance(given.value, ast.Dict):
-            yield from (key.value for key in given.value.keys if isinstance(key, ast.Constant))
+            yield from (str(key.value) for key in given.value.keys if isinstance(key, ast.Constant))
     if ast.unparse(call.func) == "metrics.note":
         yield ast.literal_eval(call.args[0])
 

@@ -45,7 +45,7 @@ def export(
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Write inquiries to FILE, newest first, in one JSON document a line or as CSV; the audit trail names the operator."""
+    """Write inquiries to FILE, newest first, a JSON document a line or as CSV; the audit trail names the operator."""
     with operator.reported():
         try:
             # People's data: for nobody else on this machine.

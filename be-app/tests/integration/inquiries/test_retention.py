@@ -203,7 +203,7 @@ def test_a_lost_record_and_lost_markers_are_written_again(stack: Stack, client: 
 def test_a_category_s_shorter_period_counts_for_what_is_there(stack: Stack, client: httpx.Client) -> None:
     listed = client.get(CATEGORIES, headers=EDITOR)
     assert ok(listed)["retentionDays"] == 1095
-    items = [
+    items: list[dict[str, Any]] = [
         {"slug": "quote", "name": {"ko": "견적", "en": "Quotes"}, "retentionDays": None},
         {"slug": "jobs", "name": {"ko": "채용", "en": "Jobs"}, "retentionDays": 5000 % 3650},
     ]
