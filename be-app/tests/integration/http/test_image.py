@@ -18,6 +18,7 @@ import pytest
 
 from familycorp_ops import facts
 from familycorp_ops.deploy import templates
+from familycorp_ops.docs.sizes import DOCUMENT
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.function import ImageFunction, Request, pulled
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
@@ -227,9 +228,7 @@ def test_the_image_says_that_its_bases_are_stand_ins() -> None:
             assert built.configuration["config"]["Labels"]["familycorp.bases"] == "local"
         assert built.archive_mb <= image.ARCHIVE_MB
         assert built.unpacked_mb <= image.UNPACKED_MB
-    documented = re.search(
-        r"^\| in all \| ([\d.]+) \| ([\d.]+) \|$", image.DOCUMENT.read_text(), re.MULTILINE
-    )
+    documented = re.search(r"^\| in all \| ([\d.]+) \| ([\d.]+) \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert documented, "run `make image ARGS=--write`"
     # Of `http`, the last.
     assert [float(mb) for mb in documented.groups()] == pytest.approx(
