@@ -15,7 +15,13 @@ from familycorp_ops.local import lambda_api
 from familycorp_ops.local.login import browser
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.ministack import CREDENTIALS
-from familycorp_ops.servers.process import NotInstalledError, Process, clean_environment, free_port, http_ok
+from familycorp_ops.servers.process import (
+    NotInstalledError,
+    Process,
+    clean_environment,
+    free_port,
+    port_is_free,
+)
 from familycorp_ops.testing.servers import missing
 from support.staff import Person
 
@@ -73,11 +79,12 @@ def test_people_log_in_through_functions_that_sam_runs_and_nothing_is_left(
         cwd=templates.ROOT,
         environment=os.environ | PLANTED | given,
         log=tmp_path / "local-api.log",
-        ready=lambda: http_ok(port, "/health"),
+        ready=lambda: not port_is_free(port),  # A request starts a container.
         ready_within_s=1500,
         grace_s=120,
     )
     with serving, browser(f"http://localhost:{port}") as client:
+        assert client.get("/health", timeout=120).json()["status"] == "ok"
         person = Person(client, "editor", "editor")
         answer = person.come_back(person.visit_provider(returnTo=f"http://localhost:{port}/"))
         assert answer.status_code == 303, answer.text
@@ -117,9 +124,9 @@ def test_sam_serves_the_default_template_with_the_variables_of_a_file(tmp_path: 
             cwd=templates.ROOT,
             environment=environment,
             log=tmp_path / "sam.log",
-            ready=lambda: http_ok(port, "/health"),
+            ready=lambda: not port_is_free(port),  # A request starts a container.
             grace_s=60,
         )
-        with serving:
-            pass
+        with serving, browser(f"http://localhost:{port}") as client:
+            assert client.get("/health", timeout=120).json()["status"] == "ok"
     assert functions("--all") == before
