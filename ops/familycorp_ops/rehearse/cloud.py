@@ -164,7 +164,20 @@ class Cloud:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stack.close()
+        try:
+            if error is not None:
+                self._keep_function_logs()
+        finally:
+            self._stack.close()
+
+    def _keep_function_logs(self) -> None:
+        """Write what functions logged to a file, before the emulator forgets it."""
+        logs = self.client("logs")
+        with (self.logs / "functions.log").open("w", encoding="utf-8") as file:
+            for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
+                pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+                for event in (event for page in pages for event in page["events"]):
+                    file.write(f"{group['logGroupName']} {event['message'].rstrip()}\n")
 
     def name(self, database_host: str, cache_user: str | None, database: str) -> None:
         """Have the names that Terraform was given lead to the real servers, and let the users in.

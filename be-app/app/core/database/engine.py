@@ -284,8 +284,8 @@ async def _file_lock(path: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
 async def _server_lock(name: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
     # The pool may have but one connection, which the block itself needs.
     alone = create_async_engine(engine().url, poolclass=NullPool, connect_args=_connecting())
-    # Names of locks are the whole server's and have at most 64 characters.
-    statement = text("SELECT GET_LOCK(CONCAT(:name, '-', SHA1(DATABASE())), 0)")
+    # Names of locks are the whole server's and have at most 64 characters. MySQL 9.6 dropped SHA1 and MD5.
+    statement = text("SELECT GET_LOCK(CONCAT(:name, '-', SHA2(DATABASE(), 224)), 0)")
     async with alone.connect() as connection:
 
         async def acquired() -> bool:

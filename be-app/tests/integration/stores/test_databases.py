@@ -49,6 +49,27 @@ with engine.begin() as connection:
     connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
 assert handler({"look": True}, None) == {"revision": "9999", "lacking": [], "known": False}
 """
+LOCK = """
+import asyncio
+from app.core.database import engine
+
+class Waits(Exception): ...
+
+def refuse():
+    raise Waits
+
+async def work():
+    async with engine.exclusively("import", waits=refuse):
+        try:
+            async with engine.exclusively("import", waits=refuse):
+                raise AssertionError
+        except Waits:
+            pass
+    async with engine.exclusively("import", waits=refuse):
+        pass
+
+asyncio.run(work())
+"""
 AT_CONNECT = re.compile(
     r"SET (AUTOCOMMIT = 0|NAMES utf8mb4)|SELECT (VERSION\(\)|DATABASE\(\)|@@\w+)|ROLLBACK"
 )
@@ -86,6 +107,10 @@ def fresh(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> tupl
     if database in SERVERS:
         url = request.getfixturevalue(database).create_database("migrated")
     return url, url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+
+
+def test_a_lock_is_one_processs_at_a_time(stack: Stack) -> None:
+    stack.run("-c", LOCK)
 
 
 @pytest.mark.parametrize("database", DATABASES)
