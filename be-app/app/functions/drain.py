@@ -47,8 +47,8 @@ async def run_due() -> bool:
         )
         published = await posts.publish_due(at)
         looked_at = await uploads.work_due(at)
-        destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
         drained = await outbox.drain()
+        destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
         forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
         complete = published and looked_at and destroyed and drained and forgotten
         if complete:

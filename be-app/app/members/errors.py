@@ -18,7 +18,10 @@ class FormerMember(Problem):
     """The member left, and their name and e-mail address were erased for good."""
 
     status, code, title = 409, "former_member", marked("This member has left and was erased")
-    advice = marked("Somebody who comes back needs a new account at the login provider.")
+    advice = marked(
+        "The member's name and email address were erased. Somebody who comes back needs a new account at the login "
+        "provider."
+    )
 
 
 class MemberAmbiguous(Problem):

@@ -55,7 +55,9 @@ async def among(aggregates: Iterable[str]) -> set[str]:
 
     Raises `StoreUnavailable` where DynamoDB leaves a part unread, which it does when it throttles.
     """
-    keys = [dynamodb.encode({"aggregate": _AGGREGATE, "sequence": name}) for name in aggregates]
+    # DynamoDB refuses a request that names a key twice, as the audit trail does for what a replay destroyed again.
+    distinct = dict.fromkeys(aggregates)
+    keys = [dynamodb.encode({"aggregate": _AGGREGATE, "sequence": name}) for name in distinct]
     table = settings().events_table
     named = set[str]()
     for start in range(0, len(keys), _MOST_KEYS):

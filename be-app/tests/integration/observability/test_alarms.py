@@ -207,7 +207,8 @@ def settled_late(stack: Stack, client: httpx.Client) -> Iterator[Line]:
 
 def refused_functions(stack: Stack, upload: dict[str, Any]) -> Iterator[Line]:
     """Start each function that events start with a role that may do nothing."""
-    image = {"kind": {"S": "post.published"}, "at": {"S": "now"}, "data": {"S": "{}"}}
+    happened = {"aggregate": "post:1", "kind": "post.published", "at": "2026-11-24T00:00:00Z", "data": "{}"}
+    image = {name: {"S": value} for name, value in happened.items()}
     record = {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "1", "NewImage": image}}
     record["eventSourceARN"] = "arn:aws:dynamodb:ap-northeast-2:000000000000:table/familycorp-test-events"
     stack.sql("UPDATE uploads SET state = 'pending'")
