@@ -293,6 +293,10 @@ class Stack:
         )
         return [dynamodb.decode(item) for item in found["Items"]]
 
+    def undone(self) -> list[dict[str, Any]]:
+        """Return the markers of work that is left; that of an inquiry's destruction, years ahead, is none."""
+        return [item for item in self.items("due") if "#inquiry:" not in item["sequence"]]
+
     def events(self, aggregate: str) -> list[str]:
         """Return an aggregate's events, each as `version kind`; they must have been published in that order."""
         items = self.items(aggregate)

@@ -53,7 +53,7 @@ class Site:
         """Run the scheduler after a process died; then nothing is left to do."""
         self.run_due()
         assert self.stack.sql("SELECT * FROM outbox") == []
-        assert self.stack.items("due") == []
+        assert self.stack.undone() == []
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb"])
@@ -468,7 +468,7 @@ def test_a_row_that_is_refused_keeps_back_its_own_aggregate_alone(
     assert site.stack.sql("SELECT DISTINCT aggregate FROM outbox") == [(stuck,)]
 
     assert site.run_due()
-    assert site.stack.items("due") != []  # Every minute tries again …
+    assert site.stack.undone() != []  # Every minute tries again …
     site.stack.sql("DELETE FROM outbox WHERE version = 1")  # … until an operator has fixed it.
     site.finish()
     assert site.stack.events(stuck) == ["2 test.owed"]

@@ -336,5 +336,5 @@ def test_what_was_accepted_just_before_an_outage_is_not_lost(
     assert client.get(f"/v1/posts/{post['slug']}").json()["title"] == post["title"]
     eventually(lambda: post["title"] in titles(client))
     assert site.stack.events(f"post:{post['id']}") == ["2 post.published"]
-    assert site.stack.items("due") == []
+    assert site.stack.undone() == []
     assert site.stack.sql("SELECT * FROM outbox") == []
