@@ -90,8 +90,7 @@ async def run(at: datetime, *, recompute: bool) -> bool:
         at: the time that counts.
         recompute: whether periods may have changed since the rows were written.
     """
-    async with writing() as session:
-        await idempotency.forget_old(session)
+    await idempotency.forget_old()
     if recompute:
         await _recompute()
     async with reading() as session:

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel
-from sqlalchemy import String, delete
+from sqlalchemy import String, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import new_id, now
-from app.core.database.engine import Base, Key
+from app.core.database.engine import Base, Key, reading, writing
 from app.core.http.problems import IdempotencyKeyReused
 from app.core.write_path import outbox
 
@@ -77,9 +77,14 @@ async def _claim(session: AsyncSession, scope: str, key: str, digest: str, creat
         raise _LostRace from None
 
 
-async def forget_old(session: AsyncSession) -> None:
-    """Remove keys beyond their retention."""
-    await session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now() - RETENTION))
+async def forget_old() -> None:
+    """Remove keys beyond their retention; write nothing where there is none: SQLite has one writer at a time."""
+    old = IdempotencyRow.created_at < now() - RETENTION
+    async with reading() as session:
+        found = await session.scalar(select(IdempotencyRow.key).where(old).limit(1))
+    if found is not None:
+        async with writing() as session:
+            await session.execute(delete(IdempotencyRow).where(old))
 
 
 async def forget(session: AsyncSession, scope: str, created: uuid.UUID) -> None:
