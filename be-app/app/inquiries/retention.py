@@ -90,7 +90,7 @@ async def run(at: datetime, *, recompute: bool) -> bool:
         at: the time that counts.
         recompute: whether periods may have changed since the rows were written.
     """
-    await idempotency.forget_old()
+    await idempotency.forget_old(at)
     if recompute:
         await _recompute()
     async with reading() as session:

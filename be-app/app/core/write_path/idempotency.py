@@ -77,9 +77,9 @@ async def _claim(session: AsyncSession, scope: str, key: str, digest: str, creat
         raise _LostRace from None
 
 
-async def forget_old() -> None:
-    """Remove keys beyond their retention; write nothing where there is none: SQLite has one writer at a time."""
-    old = IdempotencyRow.created_at < now() - RETENTION
+async def forget_old(at: datetime) -> None:
+    """Remove keys beyond their retention at `at`; write nothing where there is none: SQLite has one writer."""
+    old = IdempotencyRow.created_at < at - RETENTION
     async with reading() as session:
         found = await session.scalar(select(IdempotencyRow.key).where(old).limit(1))
     if found is not None:

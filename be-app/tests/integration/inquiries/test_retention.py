@@ -142,6 +142,7 @@ def test_an_inquiry_is_destroyed_everywhere_at_its_time_and_stays_so_after_a_res
     problem(read(client, inquiry), 404, "not_found")
     assert inquiry not in [found["id"] for found in pages(client, STAFF, limit=100)]
     assert stack.sql(keys, id=uuid.UUID(inquiry).hex) == [(0,)]
+    assert stack.sql(keys, id=uuid.UUID(other).hex) == [(0,)], "no key is older than a week"
     assert markers(stack, inquiry) == []
     entries = stack.sql(
         "SELECT action, actor, detail FROM audit_entries WHERE target = :t ORDER BY id",
