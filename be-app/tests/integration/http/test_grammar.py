@@ -31,6 +31,8 @@ HUMAN = {
     "posts/markup.py": "text that people write",
     "posts/repository.py": "words to search for, and messages of database drivers",
     "posts/searching.py": "text that people write, and words to search for",
+    "inquiries/repository.py": "addresses, in whatever case people typed them",
+    "inquiries/spam.py": "text that people write",
     "members/addresses.py": "addresses as people may take them for one another",
     "members/service.py": "what an operator types",
     "auth/factors/recovery.py": "recovery codes, hashed afterwards",

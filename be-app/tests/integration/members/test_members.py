@@ -104,7 +104,7 @@ def test_members_are_the_same_on_every_database(
         stack.prepare().start()
         with at_browser(stack, "editor") as editor, at_browser(stack, "admin") as admin:
 
-            def read_audit(cookie: str) -> httpx.Response:
+            def read_audit(cookie: str, _: int) -> httpx.Response:
                 return httpx.get(f"{stack.api_url}/v1/audit", headers={"Cookie": cookie})
 
             for person in (editor, admin):

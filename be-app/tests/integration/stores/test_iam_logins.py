@@ -28,6 +28,8 @@ from familycorp_ops.servers.process import LOOPBACK, clean_environment, free_por
 from familycorp_ops.servers.valkey import Valkey
 from support.stack import BE_APP
 
+MIGRATIONS = BE_APP / "migrations" / "versions"
+
 DATABASE = "iam_logins"
 
 AWS = {
@@ -193,7 +195,7 @@ connection.cursor().execute("GRANT ALL ON familycorp.* TO app")
             FAMILYCORP_DATABASE_URL=url,
             **ca,
         )
-        assert migrated == {"revision": "0005"}
+        assert migrated == {"revision": max(file.name[:4] for file in MIGRATIONS.glob("*.py"))}
 
 
 DATABASE_TOKEN = """
