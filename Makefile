@@ -141,7 +141,7 @@ image-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Run the images of `make ima
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam,image $(WITH_ARGS) -m pytest -n 0 -s -m 'image or package' be-app/tests/integration/http/test_image.py be-app/tests/integration/http/test_conformance.py be-app/tests/integration/http/test_local_api.py
 
 local-api: $(RUN) $(EMULATOR) $(PROVIDER) $(SAM) ## Serve the API by `sam local` on 127.0.0.1:3000; PORT=3001; VARIANT=zip; BASES=local without registries; ARGS='--env dev'
-	@exec $(WITH_ARGS) -m familycorp_ops.local.lambda_api --port $(call given,PORT,3000) --variant $(call given,VARIANT,image) --bases $(call given,BASES,tags)
+	@exec $(WITH_ARGS) scripts/lambda_api.py --port $(call given,PORT,3000) --variant $(call given,VARIANT,image) --bases $(call given,BASES,tags)
 
 base-images: ## Pin the image's base images to what their registries have today; needs Docker
 	@scripts/base-images

@@ -13,7 +13,7 @@ from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack, client
 from familycorp_ops.servers.process import free_port
 
-RUN = "import pathlib; from familycorp_ops.local import lambda_api; "
+RUN = "import pathlib; import lambda_api; "
 PLANTED = {
     "AWS_ACCESS_KEY_ID": "AKIAPLANTED",
     "AWS_PROFILE": "planted",
@@ -45,7 +45,8 @@ done""",
 def serve(programs: Path, *arguments: str, **variables: str) -> dict[str, Any]:
     """Run it; return the settings that functions get."""
     script = f"{RUN}lambda_api.SAM = pathlib.Path({str(programs / 'sam')!r}); lambda_api.main()"
-    environment = {**os.environ, **variables, "PATH": f"{programs}:{os.environ['PATH']}"}
+    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "scripts")}
+    environment = {**os.environ, **variables, **paths}
     ran = subprocess.run(
         [sys.executable, "-c", script, "--port", str(free_port()), *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,

@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import lambda_api
 import pytest
 
 from familycorp_ops.deploy import templates
 from familycorp_ops.deploy.release import SAM
-from familycorp_ops.local import lambda_api
 from familycorp_ops.local.login import browser
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.ministack import CREDENTIALS
