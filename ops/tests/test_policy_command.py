@@ -67,7 +67,7 @@ def test_a_denial_names_the_roles_that_permit_it():
 def test_obligations_are_printed():
     told = run("explain", "--as", "editor", "--action", "member:list")
     assert told.returncode == 0
-    assert 'obligations  {"fields": ["id", "name"]}' in told.stdout.splitlines()
+    assert 'obligations  {"fields": ["id", "name", "former"]}' in told.stdout.splitlines()
 
 
 def test_json_for_programs():

@@ -865,7 +865,7 @@ BROKEN = [
     ),
     (
         "main.tf",
-        "MALWARE_SCANNER   = var.malware_scanner",
+        "MALWARE_SCANNER        = var.malware_scanner",
         "",
         test_the_application_awaits_a_scan_exactly_where_there_is_a_scanner,
     ),

@@ -88,12 +88,14 @@ def a_database_that_is_locked(stack: Stack, threshold: float) -> list[Line]:
     return lines
 
 
-def a_caller_who_may_not(stack: Stack, threshold: float) -> list[Line]:
+def a_caller_who_may_not(
+    stack: Stack, threshold: float, caller: str = EDITOR["X-Test-Subject"]
+) -> list[Line]:
     """A viewer tries what only editors may, again and again."""
     (application, *_), lines, times = stack.processes, list[Line](), int(threshold) + 1
     with stack.client() as client, asked(application, times, lines):
         for _ in range(times):
-            headers = EDITOR | {"X-Test-Role": "viewer"}
+            headers = EDITOR | {"X-Test-Role": "viewer", "X-Test-Subject": caller}
             assert client.post("/v1/editor/categories", json={}, headers=headers).status_code == 403
     return lines
 
