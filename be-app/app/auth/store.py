@@ -65,22 +65,14 @@ async def get_all(keys: Sequence[Key]) -> list[dict[str, Any] | None]:
 
 async def of_owner(owner: str, prefix: str) -> list[dict[str, Any]]:
     """Return an owner's items whose name begins with `prefix`."""
-    items: list[Any] = []
-    more: dict[str, Any] = {}
-    while True:
-        found = await dynamodb.call(
-            "query",
-            TableName=settings().sessions_table,
-            KeyConditionExpression="#o = :owner AND begins_with(#i, :prefix)",
-            ExpressionAttributeNames={"#o": "owner", "#i": "item"},
-            ExpressionAttributeValues=dynamodb.encode({":owner": owner, ":prefix": prefix}),
-            ConsistentRead=True,
-            **more,
-        )
-        items += found["Items"]
-        if "LastEvaluatedKey" not in found:  # A page ends at 1 MB.
-            return [values for item in items if (values := _alive(item))]
-        more = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
+    items = dynamodb.query(
+        TableName=settings().sessions_table,
+        KeyConditionExpression="#o = :owner AND begins_with(#i, :prefix)",
+        ExpressionAttributeNames={"#o": "owner", "#i": "item"},
+        ExpressionAttributeValues=dynamodb.encode({":owner": owner, ":prefix": prefix}),
+        ConsistentRead=True,
+    )
+    return [values async for item in items if (values := _alive(item))]
 
 
 async def put(key: Key, values: Values, *, if_version: int | None = None) -> None:

@@ -2,20 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from app.core.http.schema import Input, Line, Model, pattern
-from app.core.messages import marked
+from app.core.http.schema import Input, Line, Model, PlainSlug
 
 CategorySlug = Annotated[
     str,
-    StringConstraints(
-        pattern=pattern(
-            r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
-        ),
-        min_length=1,
-        max_length=60,
-    ),
+    PlainSlug,
     Field(description="Lower-case letters, digits and single hyphens; never changes.", examples=["ir"]),
 ]
 CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Digits, Input, Instant, Line, Model, Text, pattern, refused
+from app.core.http.schema import Digits, Input, Instant, Line, Model, PlainSlug, Text, pattern, refused
 from app.core.messages import marked
 
 Status = Literal["new", "in_progress", "done"]
@@ -26,13 +26,7 @@ Email = Annotated[
 
 CategorySlug = Annotated[
     str,
-    StringConstraints(
-        pattern=pattern(
-            r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
-        ),
-        min_length=1,
-        max_length=60,
-    ),
+    PlainSlug,
     Field(description="Slug of a category of inquiries.", examples=["quote"]),
 ]
 _CategoryName = Annotated[str, Field(min_length=1, max_length=100), Line]

@@ -1,6 +1,6 @@
 """DynamoDB: its operations, its errors as ours, and its attribute values."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,6 +36,18 @@ async def call(operation: str, **parameters: Any) -> dict[str, Any]:
         raise Refused(code) from error
     except BotoCoreError as error:
         raise StoreUnavailable from error
+
+
+async def query(**parameters: Any) -> AsyncIterator[Item]:
+    """Yield every item of a Query; it has pages, which end at 1 MB. Errors are those of `call`."""
+    more: dict[str, Any] = {}
+    while True:
+        found = await call("query", **parameters, **more)
+        for item in found["Items"]:
+            yield item
+        if "LastEvaluatedKey" not in found:
+            return
+        more = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
 
 
 def encode(values: Mapping[str, str | int]) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StringConstraints,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -120,6 +121,15 @@ def _digits(value: Any) -> Any:
         raise PydanticKnownError("int_parsing")
     return value
 
+
+PlainSlug = StringConstraints(
+    pattern=pattern(
+        r"^[a-z0-9]+(-[a-z0-9]+)*$", marked("Use lower-case letters, digits and single hyphens.")
+    ),
+    min_length=1,
+    max_length=60,
+)
+"""Makes `str` a name for addresses: ASCII letters in lower case, digits and single hyphens."""
 
 Digits = BeforeValidator(_digits)
 """Makes `int` of ASCII digits, where it comes in a path or query: one number, one spelling, one cache entry."""

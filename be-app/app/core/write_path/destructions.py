@@ -26,22 +26,14 @@ async def record(aggregate: str, reason: str) -> None:
 
 async def recorded(kind: str) -> AsyncIterator[str]:
     """Yield the aggregates of a kind, such as `inquiry`, that the record names."""
-    more: dict[str, object] = {}
-    while True:
-        found = await dynamodb.call(
-            "query",
-            TableName=settings().events_table,
-            KeyConditionExpression="#a = :a AND begins_with(#s, :kind)",
-            ExpressionAttributeNames={"#a": "aggregate", "#s": "sequence"},
-            ExpressionAttributeValues=dynamodb.encode({":a": _AGGREGATE, ":kind": f"{kind}:"}),
-            ConsistentRead=True,
-            **more,
-        )
-        for item in found["Items"]:
-            yield dynamodb.decode(item)["sequence"]
-        if "LastEvaluatedKey" not in found:
-            return
-        more = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
+    async for item in dynamodb.query(
+        TableName=settings().events_table,
+        KeyConditionExpression="#a = :a AND begins_with(#s, :kind)",
+        ExpressionAttributeNames={"#a": "aggregate", "#s": "sequence"},
+        ExpressionAttributeValues=dynamodb.encode({":a": _AGGREGATE, ":kind": f"{kind}:"}),
+        ConsistentRead=True,
+    ):
+        yield dynamodb.decode(item)["sequence"]
 
 
 async def record_again(aggregates: Sequence[str]) -> None:
