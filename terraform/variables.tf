@@ -577,7 +577,7 @@ variable "notice_emails" {
 }
 
 variable "inquiry_emails" {
-  description = "Who hears of inquiries alone, by category: its slug, or none for inquiries without one. An address that is in notice_emails hears of all anyway."
+  description = "Recipients of notices of inquiries by category: its slug, or none for inquiries without one. Those in notice_emails get all notices."
   type        = map(list(string))
   default     = {}
 

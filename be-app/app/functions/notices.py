@@ -23,7 +23,7 @@ SUBJECTS: Mapping[str, Message] = {
     "post.published": marked("Post published"),
     "post.unpublished": marked("Post withdrawn"),
 }
-"""What people are told of, and its subject line. Mail isn't the place for personal data: it has ids alone."""
+"""Kinds of events that people are notified of, with the message's subject. Messages hold ids, no personal data."""
 
 NO_CATEGORY = "none"
 """Value of the attribute `category` of inquiries without one; subscriptions filter by it."""
@@ -74,7 +74,7 @@ async def _send(record: Record) -> None:
         TopicArn=f"arn:{partition}:sns:{region}:{account}:familycorp-{settings().env}-notices",
         Subject=f"FamilyCorp {settings().env}: {subject}",
         Message="\n".join([subject, "", *_lines(happened, data)]),
-        # Whoever wants some kinds or categories alone filters by them.
+        # Subscriptions filter by kind and category.
         MessageAttributes={n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()},
     )
     logger.info("notice_sent", extra={"kind": kind})

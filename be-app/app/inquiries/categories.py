@@ -60,7 +60,7 @@ async def replace(
             transaction.session, actor.id, "inquiry.categories_changed", _AGGREGATE, version=found.version
         )
         transaction.emit(_AGGREGATE, found.version, "inquiry-categories.changed", {}, _snapshot(items))
-        # After the commit, whenever that is: the run that computes anew must see these periods.
+        # The marker is due after the commit, so that the run which recomputes the times reads these periods.
         await events.mark_retention(now() + outbox.GRACE)
         return _listed(items), found.version
 

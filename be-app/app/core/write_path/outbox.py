@@ -121,9 +121,8 @@ async def transaction() -> AsyncIterator[Transaction]:
         if opened.has_effects:
             shared = _shared.get()
             marker = await (shared.live() if shared else events.mark_due(now() + GRACE))
-    with suppress(
-        Unavailable, dynamodb.Refused
-    ):  # At a marker that stays, the minute's function finds nothing to do.
+    # At a marker that stays, the scheduler finds nothing to do.
+    with suppress(Unavailable, dynamodb.Refused):
         for name in opened.obsolete:
             await events.clear_due(name)
     if marker is not None and shared is None:
