@@ -33,10 +33,16 @@ def test_no_input_breaks_what_a_target_promises(name: str) -> None:
     fuzzed = target(name)
     fuzzed.check(fuzzed.seeds()[0])  # What the first input loads isn't the time that an input takes.
     for data in inputs(name, fuzzed):
-        began = time.process_time()
         try:
-            fuzzed.check(data)
+            # A collection of garbage may fall on one call, and isn't the time of its input.
+            assert any(cpu_s(fuzzed, data) < fuzzed.WITHIN_S for _ in range(3))
         except Exception as error:
             error.add_note(f"make fuzz TARGET={name} REPRODUCE={base64.b64encode(data).decode()}")
             raise
-        assert time.process_time() - began < fuzzed.WITHIN_S
+
+
+def cpu_s(fuzzed: Target, data: bytes) -> float:
+    """Return the seconds of CPU that an input took."""
+    began = time.process_time()
+    fuzzed.check(data)
+    return time.process_time() - began
