@@ -31,8 +31,9 @@ def run(state: Path, *, as_json: bool) -> int:
     for old in sorted(directory.parent.iterdir())[:-KEPT]:
         rmtree(old, ignore_errors=True)
     report = Report(console)
-    # `kill`, and a closed terminal, must stop every server as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # `kill`, and a closed terminal, must stop every server as Ctrl-C does. A shell starts what is in the background
+    # with Ctrl-C ignored, and so would be the commands that the rehearsal interrupts.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     problem = ""
     try:
