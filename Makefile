@@ -85,8 +85,8 @@ soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
 
-nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: crashes on each database, generated requests
-	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/http/test_schemathesis.py
+nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: each crash on each database, generated requests
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/http/test_schemathesis.py
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \

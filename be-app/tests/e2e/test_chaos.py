@@ -254,7 +254,6 @@ ROWS = [
         lambda s: s.configure_valkey(maxmemory_policy="noeviction", maxmemory="1"),
         lambda s: s.configure_valkey(maxmemory="0"),
         S_VALKEY,
-        short=True,
     ),
     Row("database killed", lambda s: s.database.kill(), lambda s: s.database.start(), S_SQL),
     faulty("database hung", "sql", Hung(), S_SQL, during_s=LONG),

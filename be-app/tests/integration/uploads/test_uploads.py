@@ -508,7 +508,9 @@ def test_an_event_about_something_else_is_passed_over(stack: Stack) -> None:
     hear(stack, {"Event": "s3:TestEvent"})
 
 
-@pytest.mark.parametrize("point", range(1, 9))
+@pytest.mark.parametrize(
+    "point", [n if n % 2 else pytest.param(n, marks=pytest.mark.holds) for n in range(1, 9)]
+)
 def test_a_process_killed_while_it_completes_loses_nothing(
     stacks_of: Callable[..., Stack], point: int
 ) -> None:
