@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.core.settings import PUBLIC_DOMAIN, PUBLIC_ORIGIN, PUBLIC_URL, Settings
+from app.functions.notices import NO_CATEGORY
 from app.main import CORS
 from familycorp_ops import facts
 from familycorp_ops.deploy import infra, templates
@@ -352,6 +353,23 @@ def test_terraform_refuses_the_hosts_that_the_application_refuses(terraform: Ter
     ]
     assert differing == []
     assert all(any(row) and not all(row) for row in wanted)
+
+
+def test_notices_of_an_inquiry_go_to_the_recipients_of_its_category(terraform: Terraform) -> None:
+    emails = {"careers": ["people@familycorp.example"], "none": ["people@familycorp.example", "b@c.kr"]}
+    address = "aws_sns_topic_subscription.inquiries"
+    chosen = infra.options("dev", "sam", inquiry_emails=emails)
+    subscriptions = dict(of_type(terraform.plan(*chosen, f"-target={address}"), "aws_sns_topic_subscription"))
+    filters = {s["endpoint"]: json.loads(s["filter_policy"]) for s in subscriptions.values()}
+    # Message attributes that `notices._send` sets; a list is any of its values.
+    assert filters == {
+        "people@familycorp.example": {"kind": ["inquiry.received"], "category": ["careers", "none"]},
+        "b@c.kr": {"kind": ["inquiry.received"], "category": [NO_CATEGORY]},
+    }
+    # SNS has one subscription of an address to a topic, so the second would take its filter.
+    twice = infra.options("dev", "sam", inquiry_emails=emails, notice_emails=emails["careers"])
+    ran = terraform.run("plan", "-input=false", *twice, f"-target={address}", check=False)
+    assert "inquiry_emails must be e-mail addresses that notice_emails" in " ".join(ran.stderr.split())
 
 
 @pytest.mark.infra
