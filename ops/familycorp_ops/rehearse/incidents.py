@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import httpx
 
 from familycorp_ops.deploy.infra import ROOT
 from familycorp_ops.markdown import commands
-from familycorp_ops.rehearse.journey import Staff
+from familycorp_ops.rehearse.journey import CSRF, Staff
 from familycorp_ops.rehearse.promise import expect
 
 _OPERATIONS: Final = ROOT / "docs" / "how-to" / "operations.md"
@@ -59,6 +60,20 @@ def asked_with(token: str, person: Staff) -> httpx.Response:
     request = person.client.build_request("GET", "/v1/auth/me")
     request.headers["Cookie"] = line
     return person.client.send(request)
+
+
+def restore_destroyed_inquiry(sql: Callable[..., Any], admin: Staff) -> uuid.UUID:
+    """Destroy an inquiry, then bring its row back as a backup of the cluster does; return its id."""
+    admin.log_in()
+    found = admin.client.get("/v1/editor/inquiries", params={"limit": 1}).json()["items"][0]
+    path = f"/v1/editor/inquiries/{found['id']}"
+    sql("CREATE TABLE familycorp.backup AS SELECT * FROM familycorp.inquiries")
+    destroyed = admin.client.delete(path, headers={**CSRF, "If-Match": f'"{found["version"]}"'})
+    expect(destroyed.status_code == 204, f"the inquiry isn't destroyed: {destroyed.text}")
+    sql("INSERT INTO familycorp.inquiries SELECT * FROM familycorp.backup", "DROP TABLE familycorp.backup")
+    seen = admin.client.get(path).status_code
+    expect(seen == 404, f"a destroyed inquiry that is back from a backup is answered with {seen}")
+    return uuid.UUID(found["id"])
 
 
 def take_files_back(shell: Shell, s3: Any, env: str) -> str:

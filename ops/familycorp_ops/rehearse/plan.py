@@ -381,13 +381,18 @@ class Rehearsal:
             seen = editor.client.get("/v1/auth/me").status_code
             expect(seen == 200, f"the new token is answered with {seen}")
             row.seen = f"{leaked['kid'][:8]}… to {incidents.kid(editor)[:8]}…"
-        with self._report.step("What was lost comes back: what visitors read, a table, a file") as row:
+        with self._report.step(
+            "What was lost comes back: what visitors read, a table, a file; what was destroyed doesn't"
+        ) as row:
+            inquiry = incidents.restore_destroyed_inquiry(self._cloud.sql, self._people["admin"])
             lost = incidents.lose(self._cloud.client("dynamodb"), f"familycorp-{ENV}-posts")
             for command in incidents.shown("DynamoDB", ENV):
                 self._shell(command)
             for path in self._read:
                 answer = editor.client.get(path)
                 expect(answer.status_code == 200, f"{path} is answered with {answer.status_code}")
+            left = self._cloud.sql("SELECT id FROM familycorp.inquiries")
+            expect((inquiry.hex,) not in left, "a destroyed inquiry is there again")
             file = incidents.take_files_back(self._shell, self._cloud.client("s3"), ENV)
             row.seen = f"{lost} items, {file}"
 
