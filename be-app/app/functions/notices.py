@@ -64,6 +64,8 @@ async def _send(record: Record) -> None:
         return
     _, partition, _, region, account, *_ = record["eventSourceARN"].split(":")
     data = orjson.loads(happened["data"])
+    if data.get("spam"):  # Staff find it where they filter by the score.
+        return
     subject = _told(SUBJECTS[kind])
     attributes = {"kind": kind}
     if kind == "inquiry.received":

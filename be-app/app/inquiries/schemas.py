@@ -106,7 +106,8 @@ class InquiryCreate(Input):
     website: str = Field(
         "",
         max_length=500,
-        description="Honeypot: hide this field from people and leave it empty. Only spam bots fill it in.",
+        description="Honeypot: hide this field from people and leave it empty. What spam bots fill in gets the "
+        "highest spam score, and nobody a notice of it.",
     )
 
 

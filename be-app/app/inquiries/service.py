@@ -1,6 +1,5 @@
 """Rules of inquiries."""
 
-import logging
 import uuid
 from typing import Any
 
@@ -8,7 +7,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.audit import service as audit
 from app.auth.subject import SYSTEM, Subject
-from app.core.clock import new_id, now
+from app.core.clock import now
 from app.core.database.engine import reading, writing
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
@@ -35,15 +34,9 @@ _EXPORTED_AT_ONCE = 500
 _EXPORTED_IN_AN_ANSWER = 50
 """An answer of a function may have 6 MB ("Lambda quotas"); the longest inquiry with its note has 60 KB."""
 
-logger = logging.getLogger(__name__)
-
 
 async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
     """Keep a visitor's inquiry; with an idempotency key, once."""
-    if request.website:
-        # A robot is told what a visitor is told, so that it learns nothing.
-        logger.info("inquiry_discarded")
-        return InquiryReceipt(id=new_id())
 
     async def write(transaction: outbox.Transaction, inquiry_id: uuid.UUID) -> None:
         category = await categories.find(transaction.session, request.category)
@@ -64,7 +57,9 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
         transaction.session.add(inquiry)
         audit.record(transaction.session, "visitor", "inquiry.received", f"inquiry:{inquiry_id}")
         # What notices are made of, far from the database: nothing of the person.
-        data = {"inquiryId": str(inquiry_id)}
+        data: dict[str, Any] = {"inquiryId": str(inquiry_id)}
+        if request.website:
+            data["spam"] = True
         if category is not None:
             data |= {"category": category.slug, "ko": category.name.ko, "en": category.name.en}
         transaction.emit(retention.name(inquiry_id), 1, "inquiry.received", data)

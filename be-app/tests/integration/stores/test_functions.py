@@ -117,6 +117,7 @@ def test_people_are_notified_of_their_events_and_of_nothing_else(
         "consent": True,
     }
     answer = client.post("/v1/inquiries", json=inquiry, headers={"Idempotency-Key": str(uuid.uuid4())})
+    ok(client.post("/v1/inquiries", json=inquiry | {"website": "https://spam.example"}), 201)
     records = records_of(stack, before)
     assert len(records) > 2, "markers are in the stream, too"
     batches = {"Records": records[:2]}, {"Records": records[2:]}
