@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -41,6 +42,9 @@ request line and all header fields is 10,240 bytes; the Web Adapter adds two fie
 
 _COMPOSED: Final = "familycorp.composed"
 _ROUTE: Final = "familycorp.route"
+
+_TRACKING: Final = re.compile(rb"utm_|(?:fbclid|gclid|msclkid)(?:=|$)")
+"""Query parameters that messengers, mail and advertising add to links. They mean nothing here."""
 
 PATIENCE_S = 0.75
 """Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being rendered."""
@@ -248,6 +252,7 @@ class PublicCache:
             await self._app(scope, receive, send)
             return
         until = time.monotonic() + PATIENCE_S
+        _normalise(scope)
         # The order of parameters means nothing; one entry serves all orders.
         query = b"&".join(sorted(scope["query_string"].split(b"&")))
         key = scope["path"].encode() + b"?" + query
@@ -318,6 +323,17 @@ class PublicCache:
             return False
         self._paused[route] = now + _PAUSE_S
         return True
+
+
+def _normalise(scope: Scope) -> None:
+    """Give an address the form that its spellings have in common: letters composed (NFC), nothing of a campaign.
+
+    Slugs are in NFC; macOS decomposes the letters of Hangul.
+    """
+    if not scope["path"].isascii():
+        scope["path"] = unicodedata.normalize("NFC", scope["path"])
+    if query := scope["query_string"]:
+        scope["query_string"] = b"&".join(p for p in query.split(b"&") if not _TRACKING.match(p))
 
 
 async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:

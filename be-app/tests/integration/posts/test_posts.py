@@ -1,6 +1,7 @@
 """Posts through HTTP: writing, publishing, reading."""
 
 import re
+import unicodedata
 import uuid
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -810,6 +811,22 @@ def test_lists_come_in_pages(each_client: httpx.Client) -> None:
         # A page that is exactly full has no next one.
         whole = ok(each_client.get(path, params=asked | {"limit": 5}, headers=headers))
         assert (len(whole["items"]), whole["nextCursor"]) == (5, None)
+
+
+def test_the_spellings_of_an_address_share_an_entry_of_the_cache(client: httpx.Client) -> None:
+    slug = f"새-소식-{unique()}"
+    title = published(client, slug=slug)["title"]
+    path, campaign = f"/v1/posts/{slug}", "utm_source=kakao&fbclid=IwAR0&utm_x&gclid=&msclkid=1"
+    while client.get(path).headers["X-Count-DynamoDB"] != "0":
+        pass
+    decomposed = unicodedata.normalize("NFD", path)
+    for address in (f"{path}?{campaign}", decomposed, f"{decomposed}?{campaign}"):
+        answer = client.get(address)
+        assert (ok(answer)["title"], answer.headers["X-Count-DynamoDB"]) == (title, "0"), address
+        assert client.head(address).status_code == 200
+    assert listed(client, utm_campaign="봄", limit=100) == listed(client, limit=100)
+    for unknown in ("utm", "fbclids", "source"):
+        breaks(client.get(f"{path}?{unknown}=1"), (f"query.{unknown}", "extra_forbidden"))
 
 
 def test_the_editor_s_list_is_filtered_by_state_language_and_category(each_client: httpx.Client) -> None:
