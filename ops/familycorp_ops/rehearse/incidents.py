@@ -65,15 +65,16 @@ def asked_with(token: str, person: Staff) -> httpx.Response:
 def restore_destroyed_inquiry(sql: Callable[..., Any], admin: Staff) -> uuid.UUID:
     """Destroy an inquiry, then bring its row back as a backup of the cluster does; return its id."""
     admin.log_in()
-    found = admin.client.get("/v1/editor/inquiries", params={"limit": 1}).json()["items"][0]
-    path = f"/v1/editor/inquiries/{found['id']}"
+    inquiry = admin.client.get("/v1/editor/inquiries", params={"limit": 1}).json()["items"][0]["id"]
+    path = f"/v1/editor/inquiries/{inquiry}"
+    tag = admin.client.get(path).headers["ETag"]
     sql("CREATE TABLE familycorp.backup AS SELECT * FROM familycorp.inquiries")
-    destroyed = admin.client.delete(path, headers={**CSRF, "If-Match": f'"{found["version"]}"'})
+    destroyed = admin.client.delete(path, headers={**CSRF, "If-Match": tag})
     expect(destroyed.status_code == 204, f"the inquiry isn't destroyed: {destroyed.text}")
     sql("INSERT INTO familycorp.inquiries SELECT * FROM familycorp.backup", "DROP TABLE familycorp.backup")
     seen = admin.client.get(path).status_code
     expect(seen == 404, f"a destroyed inquiry that is back from a backup is answered with {seen}")
-    return uuid.UUID(found["id"])
+    return uuid.UUID(inquiry)
 
 
 def take_files_back(shell: Shell, s3: Any, env: str) -> str:
