@@ -58,7 +58,7 @@ LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell comman
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -96,7 +96,7 @@ nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in 
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py ops/tests/test_switch.py
+		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_pipeline.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py ops/tests/test_switch.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/integration/http/test_conformance.py
@@ -115,8 +115,18 @@ environment: $(RUN) $(SAM) ## Bring an account from nothing to a served site; `m
 environment-destroy: $(RUN) $(SAM) ## Delete an environment, after naming the resources with data; `make environment-destroy ENV=dev`
 	@$(WITH_ARGS) .venv/bin/familycorp environment destroy "$$ENV"
 
-infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state in AWS; `make infra-bootstrap ENV=dev`
+infra-bootstrap: $(RUN) ## Make the bucket of Terraform's state, and the pipeline's roles and their boundary; people's work: `make infra-bootstrap ENV=dev`
 	@.venv/bin/familycorp infra bootstrap "$$ENV"
+	@$(WITH_ARGS) .venv/bin/familycorp environment roles "$$ENV"
+
+infra-plan: $(RUN) ## Plan, and save the plan for a day; stops where data would go that the commit doesn't name; `make infra-plan ENV=dev`
+	@$(WITH_ARGS) .venv/bin/familycorp infra save "$$ENV"
+
+infra-apply: $(RUN) ## Apply a saved plan, unless the state has moved since; `make infra-apply ENV=dev PLAN=SHA256`
+	@$(WITH_ARGS) .venv/bin/familycorp infra apply "$$ENV" --plan "$$PLAN"
+
+infra-drift: $(RUN) ## Compare an environment with its configuration, and raise the alarm where they differ; `make infra-drift ENV=dev`
+	@$(WITH_ARGS) .venv/bin/familycorp infra drift "$$ENV"
 
 rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
 	@.venv/bin/familycorp rehearse --state "$${STATE:-.local}"

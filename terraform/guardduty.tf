@@ -1,16 +1,11 @@
 # GuardDuty scans objects that arrive in quarantine. Until its result is there, the application lets nobody have the file; a
 # rule in events.tf sends the result to the uploads function.
-locals {
-  scans         = var.malware_scanner == "guardduty"
-  scanner_rules = "arn:${local.partition}:events:${var.region}:${local.account}:rule/DO-NOT-DELETE-AmazonGuardDutyMalwareProtectionS3*"
-}
-
 resource "aws_iam_role" "scanner" {
   count = local.scans ? 1 : 0
 
   name                 = "${local.name}-scanner"
   description          = "GuardDuty, which reads what arrives in quarantine"
-  permissions_boundary = aws_iam_policy.boundary.arn
+  permissions_boundary = local.boundary_arn
 
   assume_role_policy = local.service_trust["GuardDuty"]
 

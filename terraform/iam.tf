@@ -1,9 +1,4 @@
 locals {
-  arn = {
-    lambda = "arn:${local.partition}:lambda:${var.region}:${local.account}:function"
-    logs   = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group"
-    kms    = "arn:${local.partition}:kms:${var.region}:${local.account}:key"
-  }
   # Names are known before anything exists, so that a plan shows every policy in full and tests can read it.
   table_arns = {
     for name, table in aws_dynamodb_table.this :
@@ -12,11 +7,6 @@ locals {
   stream_arn = "${local.table_arns.events}/stream/*" # A stream's label is made by DynamoDB when it starts.
   topic_arn  = "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-notices"
   queue_arn  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-dead-letters"
-  eni_actions = [ # As AWSLambdaVPCAccessExecutionRole has them.
-    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
-  ]
-
   # A service may assume a role for resources of this account alone. AWS documents that flow logs send the account; the
   # others may leave the key out, and a trust that demands it would then never let them in.
   service_trust = {
@@ -310,7 +300,7 @@ resource "aws_iam_role" "function" {
 
   name                 = "${local.name}-${each.key}"
   description          = "Lambda function that ${each.value.purpose}"
-  permissions_boundary = aws_iam_policy.boundary.arn
+  permissions_boundary = local.boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -357,54 +347,34 @@ resource "aws_iam_role_policy" "database" {
   })
 }
 
-# What no role of this environment can go beyond, with any policy that is attached to it later.
-resource "aws_iam_policy" "boundary" {
-  name        = "${local.name}-boundary"
-  description = "The most that any role of this environment may ever do"
+# With it CodeDeploy moves an alias step by step, and back when an alarm rings.
+resource "aws_iam_role" "codedeploy" {
+  name                 = "${local.name}-codedeploy"
+  description          = "CodeDeploy, which shifts traffic between versions of a function"
+  permissions_boundary = local.boundary_arn
+
+  assume_role_policy = local.service_trust["CodeDeploy"]
+
+  tags = { Name = "${local.name}-codedeploy" }
+}
+
+resource "aws_iam_role_policy" "codedeploy" {
+  #checkov:skip=CKV_AWS_355:DescribeAlarms answers for composite alarms only where it is allowed for all.
+  name = "codedeploy"
+  role = aws_iam_role.codedeploy.id
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat([
+    Statement = [
       {
-        Sid    = "OwnResources"
-        Effect = "Allow"
-        Action = ["dynamodb:*", "logs:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*"] # Each role's own policy names actions.
-        Resource = [
-          "arn:${local.partition}:dynamodb:${var.region}:${local.account}:table/${local.name}-*",
-          "${local.arn.logs}:*${local.name}*",
-          "arn:${local.partition}:s3:::${local.name}-*",
-          "arn:${local.partition}:secretsmanager:${var.region}:${local.account}:secret:${local.name}-*",
-          "arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-*",
-          "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.name}-*",
-        ]
-      },
-      {
-        Sid      = "CodeDeployShiftsTraffic"
+        Sid      = "ShiftAliases"
         Effect   = "Allow"
         Action   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
-        Resource = ["${local.arn.lambda}:${local.name}-*"]
+        Resource = ["${local.arn.lambda}:${local.name}-backend:*", "${local.arn.lambda}:${local.name}-auth:*", "${local.arn.lambda}:${local.name}-backend", "${local.arn.lambda}:${local.name}-auth"]
       },
-      {
-        Sid    = "NamedByAws"
-        Effect = "Allow"
-        # Identifiers of these are made by AWS, or the action names no resource; region and account still bound them.
-        Action   = concat(local.eni_actions, ["cloudwatch:DescribeAlarms", "dynamodb:ListStreams", "elasticache:Connect", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "rds-db:connect"])
-        Resource = "*"
-        Condition = {
-          StringEquals = { "aws:RequestedRegion" = var.region }
-        }
-      },
-      ], local.scans ? [
-      {
-        Sid      = "RulesOfTheScanner"
-        Effect   = "Allow"
-        Action   = ["events:DeleteRule", "events:DescribeRule", "events:ListTargetsByRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"]
-        Resource = [local.scanner_rules]
-      },
-    ] : [])
+      { Sid = "WatchAlarms", Effect = "Allow", Action = ["cloudwatch:DescribeAlarms"], Resource = ["*"] }, # AWS names no resource for it.
+    ]
   })
-
-  tags = { Name = "${local.name}-boundary" }
 }
 
 resource "aws_iam_role" "proxy" {
@@ -412,7 +382,7 @@ resource "aws_iam_role" "proxy" {
 
   name                 = "${local.name}-proxy"
   description          = "RDS Proxy, which reads the password of the application's user"
-  permissions_boundary = aws_iam_policy.boundary.arn
+  permissions_boundary = local.boundary_arn
 
   assume_role_policy = local.service_trust["RdsProxy"]
 
@@ -448,7 +418,7 @@ resource "aws_iam_role" "flow" {
 
   name                 = "${local.name}-flow"
   description          = "VPC flow logs"
-  permissions_boundary = aws_iam_policy.boundary.arn
+  permissions_boundary = local.boundary_arn
 
   assume_role_policy = local.service_trust["FlowLogs"]
 

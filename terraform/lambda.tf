@@ -95,7 +95,7 @@ resource "aws_lambda_alias" "live" {
   function_version = each.value.version
 }
 
-# Operators call these two, each with a permission of its own (operators.tf). Lambda verifies the caller's signature and
+# Operators call these two, each with a permission of its own (bootstrap/operators.tf). Lambda verifies the caller's signature and
 # names them in the event.
 resource "aws_lambda_function_url" "operator" {
   for_each = local.terraform_deploys ? toset(local.operator_functions) : []

@@ -1,7 +1,3 @@
-data "aws_caller_identity" "current" {}
-
-data "aws_partition" "current" {}
-
 data "aws_availability_zones" "available" {
   state = "available"
 
@@ -13,17 +9,10 @@ data "aws_availability_zones" "available" {
 }
 
 locals {
-  name      = "familycorp-${var.env}"
-  account   = data.aws_caller_identity.current.account_id
-  partition = data.aws_partition.current.partition
-  zones     = slice(data.aws_availability_zones.available.names, 0, 2)
-  root      = "arn:${local.partition}:iam::${local.account}:root"
-
-  terraform_deploys = var.app_deployer == "terraform"
-  cognito           = var.oidc_issuer == null
-
-  functions = yamldecode(file("${path.module}/functions.yaml"))
-  cors      = yamldecode(file("${path.module}/cors.yaml"))
+  zones   = slice(data.aws_availability_zones.available.names, 0, 2)
+  root    = "arn:${local.partition}:iam::${local.account}:root"
+  cognito = var.oidc_issuer == null
+  cors    = yamldecode(file("${path.module}/cors.yaml"))
 
   # What the application reads: `FAMILYCORP_<NAME>`, the names of app.core.settings. The same map makes the parameters
   # that SAM's template resolves and, when Terraform deploys, the functions' environment.

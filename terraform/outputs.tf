@@ -48,16 +48,6 @@ output "statement_reasons" {
   value       = { for key, statement in local.statements : key => statement.reason }
 }
 
-output "deploy_role_arn" {
-  description = "Role that the pipeline assumes; null without github_repository."
-  value       = one(aws_iam_role.deploy[*].arn)
-}
-
-output "plan_role_arn" {
-  description = "Role that plans of pull requests assume; null without github_repository."
-  value       = one(aws_iam_role.plan[*].arn)
-}
-
 output "database_cluster" {
   description = "Cluster and master secret, for the operator who creates the database's users."
   value = {

@@ -1,8 +1,6 @@
 locals {
-  bucket_suffix = var.bucket_suffix == null ? "" : "-${var.bucket_suffix}"
-  bucket_names  = { for kind in ["uploads", "logs", "exchange", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
-  bucket_arn    = "arn:${local.partition}:s3:::${local.bucket_names.uploads}"
-  buckets       = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases, exchange = aws_s3_bucket.exchange }
+  bucket_arn = "arn:${local.partition}:s3:::${local.bucket_names.uploads}"
+  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases, exchange = aws_s3_bucket.exchange }
 
   # With our own key. S3 delivers its access logs to no such bucket, and releases hold no data.
   encrypted = toset(["uploads", "exchange"])

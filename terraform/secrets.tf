@@ -1,20 +1,10 @@
 # Terraform makes the containers and never sees a value: neither plan nor state holds a secret.
 locals {
-  secret_names = {
-    signing_key = "${local.name}-signing-key"        # Private key of access tokens; `familycorp infra signing-key` writes the first, the rotation those that follow.
-    database    = "${local.name}-database"           # Password with which RDS Proxy goes on to the cluster.
-    oidc_client = "${local.name}-oidc-client-secret" # What the OpenID provider issued to us.
-  }
   secrets = merge(
     { signing_key = "Private key of access tokens, a JWK" },
     var.database_proxy ? { database = "The application's database user, for RDS Proxy" } : {},
     var.oidc_client_has_secret ? { oidc_client = "Client secret of the OpenID provider" } : {},
   )
-  # Secrets Manager ends each name in an ARN with six random characters.
-  secret_patterns = {
-    for key, name in local.secret_names :
-    key => "arn:${local.partition}:secretsmanager:${var.region}:${local.account}:secret:${name}-??????"
-  }
   signing_key_readers = ["${local.name}-auth", "${local.name}-rotation"]
 }
 

@@ -26,6 +26,7 @@ from familycorp_ops.docs.lines import lines
 from familycorp_ops.docs.render import render
 from familycorp_ops.docs.sizes import sizes
 from familycorp_ops.doctor import doctor
+from familycorp_ops.lifecycle import pipeline
 from familycorp_ops.local import totp as codes
 from familycorp_ops.local import up as local
 from familycorp_ops.messages import Language
@@ -48,6 +49,8 @@ main.add_typer(inquiries.app, name="inquiries")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
 main.add_typer(releases.app, name="release")
+for command in (pipeline.save, pipeline.apply, pipeline.drift):
+    bootstrap.app.command()(command)
 main.command()(logs.logs)
 main.command()(top.top)
 

@@ -69,7 +69,7 @@ async function findings({ where, statement }) {
   const conditions = Object.entries(statement.Condition ?? {}).flatMap(([operator, block]) =>
     Object.keys(block).map((key) => ({ operator, key })));
   const fitting = new Set();
-  for (const pattern of list(statement.Action)) {
+  for (const pattern of list(statement.Action ?? statement.NotAction)) {
     const actions = await actionsOf(pattern);
     if (actions.length === 0 && !UNLISTED.has(pattern.toLowerCase())) found.push(`${where}: ${pattern} is no action`);
     const single = !pattern.includes("*");

@@ -221,8 +221,10 @@ print(json.dumps(Translator({}, Parser()).translate(template, {"Environment": "p
 
 
 @pytest.fixture(scope="module")
-def made(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {resource["address"]: resource["values"] for resource in infra.resources(plan)}
+def made(plan: dict[str, Any], roles: Terraform) -> dict[str, dict[str, Any]]:
+    """What both configurations make."""
+    plans = (plan, roles.plan(*infra.options("prod", "terraform")))
+    return {resource["address"]: resource["values"] for each in plans for resource in infra.resources(each)}
 
 
 def answered(**questions: Any) -> dict[str, Any]:

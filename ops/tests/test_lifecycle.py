@@ -42,6 +42,7 @@ STEPS = [
         "account",
         "doctor",
         "state",
+        "roles",
         "infrastructure",
         "signing key",
         "database users",
@@ -61,15 +62,18 @@ import json, os, subprocess, sys
 command, *options = sys.argv[1:]
 if command in {"console", "version"}:
     sys.exit(subprocess.run([os.environ["REAL_TERRAFORM"], *sys.argv[1:]]).returncode)
+which = "roles" if os.path.basename(os.getcwd()) == "bootstrap" else "terraform"
 with open(os.environ["CALLS"], "a") as calls:
-    calls.write(f"terraform {' '.join(o for o in sys.argv[1:] if not o.startswith('-out'))}\n")
+    calls.write(f"{which} {' '.join(o for o in sys.argv[1:] if not o.startswith('-out'))}\n")
 if command in {"init", "state"}:
     sys.exit(0)
 
-made = os.environ["CALLS"] + ".made"
+made = f"{os.environ['CALLS']}.{which}"
 
 if command == "plan":
     print("what it would change")
+    if os.environ.get("FAILS") and which == "terraform":
+        sys.exit(1)
     out = next(o.partition("=")[2] for o in options if o.startswith("-out="))
     wanted = [] if "-destroy" in options else ["there"]
     if os.path.exists(made) == bool(wanted):
@@ -89,7 +93,13 @@ account = client("sts").get_caller_identity()["Account"]
 state = {"Bucket": f"familycorp-dev-state-{account}", "Key": "familycorp.tfstate"}
 name, file = "familycorp-dev", options[-1]
 s3, rds, ssm, secrets = client("s3"), client("rds"), client("ssm"), client("secretsmanager")
-if json.loads(open(file).read()):
+if which == "roles":
+    wanted = json.loads(open(file).read())
+    state["Key"] = "bootstrap.tfstate"
+    kept = [{"mode": "managed", "type": "made", "instances": []}] if wanted else []
+    s3.put_object(**state, Body=json.dumps({"resources": kept}))
+    open(made, "w").close() if wanted else os.unlink(made)
+elif json.loads(open(file).read()):
     rds.create_db_cluster(
         DBClusterIdentifier=f"{name}-database", Engine="aurora-mysql", MasterUsername="fcmaster",
         ManageMasterUserPassword=True, EnableHttpEndpoint=True, DatabaseName="familycorp",
@@ -231,6 +241,7 @@ class Account:
         copied = self.directory / "terraform"
         if not copied.exists():
             (copied / "envs").mkdir(parents=True)
+            (copied / "bootstrap").mkdir()
             for file in ("variables.tf", "hosts.tf", f"envs/{ENV}.tfvars"):
                 (copied / file).write_bytes((infra.SOURCE / file).read_bytes())
             chosen |= {"database_engine_version": "8.0.mysql_aurora.3.08.0", "api_burst": 16}
@@ -303,7 +314,10 @@ class Account:
         plan.write_text('["there"]')
         environment = clean_environment(**CREDENTIALS) | self.environment | more
         terraform = self.directory / "programs" / "terraform"
-        subprocess.run([terraform, "apply", plan], env=environment, check=True, capture_output=True)
+        for where in ("terraform/bootstrap", "terraform"):
+            command = [str(terraform), "apply", str(plan)]
+            cwd = self.directory / where
+            subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True)
         self.calls.write_text("")
 
     def creation(self) -> Creation:
@@ -523,6 +537,32 @@ def test_a_plan_is_applied_by_a_yes_alone_and_one_that_loses_data_by_a_persons(a
     assert "terraform apply" not in account.calls.read_text()
 
 
+def test_a_person_applies_the_pipelines_roles_alone(account: Account) -> None:
+    status, said, errors = account.run("roles", "--yes", "--json")
+    assert status == 0, errors
+    assert [s["step"] for s in json.loads(said)["steps"]] == ["account", "state", "roles"]
+    ran = [call.split()[:2] for call in account.calls.read_text().splitlines()]
+    assert ran == [["roles", command] for command in ("init", "plan", "show", "apply")]
+    status, _, errors = account.run("roles")
+    assert (status, "✓ roles: no changes" in errors) == (0, True), errors
+
+
+def test_terraforms_own_lock_is_named_with_its_holder(account: Account) -> None:
+    account.applied()
+    held = {
+        "ID": "7",
+        "Operation": "OperationTypeApply",
+        "Who": "haneul@laptop",
+        "Created": "2026-11-24T03:00:00Z",
+    }
+    s3 = account.client("s3")
+    s3.put_object(Bucket=STATE, Key="familycorp.tfstate.tflock", Body=json.dumps(held))
+    status, _, errors = account.create(FAILS="1")
+    assert status == 1
+    assert "haneul@laptop holds the lock of Terraform's state since 2026-11-24T03:00:00Z" in errors
+    assert "force-unlock 7" in errors
+
+
 def test_a_deployment_that_was_left_at_work_is_waited_for(account: Account) -> None:
     account.applied()
     status, _, errors = account.create(STOPPED="1")
@@ -587,12 +627,13 @@ def test_an_environment_goes_when_all_that_holds_data_is_named(account: Account)
     status, said, errors = account.run("destroy", "--yes", "--json", *options)
     assert status == 0, errors
     assert [s["step"] for s in json.loads(said)["steps"]] == [
-        *("account", "data", "functions and API", "infrastructure", "state"),
+        *("account", "data", "functions and API", "infrastructure", "roles", "state"),
     ]
     assert all(f"{name}: {holds}" in errors for name, holds in holders.items())
     calls = account.calls.read_text().splitlines()
-    gone = [calls.index("sam delete"), next(i for i, c in enumerate(calls) if "-destroy" in c)]
-    assert gone == sorted(gone), "functions use what Terraform made"
+    destroyed = [i for i, c in enumerate(calls) if "-destroy" in c]
+    assert calls.index("sam delete") < destroyed[0], "functions use what Terraform made"
+    assert [calls[i].split()[0] for i in destroyed] == ["terraform", "roles"], "IAM keeps a boundary in use"
     assert f"{STATE}" not in [b["Name"] for b in account.client("s3").list_buckets()["Buckets"]]
     status, said, _ = account.run("destroy", "--yes")
     assert (status, said) == (0, "Nothing is left of dev.\n")
@@ -630,13 +671,14 @@ def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Acco
         )
     made = {"mode": "managed", "type": "aws_iam_openid_connect_provider", "instances": [{"attributes": {}}]}
     account.client("s3").put_object(
-        Bucket=STATE, Key="familycorp.tfstate", Body=json.dumps({"resources": [made]})
+        Bucket=STATE, Key="bootstrap.tfstate", Body=json.dumps({"resources": [made]})
     )
     status, _, errors = account.run("destroy", "--yes")
     assert status == 0, errors
     assert "stays, because familycorp-stage-deploy trust it" in errors
     calls = account.calls.read_text()
-    assert calls.index("state rm aws_iam_openid_connect_provider.github[0]") < calls.index("-destroy")
+    forgotten = calls.index("roles state rm aws_iam_openid_connect_provider.github[0]")
+    assert forgotten < calls.index("-destroy", calls.index("roles plan"))
 
 
 def test_policies_that_people_were_given_are_taken_from_them(account: Account) -> None:
@@ -652,7 +694,7 @@ def test_policies_that_people_were_given_are_taken_from_them(account: Account) -
         "instances": [{"attributes": {"arn": arn, "name": name}}],
     }
     account.client("s3").put_object(
-        Bucket=STATE, Key="familycorp.tfstate", Body=json.dumps({"resources": [made]})
+        Bucket=STATE, Key="bootstrap.tfstate", Body=json.dumps({"resources": [made]})
     )
     status, _, errors = account.run("destroy", "--yes")
     assert status == 0, errors
@@ -675,4 +717,4 @@ def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_a
         [f"-var=image_digest={digests[0]}", f"-var=functions_image_digest={digests[1]}"],
     ], errors
     done = [line.partition(":")[0] for line in errors.splitlines() if line.startswith("✓")]
-    assert done == [f"✓ {step}" for step in STEPS[:8]]
+    assert done == [f"✓ {step}" for step in STEPS[:9]]

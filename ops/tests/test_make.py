@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 GIVEN = {
     *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES", "VARIANT"),
-    *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR"),
+    *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR", "PLAN"),
 }
 """Every variable that a target takes from its caller."""
 
@@ -35,6 +35,8 @@ TARGETS = {
     **dict.fromkeys(("push", "smoke"), "ENV VERSION"),
     **dict.fromkeys(("rehearse", "reset"), "STATE"),
     "environment-destroy": "ENV",
+    **dict.fromkeys(("infra-plan", "infra-drift"), "ENV"),
+    "infra-apply": "ENV PLAN",
     "up": "PORT STATE",
     "fuzz": "TARGET",
     "openapi-diff": "BASE",

@@ -180,7 +180,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         with MiniStackWithoutGaps(
             directory=directory / "emulator", log=directory / "log", function=function
         ) as server:
-            terraform = Terraform(directory / "terraform", server.url)
+            terraform = Terraform(directory / "terraform", server.url, infra.BOOTSTRAP)
             plan = terraform.plan(*infra.options(ENV, "sam"), "-target=aws_iam_policy.operator")
             made = {r["address"]: r["values"] for r in infra.resources(plan)}
             names = ("operator-read", "operator-write")

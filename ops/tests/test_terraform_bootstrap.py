@@ -11,6 +11,9 @@ import pytest
 from familycorp_ops.deploy import bootstrap as bootstrapping
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.infra import executable
+from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY
+from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
+from familycorp_ops.rehearse.plan import EMULATOR
 from familycorp_ops.servers.ministack import MiniStack, client
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -67,6 +70,45 @@ def test_state_is_bootstrapped_and_may_be_again(ministack: MiniStack, tmp_path: 
 
 
 @pytest.mark.infra
+@pytest.mark.timeout(900)
+def test_people_apply_the_pipelines_roles_and_take_them_away(tmp_path: Path) -> None:
+    """Terraform itself makes the roles, and finds nothing to change afterwards; the state is their own."""
+    directory = tmp_path / "terraform"
+    ignore = shutil.ignore_patterns(".terraform", "*.tfstate*")
+    shutil.copytree(infra.SOURCE, directory, symlinks=True, ignore=ignore)
+    override = EMULATOR.replace(STATE_KEY, ROLES_KEY)
+    (directory / infra.BOOTSTRAP / "emulator_override.tf").write_text(override)
+    with (directory / "envs" / "dev.tfvars").open("a") as file:
+        file.write('account_id = "000000000000"\n')
+    try:
+        with MiniStackWithoutGaps() as server:
+            environment = clean_environment(
+                **on_emulator(server.url), CHECKPOINT_DISABLE="1", TF_CLI_CONFIG_FILE=os.devnull
+            )
+            made, again = (
+                familycorp(
+                    *("environment", command, "dev", "--yes", "--directory", str(directory)),
+                    environment=environment,
+                )
+                for command in ("roles", "roles")
+            )
+            roles = sorted(role["RoleName"] for role in client(server.url, "iam").list_roles()["Roles"])
+            kept = client(server.url, "s3").list_objects_v2(Bucket="familycorp-dev-state-000000000000")
+            gone = familycorp(
+                *("environment", "destroy", "dev", "--yes", "--directory", str(directory)),
+                environment=environment,
+            )
+            left = client(server.url, "iam").list_roles()["Roles"]
+    except NotInstalledError as error:
+        missing("ministack", error)
+    assert (made.returncode, "✓ roles: 11 changes" in made.stderr) == (0, True), made.stderr
+    assert (again.returncode, "✓ roles: no changes" in again.stderr) == (0, True), again.stderr
+    assert roles == [f"familycorp-dev-{role}" for role in ("deploy", "infra", "plan")]
+    assert [found["Key"] for found in kept["Contents"]] == [ROLES_KEY]
+    assert (gone.returncode, "✓ roles: 11 resources" in gone.stderr, left) == (0, True, []), gone.stderr
+
+
+@pytest.mark.infra
 def test_the_first_signing_key_is_written_once() -> None:
     try:
         with Moto() as moto:
@@ -90,7 +132,7 @@ def test_each_component_of_the_reference_has_resources_and_tests_that_exist() ->
     )
     declared = {
         f"{kind}.{name}"
-        for file in infra.SOURCE.glob("*.tf")
+        for file in infra.SOURCE.rglob("*.tf")
         for kind, name in re.findall(r'^resource "(\w+)" "(\w+)"', file.read_text(), re.MULTILINE)
     }
     runs = re.findall(

@@ -182,9 +182,9 @@ FORBIDDEN = [
 class Enforcing:
     """The emulator with what the environment has, and clients in a function's role."""
 
-    def __init__(self, url: str, plan: Mapping[str, Any]) -> None:
+    def __init__(self, url: str, *plans: Mapping[str, Any]) -> None:
         self._url, self._clients = url, dict[tuple[str, str], Any]()
-        self._make(plan)
+        self._make(*plans)
 
     def client(self, service: str, function: str = "") -> Any:
         """Return a client in a function's role, else in that of the account's root."""
@@ -205,9 +205,9 @@ class Enforcing:
             )
         return self._clients[key]
 
-    def _make(self, plan: Mapping[str, Any]) -> None:
+    def _make(self, *plans: Mapping[str, Any]) -> None:
         iam, dynamodb, s3 = (self.client(service) for service in ("iam", "dynamodb", "s3"))
-        made = {r["address"]: r["values"] for r in infra.resources(plan)}
+        made = {r["address"]: r["values"] for plan in plans for r in infra.resources(plan)}
         boundary = iam.create_policy(
             PolicyName=f"{NAME}-boundary", PolicyDocument=made["aws_iam_policy.boundary"]["policy"]
         )["Policy"]["Arn"]
@@ -312,10 +312,10 @@ def _of_bucket(name: str, resource: str) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def enforcing(plan: dict[str, Any]) -> Iterator[Enforcing]:
+def enforcing(plan: dict[str, Any], roles: Terraform) -> Iterator[Enforcing]:
     try:
         with MiniStackWithoutGaps() as server:
-            yield Enforcing(server.url, plan)
+            yield Enforcing(server.url, plan, roles.plan(*infra.options(ENV, "terraform")))
     except NotInstalledError as error:
         missing("ministack", error)
 

@@ -11,20 +11,27 @@ from collections.abc import Sequence
 from contextlib import suppress
 from gettext import gettext as _
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from familycorp_ops.deploy.infra import SOURCE, executable, plugins, provider_in_account
+from familycorp_ops.deploy.infra import SOURCE, deployed_images, executable, plugins
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.output import AsJson, AwsGroup, Deployed, show
 from familycorp_ops.servers.process import NotInstalledError
 
+if TYPE_CHECKING:
+    from familycorp_ops.doctor.environment import Environment
+
+KEPT: Final = "plans/"
+"""Prefix, in the bucket of the state, of saved plans; S3 deletes them a day later."""
+CHANGES: Final = 2
+"""Status of a plan that changes something (`-detailed-exitcode`)."""
 PLANS: Final = SOURCE.parent / "build"
 
 app = typer.Typer(
     cls=AwsGroup,
-    help="Create what Terraform needs first, and plan an environment.",
+    help="Create what Terraform needs first, then plan an environment and apply it.",
     no_args_is_help=True,
 )
 
@@ -57,6 +64,14 @@ def state_bucket(env: str, region: str) -> str:
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    expire = {
+        "ID": "plans",
+        "Status": "Enabled",
+        "Filter": {"Prefix": KEPT},
+        "Expiration": {"Days": 1},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+    }
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [expire]})
     block = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=dict.fromkeys(block, True))
     tls_only = {
@@ -122,30 +137,40 @@ def plan(
     """Write what Terraform would change in an environment to build/plan-ENV.txt and .json; change nothing."""
     from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
-    it = Environment(env, region, directory)
-    bucket = state_bucket_name(env, it.caller["Account"])
-    if status := init(bucket, region, directory, options or (), as_json=as_json):
+    with tempfile.TemporaryDirectory() as kept:
+        it = Environment(env, region, directory)
+        status, said, _shown = planned(it, f"{kept}/plan", directory, options or (), as_json)
+    files = {kind: str(PLANS / f"plan-{env}.{kind}") for kind in ("txt", "json")}
+    show({"text": files["txt"], "json": files["json"]}, said, as_json=as_json)
+    sys.exit(0 if status == CHANGES else status)
+
+
+def planned(
+    it: "Environment", file: str, directory: Path, options: Sequence[str], as_json: bool
+) -> tuple[int, str, dict[str, Any]]:
+    """Plan an environment to a file and to build/; return Terraform's status, the plan in words, and as JSON.
+
+    Args:
+        it: the environment.
+        file: where the plan goes.
+        directory: Terraform's configuration.
+        options: options of `terraform init`.
+        as_json: whether standard output is for a document alone.
+    """
+    bucket = state_bucket_name(it.env, it.caller["Account"])
+    if status := init(bucket, it.region, directory, options, as_json=as_json):
         sys.exit(status)
     PLANS.mkdir(exist_ok=True)
-    text, structured = PLANS / f"plan-{env}.txt", PLANS / f"plan-{env}.json"
-    with tempfile.TemporaryDirectory() as kept:
-        file = f"{kept}/plan"
-        # Credentials that may only read can't lock the state.
-        planning = [
-            "-no-color",
-            "-input=false",
-            "-lock=false",
-            f"-var-file=envs/{env}.tfvars",
-            f"-out={file}",
-            *provider_in_account(it),
-        ]
-        ran = _said(["plan", *planning], directory)
-        text.write_text(ran.stdout, encoding="utf-8")
-        if not ran.returncode:
-            shown = _said(["show", "-json", file], directory)
-            structured.write_text(shown.stdout, encoding="utf-8")
-    show({"text": str(text), "json": str(structured)}, ran.stdout, as_json=as_json)
-    sys.exit(ran.returncode)
+    # Credentials that may only read can't lock the state.
+    given = ["-no-color", "-input=false", "-lock=false", "-detailed-exitcode"]
+    images = deployed_images(it) if it.variables["app_deployer"] == "terraform" else ()
+    ran = said(["plan", *given, f"-var-file=envs/{it.env}.tfvars", *images, f"-out={file}"], directory)
+    (PLANS / f"plan-{it.env}.txt").write_text(ran.stdout, encoding="utf-8")
+    if ran.returncode not in {0, CHANGES}:
+        return ran.returncode, ran.stdout, {}
+    shown = said(["show", "-json", file], directory).stdout
+    (PLANS / f"plan-{it.env}.json").write_text(shown, encoding="utf-8")
+    return ran.returncode, ran.stdout, json.loads(shown)
 
 
 def terraform() -> str:
@@ -156,7 +181,8 @@ def terraform() -> str:
         sys.exit(str(error))
 
 
-def _said(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
+def said(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run Terraform; return what it says on standard output."""
     command = [terraform(), *arguments]
     return subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, text=True, check=False)
 

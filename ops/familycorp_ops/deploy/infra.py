@@ -12,6 +12,7 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[3]
 SOURCE: Final = ROOT / "terraform"
+BOOTSTRAP: Final = "bootstrap"
+"""Directory, in Terraform's, of what people alone apply: the pipeline's roles and what bounds them."""
 DIGEST: Final = "sha256:" + "a" * 64
 GITHUB_ISSUER: Final = "token.actions.githubusercontent.com"
 
@@ -62,15 +65,16 @@ class Terraform:
     Args:
         directory: where the copy goes.
         endpoint: an emulator's address; without one, only what needs no AWS can be run.
+        configuration: which configuration of the copy is run; `terraform/` itself unless told otherwise.
     """
 
-    def __init__(self, directory: Path, endpoint: str | None = None) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, endpoint: str | None = None, configuration: str = ".") -> None:
+        self.directory = directory / configuration
         self._program = executable()
         self._endpoint = endpoint
         ignore = shutil.ignore_patterns(".terraform", "*.tfstate*")
-        shutil.copytree(SOURCE, directory, ignore=ignore, dirs_exist_ok=True)
-        (directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
+        shutil.copytree(SOURCE, directory, symlinks=True, ignore=ignore, dirs_exist_ok=True)
+        (self.directory / "emulator_override.tf").write_text(_FOR_EMULATORS)
         ran = self.run("init", "-input=false", "-lockfile=readonly", *plugins(), check=False)
         if lacks_provider(ran.stderr):
             raise NotInstalledError(_(NO_PROVIDER))
@@ -158,6 +162,24 @@ def options(env: str, deployer: str, **variables: Any) -> list[str]:
         f"-var-file=envs/{env}.tfvars",
         *(f"-var={k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in chosen.items()),
     ]
+
+
+VARIABLES: Final = {"http": "image_digest", "functions": "functions_image_digest"}
+"""Terraform's variables of a release's images, by target."""
+
+
+def image_options(digests: Mapping[str, str]) -> Sequence[str]:
+    """Return the options of a plan that name images, given by target."""
+    return [f"-var={VARIABLES[target]}={digest}" for target, digest in digests.items()]
+
+
+def deployed_images(it: "Environment") -> Sequence[str]:
+    """Return the options of a plan that leaves the images which Terraform deployed; none where it deployed none."""
+    digests = {}
+    for function in it.in_state("aws_lambda_function"):
+        handler = FUNCTIONS[function["function_name"].removeprefix(f"{it.name}-")]["handler"]
+        digests["http" if handler is None else "functions"] = function["image_uri"].partition("@")[2]
+    return image_options(digests)
 
 
 def provider_in_account(it: "Environment") -> list[str]:

@@ -116,7 +116,7 @@ def parameter(env: str, name: str) -> str:
     return value
 
 
-def _output(name: str, value: str) -> None:
+def output(name: str, value: str) -> None:
     """Hand a value to the steps of the pipeline that follow."""
     if file := os.environ.get("GITHUB_OUTPUT"):
         with Path(file).open("a", encoding="utf-8") as outputs:
@@ -145,7 +145,7 @@ def push(
     registry, ecr = parameter(env, "registry/backend"), client("ecr")
     digests = {target: _push(ecr, registry, target, version) for target in OUTPUTS}
     for target, digest in digests.items():
-        _output(OUTPUTS[target], digest)
+        output(OUTPUTS[target], digest)
     told = {OUTPUTS[target].replace("-d", "D"): digest for target, digest in digests.items()}
     text = "\n".join(f"{registry}@{digest}  {target}" for target, digest in digests.items())
     show({"registry": registry, "version": version, **told}, text, as_json=as_json)
@@ -237,9 +237,9 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
         _clear(env, found["StackStatus"], delete=delete_failed)
         found = {}
     before = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", ())}
-    _output("previous-digest", before.get("ImageDigest", ""))
-    _output("previous-functions-digest", before.get("FunctionsDigest", ""))
-    _output("previous-version", before.get("Release", ""))
+    output("previous-digest", before.get("ImageDigest", ""))
+    output("previous-functions-digest", before.get("FunctionsDigest", ""))
+    output("previous-version", before.get("Release", ""))
     template = archives / "template.yaml" if archives else ROOT / "template.yaml"
     overrides = [f"file://ops/sam/parameters/{env}.yaml"]
     overrides += [f"{PARAMETERS[target]}={value}" for target, value in chosen.items()]
@@ -344,11 +344,8 @@ def restore(env: Env, as_json: AsJson = False) -> None:
     show({"environment": env, "restored": True}, said, as_json=as_json)
 
 
-@app.command()
-def alarm(
-    env: Env, what: Annotated[str, typer.Argument(help="Text of the notification.")], as_json: AsJson = False
-) -> None:
-    """Notify the subscribers of an environment's alarms that a deployment failed."""
+def notify(env: str, subject: str, what: str) -> str:
+    """Publish to the topic of an environment's alarms, with the run of the pipeline; return the topic's ARN."""
     topic = parameter(env, "events/alarms-topic")
     run = os.environ.get("GITHUB_RUN_ID")
     where = (
@@ -356,9 +353,16 @@ def alarm(
         if run
         else ""
     )
-    client("sns").publish(
-        TopicArn=topic, Subject=f"familycorp-{env}: deployment failed", Message=what + where
-    )
+    client("sns").publish(TopicArn=topic, Subject=f"familycorp-{env}: {subject}", Message=what + where)
+    return topic
+
+
+@app.command()
+def alarm(
+    env: Env, what: Annotated[str, typer.Argument(help="Text of the notification.")], as_json: AsJson = False
+) -> None:
+    """Notify the subscribers of an environment's alarms that a deployment failed."""
+    topic = notify(env, "deployment failed", what)
     show({"environment": env, "topic": topic}, _("The alarm was raised."), as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.doctor import Check, Finding, first_apply
-from familycorp_ops.doctor.drift import drift, names
+from familycorp_ops.doctor.drift import drift, infrastructure, names
 from familycorp_ops.doctor.environment import Environment, absent, apply_command, checked
 from familycorp_ops.doctor.upkeep import alarms, backups, certificates, quotas, vpcs
 from familycorp_ops.messages import marked
@@ -40,6 +40,7 @@ def checks(it: Environment, certificate_days: int) -> Iterator[Check]:
     for name, check in (
         (marked("permissions"), permissions),
         (marked("names"), names),
+        (marked("infrastructure"), infrastructure),
         (marked("drift"), drift),
         (marked("backups"), backups),
         (marked("alarms"), alarms),

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from familycorp_ops import facts
 from familycorp_ops.deploy.smoke import stack
 from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.doctor.environment import Environment, absent, apply_command, deploy
+from familycorp_ops.doctor.environment import DRIFT_KEY, Environment, absent, apply_command, deploy
 
 RESOLVED: Final = {"Subnets": "network/subnets", "CorsOrigins": "api/cors-origins", "ApiDomain": "api/domain"}
 """Parameters of the SAM stack, with the parameter of Terraform's that each is looked up in."""
@@ -91,6 +91,26 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
         name = f"{it.name}-{suffix}"
         probes[address] = (attribute, name, named(*call, name))
     return probes
+
+
+def infrastructure(it: Environment) -> Check:
+    """Return what the last nightly plan found to differ between AWS and Terraform's configuration."""
+    seen = it.kept(DRIFT_KEY)
+    if seen is None:
+        return Check(
+            "infrastructure", _("not compared since a day; `make infra-drift ENV={env}`").format(env=it.env)
+        )
+    fix = _("apply it by the pipeline, or change the configuration; then `make infra-drift ENV={env}`.")
+    found = tuple(
+        Finding(
+            _("{address} differs from the configuration: {actions}.").format(
+                address=address, actions=", ".join(actions)
+            ),
+            fix.format(env=it.env),
+        )
+        for address, actions in seen["changes"].items()
+    )
+    return Check("infrastructure", _("compared at {at}").format(at=seen["at"]), found)
 
 
 def drift(it: Environment) -> Check:

@@ -16,6 +16,10 @@ from familycorp_ops.deploy.smoke import stack
 from familycorp_ops.doctor import Check, Finding
 
 STATE_KEY: Final = "familycorp.tfstate"
+ROLES_KEY: Final = "bootstrap.tfstate"
+"""State of the pipeline's roles and what bounds them, which people alone apply."""
+DRIFT_KEY: Final = "plans/drift.json"
+"""What the last comparison of the environment with its configuration found."""
 DENIED: Final = {
     "AccessDenied",
     "AccessDeniedException",
@@ -69,8 +73,21 @@ class Environment:
     @cached_property
     def state(self) -> dict[str, Any] | None:
         """Terraform's state; None where there is none."""
-        bucket = state_bucket_name(self.env, self.caller["Account"])
-        found = absent(self.client("s3").get_object, Bucket=bucket, Key=STATE_KEY)
+        return self.kept(STATE_KEY)
+
+    @cached_property
+    def roles(self) -> dict[str, Any] | None:
+        """The state of the pipeline's roles and what bounds them; None where there is none."""
+        return self.kept(ROLES_KEY)
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket of the states."""
+        return state_bucket_name(self.env, self.caller["Account"])
+
+    def kept(self, key: str) -> dict[str, Any] | None:
+        """Return a document of the bucket of states; None where there is none."""
+        found = absent(self.client("s3").get_object, Bucket=self.bucket, Key=key)
         return None if found is None else json.loads(found["Body"].read())
 
     @cached_property
@@ -103,10 +120,11 @@ class Environment:
         return next(iter(found["Stacks"]), None)
 
     def in_state(self, kind: str) -> list[dict[str, Any]]:
-        """Return the attributes of a kind of resources, as the state has them."""
+        """Return the attributes of a kind of resources, as the states have them."""
         return [
             instance["attributes"]
-            for resource in (self.state or {}).get("resources", ())
+            for state in (self.state, self.roles)
+            for resource in (state or {}).get("resources", ())
             if resource["mode"] == "managed" and resource["type"] == kind
             for instance in resource["instances"]
         ]

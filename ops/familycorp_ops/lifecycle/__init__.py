@@ -74,6 +74,25 @@ def create(  # noqa: PLR0917 - Typer passes them by name.
 
 
 @app.command()
+def roles(
+    env: Env,
+    yes: Yes = False,
+    force_unlock: ForceUnlock = False,
+    directory: Directory = SOURCE,
+    as_json: AsJson = False,
+) -> None:
+    """Apply the pipeline's roles and what bounds them: people's work, which the pipeline's roles are denied."""
+    from familycorp_ops.lifecycle.create import roles_alone  # noqa: PLC0415
+
+    steps = _taken(roles_alone(env, directory.resolve(), yes=yes, force_unlock=force_unlock))
+    show(
+        {"environment": env, "steps": steps},
+        _("The roles of {env} are applied.").format(env=env),
+        as_json=as_json,
+    )
+
+
+@app.command()
 def destroy(  # noqa: PLR0917 - as above.
     env: Env,
     delete: Annotated[
@@ -109,9 +128,7 @@ def _taken(steps: Iterator[tuple[str, str]]) -> list[dict[str, Any]]:
     """Take the steps, and say of each on standard error when it is done; return them."""
     from familycorp_ops.lifecycle.problem import LifecycleError  # noqa: PLC0415
 
-    # Whoever stops this stops it in order: the lock is given up, and Terraform ends what it began.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stopped)
+    stop_in_order()
     taken = []
     try:
         for name, seen in steps:
@@ -120,6 +137,12 @@ def _taken(steps: Iterator[tuple[str, str]]) -> list[dict[str, Any]]:
     except LifecycleError as error:
         sys.exit(str(error))
     return taken
+
+
+def stop_in_order() -> None:
+    """Have signals end this program in order: the lock is given up, and Terraform ends what it began."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stopped)
 
 
 def _stopped(*__: object) -> None:

@@ -5,16 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from gettext import gettext as _
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from familycorp_ops.deploy import infra
-from familycorp_ops.deploy.bootstrap import init, terraform
-from familycorp_ops.doctor.environment import Environment
-from familycorp_ops.facts import FUNCTIONS
+from familycorp_ops.deploy.bootstrap import CHANGES, init, terraform
+from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY, Environment
 from familycorp_ops.lifecycle.consent import confirm
 from familycorp_ops.lifecycle.problem import LifecycleError, StoppedError
 
@@ -26,26 +25,25 @@ HOLD_DATA: Final = (
     "aws_s3_bucket.",
 )
 """Kinds of resources whose end is the end of data."""
+PROTECTIONS: Final = ("deletion_protection", "deletion_protection_enabled")
 LOOK_S: Final = 10.0
-_CHANGES: Final = 2
+STATES: Final = {".": STATE_KEY, infra.BOOTSTRAP: ROLES_KEY}
+"""Object of each configuration's state, by the configuration's directory in Terraform's."""
 
 
-VARIABLES: Final = {"http": "image_digest", "functions": "functions_image_digest"}
-"""Terraform's variables of a release's images, by target."""
-
-
-def image_options(digests: Mapping[str, str]) -> Sequence[str]:
-    """Return the options of a plan that name images, given by target."""
-    return [f"-var={VARIABLES[target]}={digest}" for target, digest in digests.items()]
-
-
-def deployed_images(it: Environment) -> Sequence[str]:
-    """Return the options of a plan that leaves the images which Terraform deployed; none where it deployed none."""
-    digests = {}
-    for function in it.in_state("aws_lambda_function"):
-        handler = FUNCTIONS[function["function_name"].removeprefix(f"{it.name}-")]["handler"]
-        digests["http" if handler is None else "functions"] = function["image_uri"].partition("@")[2]
-    return image_options(digests)
+def taken(plan: Mapping[str, Any]) -> list[str]:
+    """Return the resources that hold data and that a plan destroys, replaces or no longer protects."""
+    found = []
+    for change in plan.get("resource_changes", ()):
+        before, after = (change["change"].get(when) or {} for when in ("before", "after"))
+        unprotected = before.get("force_destroy") is False and after.get("force_destroy") is True
+        for name in PROTECTIONS:
+            unprotected |= before.get(name) in {True, "ACTIVE"} and after.get(name) not in {True, "ACTIVE"}
+        if change["address"].startswith(HOLD_DATA) and (
+            unprotected or "delete" in change["change"]["actions"]
+        ):
+            found.append(change["address"])
+    return found
 
 
 class Configuration:
@@ -55,14 +53,15 @@ class Configuration:
         it: the environment.
         directory: the configuration's.
         yes: whether a plan is applied without a question.
+        which: `terraform/` itself, or the directory in it that people alone apply.
     """
 
-    def __init__(self, it: Environment, directory: Path, *, yes: bool) -> None:
-        self._it, self._directory, self._yes = it, directory, yes
+    def __init__(self, it: Environment, directory: Path, *, yes: bool, which: str = ".") -> None:
+        self._it, self._directory, self._yes, self._which = it, directory / which, yes, which
 
-    def init(self, bucket: str) -> None:
-        """Initialise the configuration on a bucket of states."""
-        if init(bucket, self._it.region, self._directory, (), as_json=True):
+    def init(self, bucket: str, *options: str) -> None:
+        """Initialise the configuration on a bucket of states, with further options of `terraform init`."""
+        if init(bucket, self._it.region, self._directory, options, as_json=True):
             raise LifecycleError(_("Terraform couldn't be initialised: see above."))
 
     def apply(
@@ -80,35 +79,56 @@ class Configuration:
         """
         with TemporaryDirectory() as kept:
             file = f"{kept}/plan"
-            named = (f"-var-file=envs/{self._it.env}.tfvars", *infra.provider_in_account(self._it))
+            named = [f"-var-file=envs/{self._it.env}.tfvars"]
+            if self._which == infra.BOOTSTRAP:
+                named += infra.provider_in_account(self._it)
             ended = self._run("plan", "-detailed-exitcode", f"-out={file}", *named, *options)
             if ended == 0:
                 return 0
-            if ended != _CHANGES:
-                raise LifecycleError(_("Terraform couldn't make a plan: see above."))
-            changes = infra.changes(json.loads(self._said("show", "-json", file)))
-            self._agree(changes, destroys="-destroy" in options)
+            if ended != CHANGES:
+                raise LifecycleError(self._locked() or _("Terraform couldn't make a plan: see above."))
+            shown = self.shown(file)
+            self._agree(shown, destroys="-destroy" in options)
             before()
-            if self._run("apply", file, meanwhile=meanwhile):
-                raise LifecycleError(
-                    _(
-                        "Terraform's apply ended early: see above, then run the same command again. If it says that "
-                        "a run that is gone locks the state: `terraform -chdir=terraform force-unlock ID`."
-                    )
-                )
-        return len(changes)
+            self.apply_saved(file, meanwhile)
+        return len(infra.changes(shown))
+
+    def shown(self, file: str) -> dict[str, Any]:
+        """Return a saved plan as `terraform show -json` describes it."""
+        shown: dict[str, Any] = json.loads(self._said("show", "-json", file))
+        return shown
+
+    def apply_saved(self, file: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Apply a saved plan, which Terraform refuses where the state has moved since."""
+        if self._run("apply", file, meanwhile=meanwhile):
+            raise LifecycleError(
+                self._locked()
+                or _("Terraform's apply ended early: see above, then run the same command again.")
+            )
 
     def forget(self, address: str) -> None:
         """Take a resource out of the state: it stays, and is no longer this environment's."""
         if self._run("state", "rm", address):
             raise LifecycleError(_("Terraform's state couldn't be changed: see above."))
 
-    def _agree(self, changes: Mapping[str, Sequence[str]], *, destroys: bool) -> None:
-        account, name = self._it.caller["Account"], self._it.name
+    def _locked(self) -> str:
+        """Return who holds the lock of the state, as Terraform wrote it there; nothing where nobody does."""
+        found = self._it.kept(f"{STATES[self._which]}.tflock")
+        return (
+            ""
+            if found is None
+            else _(
+                "{Who} holds the lock of Terraform's state since {Created} ({Operation}). Wait until that run ends. "
+                "If it is gone: `terraform -chdir={directory} force-unlock {ID}`."
+            ).format(**found, directory=self._directory)
+        )
+
+    def _agree(self, plan: Mapping[str, Any], *, destroys: bool) -> None:
+        account, name, changes = self._it.caller["Account"], self._it.name, infra.changes(plan)
         if destroys:
             question = _("Destroy {number} resources of {name} in the account {account}?")
         else:
-            lost = [a for a, what in changes.items() if "delete" in what and a.startswith(HOLD_DATA)]
+            lost = [address for address in taken(plan) if "delete" in changes[address]]
             if lost and self._yes:
                 raise LifecycleError(
                     _("The plan deletes what holds data, which is done without --yes alone: {lost}.").format(

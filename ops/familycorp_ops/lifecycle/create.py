@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from familycorp_ops.admin import first_admin
 from familycorp_ops.deploy import bootstrap, release, smoke
-from familycorp_ops.deploy.infra import ROOT, TerraformError
+from familycorp_ops.deploy.infra import BOOTSTRAP, ROOT, TerraformError, deployed_images, image_options
 from familycorp_ops.doctor import Check, deployed, report
 from familycorp_ops.doctor.environment import Environment
 from familycorp_ops.lifecycle import database_users
-from familycorp_ops.lifecycle.configuration import Configuration, deployed_images, image_options
+from familycorp_ops.lifecycle.configuration import Configuration
 from familycorp_ops.lifecycle.lock import Lock
 from familycorp_ops.lifecycle.problem import LifecycleError
 from familycorp_ops.messages import marked
@@ -93,6 +93,26 @@ def account(it: Environment) -> str:
     return f"{found}, {it.caller['Arn']}"
 
 
+def apply_roles(it: Environment, directory: Path, bucket: str, *, yes: bool) -> str:
+    """Apply what the pipeline may not: its own roles, the boundary of all others, and people's policies."""
+    terraform = Configuration(it, directory, yes=yes, which=BOOTSTRAP)
+    terraform.init(bucket)
+    changed = terraform.apply()
+    return _("{number} changes").format(number=changed) if changed else _("no changes")
+
+
+def roles_alone(
+    env: str, directory: Path, *, yes: bool, force_unlock: bool
+) -> Generator[tuple[str, str], None, None]:
+    """Take the steps up to the pipeline's roles; yield the name of each, and what was seen, when it is done."""
+    it = Environment(env, smoke.REGION, directory)
+    yield marked("account"), account(it)
+    bucket = bootstrap.state_bucket(env, it.region)
+    yield marked("state"), bucket
+    with Lock(it, f"environment roles {env}", force=force_unlock):
+        yield marked("roles"), apply_roles(it, directory, bucket, yes=yes)
+
+
 class Creation:
     """The steps, in order.
 
@@ -122,6 +142,10 @@ class Creation:
                 yield name, seen
 
     def _steps(self, bucket: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield (
+            marked("roles"),
+            lambda: apply_roles(self._it, self._wanted.directory, bucket, yes=self._wanted.yes),
+        )
         yield marked("infrastructure"), lambda: self._infrastructure(bucket)
         yield marked("signing key"), self._signing_key
         yield marked("database users"), lambda: database_users.make(self._it)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from familycorp_ops.deploy import bootstrap, release, smoke
-from familycorp_ops.deploy.infra import GITHUB_ISSUER
+from familycorp_ops.deploy.infra import BOOTSTRAP, GITHUB_ISSUER, deployed_images
 from familycorp_ops.doctor.environment import Environment, absent
-from familycorp_ops.lifecycle.configuration import Configuration, deployed_images
+from familycorp_ops.lifecycle.configuration import Configuration
 from familycorp_ops.lifecycle.create import account
 from familycorp_ops.lifecycle.data_api import DataApi
 from familycorp_ops.lifecycle.lock import Lock
@@ -57,6 +57,7 @@ class Destruction:
     ) -> None:
         self._it = Environment(env, smoke.REGION, directory)
         self._env, self._named, self._force, self._as_json = env, named, force_unlock, as_json
+        self._directory, self._yes = directory, yes
         self._terraform = Configuration(self._it, directory, yes=yes)
         self._bucket = ""
 
@@ -86,6 +87,7 @@ class Destruction:
     def _steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
         yield marked("functions and API"), self._stack
         yield marked("infrastructure"), self._infrastructure
+        yield marked("roles"), self._roles
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -126,13 +128,22 @@ class Destruction:
             # AWS's protection, and Terraform's own of filled buckets, must be off before anything is destroyed.
             options += ["-var=deletion_protection=false"]
             self._terraform.apply(*options)
+        number = self._terraform.apply("-destroy", *options)
+        return _("{number} resources").format(number=number)
+
+    def _roles(self) -> str:
+        """Destroy the boundary after the roles that are below it."""
+        if not (self._it.roles or {}).get("resources"):
+            return _("none")
+        terraform = Configuration(self._it, self._directory, yes=self._yes, which=BOOTSTRAP)
+        terraform.init(self._bucket)
         if self._it.in_state(PROVIDER) and (others := list(self._others_that_trust())):
-            self._terraform.forget(f"{PROVIDER}.github[0]")
+            terraform.forget(f"{PROVIDER}.github[0]")
             sys.stderr.write(
                 _("GitHub's OpenID provider stays, because {roles} trust it.").format(roles=", ".join(others))
                 + "\n"
             )
-        number = self._terraform.apply("-destroy", *options, before=self._detach_policies)
+        number = terraform.apply("-destroy", before=self._detach_policies)
         return _("{number} resources").format(number=number)
 
     def _detach_policies(self) -> None:

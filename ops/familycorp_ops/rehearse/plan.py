@@ -21,6 +21,7 @@ from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.load import Load
 from familycorp_ops.deploy.release import SAM
 from familycorp_ops.deploy.smoke import stack as stack_name
+from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY
 from familycorp_ops.rehearse import incidents, sandbox
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
 from familycorp_ops.rehearse.journey import PATIENCE_S, Staff, at_browser
@@ -135,9 +136,15 @@ class Rehearsal:
 
     def _infrastructure(self) -> None:
         shutil.copytree(
-            infra.SOURCE, self._terraform, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
+            infra.SOURCE,
+            self._terraform,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"),
         )
         (self._terraform / "emulator_override.tf").write_text(f"{EMULATOR}\n{GAPS.read_text()}")
+        (self._terraform / infra.BOOTSTRAP / "emulator_override.tf").write_text(
+            EMULATOR.replace(STATE_KEY, ROLES_KEY)
+        )
         with self._report.step(
             "Nothing is begun in an account that the environment's variables don't name"
         ) as row:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from familycorp_ops.deploy.infra import Terraform
+from familycorp_ops.deploy.infra import BOOTSTRAP, Terraform
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
@@ -37,15 +37,16 @@ class Plans(Terraform):
         directory: where the copy goes.
         endpoint: the emulator's address.
         shared: directory that all workers keep their plans in.
+        configuration: which configuration of the copy is planned.
     """
 
-    def __init__(self, directory: Path, endpoint: str, shared: Path) -> None:
-        super().__init__(directory, endpoint)
-        self._shared = shared
+    def __init__(self, directory: Path, endpoint: str, shared: Path, configuration: str = ".") -> None:
+        super().__init__(directory, endpoint, configuration)
+        self._shared, self._configuration = shared, configuration
 
     def plan(self, *options: str) -> dict[str, Any]:
         """Return a plan of the run, a copy of the caller's own."""
-        name = hashlib.sha256(json.dumps(options).encode()).hexdigest()
+        name = hashlib.sha256(json.dumps((self._configuration, *options)).encode()).hexdigest()
         text = once(self._shared / f"{name}.json", lambda: json.dumps(super(Plans, self).plan(*options)))
         plan: dict[str, Any] = json.loads(text)
         return plan
@@ -67,5 +68,17 @@ def terraform(
     """A working copy of `terraform/` with an emulator: a test that changes its files makes a copy of its own."""
     try:
         return Plans(tmp_path_factory.mktemp("terraform"), ministack.url, shared_directory)
+    except NotInstalledError as error:
+        missing("terraform", error)
+
+
+@pytest.fixture(scope="session")
+def roles(
+    ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory, shared_directory: Path
+) -> Terraform:
+    """The same of `terraform/bootstrap`."""
+    try:
+        directory = tmp_path_factory.mktemp("bootstrap")
+        return Plans(directory, ministack.url, shared_directory, BOOTSTRAP)
     except NotInstalledError as error:
         missing("terraform", error)

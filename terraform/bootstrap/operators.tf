@@ -2,9 +2,6 @@
 # Reading and writing are functions of their own, because IAM distinguishes functions, not their requests.
 
 locals {
-  operator_functions = ["operator-read", "operator-write"]
-  exchange_arn       = "arn:${local.partition}:s3:::${local.bucket_names.exchange}"
-
   # Sessions of a role that was assumed without a second factor don't have the key at all, so they don't match either.
   operator_mfa = var.env == "prod" ? { Bool = { "aws:MultiFactorAuthPresent" = "true" } } : {}
 

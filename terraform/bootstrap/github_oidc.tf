@@ -16,9 +16,12 @@ locals {
     var.github_trusts_names ? ["repo:${local.github_names[0]}/${local.github_names[1]}"] : [],
   )
 
+  # `make infra-bootstrap` makes it.
+  state_arn = "arn:${local.partition}:s3:::${local.name}-state-${local.account}"
+
   # An environment's protection rules (approval, branches) hold only for who names the environment.
   github_trust = {
-    for role, environment in { deploy = var.env, plan = "${var.env}-plan" } : role => jsonencode({
+    for role, environment in { deploy = var.env, infra = "${var.env}-infra", plan = "${var.env}-plan" } : role => jsonencode({
       Version = "2012-10-17"
       Statement = [{
         Sid       = "GithubEnvironment"
@@ -58,37 +61,26 @@ resource "aws_iam_role" "deploy" {
   depends_on = [aws_iam_openid_connect_provider.github]
 }
 
-# With it CodeDeploy moves an alias step by step, and back when an alarm rings.
-resource "aws_iam_role" "codedeploy" {
-  name                 = "${local.name}-codedeploy"
-  description          = "CodeDeploy, which shifts traffic between versions of a function"
-  permissions_boundary = aws_iam_policy.boundary.arn
-
-  assume_role_policy = local.service_trust["CodeDeploy"]
-
-  tags = { Name = "${local.name}-codedeploy" }
-}
-
-resource "aws_iam_role_policy" "codedeploy" {
-  #checkov:skip=CKV_AWS_355:DescribeAlarms answers for composite alarms only where it is allowed for all.
-  name = "codedeploy"
-  role = aws_iam_role.codedeploy.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "ShiftAliases"
-        Effect   = "Allow"
-        Action   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
-        Resource = ["${local.arn.lambda}:${local.name}-backend:*", "${local.arn.lambda}:${local.name}-auth:*", "${local.arn.lambda}:${local.name}-backend", "${local.arn.lambda}:${local.name}-auth"]
-      },
-      { Sid = "WatchAlarms", Effect = "Allow", Action = ["cloudwatch:DescribeAlarms"], Resource = ["*"] }, # AWS names no resource for it.
-    ]
-  })
-}
-
 locals {
+  alarm_statements = [
+    {
+      Sid      = "RaiseTheAlarm"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-alarms"]
+    },
+    {
+      Sid      = "AlarmsAreEncrypted"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
+      Condition = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
+        StringEquals               = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" }
+      }
+    },
+  ]
+
   deploy_statements = [
     { Sid = "RegistryLogin", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] }, # AWS names no resource for it.
     {
@@ -230,22 +222,6 @@ locals {
       Resource = ["*"] # See above.
     },
     {
-      Sid      = "RaiseTheAlarm"
-      Effect   = "Allow"
-      Action   = ["sns:Publish"]
-      Resource = ["arn:${local.partition}:sns:${var.region}:${local.account}:${local.name}-alarms"]
-    },
-    {
-      Sid      = "AlarmsAreEncrypted"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource = ["${local.arn.kms}/*"] # Ids are made by KMS: the alias and the service narrow it to one key.
-      Condition = {
-        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${local.name}-data" }
-        StringEquals               = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" }
-      }
-    },
-    {
       Sid      = "Parameters"
       Effect   = "Allow"
       Action   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
@@ -259,15 +235,16 @@ resource "aws_iam_role_policy" "deploy" {
 
   name   = "deploy"
   role   = aws_iam_role.deploy[0].id
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.deploy_statements })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.deploy_statements, local.alarm_statements) })
 }
 
-# What a pull request may do here: look, so that a plan can be shown. No data, no secrets.
+# What a plan needs, a pull request's as well as the main branch's: to look, to save the plan, and to raise the alarm where
+# the account differs from the configuration. No data, no secrets.
 resource "aws_iam_role" "plan" {
   count = var.github_repository == null ? 0 : 1
 
   name                 = "${local.name}-plan"
-  description          = "The pipeline's, for plans of the GitHub environment ${var.env}-plan"
+  description          = "The pipeline's, for plans in the GitHub environment ${var.env}-plan"
   max_session_duration = 3600
   assume_role_policy   = local.github_trust["plan"]
 
@@ -292,12 +269,19 @@ resource "aws_iam_role_policy" "plan" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat([
+    Statement = concat(local.alarm_statements, [
       {
         Sid      = "State"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:ListBucket"]
-        Resource = ["arn:${local.partition}:s3:::${local.name}-state-${local.account}", "arn:${local.partition}:s3:::${local.name}-state-${local.account}/*"]
+        Resource = [local.state_arn, "${local.state_arn}/*"]
+      },
+      {
+        # The run that saved a plan knows its digest and applies no other, so a pull request can't have its own applied.
+        Sid      = "SavePlans"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = ["${local.state_arn}/plans/*"] # Every plan of this environment.
       },
       {
         Sid      = "Parameters"
