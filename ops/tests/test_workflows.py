@@ -1,9 +1,11 @@
 """The pipeline's workflows are sound, and every step is a make target or a script that is there."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def test_what_deploys_is_what_the_rehearsal_runs() -> None:
         if name.startswith("environment.") and "run" in step
         for word in step["run"].split()[1:]
     }
-    assert deploying == REHEARSED | {"push", "alarm"}
+    assert deploying == REHEARSED | {"push", "alarm", "cost-difference", "infra-plan", "infra-apply"}
     for target in REHEARSED:
         recipe = re.search(
             rf"^{target}:.*\n\t@(?:\$\(WITH_ARGS\) )?\.venv/bin/familycorp ([a-z ]+)",
@@ -117,7 +119,7 @@ def test_prod_is_deployed_last_and_an_environment_has_one_deployment_at_a_time()
 def test_a_plans_comment_says_what_it_does_to_the_bill(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "build").mkdir()
-    shutil.copy2(ROOT / "scripts" / "comment-plan", tmp_path / "scripts")
+    shutil.copy2(ROOT / "scripts" / "show-plan", tmp_path / "scripts")
     (tmp_path / "build" / "plan-dev.txt").write_text("Plan: 1 to add, 0 to change, 0 to destroy.\n")
     (tmp_path / "build" / "cost-dev.md").write_text("| **Total** | 14.64 | 15.64 | **+1.00** |\n")
     gh = tmp_path / "gh"
@@ -127,13 +129,85 @@ def test_a_plans_comment_says_what_it_does_to_the_bill(tmp_path: Path) -> None:
     gh.chmod(0o755)
     given = {"ENV": "dev", "PULL_REQUEST": "1", "GITHUB_REPOSITORY": "a/b"}
     subprocess.run(
-        [str(tmp_path / "scripts" / "comment-plan")],
+        [str(tmp_path / "scripts" / "show-plan")],
         env={**given, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         check=True,
     )
     said = (tmp_path / "said").read_text()
     assert said.startswith("<!-- plan-dev -->\n### dev: Plan: 1 to add")
     assert "**+1.00**" in said.partition("<details>")[0]
+
+
+def test_the_same_is_in_a_runs_summary_where_there_is_no_pull_request(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "build").mkdir()
+    shutil.copy2(ROOT / "scripts" / "show-plan", tmp_path / "scripts")
+    (tmp_path / "build" / "plan-dev.txt").write_text("Plan: 1 to add, 0 to change, 0 to destroy.\n")
+    summary = tmp_path / "summary"
+    given = {"ENV": "dev", "GITHUB_REPOSITORY": "a/b", "GITHUB_STEP_SUMMARY": str(summary)}
+    program = str(tmp_path / "scripts" / "show-plan")
+    subprocess.run([program], env={**given, "PATH": os.environ["PATH"]}, check=True)
+    assert "### dev: Plan: 1 to add" in summary.read_text()
+
+
+GH = """#!{python} -I
+import json, pathlib, sys
+kept = pathlib.Path("{issues}")
+issues = json.loads(kept.read_text())
+words = sys.argv[1:]
+given = dict(w.split("=", 1) for w in words if "=" in w and not w.startswith(("repos", ".")))
+if "--jq" in words:
+    print("".join(f"{{n}}\\n" for n, i in issues.items() if i["state"] == "open" and i["title"] in words[-1]), end="")
+    sys.exit()
+number = words[3].rpartition("/")[2] if words[2] == "PATCH" else str(len(issues) + 1)
+body = {{"body": pathlib.Path(given.pop("body")[1:]).read_text()}} if "body" in given else {{}}
+issues[number] = {{**issues.get(number, {{"state": "open"}}), **given, **body}}
+kept.write_text(json.dumps(issues))
+"""
+
+
+def test_one_issue_says_how_an_environment_differs(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "build").mkdir()
+    shutil.copy2(ROOT / "scripts" / "report-drift", tmp_path / "scripts")
+    issues = tmp_path / "issues"
+    issues.write_text("{}")
+    (tmp_path / "gh").write_text(GH.format(python=sys.executable, issues=issues))
+    (tmp_path / "gh").chmod(0o755)
+
+    def report(differs: str, plan: str) -> dict[str, Any]:
+        (tmp_path / "build" / "plan-dev.txt").write_text(plan)
+        given = {"ENV": "dev", "DIFFERS": differs, "GITHUB_REPOSITORY": "a/b"}
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        subprocess.run([str(tmp_path / "scripts" / "report-drift")], env={**given, "PATH": path}, check=True)
+        found: dict[str, Any] = json.loads(issues.read_text())
+        return found
+
+    assert report("false", "No changes.") == {}
+    first, again = report("true", "Plan: 1 to add"), report("true", "Plan: 2 to add")
+    assert first.keys() == again.keys() == {"1"}
+    assert ("Plan: 1 to add" in first["1"]["body"], "Plan: 2 to add" in again["1"]["body"]) == (True, True)
+    assert report("false", "No changes.")["1"]["state"] == "closed"
+    assert report("true", "Plan: 3 to add").keys() == {"1", "2"}
+
+
+def test_the_plan_that_is_applied_is_the_one_that_this_run_saved() -> None:
+    """Approval of infrastructure is asked for where there is something to apply, and the release follows it."""
+    called = yaml.safe_load((ROOT / ".github" / "workflows" / "environment.yml").read_text())["jobs"]
+    plan, infrastructure, deploy = called["plan"], called["infra"], called["deploy"]
+    env = "${{ inputs.env }}"
+    assert (plan["environment"], infrastructure["environment"], deploy["environment"]) == (
+        f"{env}-plan", f"{env}-infra", env,
+    )  # fmt: skip
+    assert plan["if"] == "inputs.digest == ''", "a rollback changes no infrastructure"
+    assert plan["outputs"] == {"plan": "${{ steps.plan.outputs.plan }}"}
+    assert (infrastructure["needs"], infrastructure["if"]) == ("plan", "needs.plan.outputs.plan != ''")
+    assert infrastructure["steps"][-1] == {
+        "run": "make infra-apply", "env": {"PLAN": "${{ needs.plan.outputs.plan }}"},
+    }  # fmt: skip
+    assert deploy["needs"] == ["plan", "infra"]
+    assert "!contains(needs.*.result, 'failure')" in deploy["if"]
+    assert not any("infra-apply" in str(job) for name, job in jobs() if not name.startswith("environment."))
 
 
 def test_zizmor_finds_nothing() -> None:
