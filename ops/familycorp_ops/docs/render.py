@@ -24,6 +24,7 @@ RENDERERS: Final = {
     "costs": "familycorp_ops.cost.documents",
     "logs": "familycorp_ops.docs.queries",
     "opa": "familycorp_ops.docs.roles",
+    "pipeline": "familycorp_ops.docs.pipeline",
     "scale": "familycorp_ops.docs.scale",
     "settings": "familycorp_ops.docs.settings",
     "templates": "familycorp_ops.deploy.zip_template",
