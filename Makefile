@@ -58,15 +58,18 @@ LINTED := $(if $(filter test infra-test,$(MAKECMDGOALS)),$(shell command -v npm 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up free-port unit test soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
 	@[ -t 1 ] && colour=1 || colour=0; awk -F ':.*## ' -v colour=$$colour \
 		'/^[a-z-]+:.*## / {printf (colour ? "  \033[36mmake %-15s\033[0m %s\n" : "  make %-15s %s\n"), $$1, $$2}' Makefile
 
-up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
-	@exec .venv/bin/familycorp up --port "$${PORT:-8000}" --state "$${STATE:-.local}"
+up: $(if $(value PORT),$(if $(wildcard $(RUN)),,free-port)) $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000, or the next free port; `make up PORT=9000` for another one
+	@exec .venv/bin/familycorp up $(if $(value PORT),--port "$$PORT") --state "$${STATE:-.local}"
+
+free-port:
+	@"$(PYTHON)" scripts/check_port.py "$$PORT"
 
 test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
