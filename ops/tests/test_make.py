@@ -92,10 +92,10 @@ printf '%s\\0' "$@" '\n' >>{calls}
         (root / "ops" / tool / "uv.lock").touch()
         shutil.copy(ROOT / "pyproject.toml", root / "ops" / tool)
         (root / "ops" / tool / ".venv" / ".run").touch()
-    for module in ("oidc-provider", "actionlint", "iam"):
-        (root / "ops" / module / "node_modules").mkdir(parents=True)
+    for module in ("ops/oidc-provider", "ops/actionlint", "ops/iam", "clients/typescript"):
+        (root / module / "node_modules").mkdir(parents=True)
         for name in ("package.json", "package-lock.json", "node_modules/.run"):
-            (root / "ops" / module / name).touch()
+            (root / module / name).touch()
     (root / ".venv" / ".dev").touch()
     (root / ".venv" / ".run").touch()
     return root
