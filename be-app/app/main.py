@@ -6,16 +6,13 @@ Lambda starts both through `app.functions.http`, which tunes the start of a proc
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic.json_schema import models_json_schema
 
 from app.account import login, second_factor
 from app.account import router as account
 from app.audit import router as audit
-from app.auth import cookies, csrf
+from app.auth import csrf
 from app.auth.authentication import current_subject
-from app.authz import routing
 from app.categories import router as categories
 from app.core.http import middleware, problems
 from app.core.http.body_limit import BodyLimit
@@ -33,10 +30,12 @@ from app.system import router as system
 from app.uploads import router as uploads
 
 if TYPE_CHECKING:
+    from app import openapi
     from app.auth.sessions import State
     from app.auth.subject import Subject
     from app.members import service as members_service
 else:
+    openapi = lazy_import("app.openapi")
     members_service = lazy_import("app.members.service")
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -77,11 +76,6 @@ def create_api(chosen: Settings) -> FastAPI:
         title="FamilyCorp API",
         version=chosen.version,
         summary="News, notices and inquiries of FamilyCorp's public site.",
-        description="Errors are RFC 9457 problem documents with a stable `code`, in Korean or English by "
-        "`Accept-Language`. Lists are paginated by "
-        "cursor. `RateLimit` holds the quota that the client has left; after a 429 wait for `Retry-After` seconds. "
-        "What visitors read is compressed for those who send `Accept-Encoding: gzip`, as browsers do. "
-        "Every answer carries `X-Request-ID`; quote it when you report a problem.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if chosen.docs_enabled else None,
@@ -148,37 +142,7 @@ def _operation_id(route: APIRoute) -> str:
 
 def _openapi(api: FastAPI) -> dict[str, Any]:
     if api.openapi_schema is None:
-        schema = get_openapi(
-            title=api.title,
-            version=api.version,
-            summary=api.summary,
-            description=api.description,
-            routes=api.routes,
-        )
-        _, problem = models_json_schema(
-            [(problems.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
-        )
-        unreadable = {str(s): r for s, r in problems.responses(*problems.OF_BODIES).items()}
-        busy = {str(s): r for s, r in problems.responses(problems.Overloaded).items()}
-        for path, operation in ((p, o) for p, of in schema["paths"].items() for o in of.values()):
-            if path not in SPARED:
-                operation["responses"] = problems.merged(operation["responses"], busy)
-            if "requestBody" in operation:
-                operation["responses"] = problems.merged(operation["responses"], unreadable)
-        schema["components"]["securitySchemes"] = {
-            routing.SCHEME: {
-                "type": "apiKey",
-                "in": "cookie",
-                "name": cookies.ACCESS,
-                "description": "Set by logging in (`/v1/auth/login`). What changes something also needs the header "
-                f"`{csrf.HEADER}`, with any value.",
-            }
-        }
-        schemas = schema["components"]["schemas"]
-        schemas.update(problem["$defs"])
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        api.openapi_schema = schema
+        api.openapi_schema = openapi.document(api, ROUTERS, cached=PUBLIC_CACHED, exempt=SPARED)
     return api.openapi_schema
 
 

@@ -80,7 +80,10 @@ def root(
 @main.command()
 def up(
     state: State = environment.STATE,
-    port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1.", min=1, max=65535)] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the API on 127.0.0.1; 8000, or the next free one.", min=1, max=65535),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C; with --json, print one line when it is ready."""

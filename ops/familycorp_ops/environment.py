@@ -60,7 +60,10 @@ def _local(state: Path, *, writes: bool) -> dict[str, str]:
     if not writes and database.exists():
         return {f"{PREFIX}DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
     raise CommandError(
-        _("Nothing runs on {state}: start it with `make up` in another terminal.").format(state=state)
+        _(
+            "Nothing runs on {state}: start it with `make up` in {checkout}, and run this command there, or name its "
+            "data with --state."
+        ).format(state=state.resolve(), checkout=Path(__file__).parents[2])
     )
 
 

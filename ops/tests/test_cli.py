@@ -374,6 +374,7 @@ def test_errors_and_findings_are_in_the_language_of_the_locale(tmp_path: Path) -
     ):
         refused = familycorp("members", "list", "--state", str(tmp_path), **variables)
         assert (refused.returncode, error in refused.stderr) == (1, True)
+        assert str(ROOT) in refused.stderr, "run elsewhere, it says where it belongs"
         found = familycorp(*asked, **variables)
         assert found.returncode == 1
         assert finding in found.stdout

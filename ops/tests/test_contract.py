@@ -28,7 +28,8 @@ OLD: dict[str, Any] = {
                 ],
                 "responses": {
                     "200": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Post"}}}
+                        "headers": {"ETag": {}},
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Post"}}},
                     }
                 },
             },
@@ -41,6 +42,9 @@ OLD: dict[str, Any] = {
         }
     },
     "components": {
+        "parameters": {
+            "IfMatch": {"in": "header", "name": "If-Match", "required": True, "schema": {"type": "string"}}
+        },
         "schemas": {
             "Post": {
                 "type": "object",
@@ -63,7 +67,7 @@ OLD: dict[str, Any] = {
                     "lang": {"enum": ["ko", "en"]},
                 },
             },
-        }
+        },
     },
 }
 
@@ -111,6 +115,10 @@ BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     f"{GET}: query parameter lang no longer takes null": lambda n: get(n)["parameters"][1]["schema"][
         "anyOf"
     ].pop(),
+    f"{GET} no longer answers the header ETag": lambda n: get(n)["responses"]["200"]["headers"].pop("ETag"),
+    f"{GET}: header parameter if-match is new and required": lambda n: get(n)["parameters"].append(
+        {"$ref": "#/components/parameters/IfMatch"}
+    ),
     f"{GET} → 200.title is gone": lambda n: schema(n, "Post")["properties"].pop("title"),
     f"{GET} → 200.title may now be missing": lambda n: schema(n, "Post").pop("required"),
     f"{GET} → 200.title may now be integer": lambda n: post(n, title={"type": "integer"}),

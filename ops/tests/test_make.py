@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -93,10 +94,10 @@ printf '%s\\0' "$@" '\n' >>{calls}
         (root / "ops" / tool / "uv.lock").touch()
         shutil.copy(ROOT / "pyproject.toml", root / "ops" / tool)
         (root / "ops" / tool / ".venv" / ".run").touch()
-    for module in ("oidc-provider", "actionlint", "iam"):
-        (root / "ops" / module / "node_modules").mkdir(parents=True)
+    for module in ("ops/oidc-provider", "ops/actionlint", "ops/iam", "clients/typescript"):
+        (root / module / "node_modules").mkdir(parents=True)
         for name in ("package.json", "package-lock.json", "node_modules/.run"):
-            (root / "ops" / module / name).touch()
+            (root / module / name).touch()
     (root / ".venv" / ".dev").touch()
     (root / ".venv" / ".run").touch()
     return root
@@ -145,7 +146,7 @@ def test_words_of_args_are_grouped_by_quotes_alone(copy: Path) -> None:
 
 
 def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
-    assert ["up", "--port", "8000", "--state", ".local"] in run(copy, ["make", "up"])
+    assert ["up", "--state", ".local"] in run(copy, ["make", "up"])
     (up,) = [c for c in run(copy, ["make", "up", "PORT=1", "STATE=a b"]) if "up" in c]
     assert up == ["up", "--port", "1", "--state", "a b"]
     (fuzz,) = run(copy, ["make", "fuzz"])
@@ -154,6 +155,16 @@ def test_defaults_and_what_is_given_reach_the_command(copy: Path) -> None:
     assert fuzz == ["ops/fuzz/run.py", "--seconds", "5", "--reproduce=QQ==", "--", "t"]
     (image,) = run(copy, ["make", "image", "ARCH=arm64", "ARGS=--twice"])
     assert image == ["scripts/image.py", "--arch", "arm64", "--bases", "pinned", "--twice"]
+
+
+def test_a_port_in_use_is_reported_before_anything_is_installed(copy: Path) -> None:
+    installed = copy / ".venv" / ".run"
+    installed.unlink()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert run(copy, ["make", "up", f"PORT={taken.getsockname()[1]}"]) == []
+        assert not installed.exists()
+    installed.touch()
 
 
 def _steps() -> set[tuple[str, frozenset[tuple[str, str]]]]:

@@ -1,6 +1,7 @@
 """`familycorp policy`: what it prints, and how it ends."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_what_is_allowed_is_explained_by_the_permission():
         "rule         opa/data/data.json: roles.editor permits category:create",
         f"revision     {policy.revision()}",
     ]
+
+
+def test_a_denial_names_the_roles_that_would_do():
+    told = run("explain", "--as", "viewer", "--action", "post:publish")
+    shown = re.search(r"--action post:publish\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown
+    assert told.returncode == 1
+    assert told.stdout.startswith(shown[1]), told.stdout
 
 
 def test_what_is_inherited_is_explained_by_whom_it_comes_from():

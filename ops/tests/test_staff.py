@@ -11,21 +11,10 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
-from familycorp_ops import environment
 from familycorp_ops.local import staff
 from familycorp_ops.local.totp import code
 from familycorp_ops.servers.process import Process, free_port, http_ok
 from familycorp_ops.testing.browser import plug_in_authenticator
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """What `make up` runs: the settings of it."""
-    state, port = tmp_path_factory.mktemp("staff") / "state", free_port()
-    command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
-    log = state.with_suffix(".log")
-    with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=300):
-        yield environment.running_settings(state)
 
 
 @pytest.fixture

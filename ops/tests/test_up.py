@@ -22,6 +22,7 @@ import pytest
 
 from familycorp_ops import environment
 from familycorp_ops.local import up as local
+from familycorp_ops.local.state import first_free
 from familycorp_ops.local.steps import REINSTALL
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
@@ -112,6 +113,18 @@ def used(template, tmp_path):
     # Meanwhile another test's server may listen where the template's provider did.
     (state / "provider" / "port").unlink()
     return Path(state)
+
+
+def test_a_second_checkout_takes_the_next_ports_that_are_free():
+    with socket.socket() as api, socket.socket() as page:
+        api.bind((LOOPBACK, 0))
+        taken = api.getsockname()[1]
+        with suppress(OSError):  # If another program has it, that is as good.
+            page.bind((LOOPBACK, taken + 3))
+        found = first_free(taken)
+        assert found >= taken + 4
+        assert port_is_free(found)
+        assert port_is_free(found + 1)
 
 
 def test_it_serves_says_so_and_stops_without_a_trace(start):

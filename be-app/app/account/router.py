@@ -9,7 +9,7 @@ from app.account.dependencies import OWN_SESSIONS, SESSIONS_CHANGE
 from app.account.problems import UNAVAILABLE
 from app.auth import cookies
 from app.auth.errors import LastFactor, StepUpRequired
-from app.auth.schemas import FactorCard, FactorCards, Me, Permissions, RecoveryCodes, SessionCards
+from app.auth.schemas import FactorCard, FactorCards, Me, Permissions, RecoveryCodesOut, SessionCards
 from app.authz import guard
 from app.authz.routing import Actor, GuardedAuthRoute, GuardedRouter
 from app.core.http.problems import NotFound, PreconditionFailed, responses
@@ -57,9 +57,9 @@ async def remove_factor(actor: Actor, factor_id: Annotated[str, Path(max_length=
     action="factor:renew-recovery",
     responses=responses(*UNAVAILABLE, NotFound, StepUpRequired, PreconditionFailed),
 )
-async def renew_recovery_codes(actor: Actor) -> RecoveryCodes:
+async def renew_recovery_codes(actor: Actor) -> RecoveryCodesOut:
     """Replace the caller's recovery codes. Needs a recent second factor."""
-    return RecoveryCodes(recovery_codes=await recovery.renew(actor.id))
+    return RecoveryCodesOut(recovery_codes=await recovery.renew(actor.id))
 
 
 @staff.get("/me", action="self:read")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.core.http.pagination import Cursor, Limit
+from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Input, Instant, Model
 
 
@@ -15,7 +15,8 @@ class AuditEntryOut(Model):
     id: uuid.UUID
     at: Instant
     actor: str = Field(
-        description="A member's id; the ARN of an operator; `system`, `import` or `visitor` where it was none."
+        description="A member's id; the ARN of an operator; `system`, `import` or `visitor` where it was none.",
+        examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1b"],
     )
     former_member: bool = Field(
         False,
@@ -23,15 +24,15 @@ class AuditEntryOut(Model):
     )
     action: str = Field(examples=["post.published"])
     target: str = Field(examples=["post:01900000-0000-7000-8000-000000000000"])
-    detail: dict[str, Any] | None = None
-    correlation_id: str | None = None
+    detail: dict[str, Any] | None = Field(None, examples=[{"revision": 2}])
+    correlation_id: str | None = Field(None, examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1c"])
 
 
 class AuditEntries(Model):
     """A page of the audit trail, newest first."""
 
     items: list[AuditEntryOut]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class AuditQuery(Input):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
-from app.core.http.schema import Allowed, Input, Instant, Line, Model, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, Timestamp, Uri, refused
 from app.core.messages import marked
 
 Method = Literal["totp", "passkey", "recovery"]
@@ -89,9 +89,15 @@ class Proof(Input):
 class TotpSecret(Model):
     """A new TOTP secret; it becomes a factor when a code of it is confirmed."""
 
-    secret: str = Field(description="Base32, to be typed where no camera is.")
-    otpauth_uri: str
-    qr_svg: str = Field(description="The URI as a QR code.")
+    secret: str = Field(
+        description="Base32, to be typed where no camera is.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"]
+    )
+    otpauth_uri: Uri = Field(
+        examples=["otpauth://totp/FamilyCorp:haneul?secret=JBSWY3DPEHPK3PXP&issuer=FamilyCorp"]
+    )
+    qr_svg: str = Field(
+        description="The URI as a QR code.", examples=['<svg xmlns="http://www.w3.org/2000/svg"></svg>']
+    )
 
 
 class TotpConfirmation(Input):
@@ -103,7 +109,10 @@ class TotpConfirmation(Input):
 class PasskeyOptions(Model):
     """Options with which a browser creates or proves a passkey."""
 
-    public_key: dict[str, Any]
+    public_key: dict[str, Any] = Field(
+        description="`PublicKeyCredentialCreationOptionsJSON`, or `…RequestOptionsJSON`, of WebAuthn.",
+        examples=[{"challenge": "AQID", "rpId": "familycorp.example"}],
+    )
 
 
 class PasskeyAddition(Input):
@@ -113,27 +122,31 @@ class PasskeyAddition(Input):
     credential: Credential
 
 
+_CODES = ["k7qd-3xmp-92ht", "w4zn-8rcb-51vy"]
+
+
 class FactorAdded(Model):
     """A factor was added."""
 
     recovery_codes: list[str] | None = Field(
-        description="With the first factor: recovery codes, each valid once and shown only now."
+        description="With the first factor: recovery codes, each valid once and shown only now.",
+        examples=[_CODES],
     )
 
 
-class RecoveryCodes(Model):
+class RecoveryCodesOut(Model):
     """New recovery codes, shown this once; the old ones are void."""
 
-    recovery_codes: list[str]
+    recovery_codes: list[str] = Field(examples=[_CODES])
 
 
 class FactorCard(Model):
     """A second factor."""
 
-    id: str
+    id: str = Field(examples=["totp"])
     kind: Literal["totp", "passkey"]
-    name: str
-    created_at: str
+    name: str = Field(examples=["업무용 노트북"])
+    created_at: Timestamp
 
 
 class FactorCards(Model):
@@ -146,10 +159,10 @@ class FactorCards(Model):
 class Me(Model):
     """The caller."""
 
-    id: str
-    name: str
-    email: str
-    role: str | None
+    id: str = Field(examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1b"])
+    name: str = Field(examples=["김하늘"])
+    email: str = Field(examples=["haneul@familycorp.example"])
+    role: str | None = Field(description="The caller's role; null without one.", examples=["editor"])
     second_factor_at: Instant
     session_ends_at: Instant
 
@@ -168,8 +181,10 @@ class Permissions(Model):
 class SessionCard(Model):
     """A session: one browser that is logged in."""
 
-    id: str
-    device: str = Field(description="What the browser says of itself.")
+    id: str = Field(examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1d"])
+    device: str = Field(
+        description="What the browser says of itself.", examples=["Mozilla/5.0 (X11; Linux x86_64)"]
+    )
     created_at: Instant
     last_used_at: Instant = Field(description="Time of the last use, exact to 15 minutes.")
     current: bool
@@ -202,6 +217,7 @@ class SessionCards(Model):
 class LoggedOut(Model):
     """The session is over."""
 
-    end_session_url: str | None = Field(
-        description="Where to send the browser to log out at the provider too; null where it has no such place."
+    end_session_url: Uri | None = Field(
+        description="Where to send the browser to log out at the provider too; null where it has no such place.",
+        examples=["https://login.familycorp.example/logout"],
     )

@@ -8,7 +8,7 @@ from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
 from app.core.http.middleware import PublicResponse
-from app.core.http.preconditions import CONFLICTS, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
 
@@ -40,13 +40,18 @@ async def list_categories() -> Response:
     return PublicResponse(await service.public(), media_type="application/json")
 
 
-@editorial.get("", action="category:read", responses=responses(DatabaseUnavailable))
+@editorial.get("", action="category:read", responses=VERSION | responses(DatabaseUnavailable))
 async def read_categories(_: Actor, response: Response) -> CategoryListOut:
     """Read the list with its ETag, which every change of it must quote."""
     return _answer(response, await service.editorial())
 
 
-@editorial.post("", action="category:create", status_code=201, responses=responses(CategoryExists, *STORES))
+@editorial.post(
+    "",
+    action="category:create",
+    status_code=201,
+    responses=CREATED_VERSION | responses(CategoryExists, *STORES),
+)
 async def create_category(actor: Actor, body: CategoryCreate, response: Response) -> CategoryListOut:
     """Add a category at the end of the list."""
     return _answer(response, await service.create(body, actor))

@@ -16,7 +16,7 @@ from app.core.read_path import read_model
 from app.core.settings import settings
 from app.core.write_path import events, outbox
 from app.inquiries import repository
-from app.inquiries.schemas import InquiryCategories, InquiryCategoriesOut, InquiryCategory
+from app.inquiries.schemas import InquiryCategories, InquiryCategoriesOut, InquiryCategory, InquiryCategoryOut
 
 _AGGREGATE = "inquiry-categories"
 _SNAPSHOT = f"~{_AGGREGATE}"
@@ -90,6 +90,6 @@ def _snapshot(items: list[dict[str, Any]]) -> read_model.Snapshot:
 
 def _listed(items: list[dict[str, Any]]) -> InquiryCategoriesOut:
     return InquiryCategoriesOut(
-        items=[InquiryCategory.model_validate(item) for item in items],
+        items=[InquiryCategoryOut.model_validate(item) for item in items],
         retention_days=settings().inquiry_retention_days,
     )

@@ -8,7 +8,7 @@ from fastapi import Path, Query, Response
 from app.auth.errors import StepUpRequired
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.core.http.middleware import PublicResponse
-from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
@@ -86,7 +86,9 @@ async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> I
     return await service.listed(query)
 
 
-@editorial.get("/inquiry-categories", action="inquiry:list", responses=responses(DatabaseUnavailable))
+@editorial.get(
+    "/inquiry-categories", action="inquiry:list", responses=VERSION | responses(DatabaseUnavailable)
+)
 async def read_inquiry_categories(_: Actor, response: Response) -> InquiryCategoriesOut:
     """Read the categories of inquiries, with the ETag that their replacement must quote."""
     return _listed(response, await categories.editorial())
@@ -113,6 +115,7 @@ async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
     return await service.found(body)
 
 
+_TABLE = "\ufeffid,name,email\r\n0192f0c1-2b3c-7d4e-8f50-617283940a1b,김하늘,haneul@example.com\r\n"
 EXPORTS = responses(ExportTooLarge, StepUpRequired, *STORES)
 
 
@@ -129,7 +132,9 @@ async def export_inquiries(actor: Actor, body: InquiryExportRequest) -> Personal
     "/inquiry-export.csv",
     action="inquiry:export",
     response_class=Response,
-    responses=merged(EXPORTS, {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}),
+    responses=merged(
+        EXPORTS, {200: {"content": {"text/csv": {"schema": {"type": "string", "examples": [_TABLE]}}}}}
+    ),
 )
 async def export_inquiries_as_table(actor: Actor, body: InquiryExportRequest) -> Response:
     """Export everything that is stored of a person's inquiries, as CSV.
@@ -143,7 +148,9 @@ async def export_inquiries_as_table(actor: Actor, body: InquiryExportRequest) ->
     return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@editorial.get("/inquiries/{inquiry_id}", action="inquiry:read", responses=responses(NotFound, *STORES))
+@editorial.get(
+    "/inquiries/{inquiry_id}", action="inquiry:read", responses=VERSION | responses(NotFound, *STORES)
+)
 async def read_inquiry(_: Actor, inquiry_id: InquiryId, response: Response) -> InquiryOut:
     """Read an inquiry, with the ETag that its update must quote."""
     inquiry = await service.read(inquiry_id)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from app.core.http.pagination import Cursor, Limit
+from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Digits, Input, Instant, Line, Model, PlainSlug, Text, pattern, refused
 from app.core.messages import marked
 
@@ -72,10 +72,22 @@ class InquiryCategories(Input):
         return items
 
 
+class InquiryCategoryOut(Model):
+    """A category of inquiries."""
+
+    slug: str = Field(description="Slug of the category.", examples=["quote"])
+    name: InquiryCategoryName
+    retention_days: int | None = Field(
+        None,
+        description="Days after which inquiries of this category are destroyed; null means the general period.",
+        examples=[180],
+    )
+
+
 class InquiryCategoriesOut(Model):
     """All categories of inquiries, in their order, and the general retention period."""
 
-    items: list[InquiryCategory]
+    items: list[InquiryCategoryOut]
     retention_days: int = Field(
         description="Days after which an inquiry is destroyed, counted from when it was done, or from its last "
         "change if it never was.",
@@ -121,10 +133,10 @@ class InquiryCard(Model):
     """An inquiry in a list."""
 
     id: uuid.UUID
-    company: str
-    name: str
-    subject: str
-    category: str | None = None
+    company: str = Field(examples=["한빛상사"])
+    name: str = Field(examples=["김하늘"])
+    subject: str = Field(examples=["견적 문의"])
+    category: str | None = Field(None, examples=["quote"])
     assignee: uuid.UUID | None = Field(None, description="Id of the member who answers the inquiry.")
     spam_score: int | None = Field(
         None,
@@ -138,14 +150,15 @@ class InquiryCard(Model):
 class InquiryOut(InquiryCard):
     """An inquiry."""
 
-    email: str
-    message: str
-    referral: str
+    email: str = Field(examples=["haneul@example.com"])
+    message: str = Field(examples=["안녕하세요. 제품 견적을 부탁드립니다."])
+    referral: str = Field(examples=["검색"])
     consented_at: Instant
     consent_version: str | None = Field(
-        description="Version of the consent text that the form showed; null where the form named none."
+        description="Version of the consent text that the form showed; null where the form named none.",
+        examples=["2026-12-01"],
     )
-    note: str
+    note: str = Field(examples=["견적서를 보냈습니다."])
     version: int
     updated_at: Instant
     done_at: Instant | None
@@ -159,14 +172,14 @@ class InquiryCards(Model):
     """A page of inquiries, newest first."""
 
     items: list[InquiryCard]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class InquiryExport(Model):
     """A page of whole inquiries, newest first."""
 
     items: list[InquiryOut]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class InquiryUpdate(Input):

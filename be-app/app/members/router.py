@@ -9,7 +9,7 @@ from app.auth.errors import Forbidden, StepUpRequired
 from app.auth.schemas import SessionCards
 from app.authz import guard
 from app.authz.routing import Actor, Granted, GuardedRouter
-from app.core.http.preconditions import CONFLICTS, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, merged, responses
 from app.core.lazy import lazy_import
 from app.members.errors import FormerMember
@@ -41,7 +41,7 @@ def _answer(response: Response, member: MemberOut) -> MemberOut:
     return member
 
 
-@staff.get("/{member_id}", action="member:read", responses=STORES)
+@staff.get("/{member_id}", action="member:read", responses=VERSION | STORES)
 async def read_member(actor: Actor, member_id: MemberId, response: Response) -> MemberOut:
     """Read a member, with the ETag that every change must quote."""
     return _answer(response, await service.read(member_id, actor))

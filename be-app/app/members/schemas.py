@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.core.http.pagination import Cursor, Limit
+from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Allowed, Input, Instant, Model
 from app.core.settings import Role
 
@@ -14,7 +14,7 @@ class MemberOut(Model):
     """A member. What the caller may not know is left out."""
 
     id: uuid.UUID
-    name: str
+    name: str = Field(examples=["김하늘"])
     email: str | None = Field(None, examples=["haneul@familycorp.example"])
     role: Annotated[
         Role | None,
@@ -38,7 +38,7 @@ class MemberCards(Model):
     """A page of members."""
 
     items: list[MemberOut]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class MemberQuery(Input):

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
 from app.core.http.middleware import PublicResponse
-from app.core.http.preconditions import CONFLICTS, IdempotencyKey, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
@@ -116,9 +116,8 @@ async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Quer
     "",
     action="post:create",
     status_code=201,
-    responses=responses(
-        SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable
-    ),
+    responses=CREATED_VERSION
+    | responses(SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable),
 )
 async def create_post(
     actor: Actor,
@@ -132,7 +131,9 @@ async def create_post(
     return post
 
 
-@editorial.get("/{post_id}", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable))
+@editorial.get(
+    "/{post_id}", action="post:read-any", responses=VERSION | responses(NotFound, DatabaseUnavailable)
+)
 async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> EditorialPost:
     """Read a post in any state, with the ETag that every change of it must quote."""
     return _answer(response, await queries.read(post_id, actor))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
-from app.core.http.pagination import Cursor, Limit
+from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, pattern, refused
 from app.core.messages import marked
 from app.uploads.schemas import AttachmentReference
@@ -48,6 +48,18 @@ Slug = Annotated[
 Title = Annotated[str, Field(min_length=1, max_length=200, examples=["2026년 3분기 실적 안내"]), Line]
 Excerpt = Annotated[str, Field(max_length=500), Line]
 Tag = Annotated[str, Field(min_length=1, max_length=50), Line]
+# What was stored is answered as it is: earlier releases may have had other rules.
+StoredTitle = Annotated[str, Field(examples=["2026년 3분기 실적 안내"])]
+StoredExcerpt = Annotated[str, Field(examples=["매출이 늘었습니다."])]
+StoredBody = Annotated[str, Field(description="Markdown.", examples=["## 요약\n\n매출이 늘었습니다."])]
+StoredTags = Annotated[list[str], Field(examples=[["실적", "IR"]])]
+MemberId = Annotated[
+    str,
+    Field(
+        description="A member's id; `import` for imported posts.",
+        examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1b"],
+    ),
+]
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -110,9 +122,9 @@ class PostCard(Model):
     slug: Slug
     lang: Lang
     category: CategorySlug
-    title: str
-    excerpt: str
-    tags: list[str]
+    title: StoredTitle
+    excerpt: StoredExcerpt
+    tags: StoredTags
     thumbnail: AttachmentReference | None
     published_at: Instant
     updated_at: Instant
@@ -123,13 +135,15 @@ class Translation(Model):
 
     lang: Lang
     slug: Slug
-    title: str
+    title: StoredTitle
 
 
 class PublicPost(PostCard):
     """A published post as visitors read it."""
 
-    html: str = Field(description="The body as sanitised HTML.")
+    html: str = Field(
+        description="The body as sanitised HTML.", examples=["<h2>요약</h2>\n<p>매출이 늘었습니다.</p>"]
+    )
     attachments: list[AttachmentReference]
     view_count: int = Field(description="How often it was viewed; may lag by the cache's lifetime.")
     translations: list[Translation]
@@ -139,7 +153,7 @@ class PostCards(Model):
     """A page of published posts, newest first."""
 
     items: list[PostCard]
-    next_cursor: str | None = Field(description="Gives the next page; null on the last.")
+    next_cursor: NextCursor
 
 
 class SearchHit(PostCard):
@@ -156,7 +170,7 @@ class SearchHits(Model):
     """A page of published posts, those first whose titles hold more of the words, then the newest."""
 
     items: list[SearchHit]
-    next_cursor: str | None = Field(description="Gives the next page; null on the last.")
+    next_cursor: NextCursor
 
 
 class EditorialCard(Model):
@@ -173,19 +187,19 @@ class EditorialCard(Model):
     first_published_at: Instant | None
     scheduled_at: Instant | None
     translation_key: uuid.UUID = Field(description="Shared by the translations of one post.")
-    created_by: str
+    created_by: MemberId
     created_at: Instant
     updated_at: Instant
-    title: str
+    title: StoredTitle
     allowed: Allowed = Field(examples=[["post:read-any", "post:update"]])
 
 
 class EditorialPost(EditorialCard):
     """A post as an editor sees it, with its current revision."""
 
-    excerpt: str
-    body: str
-    tags: list[str]
+    excerpt: StoredExcerpt
+    body: StoredBody
+    tags: StoredTags
     thumbnail: AttachmentReference | None
     attachments: list[AttachmentReference]
 
@@ -194,24 +208,24 @@ class EditorialCards(Model):
     """A page of posts in any state, newest first."""
 
     items: list[EditorialCard]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class RevisionCard(Model):
     """A revision in a post's history."""
 
     number: int
-    title: str
-    created_by: str
+    title: StoredTitle
+    created_by: MemberId
     created_at: Instant
 
 
 class Revision(RevisionCard):
     """Content of a post at one time."""
 
-    excerpt: str
-    body: str
-    tags: list[str]
+    excerpt: StoredExcerpt
+    body: StoredBody
+    tags: StoredTags
     thumbnail: AttachmentReference | None
     attachments: list[AttachmentReference]
 
@@ -228,7 +242,8 @@ class RevisionDiff(Model):
     before: int
     after: int
     unified: str = Field(
-        description="Unified diff of title, excerpt, tags and body; empty when nothing changed."
+        description="Unified diff of title, excerpt, tags and body; empty when nothing changed.",
+        examples=["--- 1\n+++ 2\n@@ -1 +1 @@\n-매출이 줄었습니다.\n+매출이 늘었습니다.\n"],
     )
 
 

@@ -19,15 +19,31 @@ _PAGE: Final = """<!doctype html>
 <title>{title}</title>
 <link rel="icon" href="/docs/favicon.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
+<p class="swagger-ui"><a class="link" id="sign-in" href="/v1/auth/login">Sign in as staff</a></p>
 <main id="docs"></main>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
 """
-_START: Final = """SwaggerUIBundle({
+_START: Final = """document.getElementById("sign-in").search =
+  new URLSearchParams({ returnTo: location.origin + location.pathname });
+const text = (operation) => ["summary", "description", "operationId"]
+  .map((name) => operation.getIn(["operation", name]))
+  .concat(operation.get("path"), operation.get("method"))
+  .join(" ").toLowerCase();
+// Swagger UI itself looks at the names of tags alone.
+const opsFilter = (tags, phrase) => tags
+  .map((tag, name) => tag.update("operations", (operations) => operations.filter((operation) =>
+    phrase.toLowerCase().split(" ").every((word) => `${name} ${text(operation)}`.includes(word)))))
+  .filter((tag) => tag.get("operations").size);
+SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   filter: true,
+  plugins: [() => ({ fn: { opsFilter } })],
+  onComplete: () => {
+    document.querySelector(".operation-filter-input").placeholder = "Search names, addresses and descriptions";
+  },
   // What changes something must carry it; a login is the browser's cookies.
   requestInterceptor: (request) => { request.headers["X-CSRF-Protection"] = "1"; return request; },
 });

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from app.core.http.schema import Model
 
@@ -11,8 +11,8 @@ class Health(Model):
     """The process is up."""
 
     status: Literal["ok"] = "ok"
-    version: str
-    environment: str
+    version: str = Field(examples=["1.0.0"])
+    environment: str = Field(examples=["prod"])
 
 
 class Dependency(Model):
@@ -29,9 +29,9 @@ class Readiness(Model):
         json_schema_extra={
             "examples": [
                 {
-                    "status": "degraded",
+                    "status": "ok",
                     "dependencies": {
-                        "database": {"status": "down", "latencyMs": None},
+                        "database": {"status": "ok", "latencyMs": 1.7},
                         "dynamodb": {"status": "ok", "latencyMs": 3.1},
                         "cache": {"status": "ok", "latencyMs": 0.4},
                     },

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.core.http.schema import Allowed, Input, Instant, Line, Model, pattern, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, Uri, pattern, refused
 from app.core.messages import marked
 from app.uploads.kinds import Purpose
 
@@ -90,8 +90,10 @@ class UploadCreate(Input):
 class PostForm(Model):
     """A form to be sent as multipart/form-data with its fields in any order and the file as the last, `file`."""
 
-    url: str
-    fields: dict[str, str]
+    url: Uri
+    fields: dict[str, str] = Field(
+        examples=[{"key": "quarantine/0192f0c1", "policy": "eyJleHBpcmF0aW9uIjoi…"}]
+    )
 
 
 class Parts(Model):
@@ -105,12 +107,14 @@ class UploadOut(Model):
     """An upload. `form` or `parts` says how to send the file, as long as it may be sent."""
 
     id: uuid.UUID
-    name: str
-    content_type: str
-    size: int
+    name: str = Field(examples=["2026년 실적발표.pdf"])
+    content_type: str = Field(examples=["application/pdf"])
+    size: int = Field(description="Bytes.", examples=[482133])
     purpose: Purpose
     state: Literal["pending", "scanning", "clean", "rejected", "deleted"]
-    reason: str | None = Field(description="Why it was rejected.")
+    reason: str | None = Field(
+        description="Why it was rejected, as a stable code; null unless it was.", examples=["encrypted"]
+    )
     expires_at: Instant = Field(description="Until when the file may be sent.")
     created_at: Instant
     form: PostForm | None = None
@@ -141,8 +145,10 @@ class PartAddress(Model):
     """Where to PUT one part, with exactly these headers."""
 
     number: int
-    url: str
-    headers: dict[str, str]
+    url: Uri
+    headers: dict[str, str] = Field(
+        examples=[{"x-amz-checksum-sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}]
+    )
 
 
 class PartAddresses(Model):

@@ -54,7 +54,7 @@ def executable() -> str:
     found = shutil.which("terraform")
     if found is None:
         raise NotInstalledError(
-            _("terraform isn't installed: the tests of terraform/ need 1.10 or newer on PATH.")
+            _("terraform isn't installed: plans, applies and costs need 1.10 or newer on PATH.")
         )
     return found
 

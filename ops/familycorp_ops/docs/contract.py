@@ -88,6 +88,8 @@ class _Comparison:
             if found is None:
                 yield _("{where} no longer answers {status}").format(where=where, status=status)
                 continue
+            for name in sorted(answer.get("headers", {}).keys() - found.get("headers", {}).keys()):
+                yield _("{where} no longer answers the header {name}").format(where=where, name=name)
             for kind, content in answer.get("content", {}).items():
                 if kind not in found.get("content", {}):
                     yield _("{where} no longer answers {kind}").format(where=where, kind=kind)
@@ -101,9 +103,9 @@ class _Comparison:
         before, after = (
             {
                 (p["in"], p["name"].lower() if p["in"] == "header" else p["name"]): p
-                for p in o.get("parameters", ())
+                for p in (self._resolved(document, p) for p in operation.get("parameters", ()))
             }
-            for o in (old, new)
+            for document, operation in ((self._old, old), (self._new, new))
         )
         for key, parameter in after.items():
             name = _("{where}: {place} parameter {name}").format(where=where, place=key[0], name=key[1])

@@ -33,7 +33,7 @@ class Tool(NamedTuple):
 TOOLS: Final = (
     Tool("git", marked("releases and their differences")),
     Tool("make", marked("every target")),
-    Tool("terraform", marked("plans and applies"), ("version",), (1, 10)),
+    Tool("terraform", marked("plans, applies and costs"), ("version",), (1, 10)),
     Tool("docker", marked("building the image")),
     Tool("skopeo", marked("pushing the image to a registry")),
     Tool("opa", marked("building the policy"), ("version",)),

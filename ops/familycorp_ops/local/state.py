@@ -14,6 +14,7 @@ from familycorp_ops.environment import DATABASE, LOCK, STATE
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import LOOPBACK, free_port, port_is_free, take_port
 
+DEFAULT_PORT = 8000
 ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
 
 
@@ -114,6 +115,13 @@ def provider_port(state: Path) -> int:
     note.parent.mkdir(exist_ok=True)
     note.write_text(str(port := free_port()))
     return port
+
+
+def first_free(port: int) -> int:
+    """Return the first port from this one on that is free, and whose neighbour is: the staff page's."""
+    return next(
+        (p for p in range(port, min(port + 100, 65535), 2) if port_is_free(p) and port_is_free(p + 1)), port
+    )
 
 
 def port_beside(port: int) -> int:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from familycorp_ops import output
 from familycorp_ops.environment import LOCK
 from familycorp_ops.local.services import Services
-from familycorp_ops.local.state import ELSEWHERE, StartError, check, directory, lock
+from familycorp_ops.local.state import DEFAULT_PORT, ELSEWHERE, StartError, check, directory, first_free, lock
 from familycorp_ops.local.steps import REINSTALL, start
 from familycorp_ops.local.terminal import foreground, signals
 from familycorp_ops.local.welcome import welcome
@@ -29,19 +29,19 @@ LOG_BYTES = 16 * 1024 * 1024
 """Size beyond which a process's log is rotated."""
 
 
-def up(state: Path, port: int, *, as_json: bool = False) -> int:
+def up(state: Path, port: int | None, *, as_json: bool = False) -> int:
     """Run everything until Ctrl-C and return the exit status; messages go to the terminal.
 
     Args:
         state: directory of database, emulator state and logs.
-        port: where the API listens on 127.0.0.1.
+        port: where the API listens on 127.0.0.1; None for 8000, or the next that is free, as for a second checkout.
         as_json: whether standard output gets one line, when everything is there, and the rest goes to the other.
     """
     console, errors = Console(highlight=False, stderr=as_json), Console(stderr=True, highlight=False)
     began = time.monotonic()
     try:
         with ExitStack() as stack:
-            state = directory(state)
+            state, port = directory(state), port or first_free(DEFAULT_PORT)
             stopped = stack.enter_context(signals())
             stack.enter_context(foreground())
             running = stack.enter_context(lock(state, port))

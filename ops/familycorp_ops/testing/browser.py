@@ -1,17 +1,19 @@
-"""Pytest fixture: a real browser, the system's Chromium, led by Playwright.
+"""Pytest fixtures: a real browser, the system's Chromium, led by Playwright, and what `make up` starts for its pages.
 
-It lives for a module, not for the session, because Playwright leaves an event loop running in the thread: as long
-as it is open, nothing there may call `asyncio.run`. A module that uses it leaves that to others.
+The browser lives for a module, not for the session, because Playwright leaves an event loop running in the thread: as
+long as it is open, nothing there may call `asyncio.run`. A module that uses it leaves that to others.
 """
 
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
-from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops import environment
+from familycorp_ops.servers.process import NotInstalledError, Process, free_port
 from familycorp_ops.testing.servers import missing
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ def chromium() -> Iterator["Browser"]:
             yield browser
         finally:
             browser.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """What `make up` runs: the settings of it."""
+    state, port = tmp_path_factory.mktemp("up") / "state", free_port()
+    command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
+    log = state.with_suffix(".log")
+    with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=300):
+        yield environment.running_settings(state)
 
 
 def plug_in_authenticator(page: "Page") -> "CDPSession":

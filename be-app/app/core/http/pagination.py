@@ -25,6 +25,13 @@ Cursor = Annotated[
         description="`nextCursor` of the previous page; leave it out for the first page.",
     ),
 ]
+NextCursor = Annotated[
+    str | None,
+    Field(
+        description="Gives the next page; null on the last.",
+        examples=["MjAyNi0xMi0wMVQwMDowMDowMC4wMDAwMDBa"],
+    ),
+]
 
 # A Unicode-aware `\d` would let digits through that databases and DynamoDB sort elsewhere.
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")

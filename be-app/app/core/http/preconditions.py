@@ -4,7 +4,7 @@ An editorial resource's ETag is its version.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header
 
@@ -58,3 +58,9 @@ IdempotencyKey = Annotated[
 
 CONFLICTS = responses(PreconditionFailed, PreconditionRequired)
 """The OpenAPI responses of a route that takes If-Match."""
+
+VERSION: dict[int | str, dict[str, Any]] = {200: {"headers": {"ETag": {}}}}
+"""The OpenAPI response of a route that reads something with the ETag for the next change."""
+
+CREATED_VERSION: dict[int | str, dict[str, Any]] = {201: {"headers": {"ETag": {}}}}
+"""The OpenAPI response of a route that creates something, with the ETag for the next change."""

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -151,9 +152,16 @@ Instant = Annotated[
     BeforeValidator(_no_number),
     AfterValidator(_utc),
     PlainSerializer(timestamp, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An aware instant; any offset is accepted, UTC with microseconds is answered."""
 
+
+Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""An instant that is stored as text, and answered as it is."""
+
+Uri = Annotated[str, WithJsonSchema({"type": "string", "format": "uri"})]
+"""A URL or URN that answers give."""
 
 Allowed = Annotated[
     list[str],
@@ -174,7 +182,14 @@ class Model(BaseModel):
         populate_by_name=True,
         from_attributes=True,
         defer_build=True,  # A validator is made when it is first needed; a cold start needs few of them.
+        json_schema_serialization_defaults_required=True,  # Answers give every member, also those at their default.
     )
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Leave defaults out of a schema of input: generators of clients demand members that have one."""
+    for member in schema.get("properties", {}).values():
+        member.pop("default", None)
 
 
 class Input(Model):
@@ -182,5 +197,6 @@ class Input(Model):
 
     model_config = ConfigDict(
         extra="forbid",
+        json_schema_extra=_without_defaults,
         defer_build=False,  # FastAPI's fields of requests complain when they are completed later.
     )

@@ -67,7 +67,7 @@ def add(name: str, value: float = 1) -> None:
     """Add to a metric of the current `measured` block; outside of one, do nothing."""
     fields = _fields.get()
     if fields is not None:
-        fields[name] = fields.get(name, 0) + value
+        fields[name] = round(fields.get(name, 0) + value, 3)  # 0.1 + 0.2 isn't 0.3.
 
 
 def note(name: str, value: str) -> None:

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from support.contract import document as openapi
-from support.contract import ok, operations
+from support.contract import filled, ok, operations
 from support.stack import EDITOR, act, draft, published
 from support.staff import Person
 from support.uploading import announce, pdf, uploaded
@@ -18,10 +18,15 @@ PROBLEM = "application/problem+json"
 OPERATIONS = 80
 
 
-def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
-    return schema
+def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in part:
+        kind, name = part["$ref"].split("/")[-2:]
+        part = document["components"][kind][name]
+    return part
+
+
+def parameters(document: dict[str, Any], operation: dict[str, Any]) -> list[dict[str, Any]]:
+    return [resolved(document, parameter) for parameter in operation["parameters"]]
 
 
 def with_components(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -57,16 +62,14 @@ def test_every_parameter_is_described_by_a_schema_with_bounds(
     client: httpx.Client, document: dict[str, Any]
 ) -> None:
     for _, path, operation in operations(client):
-        for parameter in operation.get("parameters", ()):
+        for parameter in parameters(document, operation):
+            if parameter["name"] in {"If-Match", "X-CSRF-Protection", "Accept-Language"}:
+                continue  # Any text can be sent; it is compared, not kept.
             schema = resolved(document, parameter["schema"])
             for choice in schema.get("anyOf", [schema]):
                 bounded = {"enum", "format", "maxLength", "maximum", "pattern", "const"} & set(choice)
                 bounded |= {"boolean"} & {choice["type"]}
-                # Any If-Match can be sent; it is compared, not kept.
-                assert bounded or choice["type"] == "null" or parameter["name"] == "If-Match", (
-                    path,
-                    parameter,
-                )
+                assert bounded or choice["type"] == "null", (path, parameter)
 
 
 def test_every_error_is_documented_with_an_example_that_is_one(
@@ -88,7 +91,9 @@ def test_every_error_is_documented_with_an_example_that_is_one(
                 assert (example["value"]["code"], example["value"]["status"]) == (code, int(status))
 
 
-def test_every_operation_documents_the_errors_of_its_kind(client: httpx.Client) -> None:
+def test_every_operation_documents_the_errors_of_its_kind(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
     for method, path, operation in operations(client):
         documented = set(operation["responses"])
         expected = {"422", "500"}
@@ -96,9 +101,17 @@ def test_every_operation_documents_the_errors_of_its_kind(client: httpx.Client) 
             expected |= {"401", "403", "503"}
         if "application/json" in operation.get("requestBody", {}).get("content", {}):
             expected |= {"400", "413", "415"}
-        if any(p["name"] == "If-Match" for p in operation.get("parameters", ())):
+        names = {p["name"]: p for p in parameters(document, operation)}
+        if "If-Match" in names:
+            assert names["If-Match"]["required"]
             expected |= {"412", "428"}
-        if any(p["in"] == "path" for p in operation.get("parameters", ())):
+        if "X-CSRF-Protection" in names:
+            assert names["X-CSRF-Protection"]["required"]
+            assert "csrf_rejected" in operation["responses"]["403"]["content"][PROBLEM]["examples"]
+        if "Idempotency-Key" in names:
+            assert "idempotency_key_reused" in operation["responses"]["422"]["content"][PROBLEM]["examples"]
+        assert "Accept-Language" in names
+        if any(p["in"] == "path" for p in names.values()):
             expected |= {"404"}
         assert documented >= expected, (method, path, expected - documented)
         assert len([s for s in documented if s < "400"]) == 1
@@ -109,7 +122,24 @@ def test_it_says_who_has_to_be_logged_in(client: httpx.Client, document: dict[st
     assert (scheme[0], scheme[1]["in"], scheme[1]["name"]) == ("session", "cookie", "__Host-access")
     for method, path, operation in operations(client):
         guarded = "forbidden" in str(operation["responses"].get("403", {}).get("content"))
-        assert operation.get("security", []) == [{"session": []}] * guarded, (method, path)
+        assert operation["security"] == [{"session": []}] * guarded, (method, path)
+
+
+def test_it_says_which_requests_need_the_header_against_forgery(
+    client: httpx.Client, document: dict[str, Any], somebody: Callable[..., Person]
+) -> None:
+    """Send every change of an admin without it: exactly those are refused of which the document says so."""
+    admin = somebody("admins")
+    admin.log_in()
+    for method, path, operation in operations(client):
+        if method != "GET":
+            needed = any(p["name"] == "X-CSRF-Protection" for p in parameters(document, operation))
+            answer = admin.client.request(method, filled(path))
+            assert (answer.status_code == 403 and answer.json()["code"] == "csrf_rejected") == needed, (
+                method,
+                path,
+                answer.text,
+            )
 
 
 def test_every_request_body_has_examples(client: httpx.Client, document: dict[str, Any]) -> None:
@@ -131,6 +161,32 @@ def test_every_request_body_has_examples(client: httpx.Client, document: dict[st
         assert media_type == "application/json"
         schema = content[media_type]["schema"]
         jsonschema_rs.validator_for(with_components(document, schema)).validate(examples(schema))
+
+
+def test_every_success_has_an_example_that_is_one(client: httpx.Client, document: dict[str, Any]) -> None:
+    for method, path, operation in operations(client):
+        for status, response in operation["responses"].items():
+            for content in response.get("content", {}).values() if status < "400" else ():
+                schema = with_components(document, closed(document, content["schema"]))
+                jsonschema_rs.validator_for(schema, validate_formats=True).validate(content["example"])
+                assert content["example"] or path.endswith("/backchannel-logout"), (method, path)
+
+
+def test_requests_and_answers_are_told_apart(document: dict[str, Any]) -> None:
+    """Generators demand members with a default, so requests have none; answers give all that they have."""
+    for name, schema in document["components"]["schemas"].items():
+        if schema.get("additionalProperties") is False:
+            assert not [m for m, s in schema["properties"].items() if "default" in s], name
+        elif name != "ProblemDocument":  # It leaves out what doesn't apply.
+            assert set(schema["properties"]) == set(schema.get("required", ())), name
+    assert "website" not in document["components"]["schemas"]["InquiryCreate"]["required"], "the honeypot"
+
+
+def test_every_tag_has_prose_and_servers_are_named(client: httpx.Client, document: dict[str, Any]) -> None:
+    told = {tag["name"]: tag["description"] for tag in document["tags"]}
+    assert set(told) == {operation["tags"][0] for _, _, operation in operations(client)}
+    assert all(prose.endswith(".") for prose in told.values())
+    assert [server["url"] for server in document["servers"]] == ["/"]
 
 
 def test_every_answer_has_a_schema(client: httpx.Client, document: dict[str, Any]) -> None:
@@ -216,7 +272,12 @@ def test_answers_are_what_the_document_says(
     }
     assert set(answers) == described
     for path, answer in answers.items():
-        schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        response = document["paths"][path]["get"]["responses"]["200"]
+        schema = response["content"]["application/json"]["schema"]
+        # Rates aren't counted here, and what the cache doesn't hold has no age.
+        unseen = {"RateLimit", "RateLimit-Policy", "Age"}
+        told = {name for name in document["components"]["headers"] if name in answer.headers}
+        assert told - unseen == response["headers"].keys() - unseen, path
         validator = jsonschema_rs.validator_for(
             with_components(document, closed(document, schema)), validate_formats=True
         )

@@ -40,6 +40,13 @@ def asked(client: httpx.Client, stack: Stack, method: str, path: str, **options:
     return found
 
 
+def test_times_of_a_part_add_up_to_thousandths() -> None:
+    with metrics.measured() as fields:
+        for took in (0.1, 0.2):
+            metrics.add("cache_ms", took)
+    assert fields["cache_ms"] == 0.3
+
+
 def test_a_line_says_where_the_time_went(client: httpx.Client, stack: Stack) -> None:
     post = published(client)
     first = asked(client, stack, "GET", f"/v1/posts?limit=1&category={post['category']}")

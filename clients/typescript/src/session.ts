@@ -1,0 +1,44 @@
+/** Keeps the session of a browser: it is renewed once, however many requests of however many tabs need it. */
+export class Session {
+  #renewing: Promise<boolean> | undefined;
+  readonly #name: string;
+  readonly #renew: () => Promise<Response>;
+
+  constructor(baseUrl: string, renew: () => Promise<Response>) {
+    this.#name = `familycorp:session:${baseUrl}`;
+    this.#renew = renew;
+  }
+
+  /**
+   * Renew the session unless that has happened since a request was sent, by another tab for example.
+   * Returns whether the request is worth repeating.
+   */
+  renewed(since: number): Promise<boolean> {
+    this.#renewing ??= this.#alone(async () => {
+      if (Number(globalThis.localStorage?.getItem(this.#name)) > since) return true;
+      // A renewal whose response was lost is repeated at once: after ten seconds its token counts as stolen.
+      const response = await this.#renew().then((r) => (r.status < 500 ? r : this.#renew()), this.#renew);
+      return this.#noted(response).ok;
+    }).finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  /** Send a request that may replace the session's cookies, while no tab renews it. */
+  replaced(send: () => Promise<Response>): Promise<Response> {
+    return this.#alone(async () => this.#noted(await send()));
+  }
+
+  /** Let every tab know of new cookies. */
+  #noted(response: Response): Response {
+    if (response.ok) globalThis.localStorage?.setItem(this.#name, String(Date.now()));
+    return response;
+  }
+
+  #alone<T>(action: () => Promise<T>): Promise<T> {
+    // Without locks, as in Node.js, there are no other tabs.
+    const locks = globalThis.navigator?.locks;
+    return locks ? (locks.request(this.#name, action) as Promise<T>) : action();
+  }
+}
