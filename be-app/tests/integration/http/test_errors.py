@@ -143,7 +143,6 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (409, "former_member"),
         (409, "last_factor"),
         (409, "quota_exceeded"),
-        (409, "slug_immutable"),
         (409, "slug_taken"),
         (409, "invalid_state"),
         (409, "translation_exists"),
