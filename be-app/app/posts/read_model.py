@@ -86,6 +86,14 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
     )
 
 
+async def address(slug: str) -> tuple[str, str]:
+    """Return language and slug of the public post that a slug leads to; raise `NotFound` where it leads to none."""
+    item, _ = await _public(await _id_of(slug))
+    if item is None:
+        raise NotFound
+    return item["lang"], item["slug"]
+
+
 class Moved(NamedTuple):
     """The slug of a post that was requested by a former one."""
 

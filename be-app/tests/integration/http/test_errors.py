@@ -143,6 +143,8 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (409, "former_member"),
         (409, "last_factor"),
         (409, "quota_exceeded"),
+        (409, "redirect_exists"),
+        (409, "redirect_loop"),
         (409, "slug_taken"),
         (409, "invalid_state"),
         (409, "translation_exists"),

@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 80
+OPERATIONS = 86
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def test_every_request_body_has_examples(client: httpx.Client, document: dict[st
         return schema["const"] if "const" in schema else schema["examples"][0]
 
     bodies = [o["requestBody"]["content"] for _, _, o in operations(client) if "requestBody" in o]
-    assert len(bodies) == 19
+    assert len(bodies) == 21
     for content in bodies:
         if set(content) == {"application/x-www-form-urlencoded"}:  # The provider's, by its own standard.
             continue
@@ -143,7 +143,7 @@ def test_every_request_body_has_examples(client: httpx.Client, document: dict[st
 def test_every_answer_has_a_schema(client: httpx.Client, document: dict[str, Any]) -> None:
     for method, path, operation in operations(client):
         status = succeeds(operation)
-        if status in {"204", "302", "303"}:
+        if status in {"204", "302", "303", "308"}:
             assert "content" not in operation["responses"][status]
             continue
         ((media_type, content),) = operation["responses"][status]["content"].items()
@@ -184,6 +184,8 @@ def test_answers_are_what_the_document_says(
     admin = somebody("admins")
     admin.log_in()
     me = ok(admin.me())["id"]
+    moved = {"path": f"/{first['slug']}.html", "target": f"/ko/posts/{first['slug']}"}
+    redirect = ok(client.post("/v1/editor/redirects", json=moved, headers=EDITOR), 201)["id"]
     answers = {
         "/health": client.get("/health"),
         "/ready": client.get("/ready"),
@@ -203,6 +205,8 @@ def test_answers_are_what_the_document_says(
         ),
         "/v1/uploads/{upload_id}": client.get(f"/v1/uploads/{file}", headers=EDITOR),
         "/v1/uploads/{upload_id}/parts": client.get(f"/v1/uploads/{large}/parts", headers=EDITOR),
+        "/v1/editor/redirects": client.get("/v1/editor/redirects", headers=EDITOR),
+        "/v1/editor/redirects/{redirect_id}": client.get(f"/v1/editor/redirects/{redirect}", headers=EDITOR),
         "/v1/members": admin.client.get("/v1/members?limit=1"),
         "/v1/members/{member_id}": admin.client.get(f"/v1/members/{me}"),
         "/v1/members/{member_id}/sessions": admin.client.get(f"/v1/members/{me}/sessions"),

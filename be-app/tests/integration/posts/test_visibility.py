@@ -95,6 +95,7 @@ NAMES = {
     "path member_id": "member:read",
     "path number": "a revision of the post in the path",
     "path post_id": "the route's action, of the post",
+    "path redirect_id": "redirect:list, redirect:update, redirect:delete, which admins alone have",
     "path session_id": "session:end-own, session:end-any",
     "path slug": "categories are public",
     "path upload_id": "the route's action, of the upload",
@@ -110,9 +111,9 @@ WORDS = re.compile(
     r"\? state|(CategoryCreate|CategoryUpdate) name\.(en|ko)|Inquiry(Create|Update|Search|ExportRequest) \w+"
     r"|InquiryCategories items\[\]\.(name\.(en|ko)|retentionDays)|PartsWanted items\[\]\.sha256"
     r"|PasskeyAddition name|Passkey\w* credential.*|(PostCreate|PostUpdate) (body|excerpt|lang|tags\[\]|title)"
-    r"|Proof (code|method)|RoleChange role|Schedule publishAt|TotpConfirmation code"
-    r"|UploadCreate (contentType|name|purpose|sha256|size)"
-    r"|query (anew|error|iss|lang|limit|maxSpamScore|minSpamScore|q|returnTo|state|status|variant)"
+    r"|Proof (code|method)|Redirect(Create|Update) (path|target)|RoleChange role|Schedule publishAt"
+    r"|TotpConfirmation code|UploadCreate (contentType|name|purpose|sha256|size)"
+    r"|query (anew|error|iss|lang|limit|maxSpamScore|minSpamScore|path|q|returnTo|state|status|variant)"
 )
 
 
