@@ -25,6 +25,7 @@ from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.members import router as members
 from app.posts import router as posts
+from app.redirects import router as redirects
 from app.system import docs
 from app.system import router as system
 from app.uploads import router as uploads
@@ -43,6 +44,7 @@ PUBLIC_CACHED = (
     "/v1/categories",
     "/v1/inquiries/categories",
     "/v1/posts",
+    "/v1/redirects",
     "/v1/search",
     "/v1/feed.",
     "/v1/sitemap.xml",
@@ -56,9 +58,11 @@ ROUTERS = (
     posts.public,
     uploads.public,
     feeds.public,
+    redirects.public,
     inquiries.public,
     categories.editorial,
     posts.editorial,
+    redirects.editorial,
     inquiries.editorial,
     uploads.staff,
     login.public,

@@ -13,7 +13,7 @@ import typer
 
 from familycorp_ops import content, environment, lifecycle, rehearse
 from familycorp_ops.admin import audit as trail
-from familycorp_ops.admin import db, inquiries, members, policy
+from familycorp_ops.admin import db, inquiries, members, policy, redirects
 from familycorp_ops.admin import uploads as files
 from familycorp_ops.cost import cost
 from familycorp_ops.deploy import bootstrap
@@ -48,6 +48,7 @@ main.add_typer(bootstrap.app, name="infra")
 main.add_typer(inquiries.app, name="inquiries")
 main.add_typer(members.app, name="members")
 main.add_typer(policy.app, name="policy")
+main.add_typer(redirects.app, name="redirects")
 main.add_typer(releases.app, name="release")
 for command in (pipeline.save, pipeline.apply, pipeline.drift):
     bootstrap.app.command()(command)

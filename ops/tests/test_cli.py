@@ -129,6 +129,8 @@ CASES: Final = (
     Case("members erase nobody@familycorp.example --yes", 1, "!Nobody with this e-mail"),
     Case("audit", 0, ""),
     Case("inquiries export {tmp}/inquiries.json", 0, ""),
+    Case("redirects import {tmp}/text.txt", 1, "created changed unchanged failed errors"),
+    Case("redirects import {tmp}/nothing.csv", 2, "!nothing.csv"),
     Case("members grant-role nobody@familycorp.example admin", 1, "!Nobody with this e-mail"),
     Case("members first-admin --env dev --email a@familycorp.example", 1, "!Cannot reach AWS"),
     Case("members first-admin --env live --email a@familycorp.example", 2, "!live is none of"),

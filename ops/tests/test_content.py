@@ -125,7 +125,7 @@ class Site:
     def posts(self) -> dict[str, Post]:
         async def read() -> dict[str, Post]:
             async with engine.reading() as session:
-                return {post.slug: post for post in await session.scalars(select(Post))}
+                return {post.shown_slug: post for post in await session.scalars(select(Post))}
 
         return self.ask(read)
 
@@ -138,7 +138,9 @@ class Site:
             found = dict[str, Any]()
             for slug in slugs:
                 try:
-                    found[slug] = json.loads(await read_model.page(slug))
+                    page = await read_model.page(slug)
+                    assert isinstance(page, bytes)
+                    found[slug] = json.loads(page)
                 except NotFound:
                     found[slug] = None
             return found

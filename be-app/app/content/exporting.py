@@ -38,7 +38,7 @@ class Outline(Model):
 
 @dataclass(frozen=True)
 class Exported:
-    """A post's file without its translation key, which the outline has, and what of the post it doesn't carry."""
+    """A post's file but for slug and translation key, which the outline has; what of the post it doesn't carry."""
 
     id: uuid.UUID
     post: FilePost
@@ -80,11 +80,12 @@ async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
 
 
 def _exported(found: Stored) -> Exported:
-    """Return a post's file: the public revision of a published post, else the newest."""
-    post, revision, category, edited = found.post, found.newest, found.post.category, False
+    """Return a post's file: the public revision of a published post, else the newest. The outline has its slug."""
+    post, revision, category = found.post, found.newest, found.post.category
+    edited = bool(post.first_published_at and post.wished_slug)
     if post.state == PUBLISHED and found.public and post.published_category:
         revision, category = found.public, post.published_category
-        edited = revision is not found.newest or category != post.category
+        edited |= revision is not found.newest or category != post.category
     # Stored posts were validated when they were written, and some rules are about the present.
     said = FilePost.model_construct(
         title=revision.title,

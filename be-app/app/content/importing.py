@@ -232,7 +232,7 @@ class Import:
         """Compare posts with the stored ones."""
         plans = []
         for part in _batches(self._job.posts, stored.BATCH):
-            there = {s.post.slug: s for s in await stored.by_slug([named.post.slug for named in part])}
+            there = await stored.by_slug([named.post.slug for named in part])
             for named in part:
                 found = there.get(named.post.slug)
                 if findings := _unfit(named.post, found, known):

@@ -1,12 +1,14 @@
 """Stored posts, read in bulk: two statements for hundreds of posts, not one for each."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import count
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from app.core.database.engine import reading
+from app.posts import claims
 from app.posts.models import Post, PostRevision
 
 BATCH = 500
@@ -31,15 +33,35 @@ class Address(NamedTuple):
 
 
 async def addresses() -> list[Address]:
-    """Return every post's address, by slug."""
-    columns = select(Post.id, Post.slug, Post.lang, Post.translation_key).order_by(Post.slug)
+    """Return every post's address, by slug: the slug that it has, else the one that it wishes for.
+
+    Where several wish for one, the oldest gets it here, and the others one with a number.
+    """
+    columns = select(Post.id, Post.slug, Post.wished_slug, Post.lang, Post.translation_key).order_by(Post.id)
     async with reading() as session:
-        return [Address(*row) for row in await session.execute(columns)]
+        posts = (await session.execute(columns)).all()
+    taken = {post.slug for post in posts}
+    found = []
+    for post_id, slug, wished, lang, key in posts:
+        if slug == claims.placeholder(post_id) and wished:
+            slug = next(name for name in _numbered(wished) if name not in taken)  # noqa: PLW2901
+            taken.add(slug)
+        found.append(Address(post_id, slug, lang, key))
+    return sorted(found, key=lambda address: address.slug)
 
 
-async def by_slug(slugs: Collection[str]) -> list[Stored]:
-    """Return those of at most `BATCH` posts that exist."""
-    return await _read(Post.slug.in_(slugs))
+def _numbered(slug: str) -> Iterator[str]:
+    yield slug
+    for number in count(2):
+        yield f"{slug[:110].rstrip('-')}-{number}"
+
+
+async def by_slug(slugs: Collection[str]) -> dict[str, Stored]:
+    """Return those of at most `BATCH` posts that exist, by their slugs; the oldest of those that wish for one."""
+    found = await _read(or_(Post.slug.in_(slugs), Post.wished_slug.in_(slugs)))
+    found.sort(key=lambda stored: stored.post.id, reverse=True)
+    wishing = {stored.post.wished_slug: stored for stored in found if stored.post.wished_slug}
+    return wishing | {stored.post.slug: stored for stored in found}
 
 
 async def by_id(ids: Collection[uuid.UUID]) -> list[Stored]:

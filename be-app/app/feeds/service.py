@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from app.core.clock import now
 from app.core.settings import settings
 from app.feeds.schemas import FeedQuery
-from app.posts import read_model
+from app.posts import addresses, read_model
 from app.posts.schemas import Lang, PostCard, PostCards, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"
@@ -21,7 +21,7 @@ _NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
 
 
 def _address(post: PostCard) -> str:
-    return f"{settings().site_url}/{post.lang}/posts/{quote(post.slug)}"
+    return settings().site_url + quote(addresses.path(post.lang, post.slug))
 
 
 async def _newest(query: FeedQuery) -> list[PostCard]:

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, validate_call
 from app.audit import service as audit
 from app.audit.schemas import AuditEntries, AuditQuery
 from app.content import exporting, importing
-from app.content.importing import Import, Outcome
+from app.content.importing import IMPORTER, Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
 from app.core.database import engine
@@ -30,6 +30,8 @@ from app.functions import invocation, migrations
 from app.inquiries import service as inquiries
 from app.members import service as members
 from app.members.schemas import MemberOut
+from app.redirects import service as redirects
+from app.redirects.schemas import ImportedRedirect, RedirectCreate
 
 IMPORTS: Final = "imports/"
 EXPORTS: Final = "exports/"
@@ -154,6 +156,10 @@ async def _progress(state: str) -> Progress:
     return Progress.model_validate_json(await _get(state)) if found.get("Contents") else Progress()
 
 
+async def _import_redirects(items: list[dict[str, str]]) -> list[ImportedRedirect]:
+    return await redirects.imported([RedirectCreate.model_validate(item) for item in items], IMPORTER)
+
+
 def _refuse() -> None:
     raise ImportRunning
 
@@ -193,6 +199,7 @@ WRITES: Final[Mapping[str, Command]] = {
     "members.end-sessions": members.log_out,
     "members.erase": members.erase_for_operator,
     "content.import": _import,
+    "redirects.import": _import_redirects,
 }
 
 

@@ -1,6 +1,7 @@
 """Slugs and groups of translations: which post has one, and which wish for it.
 
-A post claims both when it is first scheduled or published; before that, another post may take them over.
+A post claims both when it is first scheduled or published; before that, it wishes for a slug, and others may, too. A
+slug under which a post was public stays its own for good.
 """
 
 import uuid
@@ -9,36 +10,34 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.subject import Subject
 from app.authz.guard import permitted
-from app.core.clock import new_id
+from app.core.clock import new_id, now
 from app.core.http.problems import ValidationFailed
 from app.core.messages import marked
-from app.posts import markup, repository
+from app.core.write_path import outbox
+from app.posts import markup, read_model, repository
 from app.posts.errors import SlugTaken, TranslationExists
-from app.posts.models import Post
+from app.posts.models import SCHEDULED, FormerSlug, Post
 from app.posts.permission import READ, policy_object
-from app.posts.schemas import PostUpdate
+from app.posts.schemas import PostUpdate, as_id
 
 
-def slug_for(title: str, post_id: uuid.UUID) -> str:
-    """Return the slug of a new post, made from its title."""
-    # The id's last digits are random; two posts of one title get different URLs without a query.
-    return "-".join(part for part in (markup.slugify(title), post_id.hex[-6:]) if part)
+def slug_for(title: str) -> str:
+    """Return the slug that a title makes; where it makes none, today's date."""
+    made = markup.slugify(title)
+    return made if made and not as_id(made) else now().date().isoformat()
 
 
-async def wish_for_slug(session: AsyncSession, post: Post, slug: str, actor: Subject) -> None:
-    """Give a post a slug, or have it wish for the one that another holds.
+def placeholder(post_id: uuid.UUID) -> str:
+    """Return what stands for a slug until a post claims one; no slug looks so."""
+    return f"~{post_id.hex}"
 
-    Only a post that the actor may read is a reason to refuse: whether there is another is no business of theirs.
-    """
-    others = await repository.wishing(session, post, slug=slug)
-    if any(permitted(actor, READ, policy_object(other)) for other in others):
-        raise SlugTaken
-    if any(other.slug == slug for other in others):
-        post.slug, post.wished_slug = _placeholder(post), slug
-    else:
-        post.slug, post.wished_slug = slug, None
-    if post.claims:
-        await claim(session, post)
+
+async def wish_for_slug(transaction: outbox.Transaction, post: Post, slug: str) -> None:
+    """Have a post wish for a slug; one that is scheduled claims it at once, so that its time finds no obstacle."""
+    post.wished_slug = slug if slug != post.slug else None
+    if post.state == SCHEDULED:
+        taken = await repository.slug_is_taken(transaction.session, post.id, slug)
+        await _claim_slug(transaction, post, taken=taken)
 
 
 async def relate(session: AsyncSession, post: Post, request: PostUpdate, actor: Subject) -> None:
@@ -55,7 +54,7 @@ async def relate(session: AsyncSession, post: Post, request: PostUpdate, actor: 
 async def _stand_alone(session: AsyncSession, post: Post) -> None:
     alone = post.id
     # Another post may have claimed the group that bears this one's id.
-    if post.translation_key != alone and await repository.wishing(session, post, group=alone):
+    if post.translation_key != alone and await repository.wishing(session, post, alone):
         alone = new_id()
     post.translation_key, post.wished_translation_key = alone, None
 
@@ -69,7 +68,7 @@ async def _join(session: AsyncSession, post: Post, translated: uuid.UUID, actor:
     group = found[0].shown_translation_key
     if group == post.shown_translation_key:
         return
-    others = await repository.wishing(session, post, group=group)
+    others = await repository.wishing(session, post, group)
     if any(permitted(actor, READ, policy_object(other)) for other in others):
         raise TranslationExists
     if any(other.translation_key == group for other in others):
@@ -77,32 +76,49 @@ async def _join(session: AsyncSession, post: Post, translated: uuid.UUID, actor:
     else:
         post.translation_key, post.wished_translation_key = group, None
     if post.claims:
-        await claim(session, post)
+        await _claim_group(session, post)
 
 
-async def claim(session: AsyncSession, post: Post) -> None:
-    """Make a post's slug and group of translations its own; a post that merely held them wishes for them now.
+async def claim(transaction: outbox.Transaction, post: Post) -> None:
+    """Make the slug and the group of translations that a post wishes for its own.
+
+    The slug under which the post was public until now leads to it from now on. The post must come from
+    `repository.current`.
 
     Raises `SlugTaken` or `TranslationExists` where another's are for good.
     """
-    if (slug := post.wished_slug) is not None:
-        for other in await repository.wishing(session, post, slug=slug):
-            if other.slug == slug:
-                if other.claims:
-                    raise SlugTaken
-                await repository.displace(session, other, slug=_placeholder(other), wished_slug=slug)
-        post.slug, post.wished_slug = slug, None
-    if (group := post.wished_translation_key) is not None:
-        for other in await repository.wishing(session, post, group=group):
-            if other.translation_key == group:
-                if other.claims:
-                    raise TranslationExists
-                await repository.displace(
-                    session, other, translation_key=new_id(), wished_translation_key=group
-                )
-        post.translation_key, post.wished_translation_key = group, None
+    await _claim_slug(transaction, post, taken=post.wish_is_taken)
+    await _claim_group(transaction.session, post)
 
 
-def _placeholder(post: Post) -> str:
-    """Return what stands for a slug where a post has none of its own; no slug looks so."""
-    return f"~{post.id.hex}"
+async def _claim_slug(transaction: outbox.Transaction, post: Post, *, taken: bool) -> None:
+    if post.wished_slug is None:
+        return
+    if taken:
+        raise SlugTaken
+    former = post.slug if post.first_published_at else None
+    post.slug, post.wished_slug = post.wished_slug, None
+    if former is None:
+        return
+    if await transaction.session.get(FormerSlug, former) is None:
+        transaction.session.add(FormerSlug(slug=former, post_id=post.id))
+    # The change raises the version. This row precedes that of the publication, so that the old slug is found always.
+    transaction.emit(
+        f"post:{post.id}",
+        post.version + 1,
+        "post.moved",
+        {"postId": str(post.id), "slug": post.slug, "formerSlug": former, "lang": post.lang},
+        read_model.former(post.id, former),
+    )
+
+
+async def _claim_group(session: AsyncSession, post: Post) -> None:
+    if (group := post.wished_translation_key) is None:
+        return
+    for other in await repository.wishing(session, post, group):
+        if other.translation_key == group:
+            if other.claims:
+                raise TranslationExists
+            # To its author, nothing about the other post has changed.
+            await repository.displace(session, other, translation_key=new_id(), wished_translation_key=group)
+    post.translation_key, post.wished_translation_key = group, None

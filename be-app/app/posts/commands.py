@@ -15,7 +15,7 @@ from app.core.messages import marked
 from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
 from app.posts import claims, publishing, read_model, repository, revisions, views
-from app.posts.errors import STATES, InvalidState, SlugImmutable
+from app.posts.errors import STATES, InvalidState
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
@@ -37,8 +37,6 @@ async def create(
     async def write(transaction: outbox.Transaction, post_id: uuid.UUID) -> None:
         session = transaction.session
         post = _draft(request, post_id, actor, first_published_at)
-        if request.slug:
-            await claims.wish_for_slug(session, post, request.slug, actor)
         await claims.relate(session, post, request, actor)
         revision = await revisions.write(session, post, request, actor, post.created_at)
         session.add(post)
@@ -57,7 +55,8 @@ def _draft(
     at = now()
     return Post(
         id=post_id,
-        slug=claims.slug_for(request.title, post_id),
+        slug=claims.placeholder(post_id),
+        wished_slug=request.slug or claims.slug_for(request.title),
         lang=request.lang,
         category=request.category,
         translation_key=post_id,
@@ -90,9 +89,7 @@ async def update(
         session = transaction.session
         post, _ = await _open(session, post_id, expected, actor, "post:update")
         if request.slug and request.slug != post.shown_slug:
-            if post.first_published_at:
-                raise SlugImmutable
-            await claims.wish_for_slug(session, post, request.slug, actor)
+            await claims.wish_for_slug(transaction, post, request.slug)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
         await claims.relate(session, post, request, actor)
@@ -136,7 +133,7 @@ async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subje
     async with outbox.transaction() as transaction:
         post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
         _forbid(post, PUBLISHED, ARCHIVED)
-        await claims.claim(transaction.session, post)
+        await claims.claim(transaction, post)
         post.state, post.scheduled_at = SCHEDULED, at
         await publishing.record(transaction, post, actor, "post.scheduled", at=timestamp(at))
         transaction.wake_at(at)

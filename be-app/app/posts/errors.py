@@ -13,17 +13,10 @@ STATES = {
 
 
 class SlugTaken(Problem):
-    """Another post has the slug."""
+    """Another post has the slug, or had it while it was public."""
 
     status, code, title = 409, "slug_taken", marked("Another post has this slug")
     advice = marked("Choose another slug.")
-
-
-class SlugImmutable(Problem):
-    """The post was public under its slug; its address must keep working."""
-
-    status, code, title = 409, "slug_immutable", marked("The slug of a published post cannot change")
-    advice = marked("Keep the slug that the post was published under.")
 
 
 class TranslationExists(Problem):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from app.categories.models import Category
 from app.core.database.engine import TABLE_OPTIONS, Base, Key, LongText
@@ -19,8 +19,10 @@ DRAFT, SCHEDULED, PUBLISHED, ARCHIVED = "draft", "scheduled", "published", "arch
 class Post(Base):
     """A post: its address, its state, and which of its revisions is current and which is public.
 
-    Slug and group of translations are unique. A post that was neither scheduled nor published holds them only until
-    another claims them; what it then merely wishes for stands in `wished_slug` and `wished_translation_key`.
+    `slug` is unique: the one under which visitors find the post, or a placeholder until the post claims one. The slug
+    that the post is to get when it is next scheduled or published stands in `wished_slug`; others may wish for the
+    same. A place in a group of translations is unique as well; a post that was neither scheduled nor published holds
+    it only until another claims it, and then wishes for it in `wished_translation_key`.
     """
 
     __tablename__ = "posts"
@@ -49,6 +51,8 @@ class Post(Base):
     plain_text: Mapped[str | None] = mapped_column(LongText, deferred=True)
     wished_slug: Mapped[str | None] = mapped_column(Key(120), index=True)
     wished_translation_key: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    # Whether another post has or had the wished slug. Only `repository.current` reads it.
+    wish_is_taken: Mapped[bool] = query_expression()
 
     # Every UPDATE names the version that was read and raises it; a stale one changes nothing and is noticed.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
@@ -79,6 +83,15 @@ class Post(Base):
     def shown_translation_key(self) -> uuid.UUID:
         """The group of translations that the post is in or wishes to be in."""
         return self.wished_translation_key or self.translation_key
+
+
+class FormerSlug(Base):
+    """A slug under which a post was public before; its address leads to the post for good."""
+
+    __tablename__ = "former_slugs"
+
+    slug: Mapped[str] = mapped_column(Key(120), primary_key=True)
+    post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id"), index=True)
 
 
 class PostRevision(Base):

@@ -17,7 +17,7 @@ async def publish(
     transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
 ) -> None:
     """Make a post's current revision public at `at`; raise `SlugTaken` or `TranslationExists`."""
-    await claims.claim(transaction.session, post)
+    await claims.claim(transaction, post)
     post.state, post.scheduled_at = PUBLISHED, None
     post.published_revision, post.published_category = post.revision, post.category
     post.first_published_at, post.published_at = post.first_published_at or at, at

@@ -148,5 +148,6 @@ def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
     assert post.first_published_at  # noqa: S101 - only public posts are found
     card = views.card(post, revision, post.first_published_at)
     text = card["excerpt"] if hit.plain_text is None else hit.plain_text
-    more = {"category": post.published_category, "snippet": searching.snippet(text, words, scanned)}
+    shown = {"category": post.published_category, "slug": post.slug}
+    more = shown | {"snippet": searching.snippet(text, words, scanned)}
     return SearchHit.model_validate(card | more)

@@ -30,6 +30,7 @@ def card(post: PostCard) -> str:
 
 
 _CARD_FIELDS = set(PostCard.model_fields)
+_FORMER = "~"
 
 
 def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
@@ -48,6 +49,12 @@ def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
             "page": orjson.dumps(page).decode(),
         },
     )
+
+
+def former(post_id: uuid.UUID, slug: str) -> Snapshot:
+    """Return the change that has a slug lead to a post that was public under it before."""
+    # The index of slugs holds keys alone, so the key names the post.
+    return Snapshot(f"{post_id}{_FORMER}{slug}", {"slug": slug})
 
 
 def withdrawn(post_id: uuid.UUID) -> Snapshot:
@@ -79,8 +86,22 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
     )
 
 
-async def page(id_or_slug: str) -> bytes:
-    """Return a published post as JSON; raise `NotFound` for anything that is not public now."""
+async def address(slug: str) -> tuple[str, str]:
+    """Return language and slug of the public post that a slug leads to; raise `NotFound` where it leads to none."""
+    item, _ = await _public(await _id_of(slug))
+    if item is None:
+        raise NotFound
+    return item["lang"], item["slug"]
+
+
+class Moved(NamedTuple):
+    """The slug of a post that was requested by a former one."""
+
+    slug: str
+
+
+async def page(id_or_slug: str) -> bytes | Moved:
+    """Return a published post as JSON, or where it is now; raise `NotFound` for anything that is not public now."""
     item, views, siblings = None, 0, list[dict[str, Any]]()
     if place := _places().pop(id_or_slug, None):
         (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
@@ -88,6 +109,8 @@ async def page(id_or_slug: str) -> bytes:
         item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
     if item is None:
         raise NotFound
+    if item["slug"] != id_or_slug and not as_id(id_or_slug):
+        return Moved(item["slug"])
     found = _Place(item[read_model.KEY], item["translationKey"])
     if found != place:
         siblings = await _siblings(found.group)
@@ -131,7 +154,8 @@ async def _id_of(slug: str) -> str:
     found = await read_model.equal("bySlug", "slug", slug)
     if not found:
         raise NotFound
-    return str(found[0][read_model.KEY])
+    # A post that moves is found by both for a moment.
+    return min(str(item[read_model.KEY]) for item in found).partition(_FORMER)[0]
 
 
 async def _public(post_id: str) -> tuple[dict[str, Any] | None, int]:

@@ -14,7 +14,9 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -23,12 +25,13 @@ from sqlalchemy import (
 from sqlalchemy import update as update_statement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased, with_expression
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.posts.errors import SlugTaken, TranslationExists
-from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
+from app.posts.models import PUBLISHED, SCHEDULED, FormerSlug, Post, PostRevision
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
@@ -44,10 +47,30 @@ async def current(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, Post
     """Return a post with its current revision."""
     found = (
         await session.execute(
-            select(Post, PostRevision).join(PostRevision, _CURRENT).where(Post.id == post_id)
+            select(Post, PostRevision)
+            .options(with_expression(Post.wish_is_taken, _taken(Post.id, Post.wished_slug)))
+            .join(PostRevision, _CURRENT)
+            .where(Post.id == post_id)
         )
     ).first()
     return found and (found[0], found[1])
+
+
+async def slug_is_taken(session: AsyncSession, post_id: uuid.UUID, slug: str) -> bool:
+    """Tell whether another post has a slug, or had it while it was public."""
+    return bool(await session.scalar(select(_taken(literal(post_id), literal(slug)))))
+
+
+def _taken(post_id: Any, slug: Any) -> ColumnElement[bool]:
+    other = aliased(Post)
+    has = exists().where(other.slug == slug, other.id != post_id)
+    had = exists().where(FormerSlug.slug == slug, FormerSlug.post_id != post_id)
+    return or_(has, had)
+
+
+async def former_slugs(session: AsyncSession, posts: Sequence[uuid.UUID]) -> Sequence[FormerSlug]:
+    """Return the slugs under which posts were public before."""
+    return (await session.scalars(select(FormerSlug).where(FormerSlug.post_id.in_(posts)))).all()
 
 
 async def revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> PostRevision | None:
@@ -103,16 +126,11 @@ async def page(
     ]
 
 
-async def wishing(
-    session: AsyncSession, post: Post, *, slug: str | None = None, group: uuid.UUID | None = None
-) -> Sequence[Post]:
-    """Return the other posts that have or wish for a slug, or for a place in a group of translations."""
-    if slug is not None:
-        same = or_(Post.slug == slug, Post.wished_slug == slug)
-    else:
-        of_group = or_(Post.translation_key == group, Post.wished_translation_key == group)
-        same = and_(of_group, Post.lang == post.lang)
-    return (await session.scalars(select(Post).where(same, Post.id != post.id))).all()
+async def wishing(session: AsyncSession, post: Post, group: uuid.UUID) -> Sequence[Post]:
+    """Return the other posts that have or wish for a post's place in a group of translations."""
+    of_group = or_(Post.translation_key == group, Post.wished_translation_key == group)
+    query = select(Post).where(of_group, Post.lang == post.lang, Post.id != post.id)
+    return (await session.scalars(query)).all()
 
 
 async def shows(session: AsyncSession, upload: uuid.UUID) -> bool:

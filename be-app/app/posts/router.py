@@ -1,7 +1,8 @@
 """Routes of posts."""
 
 import uuid
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
@@ -19,7 +20,7 @@ from app.core.http.problems import (
 )
 from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
-from app.posts.errors import InvalidState, SlugImmutable, SlugTaken, TranslationExists
+from app.posts.errors import InvalidState, SlugTaken, TranslationExists
 from app.posts.schemas import (
     EditorialCards,
     EditorialPost,
@@ -54,6 +55,9 @@ IdOrSlug = Annotated[str, Path(max_length=120, description="The post's id or slu
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
 RevisionNumber = Annotated[int, Path(ge=1, le=1_000_000), Digits]
 STORES = responses(DatabaseUnavailable, StoreUnavailable)
+RENAMED: dict[int | str, dict[str, Any]] = {
+    308: {"description": "The slug of the post has changed. `Location`, a path, has the new one."}
+}
 
 
 @public.get(
@@ -71,11 +75,14 @@ async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
     "/posts/{id_or_slug}",
     action="post:view",
     response_model=PublicPost,
-    responses=responses(NotFound, StoreUnavailable),
+    responses=RENAMED | responses(NotFound, StoreUnavailable),
 )
 async def read_post(id_or_slug: IdOrSlug) -> Response:
-    """Read one published post."""
-    return PublicResponse(await read_model.page(id_or_slug), media_type=JSON)
+    """Read one published post; by a former slug, learn where it is now."""
+    found = await read_model.page(id_or_slug)
+    if isinstance(found, bytes):
+        return PublicResponse(found, media_type=JSON)
+    return PublicResponse.moved(f"/v1/posts/{quote(found.slug)}")
 
 
 @public.post(
@@ -117,7 +124,7 @@ async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Quer
     action="post:create",
     status_code=201,
     responses=CREATED_VERSION
-    | responses(SlugTaken, TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable),
+    | responses(TranslationExists, ValidationFailed, IdempotencyKeyReused, DatabaseUnavailable),
 )
 async def create_post(
     actor: Actor,
@@ -142,8 +149,7 @@ async def read_any_post(actor: Actor, post_id: PostId, response: Response) -> Ed
 @editorial.put(
     "/{post_id}",
     action="post:update",
-    responses=CONFLICTS
-    | responses(NotFound, SlugTaken, SlugImmutable, TranslationExists, DatabaseUnavailable),
+    responses=CONFLICTS | STORES | responses(NotFound, SlugTaken, TranslationExists),
 )
 async def update_post(
     actor: Actor,

@@ -62,9 +62,13 @@ async def rebuild() -> None:
     while True:
         async with reading() as session:
             batch = await repository.once_published(session, after=last, limit=_REBUILD_BATCH)
+            former = await repository.former_slugs(session, [post.id for post, _ in batch])
             scheduled = await repository.scheduled(session) if last is None else ()
         for at in scheduled:
             await events.mark_due(at)
+        versions = {post.id: post.version for post, _ in batch}
+        for moved in former:
+            await stored.replace(read_model.former(moved.post_id, moved.slug), versions[moved.post_id])
         for post, revision in batch:
             try:
                 await _rebuild(post, revision)
@@ -81,7 +85,7 @@ async def _rebuild(post: Post, revision: PostRevision | None) -> None:
         return
     await _search_again(post, revision)
     public = await views.public(post, revision, post.first_published_at)
-    public.category = post.published_category or post.category
+    public.category, public.slug = post.published_category or post.category, post.slug
     await stored.replace(read_model.published(public, post.translation_key), post.version)
 
 

@@ -48,6 +48,7 @@ lowest := {
 	"post:search": "anonymous",
 	"post:count-view": "anonymous",
 	"feed:view": "anonymous",
+	"redirect:view": "anonymous",
 	"inquiry:send": "anonymous",
 	"inquiry:view-categories": "anonymous",
 	"auth:login": "anonymous",
@@ -97,6 +98,10 @@ lowest := {
 	"member:disable": "admin",
 	"member:enable": "admin",
 	"member:erase": "admin",
+	"redirect:list": "admin",
+	"redirect:create": "admin",
+	"redirect:update": "admin",
+	"redirect:delete": "admin",
 	"session:list-any": "admin",
 	"session:end-any": "admin",
 }

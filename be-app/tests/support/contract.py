@@ -169,6 +169,7 @@ def filled(path: str, value: str = NOBODY) -> str:
         "member_id",
         "session_id",
         "factor_id",
+        "redirect_id",
     ):
         path = path.replace(f"{{{name}}}", value)
     return path.replace("{number}", "1").replace("{slug}", "no-such-category")

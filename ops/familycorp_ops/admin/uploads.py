@@ -90,7 +90,14 @@ async def _publish(title: str, upload: uuid.UUID) -> uuid.UUID:
     from app.posts import commands  # noqa: PLC0415
     from app.posts.schemas import PostCreate  # noqa: PLC0415
 
-    request = PostCreate(lang="ko", category="news", title=title, body=title, attachments=[upload])
+    request = PostCreate(
+        slug=f"file-{upload}",  # Another post may have the title, hence the slug that it makes.
+        lang="ko",
+        category="news",
+        title=title,
+        body=title,
+        attachments=[upload],
+    )
     draft = await commands.create(request, None, SYSTEM)
     await commands.publish(draft.id, draft.version, SYSTEM)
     return draft.id

@@ -90,8 +90,8 @@ async def run(directory: Path, summary: Summary, listener: Listener, source: Sou
     """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced."""
     earlier = _earlier(directory, force=force)
     outline = await source.outline()
-    names = {listed.id: files.post_name(listed.lang, listed.slug) for listed in outline.posts}
-    keys = {listed.id: listed.translation_key for listed in outline.posts}
+    names = {post.id: files.post_name(post.lang, post.slug) for post in outline.posts}
+    listed = {post.id: post for post in outline.posts}
     manifest = {CATEGORIES, *names.values()}
     # Before anything else, so that an interrupted export can be repeated.
     _write(directory / MANIFEST, _lines(manifest | earlier))
@@ -100,7 +100,10 @@ async def run(directory: Path, summary: Summary, listener: Listener, source: Sou
     ids = list(names)
     for start in range(0, len(ids), source.batch):
         for found in await source.posts(ids[start : start + source.batch]):
-            post = found.post.model_copy(update={"translation_key": keys[found.id]})
+            known = listed[found.id]
+            post = found.post.model_copy(
+                update={"slug": known.slug, "translation_key": known.translation_key}
+            )
             _write(directory / names[found.id], files.write_post(post))
             summary.add(found)
             listener.progress(marked("Exporting"), summary.posts, len(ids))

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -171,12 +171,25 @@ class UnhandledErrors:
 class PublicResponse(Response):
     """An answer that any visitor may get, and therefore the cache may keep. Nothing else is ever kept."""
 
+    location = ""
+
+    @classmethod
+    def moved(cls, location: str) -> Self:
+        """Return the permanent redirect (308) to a path of this API."""
+        redirect = cls(media_type="text/plain")
+        redirect.location = location
+        return redirect
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Leave the answer to `PublicCache`, which stores and sends it."""
         assert self.media_type  # noqa: S101 - every caller names one
-        scope[_COMPOSED].append(
-            cache.Entry.of(bytes(self.body), content_type=self.media_type, route=scope["route"].path)
+        entry = cache.Entry.of(
+            bytes(self.body),
+            content_type=self.media_type,
+            route=scope["route"].path,
+            location=self.location,
         )
+        scope[_COMPOSED].append(entry)
 
 
 class _Asked(NamedTuple):
@@ -339,14 +352,18 @@ def _normalise(scope: Scope) -> None:
 async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:
     """Send an entry; one that comes from the cache has an `Age` (RFC 9111 §5.1)."""
     scope[_ROUTE] = entry.route.decode()
-    headers = [
-        (b"etag", entry.etag),
-        (b"cache-control", b"public, no-cache"),
-        (b"vary", b"Origin, Accept-Encoding"),
-    ]
+    # Also a redirect is asked for again, since its target may become the address once more (RFC 9110 §15.4.9 lets
+    # browsers keep it for good otherwise).
+    headers = [(b"cache-control", b"public, no-cache")]
     if cached:
         age = time.time() - entry.made
         headers.append((b"age", b"%d" % age if age > 0 else b"0"))
+    if entry.location:
+        headers += [(b"location", entry.location), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 308, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers += [(b"etag", entry.etag), (b"vary", b"Origin, Accept-Encoding")]
     if_none_match = _header(scope, b"if-none-match")
     if if_none_match and grammar.matches(if_none_match, entry.etag.decode()):
         await send({"type": "http.response.start", "status": 304, "headers": headers})

@@ -56,7 +56,7 @@ _ENTRIES = 4096
 """Entries of the hash. Then it starts over: stale entries live for long, and queries can be made up."""
 _LONGEST_KEY = 1024  # Longer ones, which no front end of ours requests, are rendered each time.
 _HASH = "public"
-_FORM = b"gzip2 "
+_FORM = b"gzip3 "
 """Prefix of a field's name: releases that keep answers in another form share the hash, hence invalidations,
 but never read each other's."""
 
@@ -102,19 +102,24 @@ class Entry(NamedTuple):
     etag: bytes
     content_type: bytes
     route: bytes
+    location: bytes
+    """Where the resource is now, for an answer that redirects; else empty."""
     gzipped: bytes
     made: float
     """When it was stored, in seconds since the epoch; clocks may differ."""
 
     @classmethod
-    def of(cls, body: bytes, *, content_type: str, route: str) -> Self:
+    def of(cls, body: bytes, *, content_type: str, route: str, location: str = "") -> Self:
         """Make the entry of a body, compressed here, once for all who read it.
 
         The ETag is weak because it stands for the body in either coding (RFC 9110 §8.8.1).
         """
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()
         gzipped = zlib.compress(body, _LEVEL, _GZIP)
-        return cls(f'W/"{digest}"'.encode(), content_type.encode(), route.encode(), gzipped, time.time())
+        etag = f'W/"{digest}"'
+        return cls(
+            etag.encode(), content_type.encode(), route.encode(), location.encode(), gzipped, time.time()
+        )
 
     def body(self) -> bytes:
         """Return the body as it was, for the few who don't take it compressed."""
@@ -122,13 +127,13 @@ class Entry(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the stored form, but for the time and the epoch, which Valkey adds."""
-        return b"\n".join(self[:4])
+        return b"\n".join(self[:-1])
 
 
 def _unpack(packed: bytes) -> tuple[Entry, bytes]:
     """Read the stored form back: the entry, and the epoch in which it is fresh."""
-    made, epoch, etag, content_type, route, gzipped = packed.split(b"\n", 5)
-    return Entry(etag, content_type, route, gzipped, float(made)), epoch
+    made, epoch, etag, content_type, route, location, gzipped = packed.split(b"\n", 6)
+    return Entry(etag, content_type, route, location, gzipped, float(made)), epoch
 
 
 class Lookup(NamedTuple):

@@ -135,6 +135,15 @@ def test_what_is_withdrawn_leaves_the_feed_at_once(client: httpx.Client, path: s
     assert address(post) not in links(client, path)
 
 
+@pytest.mark.parametrize("path", FEEDS)
+def test_a_renamed_post_has_its_new_address_in_the_feed(client: httpx.Client, path: str) -> None:
+    post = published(client)
+    assert address(post) in links(client, path)
+    moved = ok(act(client, ok(edit(client, post, slug=unique("새-이름-"))), "publish"))
+    assert address(moved) in links(client, path)
+    assert address(post) not in links(client, path)
+
+
 @pytest.mark.parametrize("path", FEEDS[:2])
 def test_a_feed_is_of_one_language_and_category(client: httpx.Client, path: str) -> None:
     first, second = own_category(client), own_category(client)

@@ -210,6 +210,37 @@ def test_a_death_at_any_point_of_a_step_leaves_all_of_it_or_nothing(
 
 
 @pytest.mark.parametrize("site", ["sqlite", SLOWER], indirect=True, scope="module")
+def test_a_death_at_any_point_of_a_rename_leaves_the_post_at_one_address(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    post: Post = {}
+    old = new = ""
+
+    def rename(headers: dict[str, str]) -> httpx.Response:
+        nonlocal post, old, new
+        post, new = published(client, category=category), unique("new-")
+        old = post["slug"]
+        post = ok(edit(client, post, slug=new))
+        assert [client.get(f"/v1/posts/{slug}").status_code for slug in (old, new)] == [200, 404]
+        return act(client, post, "publish", **headers)
+
+    outcomes = []
+    for _ in deaths(rename):
+        site.finish()
+        committed = read(client, post)["version"] == post["version"] + 1
+        outcomes.append(committed)
+        found = [client.get(f"/v1/posts/{slug}").status_code for slug in (old, new)]
+        assert found == ([308, 200] if committed else [200, 404])
+        told = ["4 post.moved", "4 post.published"] if committed else []
+        assert site.stack.events(f"post:{post['id']}") == ["2 post.published", *told]
+        assert site.stack.sql("SELECT post_id FROM former_slugs WHERE slug = :old", old=old) == (
+            [(uuid.UUID(post["id"]).hex,)] if committed else []
+        )
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+@pytest.mark.parametrize("site", ["sqlite", SLOWER], indirect=True, scope="module")
 def test_a_death_at_any_point_of_a_category_change_leaves_all_of_it_or_nothing(
     site: Site, client: httpx.Client, category: str
 ) -> None:

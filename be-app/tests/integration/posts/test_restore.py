@@ -7,6 +7,7 @@ import botocore.session
 
 from app.core.clock import now, timestamp
 from familycorp_ops.local.provision import provision
+from support.contract import edit, ok, unique
 from support.stack import EDITOR, Stack, act, draft, make_category, make_unrenderable, published
 
 
@@ -23,6 +24,9 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
             headers={**EDITOR, "If-Match": f'"{shown["version"]}"'},
         )
         assert edited.status_code == 200, edited.text
+        renamed = ok(edit(client, published(client), slug=(name := unique("s"))))
+        former = published(client, slug=unique("s"))
+        moved = ok(act(client, ok(edit(client, former, slug=unique("s"))), "publish"))
         hidden = published(client)
         assert act(client, hidden, "unpublish").status_code == 200
         scheduled = draft(client).json()
@@ -43,6 +47,8 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
         with stack.client(fresh) as reader:
             assert reader.get("/v1/posts/" + shown["id"]).json() == before
             assert reader.get("/v1/posts/" + hidden["id"]).status_code == 404
+            assert reader.get("/v1/posts/" + former["slug"]).headers["Location"].endswith(moved["slug"])
+            assert ok(reader.get("/v1/posts/" + renamed["id"]))["slug"] != name
             assert [c["slug"] for c in reader.get("/v1/categories").json()["items"]] == ["news"]
         markers = dynamodb.query(
             TableName=stack.settings.events_table,

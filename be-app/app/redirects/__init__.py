@@ -1,0 +1,1 @@
+"""Where addresses of a site that moved in lead now."""
