@@ -40,12 +40,14 @@ read is compressed for clients that send `Accept-Encoding: gzip`, as browsers do
 TAGS: Final[Mapping[str, str]] = {
     "posts": "Published posts as visitors read, search and download them.",
     "categories": "The sections of the site, in their order.",
+    "redirects": "Where addresses of an earlier site lead now.",
     "feeds": "Published posts for feed readers and search engines.",
     "inquiries": "The contact form.",
     "login": "Logging in by the OpenID provider and a second factor, refreshing a session, and logging out.",
     "account": "The caller's own account: who they are, what they may do, their second factors and sessions.",
     "editorial: posts": "Writing: drafts, revisions, previews, publication now or later. Each change is a revision.",
     "editorial: categories": "Creating, naming, ordering and deleting categories. All of them share one ETag.",
+    "editorial: redirects": "Having addresses of an earlier site lead to pages of this one.",
     "editorial: inquiries": "Answering inquiries, and the rights of those who sent them: access and destruction.",
     "uploads": "Files for posts. A file goes to the bucket, not through the API, and is inspected before a post "
     "may name it.",
@@ -190,7 +192,7 @@ def _complete_headers(operation: dict[str, Any], route: routing.PolicyRoute, *, 
             names += ["RateLimit", "RateLimit-Policy"] * counted
             names += ["ETag", "Age"] * is_cached
             names += ["ETag"] * (changes and "content" in response)
-            names += ["Location"] * (status in {"201", "302", "303"})
+            names += ["Location"] * (status in {"201", "302", "303", "308"})
         response["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"} for name in (*response.get("headers", ()), *names)
         }

@@ -7,7 +7,7 @@ from fastapi import Path, Query, Response
 
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.core.http.middleware import PublicResponse
-from app.core.http.preconditions import CONFLICTS, IfMatch, etag
+from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
 from app.redirects.errors import RedirectExists, RedirectLoop
@@ -62,7 +62,7 @@ async def list_redirects(_: Actor, query: Annotated[RedirectQuery, Query()]) -> 
     "",
     action="redirect:create",
     status_code=201,
-    responses=responses(RedirectExists, RedirectLoop, *STORES),
+    responses=CREATED_VERSION | responses(RedirectExists, RedirectLoop, *STORES),
 )
 async def create_redirect(actor: Actor, body: RedirectCreate, response: Response) -> RedirectOut:
     """Have a path of an earlier site lead to a path of this one."""
@@ -71,7 +71,9 @@ async def create_redirect(actor: Actor, body: RedirectCreate, response: Response
     return redirect
 
 
-@editorial.get("/{redirect_id}", action="redirect:list", responses=responses(NotFound, DatabaseUnavailable))
+@editorial.get(
+    "/{redirect_id}", action="redirect:list", responses=VERSION | responses(NotFound, DatabaseUnavailable)
+)
 async def read_redirect(_: Actor, redirect_id: RedirectId, response: Response) -> RedirectOut:
     """Read a redirect, with the ETag that every change of it must quote."""
     return _answer(response, await service.read(redirect_id))

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from app.core.http.pagination import Cursor, Limit
+from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Input, Instant, Line, Model, pattern
 from app.core.messages import marked
 
@@ -49,9 +49,10 @@ class RedirectOut(Model):
     """A redirect."""
 
     id: uuid.UUID
-    path: str
+    path: str = Field(examples=["/2019/05/notice.html"])
     target: str = Field(
-        description="Where it leads; where the wanted target is redirected, too, the end of that."
+        description="Where it leads; where the wanted target is redirected, too, the end of that.",
+        examples=["/ko/posts/창립-40주년"],
     )
     version: int
     created_at: Instant
@@ -62,7 +63,7 @@ class RedirectPage(Model):
     """A page of redirects, newest first."""
 
     items: list[RedirectOut]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class RedirectQuery(Input):

@@ -31,7 +31,7 @@ def parameters(document: dict[str, Any], operation: dict[str, Any]) -> list[dict
 
 def succeeds(operation: dict[str, Any]) -> str:
     """Return the one status of success; what answers something may also say where that is now."""
-    statuses = {status for status in operation["responses"] if status < "400"}
+    statuses: set[str] = {status for status in operation["responses"] if status < "400"}
     (status,) = statuses - {"308"} or statuses
     return status
 
