@@ -71,7 +71,7 @@ help: ## Explain every target
 up: $(if $(value PORT),$(if $(wildcard $(RUN)),,free-port)) $(RUN) $(EMULATOR) $(PROVIDER) ## Run everything on 127.0.0.1:8000, or the next free port; `make up PORT=9000` for another one
 	@exec .venv/bin/familycorp up $(if $(value PORT),--port "$$PORT") --state "$${STATE:-.local}"
 
-free-port:
+free-port: ## Check that PORT is free, before anything is installed
 	@"$(PYTHON)" scripts/check_port.py "$$PORT"
 
 test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) $(GENERATOR) $(OIDC) $(LINTED) ## Run the whole suite; ARGS='-k posts' goes to pytest

@@ -74,7 +74,7 @@ def test_every_cookie_is_listed(sections: dict[str, str]) -> None:
 
 def test_every_bucket_is_listed(sections: dict[str, str]) -> None:
     (kinds,) = re.findall(
-        r"bucket_names\s*= \{ for kind in \[(.+?)\]", (TERRAFORM / "s3.tf").read_text("utf-8")
+        r"bucket_names\s*= \{ for kind in \[(.+?)\]", (TERRAFORM / "names.tf").read_text("utf-8")
     )
     assert {cell.strip("`") for cell in first_cells(sections["S3"])} == set(re.findall(r'"(\w+)"', kinds))
 
