@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -209,7 +210,11 @@ print(json.dumps([answers, type(handler).__mro__[1].__module__.split(".")[0], ma
     assert (base, same) == ("mangum", True)
     for answer in answers:
         assert answer["statusCode"] == 200
-        assert json.loads(answer["body"]) == {"status": "ok", "version": "0.1.0", "environment": "local"}
+        assert json.loads(answer["body"]) == {
+            "status": "ok",
+            "version": version("familycorp-backend"),
+            "environment": "local",
+        }
         assert answer["isBase64Encoded"] is False
         assert answer["headers"]["x-request-id"] == "from-the-gateway"
         assert answer["headers"]["cache-control"] == "no-store"

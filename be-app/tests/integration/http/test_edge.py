@@ -5,6 +5,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -363,7 +364,7 @@ def test_a_body_that_nobody_reads_has_no_limit(client: httpx.Client) -> None:
 
 def test_health_touches_nothing(client: httpx.Client) -> None:
     answer = client.get("/health")
-    assert ok(answer) == {"status": "ok", "version": "0.1.0", "environment": "test"}
+    assert ok(answer) == {"status": "ok", "version": version("familycorp-backend"), "environment": "test"}
     assert answer.headers["X-Test-Steps"] == "answer"
 
 
