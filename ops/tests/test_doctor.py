@@ -672,7 +672,7 @@ class Account:
 
     def quotas(self, *made: str) -> list[str]:
         it = environment.Environment(ENV, REGION)
-        it.parameters, it.state = {}, {"resources": []}
+        it.parameters, it.state, it.roles = {}, {"resources": []}, None
         it.state["resources"] = [
             {"mode": "managed", "type": kind, "instances": [{"attributes": {}}]} for kind in made
         ]

@@ -22,7 +22,7 @@ from familycorp_ops.testing.servers import missing
 BOTH = [templates.IMAGE, templates.ZIP]
 ENVIRONMENTS = ("dev", "stage", "prod")
 SAM = ROOT / "ops" / "sam" / ".venv" / "bin" / "sam"
-S3 = (ROOT / "terraform" / "s3.tf").read_text()
+NAMES = (ROOT / "terraform" / "names.tf").read_text()
 
 
 def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +148,7 @@ def test_each_environment_has_its_configuration(env: str) -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())[env]
     deploy = config["deploy"]["parameters"]
     assert deploy["stack_name"] == f"familycorp-{env}-backend"
-    assert '"releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}"' in S3
+    assert '"releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}"' in NAMES
     assert deploy["s3_bucket"] == f"familycorp-{env}-releases"
     assert {c["parameters"]["stack_name"] for c in config.values()} == {deploy["stack_name"]}
     assert {c["parameters"]["region"] for c in config.values()} == {"ap-northeast-2"}

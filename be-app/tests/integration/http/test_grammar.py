@@ -39,6 +39,7 @@ HUMAN = {
     "auth/oidc.py": "a message for the log",
     "auth/login.py": "after isascii()",
     "authz/wasm.py": "names of this machine, and a message for the log",
+    "openapi.py": "names of methods that routes declare",
     "core/settings.py": "names of this class's own fields",
 }
 """Modules, or what in them, that no protocol's text reaches in this way."""

@@ -812,8 +812,7 @@ def writes(client: httpx.Client, post: dict[str, Any]) -> list[tuple[str, str, A
     return [
         (method, path.format(post_id=post["id"], number=1), bodies.get(operation["operationId"]))
         for method, path, operation in operations(client)
-        if "{post_id}" in path
-        and any(p["name"].lower() == "if-match" for p in operation.get("parameters", ()))
+        if "{post_id}" in path and any(p.get("name") == "If-Match" for p in operation.get("parameters", ()))
     ]
 
 

@@ -204,7 +204,7 @@ TEXTS = (
 def library(each_client: httpx.Client) -> tuple[httpx.Client, str, dict[str, str]]:
     """A category of texts that are hard to search: their ids and the words that a search may find."""
     category = own_category(each_client)
-    posts = [published(each_client, category=category, title=text, body="-", slug=None) for text in TEXTS]
+    posts = [published(each_client, category=category, title=text, body="-") for text in TEXTS]
     # A body of a single hyphen is an empty list item.
     return each_client, category, {p["id"]: searchable(p["title"], [], "") for p in posts}
 

@@ -136,7 +136,10 @@ def _leaves(whole: dict[str, Any], schema: dict[str, Any], path: str = "") -> It
 def _carried(client: httpx.Client) -> set[str]:
     whole, found = document(client), set[str]()
     for _, _, operation in operations(client):
-        found |= {f"{p['in']} {p['name']}" for p in operation.get("parameters", [])}
+        named = [
+            p for p in operation.get("parameters", []) if "$ref" not in p
+        ]  # Those that all share name nothing.
+        found |= {f"{p['in']} {p['name']}" for p in named}
         for content in operation.get("requestBody", {}).get("content", {}).values():
             model = content["schema"].get("$ref", "?").rpartition("/")[2]
             found |= {f"{model} {path}" for path in _leaves(whole, content["schema"])}
