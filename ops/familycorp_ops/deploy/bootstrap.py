@@ -157,8 +157,7 @@ def planned(
         options: options of `terraform init`.
         as_json: whether standard output is for a document alone.
     """
-    bucket = state_bucket_name(it.env, it.caller["Account"])
-    if status := init(bucket, it.region, directory, options, as_json=as_json):
+    if status := init(it.bucket, it.region, directory, options, as_json=as_json):
         sys.exit(status)
     PLANS.mkdir(exist_ok=True)
     # Credentials that may only read can't lock the state.

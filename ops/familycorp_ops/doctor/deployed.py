@@ -6,7 +6,6 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.doctor import Check, Finding, first_apply
 from familycorp_ops.doctor.drift import drift, infrastructure, names
 from familycorp_ops.doctor.environment import Environment, absent, apply_command, checked
@@ -94,7 +93,7 @@ def permissions(it: Environment) -> Check:
 
 def state(it: Environment) -> Check:
     """Return whether there is a state, and whether it has been applied."""
-    bucket = state_bucket_name(it.env, it.caller["Account"])
+    bucket = it.bucket
     if absent(it.client("s3").head_bucket, Bucket=bucket) is None:
         finding = Finding(
             _("There is no bucket {bucket} for Terraform's state.").format(bucket=bucket),

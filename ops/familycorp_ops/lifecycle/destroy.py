@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from familycorp_ops.deploy import bootstrap, release, smoke
+from familycorp_ops.deploy import release, smoke
 from familycorp_ops.deploy.infra import BOOTSTRAP, GITHUB_ISSUER, deployed_images
 from familycorp_ops.doctor.environment import Environment, absent
 from familycorp_ops.lifecycle.configuration import Configuration
@@ -59,7 +59,6 @@ class Destruction:
         self._env, self._named, self._force, self._as_json = env, named, force_unlock, as_json
         self._directory, self._yes = directory, yes
         self._terraform = Configuration(self._it, directory, yes=yes)
-        self._bucket = ""
 
     def run(self) -> Generator[tuple[str, str], None, None]:
         """Take every step; yield the name of each, and what was seen, when it is done."""
@@ -68,8 +67,7 @@ class Destruction:
                 _("No command destroys Prod: its deletion protection can't be switched off by a variable.")
             )
         yield marked("account"), account(self._it)
-        self._bucket = bootstrap.state_bucket_name(self._env, self._it.caller["Account"])
-        if absent(self._it.client("s3").head_bucket, Bucket=self._bucket) is None:
+        if absent(self._it.client("s3").head_bucket, Bucket=self._it.bucket) is None:
             yield marked("state"), _("nothing of {env} is left").format(env=self._env)
             return
         with Lock(self._it, f"environment destroy {self._env}", force=self._force):
@@ -80,9 +78,9 @@ class Destruction:
                     seen = step()
                 yield name, seen
         # The lock lies in the bucket, so it goes with it, last of all.
-        _empty(self._it.client("s3"), self._bucket)
-        self._it.client("s3").delete_bucket(Bucket=self._bucket)
-        yield marked("state"), _("{bucket} deleted").format(bucket=self._bucket)
+        _empty(self._it.client("s3"), self._it.bucket)
+        self._it.client("s3").delete_bucket(Bucket=self._it.bucket)
+        yield marked("state"), _("{bucket} deleted").format(bucket=self._it.bucket)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
         yield marked("functions and API"), self._stack
@@ -118,7 +116,7 @@ class Destruction:
         return _("deleted")
 
     def _infrastructure(self) -> str:
-        self._terraform.init(self._bucket)
+        self._terraform.init(self._it.bucket)
         if not (self._it.state or {}).get("resources"):
             return _("none")
         options: list[str] = []
@@ -136,7 +134,7 @@ class Destruction:
         if not (self._it.roles or {}).get("resources"):
             return _("none")
         terraform = Configuration(self._it, self._directory, yes=self._yes, which=BOOTSTRAP)
-        terraform.init(self._bucket)
+        terraform.init(self._it.bucket)
         if self._it.in_state(PROVIDER) and (others := list(self._others_that_trust())):
             terraform.forget(f"{PROVIDER}.github[0]")
             sys.stderr.write(

@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 
 from botocore.exceptions import ClientError
 
-from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.doctor.environment import Environment, absent
 from familycorp_ops.lifecycle.problem import LifecycleError
 
@@ -35,7 +34,7 @@ class Lock:
 
     def __init__(self, it: Environment, command: str, *, force: bool) -> None:
         self._s3, self._force = it.client("s3"), force
-        self._bucket = state_bucket_name(it.env, it.caller["Account"])
+        self._bucket = it.bucket
         self._id = str(uuid.uuid4())
         self._body = {
             "id": self._id,
