@@ -74,14 +74,7 @@ async def create(request: RedirectCreate, actor: Subject) -> RedirectOut:
         redirect = Redirect(id=new_id(), path=request.path, created_at=at)
         await _lead(transaction, redirect, request.target, version)
         transaction.session.add(redirect)
-        audit.record(
-            transaction.session,
-            actor.id,
-            "redirect.created",
-            f"redirect:{redirect.id}",
-            path=redirect.path,
-            to=redirect.target,
-        )
+        _record(transaction, redirect, actor, "redirect.created", to=redirect.target)
         return RedirectOut.model_validate(redirect)
 
 
@@ -93,14 +86,7 @@ async def update(
         version = await repository.advance(transaction.session)
         redirect = await _open(transaction, redirect_id, expected)
         await _lead(transaction, redirect, request.target, version)
-        audit.record(
-            transaction.session,
-            actor.id,
-            "redirect.updated",
-            f"redirect:{redirect.id}",
-            path=redirect.path,
-            to=redirect.target,
-        )
+        _record(transaction, redirect, actor, "redirect.updated", to=redirect.target)
         return RedirectOut.model_validate(redirect)
 
 
@@ -110,13 +96,7 @@ async def delete(redirect_id: uuid.UUID, expected: int, actor: Subject) -> None:
         version = await repository.advance(transaction.session)
         redirect = await _open(transaction, redirect_id, expected)
         await transaction.session.delete(redirect)
-        audit.record(
-            transaction.session,
-            actor.id,
-            "redirect.deleted",
-            f"redirect:{redirect.id}",
-            path=redirect.path,
-        )
+        _record(transaction, redirect, actor, "redirect.deleted")
         gone = read_model.Snapshot(_key(redirect.path), {}, ("target",))
         _emit(transaction, redirect, version, "redirect.deleted", gone)
 
@@ -185,6 +165,12 @@ async def _end(session: AsyncSession, target: str) -> str:
     return further.target if further else target
 
 
+def _record(
+    transaction: outbox.Transaction, redirect: Redirect, actor: Subject, action: str, **detail: str
+) -> None:
+    audit.record(transaction.session, actor.id, action, _name(redirect), path=redirect.path, **detail)
+
+
 def _emit(
     transaction: outbox.Transaction,
     redirect: Redirect,
@@ -193,11 +179,15 @@ def _emit(
     snapshot: read_model.Snapshot,
 ) -> None:
     data = {"path": redirect.path, "target": redirect.target}
-    transaction.emit(f"redirect:{redirect.id}", version, kind, data, snapshot)
+    transaction.emit(_name(redirect), version, kind, data, snapshot)
 
 
 def _snapshot(redirect: Redirect) -> read_model.Snapshot:
     return read_model.Snapshot(_key(redirect.path), {"target": redirect.target})
+
+
+def _name(redirect: Redirect) -> str:
+    return f"redirect:{redirect.id}"
 
 
 def _key(path: str) -> str:
