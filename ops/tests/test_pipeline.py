@@ -271,7 +271,7 @@ def test_data_goes_where_the_commit_names_it_alone(pipeline: Pipeline) -> None:
     message = "Look posts up by b\n\nThe table is empty.\n\nDestroys: aws_dynamodb_table.this"
     checkout.commit(message, PROVIDER, TABLE % ("b", "b"))
     checkout.applied(checkout.saved())
-    # Below the denials of its own role, whoever approved it.
+    # Below the denials of its own role, also after an approval.
     checkout.commit("Widen", PROVIDER, TABLE % ("b", "b"), WIDENED)
     ran = checkout.apply(checkout.saved())
     assert (ran.returncode, "explicit deny" in ran.stderr or "AccessDenied" in ran.stderr) == (1, True), (
