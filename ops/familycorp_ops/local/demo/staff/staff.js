@@ -154,7 +154,7 @@ async function showMember() {
 const end = (address = '') => call('DELETE', `/v1/auth/sessions${address}`).then(home);
 
 async function publish(files = {}) {
-  const title = `직원 페이지에서 쓴 글 ${new Date().toLocaleString()}`;
+  const title = `직원 페이지에서 쓴 글 ${new Date().toISOString()}`; // Two posts of one title can't share a slug.
   const draft = { lang: 'ko', category: 'news', title, body: '직원 페이지에서 작성했습니다.', ...files };
   const created = await call('POST', '/v1/editor/posts', draft, { 'Idempotency-Key': crypto.randomUUID() });
   const { id } = await created.json();
