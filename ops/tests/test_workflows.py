@@ -19,8 +19,9 @@ from familycorp_ops.testing.servers import missing
 
 ROOT = infra.ROOT
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PIPELINE = ROOT / "docs" / "reference" / "pipeline.md"
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-REHEARSED = {"deploy", "migrate", "smoke", "load"}
+REHEARSED = {"deploy", "migrate", "smoke", "load", "infra-plan", "infra-apply"}
 """Targets whose commands `make rehearse` runs too."""
 
 
@@ -60,8 +61,11 @@ def test_what_deploys_is_what_the_rehearsal_runs() -> None:
         if name.startswith("environment.") and "run" in step
         for word in step["run"].split()[1:]
     }
-    assert deploying == REHEARSED | {"push", "alarm", "cost-difference", "infra-plan", "infra-apply"}
+    assert deploying == REHEARSED | {"push", "alarm", "cost-difference"}
     for target in REHEARSED:
+        if target.startswith("infra-"):
+            assert f'self._infra("{target.removeprefix("infra-")}"' in plan, target
+            continue
         recipe = re.search(
             rf"^{target}:.*\n\t@(?:\$\(WITH_ARGS\) )?\.venv/bin/familycorp ([a-z ]+)",
             makefile,
@@ -77,6 +81,18 @@ def test_actions_are_pinned_by_commit_and_say_which_release() -> None:
         for line in file.read_text().splitlines():
             if "uses:" in line and "uses: ./" not in line:
                 assert re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_the_document_says_of_each_pinned_action_where_its_commit_was_looked_up() -> None:
+    pinned = {
+        found
+        for file in WORKFLOWS
+        for found in re.findall(r"uses: ([\w-]+/[\w-]+)@(\w{40}) # (\S+)", file.read_text())
+    }
+    rows = re.findall(
+        r"^\| `([\w-]+/[\w-]+)` \| (\S+) \| `(\w{40})` \| .+ \|$", PIPELINE.read_text(), re.MULTILINE
+    )
+    assert {(action, commit, release) for action, release, commit in rows} == pinned
 
 
 def test_no_job_may_more_than_it_says_and_none_has_a_stored_key() -> None:
