@@ -94,13 +94,6 @@ class Pipeline:
             PolicyName="SecurityAudit",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [looks]}),
         )
-        # The emulator authorizes calls by a table's ARN, instead of its name, on no resource at all.
-        tags = {"Effect": "Allow", "Action": ["dynamodb:ListTagsOfResource"], "Resource": "*"}
-        iam.put_role_policy(
-            RoleName=f"{NAME}-infra",
-            PolicyName="gap",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [tags]}),
-        )
         topic = client(url, "sns").create_topic(Name=f"{NAME}-alarms")["TopicArn"]
         client(url, "ssm").put_parameter(
             Name=f"/familycorp/{ENV}/events/alarms-topic", Value=topic, Type="String"

@@ -3,14 +3,17 @@
 The first argument is the program that functions of Python are started with.
 """
 
+import json
+import re
 import runpy
 import sys
 from typing import Any
+from urllib.parse import unquote
 
 
 def _close_gaps() -> None:
     _know_callers_of_function_urls()
-    from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.core import iam_actions, iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services import kms, rds, secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
@@ -51,12 +54,27 @@ def _close_gaps() -> None:
     def enforce(
         access_key_id: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any
     ) -> Any:
-        """Ask of a key by its own ARN, as AWS does, where the caller named its alias."""
+        """Ask of a key by its own ARN where the caller named its alias, and of budgets by AWS's two actions."""
+        if service == "budgets" and not action.endswith("Resource"):
+            action = f"budgets:{'View' if ':Describe' in action else 'Modify'}Budget"
         if service == "kms" and ":alias/" in resource_arn:
             resource_arn = (kms._resolve_key(resource_arn) or {"Arn": resource_arn})["Arn"]  # noqa: SLF001
         return enforces(access_key_id, action, service, region, resource_arn, **more)
 
     iam_evaluator.enforce = enforce
+
+    names = iam_actions.extract_resource_arn
+
+    def name(service: str, method: str, path: str, headers: Any, body: bytes, *more: Any) -> Any:
+        """Name the resource whose tags a call asks for, and a budget, where the emulator would say `*`."""
+        named = names(service, method, path, headers, body, *more)
+        if named == "*" and re.search(rb"(?i)resourcearn", body):
+            named = re.search(r"arn:aws:[\w:/.-]+", unquote(body.decode(errors="replace")))[0]  # type: ignore[index]
+        elif named == "*" and service == "budgets":
+            named = f"arn:aws:budgets::{more[-1]}:budget/{json.loads(body).get('BudgetName')}"
+        return named
+
+    iam_actions.extract_resource_arn = name
 
     translate = transform.transform
 

@@ -46,6 +46,7 @@ GAPS: Final = Path(__file__).with_name("gaps.tf")
 SOURCES: Final = ("be-app", "scripts", "pyproject.toml", "uv.lock", "ops/pyproject.toml", TEMPLATE)
 """What a release is built from."""
 NEW_REVISION: Final = "rehearsal"
+INFRA_ROLE: Final = f"familycorp-{ENV}-infra"
 ADMIN: Final = "admin@familycorp.example"
 VARIABLES: Final[Mapping[str, Any]] = {
     "oidc_issuer": f"https://{LOGIN_HOST}:{LOGIN_PORT}",
@@ -73,6 +74,16 @@ provider "aws" {
   s3_use_path_style = true
   max_retries       = 2
 }
+"""
+_WIDER: Final = f"""
+resource "aws_iam_role_policy" "wider" {{
+  name   = "wider"
+  role   = "{INFRA_ROLE}"
+  policy = jsonencode({{
+    Version   = "2012-10-17"
+    Statement = [{{ Effect = "Allow", Action = "*", Resource = "*" }}]
+  }})
+}}
 """
 _MIGRATION: Final = '''"""A change that only the rehearsal makes."""
 
@@ -129,6 +140,7 @@ class Rehearsal:
             self._second_release()
             self._failing_releases()
             self._rollback()
+            self._change_infrastructure()
             self._incidents()
             self._end()
 
@@ -194,14 +206,34 @@ class Rehearsal:
 
     def _operator(self, target: str, *options: str, until: str = "") -> tuple[int, list[str]]:
         """Run a target of make as the operator does, until a step is done; return its status, and what it said."""
+        return self._make(target, self._cloud.operator, *options, until=until)
+
+    def _make(
+        self, target: str, credentials: Mapping[str, str], *options: str, until: str = "", **variables: str
+    ) -> tuple[int, list[str]]:
+        """Run a target of make with somebody's credentials; return its status, and what it said.
+
+        Args:
+            target: the target.
+            credentials: variables of who runs it.
+            options: words of its ARGS.
+            until: step after which it is stopped, as by Ctrl-C.
+            variables: further variables of make.
+        """
         lines = []
         arguments = shlex.join(("--directory", str(self._terraform), *options))
         with (
             (self._cloud.logs / f"{target}.log").open("a", encoding="utf-8") as file,
             subprocess.Popen(
-                ["make", target, f"ENV={ENV}", f"ARGS={arguments}"],
+                [
+                    "make",
+                    target,
+                    f"ENV={ENV}",
+                    f"ARGS={arguments}",
+                    *(f"{k}={v}" for k, v in variables.items()),
+                ],
                 cwd=infra.ROOT,
-                env=self._cloud.environment(**self._cloud.operator, **TERRAFORM),
+                env=self._cloud.environment(**credentials, **TERRAFORM),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -364,6 +396,37 @@ class Rehearsal:
             expect(schema == {"revision": NEW_REVISION, "lacking": [], "known": False}, f"it says {schema}")
             row.seen = f"first on schema {NEW_REVISION}"
 
+    def _change_infrastructure(self) -> None:
+        with self._report.step("The pipeline plans a change, and applies the plan that was approved") as row:
+            self._choose(signing_key_rotation_days=45)
+            approved = self._saved_plan()
+            said = self._applied(approved)
+            name = f"/familycorp/{ENV}/secrets/rotation-days"
+            days = self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+            expect(days == "45", f"{name} is {days} after: {said}")
+            row.seen = f"{said} {approved[:12]}…"
+        with self._report.step("A plan that was made before the state moved is refused") as row:
+            row.seen = self._applied(approved, refused="stale")
+        with self._report.step("A plan that widens the pipeline's own role is refused") as row:
+            wider = self._terraform / "wider.tf"
+            wider.write_text(_WIDER)
+            said = self._applied(self._saved_plan(), refused="explicit deny")
+            wider.unlink()
+            held = self._cloud.client("iam").list_role_policies(RoleName=INFRA_ROLE)["PolicyNames"]
+            expect("wider" not in held, f"{INFRA_ROLE} has the policies {held}")
+            row.seen = _found(r"(iam:\w+ with an explicit deny)", said)
+        with self._report.step("What somebody changed by hand is found, and who hears alarms is told") as row:
+            group, logs = f"/aws/lambda/familycorp-{ENV}-drain", self._cloud.client("logs")
+            [before] = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+            logs.put_retention_policy(logGroupName=group, retentionInDays=1)
+            told = self._told(lambda: self._infra("drift", "plan", ended=1))
+            expect("differ" in told, f"the alarm says: {told}")
+            said = json.loads(self._familycorp("doctor", "doctor", ENV, "--json", allowed=(1,)))
+            [found] = (c["findings"] for c in said["checks"] if c["check"] == "infrastructure")
+            expect(any('log_group.function["drain"]' in f["what"] for f in found), f"doctor shows {found}")
+            logs.put_retention_policy(logGroupName=group, retentionInDays=before["retentionInDays"])
+            row.seen = f"the retention of {group}"
+
     def _incidents(self) -> None:
         editor = self._people["editor"]
         with self._report.step(
@@ -449,6 +512,22 @@ class Rehearsal:
         key: dict[str, str] = json.loads(found["SecretString"])
         expect(key.get("kty") == "EC", "the secret holds no key")
         return key
+
+    def _infra(self, command: str, role: str, *, ended: int = 0, **variables: str) -> list[str]:
+        """Run a target of the pipeline's by the role that runs it; return what it said."""
+        session = self._cloud.pipeline(f"familycorp-{ENV}-{role}", f"{ENV}-{role}")
+        expect(bool(session), f"a run of {ENV}-{role} doesn't get its role")
+        status, lines = self._make(f"infra-{command}", session, **variables)
+        expect(bool(status) == bool(ended), f"infra-{command} ended with {status}: {' / '.join(lines[-3:])}")
+        return lines
+
+    def _saved_plan(self) -> str:
+        return _found(r"is saved: (\w{64})", "\n".join(self._infra("plan", "plan")))
+
+    def _applied(self, plan: str, *, refused: str = "") -> str:
+        """Apply a saved plan, or see it refused for a reason; return what was said of it."""
+        lines = self._infra("apply", "infra", ended=bool(refused), PLAN=plan)
+        return next(line for line in lines if (refused or "Applied") in line)
 
     def _told(self, act: Callable[[], object]) -> str:
         """Return the message that who hears of alarms gets while something is done."""
