@@ -212,9 +212,10 @@ openapi: $(RUN) ## Render the API's contract, docs/openapi.json
 openapi-diff: $(RUN) ## Fail where the contract breaks clients and the version doesn't say so; BASE=origin/main
 	@.venv/bin/familycorp contract diff "$$BASE"
 
-client: $(TYPESCRIPT) ## Build the typed client for front ends, and pack it to build/; needs Node.js
+client: $(TYPESCRIPT) ## Build the typed client for front ends, pack it to build/, and give the console its modules; needs Node.js
 	@mkdir -p build
 	@npm pack --silent --pack-destination build ./clients/typescript
+	@cp $(patsubst %,clients/typescript/dist/%.js,client problem session upload) be-app/app/console/client/
 
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build

@@ -14,6 +14,7 @@ from app.audit import router as audit
 from app.auth import csrf
 from app.auth.authentication import current_subject
 from app.categories import router as categories
+from app.console import router as console
 from app.core.http import middleware, problems
 from app.core.http.body_limit import BodyLimit
 from app.core.http.cors import Cors
@@ -62,6 +63,7 @@ ROUTERS = (
     inquiries.public,
     categories.editorial,
     posts.editorial,
+    console.editorial,
     redirects.editorial,
     inquiries.editorial,
     uploads.staff,
@@ -99,6 +101,7 @@ def create_api(chosen: Settings) -> FastAPI:
     api.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
         api.include_router(router)
+    console.install(api)
     if chosen.docs_enabled:
         docs.install(api)
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]

@@ -92,6 +92,12 @@ def test_its_package_is_small_complete_and_of_the_contracts_version(
     assert "dependencies" not in manifest
 
 
+def test_the_console_has_its_modules(built: dict[str, bytes]) -> None:
+    console = FILE.parents[1] / "be-app" / "app" / "console" / "client"
+    found = {file.name: file.read_bytes() for file in console.iterdir()}
+    assert found == {name: built[name] for name in found}, "`make client` copies them"
+
+
 @pytest.fixture(scope="module")
 def site(chromium, running, built):
     """A front end of another origin in a browser, where an admin is signed in."""

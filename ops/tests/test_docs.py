@@ -141,7 +141,7 @@ def test_documents_that_sources_name_exist() -> None:
     ids=lambda d: str(d.relative_to(ROOT)),
 )
 def test_each_page_says_whom_it_is_for_and_is_listed_by_kind(document: Path) -> None:
-    assert document.read_text().split("\n\n")[1].startswith("This page is for ")
+    assert document.read_text().split("\n\n")[1].startswith(("This page is for ", "이 페이지는 "))
     pages = ROOT / "docs" / "README.md"
     assert document == pages or f"]({document.relative_to(pages.parent)})" in pages.read_text()
 

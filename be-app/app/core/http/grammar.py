@@ -7,6 +7,7 @@ so a name that needs any of this is another name. `test_grammar.py` keeps such c
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 WHITESPACE: Final = " \t"
@@ -68,3 +69,11 @@ def matches(if_none_match: str, etag: str) -> bool:
     opaque = etag.removeprefix("W/")
     given = (tag.strip(WHITESPACE) for tag in if_none_match.split(","))
     return if_none_match.strip(WHITESPACE) == "*" or any(tag.removeprefix("W/") == opaque for tag in given)
+
+
+@lru_cache(64)
+def takes_gzip(accepted: str) -> bool:
+    """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
+    weights = dict(weighted(accepted))
+    gzip = weights.get("gzip", weights.get("*", 0.0))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -7,7 +7,6 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Coroutine, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple, Self
 
@@ -369,7 +368,7 @@ async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = Fa
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
-    if _takes_gzip(_header(scope, b"accept-encoding") or ""):
+    if grammar.takes_gzip(_header(scope, b"accept-encoding") or ""):
         body = entry.gzipped
         headers.append((b"content-encoding", b"gzip"))
     else:
@@ -377,11 +376,3 @@ async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = Fa
     headers += [(b"content-type", entry.content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-@lru_cache(64)
-def _takes_gzip(accepted: str) -> bool:
-    """Return whether an Accept-Encoding (RFC 9110 §12.5.3) allows gzip and doesn't like it less than identity."""
-    weights = dict(grammar.weighted(accepted))
-    gzip = weights.get("gzip", weights.get("*", 0.0))
-    return gzip > 0 and gzip >= weights.get("identity", 0.0)

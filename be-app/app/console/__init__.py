@@ -1,0 +1,1 @@
+"""The console: the page in which editors and admins do their work."""

@@ -1,0 +1,71 @@
+import { client, members } from "../api.js";
+import { field, form, h, paged, table } from "../dom.js";
+import { t, time } from "../i18n.js";
+import { go, link } from "../router.js";
+
+const DEEDS = {
+  "category.created": "Created a category",
+  "category.deleted": "Deleted a category",
+  "category.renamed": "Renamed a category",
+  "categories.reordered": "Put the categories in another order",
+  "inquiries.destroyed": "Destroyed inquiries at the end of their period",
+  "inquiry.categories_changed": "Changed the categories of inquiries",
+  "inquiry.destroyed": "Destroyed an inquiry",
+  "inquiry.exported": "Exported inquiries",
+  "inquiry.received": "Sent an inquiry",
+  "inquiry.updated": "Worked on an inquiry",
+  "member.disabled": "Disabled a member",
+  "member.enabled": "Enabled a member",
+  "member.erased": "Erased a member's data",
+  "member.joined": "Signed in for the first time",
+  "member.role_changed": "Changed a member's role",
+  "member.sessions_ended": "Ended a member's sessions",
+  "post.archived": "Archived a post",
+  "post.created": "Wrote a post",
+  "post.moved": "Changed a post's address",
+  "post.published": "Published a post",
+  "post.restored": "Restored an earlier revision of a post",
+  "post.scheduled": "Scheduled a post",
+  "post.unpublished": "Made a post a draft again",
+  "post.updated": "Changed a post",
+  "redirect.created": "Created a redirect",
+  "redirect.deleted": "Deleted a redirect",
+  "redirect.updated": "Changed a redirect",
+  "upload.clean": "Uploaded a file",
+  "upload.deleted": "Deleted a file",
+  "upload.rejected": "Uploaded a file that was refused",
+  "upload.restored": "Restored a file",
+};
+const OTHERS = { system: "The system", import: "Import", visitor: "A visitor" };
+const PLACES = { post: "/posts/", member: "/members/", inquiry: "/inquiries/" };
+
+export async function auditPage(_, query) {
+  const names = await members();
+  const given = query.get("target") ?? "";
+  const target = h("input", { value: given, maxlength: "100", spellcheck: "false" });
+  const who = (entry) => names.get(entry.actor) ?? (OTHERS[entry.actor] ? t(OTHERS[entry.actor]) : entry.formerMember ? t("Former member") : entry.actor);
+  const where = (entry) => {
+    const [kind, id] = entry.target.split(":");
+    const short = id && id.length > 12 ? `…${id.slice(-6)}` : id ?? kind;
+    return h(
+      "span", {},
+      PLACES[kind] && !entry.action.endsWith("destroyed") ? link(PLACES[kind] + id, short) : short,
+      " ",
+      h("a", { href: `/console/audit?${new URLSearchParams({ target: entry.target })}`, "aria-label": t("All about {target}", { target: short }) }, t("All")),
+    );
+  };
+  const row = (entry) => [time(entry.at), who(entry), DEEDS[entry.action] ? t(DEEDS[entry.action]) : entry.action, where(entry), details(entry.detail)];
+  const page = (cursor) => client.get("/v1/audit", { query: { target: given || null, cursor } }).then(({ data }) => data);
+  return [
+    form(
+      () => go(`/audit?${new URLSearchParams(target.value ? { target: target.value } : {})}`),
+      h("div", { class: "filters" }, field(t("Only about"), "target", target, t("Such as post: and an id; empty for all.")), h("button", {}, t("Show"))),
+    ),
+    await paged(page, (found) => table(t("Audit trail"), [t("When"), t("Who"), t("What"), t("Where"), t("Details")], found.map(row), t("There are no entries."))),
+  ];
+}
+
+const details = (detail) =>
+  detail && Object.keys(detail).length
+    ? h("span", {}, Object.entries(detail).filter(([, v]) => v !== null).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", "))
+    : "–";

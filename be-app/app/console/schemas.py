@@ -1,0 +1,18 @@
+"""Requests and answers about the preview."""
+
+from pydantic import Field
+
+from app.core.http.schema import Input, Model
+from app.posts.schemas import Body
+
+
+class MarkdownText(Input):
+    """A text that may be unsaved."""
+
+    body: Body
+
+
+class MarkdownPreview(Model):
+    """A text as visitors would read it."""
+
+    html: str = Field(description="Sanitised HTML.", examples=["<h2>요약</h2>\n<p>매출이 늘었습니다.</p>"])

@@ -1,0 +1,12 @@
+import { t } from "./i18n.js";
+
+const STATES = { draft: "Draft", scheduled: "Scheduled", published: "Published", archived: "Archived" };
+const ROLES = { admin: "Admin", editor: "Editor", viewer: "Viewer" };
+const LANGUAGES = { ko: "Korean", en: "English" };
+
+export const stateName = (state) => t(STATES[state] ?? state);
+export const roleName = (role) => t(ROLES[role] ?? "No role");
+export const languageName = (lang) => t(LANGUAGES[lang] ?? lang);
+export const states = () => Object.keys(STATES).map((state) => [state, stateName(state)]);
+export const languages = () => Object.keys(LANGUAGES).map((lang) => [lang, languageName(lang)]);
+export const roles = () => [...Object.keys(ROLES).map((role) => [role, roleName(role)]), ["", t("No role")]];
