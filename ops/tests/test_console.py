@@ -1,14 +1,20 @@
 """The console in a real browser, with all that `make up` starts: editors and admins at their work."""
 
+import io
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from pypdf import PdfWriter
 
+from familycorp_ops.local.totp import code
 from familycorp_ops.testing.browser import plug_in_authenticator
 
 PAYLOAD = """<img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>'"&"""
@@ -43,6 +49,13 @@ def sign_in(page: Any, person: str) -> None:
     page.get_by_role("button", name="Authorize").click()
 
 
+def enrol_app(page: Any) -> None:
+    assert page.evaluate("document.querySelector('.qr').decode().then(() => true)"), "the QR code is an image"
+    made = code(page.locator(".secret").inner_text(), time.time())
+    page.get_by_label("Code of the app").fill(f"{made[:3]} {made[3:]}")  # As authenticators show it.
+    press(page, "Add")
+
+
 def heading(page: Any, text: str) -> None:
     page.get_by_role("heading", name=text, exact=True, level=1).wait_for()
 
@@ -70,7 +83,10 @@ def desks(chromium: Any, running: Any) -> Iterator[Callable[[str], Desk]]:
             heading(page, "Sign in")
             sign_in(page, person)
             heading(page, "Add a second factor")
-            press(page, "Use a passkey instead")
+            if person == "viewer":
+                enrol_app(page)
+            else:
+                press(page, "Use a passkey instead")
             page.locator(".codes li").first.wait_for()
             made[person].codes = page.locator(".codes li").all_inner_texts()
             press(page, "I have kept them")
@@ -290,7 +306,7 @@ def test_a_step_up_in_the_middle_goes_on(desks: Callable[[str], Desk]) -> None:
     asked.get_by_label("recovery code").fill(desk.codes.pop())
     asked.get_by_role("button", name="Continue").click()
     said(page, "Saved.")
-    page.get_by_role("cell", name="/2019/05/notice.html").wait_for()
+    page.get_by_role("cell", name="/2019/05/notice.html", exact=True).wait_for()
     page.get_by_role("button", name="Delete /2019/05/notice.html").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("There are no redirects.").wait_for()
@@ -350,6 +366,132 @@ def test_categories_are_kept_by_keyboard(desks: Callable[[str], Desk]) -> None:
     page.get_by_role("button", name="Delete 행사 / Events").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     lines.filter(has_text="Events").wait_for(state="detached")
+    page.close()
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    """Return a photo, and a file that is sent in parts."""
+    photo = io.BytesIO()
+    Image.effect_noise((800, 600), 60).convert("RGB").save(photo, "JPEG", quality=90)
+    yield {"name": "창립 40주년.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    document = io.BytesIO()
+    writer = PdfWriter()
+    writer.add_blank_page(595, 842)
+    writer.add_attachment("bytes.bin", bytes(range(256)) * 50_000)
+    writer.write(document)
+    yield {"name": "사업보고서 부록.pdf", "mimeType": "application/pdf", "buffer": document.getvalue()}
+
+
+@pytest.mark.security(1)
+@pytest.mark.security(2)
+@pytest.mark.security(6)
+def test_files_go_to_the_bucket_with_progress(desks: Callable[[str], Desk], running: Any) -> None:
+    page = new_post(desks("editor"), f"첨부가 있는 글 {RUN}")
+    page.evaluate(
+        """() => {
+            window.shares = [];
+            const look = () => document.querySelectorAll("progress").forEach((bar) => shares.push(bar.value));
+            new MutationObserver(look).observe(document.body, { subtree: true, attributes: true, childList: true });
+        }"""
+    )
+    sent: list[tuple[str, str]] = []
+    page.on("request", lambda request: sent.append((request.method, request.url)))
+    for file in documents():
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name=f"Remove {file['name']}").wait_for()
+    page.get_by_label("Thumbnail").check()
+    press(page, "Save")
+    said(page, "Saved.")
+    press(page, "Publish")
+    said(page, "Published.")
+    shares = page.evaluate("shares")
+    assert max(shares) == 1
+    assert len(set(shares)) > 2
+    elsewhere = [method for method, url in sent if "/familycorp-local-uploads" in url]
+    assert sorted(elsewhere) == ["POST", "PUT", "PUT"]
+    api = running["FAMILYCORP_API_URL"].replace("localhost", "127.0.0.1")
+    post_id = page.url.rsplit("/", 1)[1]
+    post = httpx.get(f"{api}/v1/posts/{post_id}").json()
+    assert post["thumbnail"]["name"] == "창립 40주년.jpg"
+    for found, file in zip(post["attachments"], documents(), strict=True):
+        url = f"{api}/v1/posts/{post_id}/attachments/{found['id']}"
+        got = httpx.get(url, follow_redirects=True)
+        assert f"filename*=UTF-8''{quote(file['name'])}" in got.headers["Content-Disposition"]
+        assert got.headers["Content-Type"] == file["mimeType"]
+    page.close()
+
+
+def check_cookies(page: Any, api: str) -> None:
+    """Check that the browser keeps a login's cookies from scripts and from other sites."""
+    cookies = {c["name"]: c for c in page.context.cookies(f"{api}/v1/auth") if c["name"].startswith("__")}
+    assert set(cookies) == {"__Host-access", "__Host-session", "__Secure-refresh"}
+    for name, cookie in cookies.items():
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+        assert cookie["path"] == ("/v1/auth" if name == "__Secure-refresh" else "/")
+        assert cookie["domain"] == "localhost"
+        assert len(cookie["value"]) < 4000
+    assert page.evaluate("document.cookie") == ""
+    logging_out = (
+        f"fetch('{api}/v1/auth/logout', {{method: 'POST', credentials: 'include', headers: HEADERS}})"
+    )
+    for headers in ("{}", "{'X-CSRF-Protection': '1'}"):
+        # A page of another site can send this at most without our cookies, and read nothing.
+        foreign = page.context.new_page()
+        foreign.route("**/elsewhere", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+        foreign.goto("http://127.0.0.1:9/elsewhere")
+        foreign.evaluate(f"{logging_out.replace('HEADERS', headers)}.then(() => 0, () => 0)")
+        foreign.close()
+    assert page.evaluate(f"fetch('{api}/v1/auth/me').then(a => a.status)") == 200
+
+
+def test_somebody_keeps_their_account_and_ends_what_is_elsewhere(
+    desks: Callable[[str], Desk], chromium: Any
+) -> None:
+    desk = desks("viewer")
+    page = desk.open("/account")
+    heading(page, "My account")
+    page.get_by_text("viewer@familycorp.example").wait_for()
+    check_cookies(page, desk.url)
+    with page.expect_response("**/v1/auth/enrolment/passkey") as added:
+        press(page, "Add a passkey")
+    assert added.value.status == 200
+    page.get_by_role("cell", name="Passkey", exact=True).wait_for()
+
+    with chromium.new_context(locale="en") as context:
+        context.set_default_timeout(120_000)
+        other = Desk(context, desk.url, desk.complaints).open("/account")
+        sign_in(other, "viewer")
+        heading(other, "Second factor")
+        other.get_by_label("recovery code").fill(desk.codes.pop())
+        press(other, "Continue")
+        heading(other, "My account")
+        assert other.url.endswith("/console/account"), "what the login left in the address is gone"
+        other.get_by_role("button", name="End the session on").first.click()
+        other.get_by_role("button", name="End the session on").wait_for(state="detached")
+
+        # Ended from there, this browser has nothing left, and comes back by its passkey.
+        page.reload()
+        heading(page, "Sign in")
+        sign_in(page, "viewer")
+        heading(page, "Second factor")
+        press(page, "Use a passkey")
+        heading(page, "My account")
+        press(page, "Sign out everywhere")
+        page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+        heading(page, "Sign in")
+        other.reload()
+        heading(other, "Sign in")
+
+    sign_in(page, "viewer")
+    press(page, "Use a passkey")
+    heading(page, "My account")
+    page.context.clear_cookies(name="__Host-access")  # It expires after 15 minutes; nobody notices.
+    page.goto(f"{desk.url}/console/")
+    heading(page, "Start")
+    with page.expect_request(re.compile("/logout")) as asked:  # At the login provider, too.
+        press(page, "Sign out")
+    assert asked.value
+    heading(page, "Sign in")
     page.close()
 
 

@@ -108,7 +108,7 @@ def _changed(command: str, env: str | None, state: Path, **arguments: Any) -> An
             if refused.code == "member_not_found":
                 sys.exit(
                     _(
-                        "Nobody with this e-mail is known yet: they log in once, open any staff page, then "
+                        "Nobody with this e-mail is known yet: they sign in to the console once, then "
                         "run this again."
                     )
                 )

@@ -31,7 +31,7 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
     try:
         announced = await service.create(_announcement(name, content), None, SYSTEM)
         if announced.form is None:
-            raise environment.CommandError(_("Files above 10 MB come in parts: the staff page sends them."))
+            raise environment.CommandError(_("Files above 10 MB come in parts: attach them in the console."))
         _post(announced.form, content)
         upload = await processing.advance(announced.id)
         if upload is None or upload.state == "rejected":

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from familycorp_ops.admin.db import is_current
 from familycorp_ops.environment import DATABASE, SETTINGS
-from familycorp_ops.local.state import port_beside, provider_port
+from familycorp_ops.local.state import provider_port
 from familycorp_ops.local.steps import Step
 from familycorp_ops.servers.ministack import CREDENTIALS, DEVELOPMENT_ORIGINS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
@@ -49,8 +49,8 @@ class Services:
 
     def __init__(self, state: Path, port: int) -> None:
         self._state = state
-        api_url, staff_port = f"http://localhost:{port}", port_beside(port)
-        self.staff_url = f"http://localhost:{staff_port}"
+        api_url = f"http://localhost:{port}"
+        self.console_url = f"{api_url}/console/"
         (state / SETTINGS).unlink(missing_ok=True)
         logs = state / "logs"
         rmtree(logs, ignore_errors=True)  # Logs are of one run.
@@ -64,7 +64,7 @@ class Services:
         )
         # Pages of this machine may do so anyway; somebody who works on others names their origin.
         named = os.environ.get("FAMILYCORP_CORS_ORIGINS", "").split(",")
-        origins = [*filter(None, map(str.strip, named)), self.staff_url]
+        origins = list(filter(None, map(str.strip, named)))
         self.emulator = MiniStack(
             directory=state / "emulator",
             log=logs / "emulator.log",
@@ -81,7 +81,7 @@ class Services:
             "FAMILYCORP_CORS_ORIGINS": ",".join(origins),
             "FAMILYCORP_OIDC_ISSUER": self.provider.url,
             "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,
-            "FAMILYCORP_OIDC_POST_LOGOUT_URI": f"{self.staff_url}/",
+            "FAMILYCORP_OIDC_POST_LOGOUT_URI": self.console_url,
             "FAMILYCORP_ROLE_GROUPS": ROLE_GROUPS,
         }
         self._environment = clean_environment(**settings)
@@ -90,10 +90,6 @@ class Services:
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
-        staff = ["familycorp_ops.local.staff", str(staff_port), api_url, self.emulator.url]
-        self.staff = self._python(
-            _("The staff page"), "staff", "-m", *staff, ready=lambda: http_ok(staff_port, "/")
-        )
         self._setup: list[Process] = []
         self._loaded = state / "demo-loaded"
         self._unsaved = state / "emulator-unsaved"
@@ -122,8 +118,8 @@ class Services:
             )
         api = Step("API", self.api, [valkey, emulator] if complete else stores)
         # The API asks the provider when the first person logs in, so it needn't wait for it.
-        pages = [Step(_("Login provider (NanoIDP)"), self.provider), Step(_("Staff page"), self.staff)]
-        return [*stores, *pages, api, Step(_("Worker"), self.worker, stores)]
+        provider = Step(_("Login provider (NanoIDP)"), self.provider)
+        return [*stores, provider, api, Step(_("Worker"), self.worker, stores)]
 
     def finish(self) -> None:
         """Note that every step is done, and with which settings."""
@@ -136,7 +132,7 @@ class Services:
         """Return where everything is, for programs."""
         return {
             "url": self._environment["FAMILYCORP_API_URL"],
-            "staffUrl": self.staff_url,
+            "consoleUrl": self.console_url,
             "loginUrl": self.provider.url,
             "awsUrl": self.emulator.url,
             "cacheUrl": self.valkey.url,
@@ -146,12 +142,12 @@ class Services:
 
     def lasting(self) -> list[Process]:
         """Return the processes that run until the end."""
-        return [self.valkey, self.emulator, self.provider, self.api, self.worker, self.staff]
+        return [self.valkey, self.emulator, self.provider, self.api, self.worker]
 
     def stop(self, console: Console) -> None:
         """Stop every process: first those that use the stores, then the stores."""
         console.print(_("Stopping ..."))
-        stop_all([*self._setup, self.api, self.worker, self.staff])
+        stop_all([*self._setup, self.api, self.worker])
         stop_all([self.emulator, self.valkey, self.provider])
         if self.emulator.returncode in {0, None} and not self._lost:
             self._unsaved.unlink(missing_ok=True)

@@ -118,15 +118,8 @@ def provider_port(state: Path) -> int:
 
 
 def first_free(port: int) -> int:
-    """Return the first port from this one on that is free, and whose neighbour is: the staff page's."""
-    return next(
-        (p for p in range(port, min(port + 100, 65535), 2) if port_is_free(p) and port_is_free(p + 1)), port
-    )
-
-
-def port_beside(port: int) -> int:
-    """Return the port after another, or any that is free."""
-    return port + 1 if port < 65535 and take_port(port + 1) else free_port()
+    """Return the first port from this one on that is free."""
+    return next(filter(port_is_free, range(port, min(port + 100, 65535))), port)
 
 
 def _is_sound(database: Path) -> bool:

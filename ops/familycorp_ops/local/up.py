@@ -58,7 +58,7 @@ def up(state: Path, port: int | None, *, as_json: bool = False) -> int:
             if as_json:
                 print(output.document(services.places() | {"seconds": round(seconds, 1)}), flush=True)
             else:
-                welcome(console, state, port, services.staff_url, seconds)
+                welcome(console, state, port, services.console_url, seconds)
             return _watch(services, errors, stopped)
     except StartError as error:
         problem = str(error)

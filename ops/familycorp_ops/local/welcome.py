@@ -13,7 +13,7 @@ from familycorp_ops.servers.people import PEOPLE
 from familycorp_ops.servers.process import LOOPBACK
 
 
-def welcome(console: Console, state: Path, port: int, staff_url: str, seconds: float) -> None:
+def welcome(console: Console, state: Path, port: int, console_url: str, seconds: float) -> None:
     """Show where everything is, and who may log in; `seconds` is how long the start took."""
     *others, last = (person.username for person in PEOPLE)
     url = f"http://{LOOPBACK}:{port}"
@@ -28,7 +28,7 @@ def welcome(console: Console, state: Path, port: int, staff_url: str, seconds: f
         _("Docs"): f"[cyan]{url}/docs[/]",
         _("Health"): f"[cyan]{url}/health[/]",
         _("Feed"): f"[cyan]{url}/v1/feed.atom[/]",
-        _("Sign in"): f"[cyan]{staff_url}/[/]  {people}",
+        _("Console"): f"[cyan]{console_url}[/]  {people}",
     }
     kept = {
         _("Data"): escape(str(state)),

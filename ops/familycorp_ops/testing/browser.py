@@ -52,7 +52,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
     state, port = tmp_path_factory.mktemp("up") / "state", free_port()
     command = [sys.executable, "-m", "familycorp_ops", "up", "--state", str(state), "--port", str(port)]
     log = state.with_suffix(".log")
-    with Process("up", command, log=log, ready=lambda: "Sign in" in log.read_text(), ready_within_s=300):
+    with Process("up", command, log=log, ready=lambda: "Console" in log.read_text(), ready_within_s=300):
         yield environment.running_settings(state)
 
 
