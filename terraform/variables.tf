@@ -602,7 +602,7 @@ variable "inquiry_retention_days" {
 }
 
 variable "staff_url" {
-  description = "Origin of the staff's pages, where notices link to. Null: notices name ids alone."
+  description = "Origin whose /console/ notices link to: the API's own. Null: notices name ids alone."
   type        = string
   default     = null
 

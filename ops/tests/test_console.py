@@ -188,6 +188,30 @@ def translate_and_schedule(page: Any, desk: Desk) -> None:
     said(page, "It is a draft again")
 
 
+def test_hangul_is_composed_without_losing_a_syllable(desks: Callable[[str], Desk]) -> None:
+    page = desks("editor").open("/posts/new")
+    keyboard = page.context.new_cdp_session(page)
+    for label in ("Title", "Text (Markdown)"):
+        page.get_by_label(label, exact=True).focus()
+        for finished, steps in (("한", "ㅎ하한"), ("글", "ㄱ그글")):
+            for step in steps:
+                keyboard.send(
+                    "Input.imeSetComposition", {"text": step, "selectionStart": 1, "selectionEnd": 1}
+                )
+            page.wait_for_timeout(600)  # The local copy and the preview are made meanwhile.
+            enter = "new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true})"
+            went_on = page.evaluate(f"document.activeElement.dispatchEvent({enter})")
+            assert went_on == (label != "Title"), "it would send the form"
+            keyboard.send("Input.insertText", {"text": finished})
+        assert page.get_by_label(label, exact=True).input_value() == "한글"
+    preview(page).locator("p", has_text="한글").wait_for()
+    heading(page, "New post")
+    page.close()
+    again = desks("editor").open("/posts/new")
+    press(again, "Discard it")
+    again.close()
+
+
 def test_two_editors_at_once_lose_nothing(desks: Callable[[str], Desk]) -> None:
     first = new_post(desks("admin"), f"함께 쓰는 글 {RUN}", "처음")
     press(first, "Publish")

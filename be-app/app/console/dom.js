@@ -74,7 +74,9 @@ export function button(label, action, attributes = {}) {
 export function form(action, ...children) {
   const made = h("form", { novalidate: true }, ...children);
   made.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.isComposing || event.keyCode === 229)) event.preventDefault();
+    const composing = event.isComposing || event.keyCode === 229;
+    // In a text of several lines Enter sends nothing, and may end the line with the syllable.
+    if (event.key === "Enter" && composing && event.target.tagName === "INPUT") event.preventDefault();
   });
   made.addEventListener("submit", (event) => {
     event.preventDefault();

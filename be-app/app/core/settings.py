@@ -176,8 +176,8 @@ class Settings(BaseModel):
     staff_url: str | None = Field(
         None,
         pattern=r"^https?://[^/]+$",
-        description="Origin of the staff's pages: notices link to `/inquiries/<id>` and `/posts/<id>` there; unset "
-        "means that notices name the id alone.",
+        description="Origin whose console notices link to, at `/console/inquiries/<id>` and `/console/posts/<id>`: "
+        "the API's own. Unset means that notices name the id alone.",
     )
     site_url: str = Field(
         "https://www.familycorp.example",

@@ -89,7 +89,7 @@ def _lines(happened: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str
         yield _told(marked("Category: {category}"), category=name)
     what, _, named = happened["aggregate"].partition(":")
     if staff := settings().staff_url:
-        yield _told(marked("Open: {link}"), link=f"{staff}/{_PAGES[what]}/{named}")
+        yield _told(marked("Open: {link}"), link=f"{staff}/console/{_PAGES[what]}/{named}")
     else:
         yield f"{what}: {named}"
 

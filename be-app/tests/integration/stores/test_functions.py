@@ -128,12 +128,14 @@ def test_people_are_notified_of_their_events_and_of_nothing_else(
     kinds = [notice["MessageAttributes"]["kind"]["Value"] for notice in notices]
     assert sorted(kinds) == ["inquiry.received", "post.published"]
     by_kind = dict(zip(kinds, notices, strict=True))
-    assert f"https://staff.familycorp.example/posts/{post['id']}" in by_kind["post.published"]["Message"]
+    assert (
+        f"https://staff.familycorp.example/console/posts/{post['id']}" in by_kind["post.published"]["Message"]
+    )
     notice = by_kind["inquiry.received"]
     assert notice["Subject"] == "FamilyCorp test: 새 문의"
     first, _, at, *lines = notice["Message"].split("\n")
     assert (first, at[:4], at[-4:]) == ("새 문의", "시각: ", "(한국)")
-    link = f"https://staff.familycorp.example/inquiries/{ok(answer, 201)['id']}"
+    link = f"https://staff.familycorp.example/console/inquiries/{ok(answer, 201)['id']}"
     assert lines == ["분류: 견적", f"열기: {link}"]
     assert notice["MessageAttributes"]["category"]["Value"] == "quote"
     for personal in ("김하나", "hana@example.com", "문의드", "연락"):
