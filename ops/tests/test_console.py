@@ -77,7 +77,6 @@ def desks(chromium: Any, running: Any) -> Iterator[Callable[[str], Desk]]:
     def desk(person: str) -> Desk:
         if person not in made:
             context = chromium.new_context(locale="en", viewport={"width": 1280, "height": 900})
-            context.set_default_timeout(120_000)
             made[person] = Desk(context, running["FAMILYCORP_API_URL"], complaints)
             page = made[person].open()
             heading(page, "Sign in")
@@ -482,7 +481,6 @@ def test_somebody_keeps_their_account_and_ends_what_is_elsewhere(
     page.get_by_role("cell", name="Passkey", exact=True).wait_for()
 
     with chromium.new_context(locale="en") as context:
-        context.set_default_timeout(120_000)
         other = Desk(context, desk.url, desk.complaints).open("/account")
         sign_in(other, "viewer")
         heading(other, "Second factor")
