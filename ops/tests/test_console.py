@@ -337,7 +337,11 @@ def test_a_step_up_in_the_middle_goes_on(desks: Callable[[str], Desk]) -> None:
 
 
 def test_an_inquiry_is_answered_and_destroyed(desks: Callable[[str], Desk], running: Any) -> None:
-    form = {"name": "김방문", "email": "visitor@example.com", "subject": f"견적 {PAYLOAD}"[:200]}
+    form: dict[str, Any] = {
+        "name": "김방문",
+        "email": "visitor@example.com",
+        "subject": f"견적 {PAYLOAD}"[:200],
+    }
     form |= {"message": f"안녕하세요 {PAYLOAD}", "consent": True}
     api = running["FAMILYCORP_API_URL"].replace("localhost", "127.0.0.1")
     assert httpx.post(f"{api}/v1/inquiries", json=form).status_code == 201

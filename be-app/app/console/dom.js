@@ -162,15 +162,18 @@ export function table(caption, heads, rows, empty) {
   );
 }
 
-/** Make a list that grows by a button; `page(cursor)` returns `{ items, nextCursor }`, `show(items)` an element. */
-export async function paged(page, show) {
+/**
+ * Make a list that grows by a button; `page(cursor)` returns `{ items, nextCursor }`, `show(items)` an element. `first`
+ * is the first page where it was requested already, beside something else.
+ */
+export async function paged(page, show, first = page()) {
   const items = [];
   const place = h("div", {});
-  async function more(cursor) {
-    const { items: found, nextCursor } = await page(cursor);
+  async function more(requested) {
+    const { items: found, nextCursor } = await requested;
     items.push(...found);
-    place.replaceChildren(show(items), nextCursor ? button(t("Show more"), () => more(nextCursor)) : "");
+    place.replaceChildren(show(items), nextCursor ? button(t("Show more"), () => more(page(nextCursor))) : "");
   }
-  await more();
+  await more(first);
   return place;
 }

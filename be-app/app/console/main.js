@@ -86,14 +86,16 @@ async function signOut() {
 
 async function start(outcome) {
   try {
-    const factor = await client.secondFactor.state();
-    if (factor.state === "pending") {
-      frame(false);
-      document.title = `${t("Second factor")} · FamilyCorp`;
-      page(...(await secondFactorPage(factor, () => start())));
-      return;
+    if (outcome === "second-factor" || !(await identified())) {
+      const factor = await client.secondFactor.state();
+      if (factor.state === "pending") {
+        frame(false);
+        document.title = `${t("Second factor")} · FamilyCorp`;
+        page(...(await secondFactorPage(factor, () => start())));
+        return;
+      }
+      await identify();
     }
-    await identify();
   } catch (error) {
     signInPage();
     if (outcome === "failed") say(t("You were not signed in. Please try again."), "alert");
@@ -102,6 +104,17 @@ async function start(outcome) {
   }
   frame(true);
   await show();
+}
+
+/** Learn who is signed in, in one round trip; return whether somebody is. */
+async function identified() {
+  try {
+    await identify();
+    return true;
+  } catch (error) {
+    if (ended(error)) return false;
+    throw error;
+  }
 }
 
 const ended = (error) => ["unauthenticated", "session_expired"].includes(error.code);

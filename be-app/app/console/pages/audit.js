@@ -40,8 +40,9 @@ const OTHERS = { system: "The system", import: "Import", visitor: "A visitor" };
 const PLACES = { post: "/posts/", member: "/members/", inquiry: "/inquiries/" };
 
 export async function auditPage(_, query) {
-  const names = await members();
   const given = query.get("target") ?? "";
+  const page = (cursor) => client.get("/v1/audit", { query: { target: given || null, cursor } }).then(({ data }) => data);
+  const [names, first] = await Promise.all([members(), page()]);
   const target = h("input", { value: given, maxlength: "100", spellcheck: "false" });
   const who = (entry) => names.get(entry.actor) ?? (OTHERS[entry.actor] ? t(OTHERS[entry.actor]) : entry.formerMember ? t("Former member") : entry.actor);
   const where = (entry) => {
@@ -55,13 +56,12 @@ export async function auditPage(_, query) {
     );
   };
   const row = (entry) => [time(entry.at), who(entry), DEEDS[entry.action] ? t(DEEDS[entry.action]) : entry.action, where(entry), details(entry.detail)];
-  const page = (cursor) => client.get("/v1/audit", { query: { target: given || null, cursor } }).then(({ data }) => data);
   return [
     form(
       () => go(`/audit?${new URLSearchParams(target.value ? { target: target.value } : {})}`),
       h("div", { class: "filters" }, field(t("Only about"), "target", target, t("Such as post: and an id; empty for all.")), h("button", {}, t("Show"))),
     ),
-    await paged(page, (found) => table(t("Audit trail"), [t("When"), t("Who"), t("What"), t("Where"), t("Details")], found.map(row), t("There are no entries."))),
+    await paged(page, (found) => table(t("Audit trail"), [t("When"), t("Who"), t("What"), t("Where"), t("Details")], found.map(row), t("There are no entries.")), first),
   ];
 }
 

@@ -12,8 +12,11 @@ const categoryList = () => client.get("/v1/editor/inquiry-categories").then(({ d
 const named = (items, slug) => items.find((item) => item.slug === slug)?.name[language] ?? slug ?? "–";
 
 export async function inquiriesPage(_, query) {
-  const [items, names] = await Promise.all([categoryList(), members()]);
   const given = (name) => query.get(name) ?? "";
+  const bySpam = { no: { maxSpamScore: SPAM_FROM - 1 }, yes: { minSpamScore: SPAM_FROM } }[given("spam")];
+  const page = (cursor) =>
+    client.get("/v1/editor/inquiries", { query: { status: given("status") || null, category: given("category") || null, assignee: given("assignee") || null, ...bySpam, cursor } }).then(({ data }) => data);
+  const [items, names, first] = await Promise.all([categoryList(), members(), page()]);
   const status = select([["", t("All states")], ...statuses()], given("status"));
   const category = select([["", t("All categories")], ...items.map((item) => [item.slug, item.name[language]])], given("category"));
   const assignee = select([["", t("Everybody")], ...names], given("assignee"));
@@ -33,12 +36,9 @@ export async function inquiriesPage(_, query) {
     names.get(inquiry.assignee) ?? "–",
     time(inquiry.createdAt),
   ];
-  const bySpam = { no: { maxSpamScore: SPAM_FROM - 1 }, yes: { minSpamScore: SPAM_FROM } }[given("spam")];
-  const page = (cursor) =>
-    client.get("/v1/editor/inquiries", { query: { status: given("status") || null, category: given("category") || null, assignee: given("assignee") || null, ...bySpam, cursor } }).then(({ data }) => data);
   return [
     h("div", { class: "bar" }, filters, may("inquiry:export") && button(t("Search by email"), () => ofPerson(heads, row))),
-    await paged(page, (found) => table(t("Inquiries"), heads, found.map(row), t("There are no such inquiries."))),
+    await paged(page, (found) => table(t("Inquiries"), heads, found.map(row), t("There are no such inquiries.")), first),
   ];
 }
 

@@ -8,8 +8,12 @@ import { languageName, languages, stateName, states } from "../words.js";
 export const categoryName = (items, slug) => items.find((item) => item.slug === slug)?.name[language] ?? slug;
 
 export async function postsPage(_, query) {
-  const [items, names] = await Promise.all([categories(), members()]);
   const given = (name) => query.get(name) ?? "";
+  const page = (cursor) =>
+    client.get("/v1/editor/posts", {
+      query: { state: given("state") || null, category: given("category") || null, lang: given("lang") || null, cursor },
+    }).then(({ data }) => data);
+  const [items, names, first] = await Promise.all([categories(), members(), page()]);
   const state = select([["", t("All states")], ...states()], given("state"));
   const category = select([["", t("All categories")], ...items.map((item) => [item.slug, item.name[language]])], given("category"));
   const lang = select([["", t("All languages")], ...languages()], given("lang"));
@@ -27,13 +31,9 @@ export async function postsPage(_, query) {
     names.get(post.createdBy) ?? (post.createdBy === "import" ? t("Import") : t("Former member")),
     time(post.updatedAt),
   ];
-  const page = (cursor) =>
-    client.get("/v1/editor/posts", {
-      query: { state: given("state") || null, category: given("category") || null, lang: given("lang") || null, cursor },
-    }).then(({ data }) => data);
   return [
     h("div", { class: "bar" }, filters, may("post:create") && h("a", { class: "button primary", href: "/console/posts/new" }, t("New post"))),
-    await paged(page, (found) => table(t("Posts"), heads, found.map(row), t("There are no such posts."))),
+    await paged(page, (found) => table(t("Posts"), heads, found.map(row), t("There are no such posts.")), first),
   ];
 }
 
