@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -521,6 +522,9 @@ def test_somebody_keeps_their_account_and_ends_what_is_elsewhere(
     page.close()
 
 
+SHOTS = Path(__file__).parents[2] / "build" / "console"
+"""Where pictures of the pages are kept, for people."""
+
 PAGES = (
     "/",
     "/posts",
@@ -551,6 +555,8 @@ def test_no_page_has_a_barrier(desks: Callable[[str], Desk], scheme: str) -> Non
         page.goto(f"{desk.url}/console{path}")
         page.locator("main h1").wait_for()
         result = axe.run(page).response
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{scheme}{re.sub('[0-9a-f-]{36}|/', '-', path)}.png")
         found += [(path, v["id"], v["nodes"][0]["html"]) for v in result["violations"]]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert page.locator("html").get_attribute("lang") == ("ko" if scheme == "light" else "en")
