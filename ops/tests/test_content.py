@@ -40,6 +40,7 @@ from app.posts import commands as posts
 from app.posts import queries, read_model
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
+from app.redirects import service as redirects
 from app.uploads.models import Attachment
 from familycorp_ops import environment
 from familycorp_ops.cli import main
@@ -574,6 +575,58 @@ def test_categories_come_in_their_order_and_none_is_lost(site: Site) -> None:
     assert [(c["slug"], c["name"]["ko"]) for c in yaml.safe_load(exported)] == [
         ("ir", "투자 정보"), ("notices", "notices 소식"), ("news", "news 소식"),
     ]  # fmt: skip
+
+
+def test_a_site_of_another_generator_moves_in_and_its_addresses_lead_to_the_posts(
+    site: Site, make_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    hugo = tmp_path / "hugo"
+    for name, content in {
+        "hugo.toml": 'baseURL = "https://example.com/"\ndefaultContentLanguage = "ko"\n',
+        "content/notices/one.md": (
+            "---\ntitle: 하나\ndate: 2019-05-03 09:00\naliases: [/old]\ncategories: [공지]\n---\n본문\n"
+        ),
+        "content/notices/two.md": "---\ntitle: 둘\ndate: 2019-05-04\nmood: good\n---\n{{< map >}}본문\n",
+    }.items():
+        (hugo / name).parent.mkdir(parents=True, exist_ok=True)
+        (hugo / name).write_text(content, "utf-8")
+    page = tmp_path / "report.html"
+    dry = site.run("content", "import", hugo, "--dry-run", "--report", page, LANGUAGE="ko")
+    assert dry.exit_code == 1, dry.output
+    assert "hugo.toml" in dry.stdout
+    assert "content/notices/two.md:6: map: {{< map >}}" in dry.stdout
+    assert "content/notices/two.md:4" in page.read_text("utf-8")
+    assert site.posts() == {}
+    (tmp_path / "map.toml").write_text('[keys]\nmood = ""\n[shortcodes]\nmap = ""\n', "utf-8")
+    options = (hugo, "--map", tmp_path / "map.toml")
+    ran = site.run("content", "import", *options, "--json")
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["created"] == 2
+    assert site.page("one")["publishedAt"].startswith("2019-05-03T00:00:00")
+    assert site.page("one")["category"] == "gongji"
+
+    async def moved() -> list[str]:
+        return [await redirects.location(path) for path in ("/notices/one/", "/old", "/notices/two/")]
+
+    assert site.ask(moved) == ["/ko/posts/one", "/ko/posts/one", "/ko/posts/two"]
+    again = json.loads(site.run("content", "import", *options, "--json").stdout)
+    assert again["unchanged"] == 2
+    # A redirect that somebody removed is there again, and nothing else is written.
+    site.ask(_without_redirects)
+    again = json.loads(site.run("content", "import", *options, "--json").stdout)
+    assert [f["changes"] for f in again["files"]] == [["aliases"], ["aliases"]]
+    assert {post.revision for post in site.posts().values()} == {1}
+    exported, other = site.export(tmp_path / "out"), make_site()
+    assert b"aliases:\n- /notices/one/\n- /old\n" in exported["ko/one.md"]
+    assert other.load(folder=tmp_path / "out")["errors"] == []
+    assert other.export(tmp_path / "again") == exported
+    for wrong in (["--timezone", "Korea/Seoul"], ["--from", "word"], ["--map", hugo / "hugo.toml"]):
+        assert site.run("content", "import", hugo, *wrong).exit_code != 0
+
+
+async def _without_redirects() -> None:
+    async with engine.writing() as session:
+        await session.execute(text("DELETE FROM redirects"))
 
 
 # -- errors -------------------------------------------------------------------------------------------------

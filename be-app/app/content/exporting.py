@@ -9,10 +9,11 @@ from typing import Any, Self, cast
 
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate
-from app.content import stored
+from app.content import aliases, stored
 from app.content.schemas import FilePost
 from app.content.stored import Address, Stored
 from app.core.http.schema import Model
+from app.posts import addresses as post_addresses
 from app.posts.models import PUBLISHED
 from app.posts.schemas import Lang, State
 
@@ -76,7 +77,11 @@ async def outline() -> Outline:
 
 async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
     """Return those of at most `BATCH` posts that exist."""
-    return [_exported(found) for found in await stored.by_id(ids)]
+    found = [_exported(stored_post) for stored_post in await stored.by_id(ids)]
+    leading = await aliases.of_addresses([post_addresses.path(f.post.lang, f.post.slug) for f in found])
+    for exported in found:
+        exported.post.aliases = leading.get(post_addresses.path(exported.post.lang, exported.post.slug), [])
+    return found
 
 
 def _exported(found: Stored) -> Exported:
@@ -99,6 +104,7 @@ def _exported(found: Stored) -> Exported:
         published_at=post.first_published_at,
         scheduled_at=post.scheduled_at,
         translation_key=None,
+        aliases=[],
     )
     return Exported(
         id=post.id,

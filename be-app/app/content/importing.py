@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
-from app.content import stored
+from app.content import aliases, stored
 from app.content.schemas import FilePost, ImportJob, NamedPost
 from app.content.stored import Stored
 from app.core.clock import now
@@ -79,6 +79,8 @@ class Plan:
         self.leader: Plan | None = None
         """The file whose post this one's is to be a translation of."""
         self.keeps_relation = False
+        self.leads_aliases = False
+        """Whether some of the file's aliases don't lead to the post yet."""
         # A scheduled post whose time has come is published, whether the scheduler was here first or not.
         at = self.post.scheduled_at
         due = at is not None and at <= now()
@@ -133,8 +135,9 @@ class Plan:
 
     def outcome(self) -> Outcome:
         """Return what importing the file does."""
-        result = "created" if self.there is None else "changed" if self.changes else "unchanged"
-        return Outcome(self.file, self.post.slug, result, self.changes)
+        changes = self.changes + ["aliases"] * (self.leads_aliases and self.there is not None)
+        result = "created" if self.there is None else "changed" if changes else "unchanged"
+        return Outcome(self.file, self.post.slug, result, changes)
 
     async def carry_out(self) -> None:
         """Make it so; raise the services' `Problem` where that can't be."""
@@ -233,13 +236,15 @@ class Import:
         plans = []
         for part in _batches(self._job.posts, stored.BATCH):
             there = await stored.by_slug([named.post.slug for named in part])
+            absent = await aliases.missing([named.post for named in part])
             for named in part:
                 found = there.get(named.post.slug)
                 if findings := _unfit(named.post, found, known):
                     if named.file not in self._done:
                         step.outcomes.append(Outcome(named.file, named.post.slug, "failed", (), findings))
                 else:
-                    plans.append(Plan(named, found))
+                    plans.append(plan := Plan(named, found))
+                    plan.leads_aliases = not absent.isdisjoint(named.post.aliases)
         return plans
 
     async def _categories(self, step: Step) -> set[str]:
@@ -254,12 +259,12 @@ class Import:
                     slugs.append(category.slug)
                     if writes:
                         __, version = await categories.create(category, IMPORTER)
-                elif category.name != names[category.slug]:
+                elif category.name != names[category.slug] and not self._job.adds_categories:
                     step.categories.append(("renamed", category.slug))
                     if writes:
                         request = CategoryUpdate(name=category.name)
                         __, version = await categories.rename(category.slug, request, version, IMPORTER)
-            order = _ordered(slugs, wanted)
+            order = slugs if self._job.adds_categories else _ordered(slugs, wanted)
             if order != slugs:
                 step.categories.append(("reordered", ""))
                 if writes:
@@ -291,10 +296,17 @@ async def _written(plans: Sequence[Plan]) -> list[Outcome]:
             outcome = plan.outcome()
             try:
                 await plan.carry_out()
+                led = await aliases.lead(plan.post, IMPORTER) if plan.leads_aliases else []
             except Unavailable:
                 raise
             except Problem as problem:
                 outcome = Outcome(plan.file, plan.post.slug, "failed", (), _findings(problem))
+            else:
+                outcome.findings = [
+                    Finding("aliases", "redirect", redirect.message)
+                    for redirect in led
+                    if redirect.message is not None
+                ]
             outcomes.append(outcome)
     return outcomes
 

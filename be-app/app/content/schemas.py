@@ -11,6 +11,7 @@ from app.core.http.schema import Input, Instant, Line, refused
 from app.posts import complexity, markup
 from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
+from app.redirects.schemas import SitePath
 
 _SHORTEST_RENDERED = 1_000
 """Texts of fewer characters never render to too long a page, nor take long to render."""
@@ -24,6 +25,7 @@ class FilePost(PostCreate):
     published_at: Instant | None = None
     scheduled_at: Annotated[Instant | None, Field(validate_default=True)] = None
     translation_key: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
+    aliases: Annotated[list[SitePath], Field(max_length=20)] = Field(default=[])
 
     @field_validator("published_at")
     @classmethod
@@ -72,4 +74,6 @@ class ImportJob(Input):
     """Content of an import: categories in their order, and posts."""
 
     categories: list[CategoryCreate]
+    adds_categories: bool = False
+    """Whether categories that exist keep their names and their order."""
     posts: list[NamedPost]

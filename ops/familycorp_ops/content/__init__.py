@@ -9,6 +9,7 @@ import typer
 
 from familycorp_ops import environment
 from familycorp_ops.admin.operator import Env, Operator, RefusedError, State
+from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.output import AsJson, document
 
 if TYPE_CHECKING:
@@ -20,29 +21,53 @@ app = typer.Typer(help="Import and export content as Markdown files.", no_args_i
 
 
 @app.command("import")
-def import_command(
+def import_command(  # noqa: PLR0917 - Typer takes them by name.
     directory: Annotated[
-        Path, typer.Argument(help="The folder.", exists=True, file_okay=False, metavar="DIR")
+        Path,
+        typer.Argument(
+            help="The folder of the site or of its content, or a file that WordPress or Ghost exported.",
+            exists=True,
+            metavar="SOURCE",
+        ),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
     ] = False,
+    kind: Annotated[
+        Kind | None, typer.Option("--from", help="What the site was made with; else it is recognised.")
+    ] = None,
+    zone: Annotated[
+        str, typer.Option("--timezone", help="Time zone of dates without an offset.", metavar="ZONE")
+    ] = "Asia/Seoul",
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", help="TOML file that settles what differs.", exists=True, dir_okay=False, metavar="FILE"
+        ),
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="Write the report as an HTML page, too.", dir_okay=False, metavar="FILE"
+        ),
+    ] = None,
     env: Env = None,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:
-    """Import the Markdown files in DIR as posts; a second run applies only the changes of the files."""
+    """Import the pages of SOURCE as posts; a second run applies only the changes of the files."""
     from familycorp_ops.content import importing, report  # noqa: PLC0415
 
     summary, problem, status = importing.Summary(dry_run), None, 0
     with report.Progress(quiet=as_json, shows_files=dry_run) as listener:
         try:
+            manner = _manner(kind, zone, mapping)
             if env is None:
                 environment.choose(state, writes=not dry_run)
-                environment.run(importing.run(directory, summary, listener))
+                environment.run(importing.run(directory, summary, listener, manner))
             else:
-                importing.run_there(directory, summary, listener, Operator(env))
-            status = 1 if summary.faults else 0
+                importing.run_there(directory, summary, listener, Operator(env), manner)
+            status = 1 if summary.left_out else 0
         except (environment.CommandError, RefusedError) as error:
             problem, status = str(error), 1
         except importing.NothingToImport:
@@ -61,6 +86,10 @@ def import_command(
         sys.stdout.write(f"{document(_imported(summary, problem))}\n")
     else:
         report.imported(summary, problem)
+    if report_file is not None:
+        from familycorp_ops.content import html_report  # noqa: PLC0415
+
+        report_file.write_text(html_report.page(summary, directory, problem), "utf-8")
     sys.exit(status)
 
 
@@ -104,6 +133,21 @@ def export_command(
     sys.exit(status)
 
 
+def _manner(kind: Kind | None, zone: str, mapping: Path | None) -> "importing.Manner":
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    from familycorp_ops.content import importing  # noqa: PLC0415
+    from familycorp_ops.content.sites.mapping import Mapping  # noqa: PLC0415
+
+    try:
+        known = ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):
+        raise environment.CommandError(
+            _("{zone} isn't a time zone; one is called Asia/Seoul.").format(zone=zone)
+        ) from None
+    return importing.Manner(kind, known, Mapping.read(mapping) if mapping else Mapping())
+
+
 def load_demo() -> None:
     """Import the demonstration content; the environment names the stores."""
     from familycorp_ops.content import importing  # noqa: PLC0415
@@ -126,6 +170,12 @@ def _imported(summary: "importing.Summary", problem: str | None) -> dict[str, ob
         "categories": summary.categories,
         "ignoredFiles": summary.ignored,
         "complete": not (summary.owes or problem),
+        "from": summary.kind,
+        "recognisedBy": summary.recognised_by,
+        "leftOut": summary.left_out,
+        "notes": [{"file": name, **note._asdict()} for name, note in summary.notes],
+        "omittedFiles": [omitted._asdict() for omitted in summary.omitted],
+        "proposedMap": summary.proposal.toml(),
         "files": [
             {"file": o.file, "slug": o.slug, "result": o.result, "changes": list(o.changes)}
             for o in summary.outcomes

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,8 @@ from app.content.importing import CATEGORIES, Finding
 from app.content.schemas import FilePost
 from app.core.http import rules
 from familycorp_ops.content import yamltext
+from familycorp_ops.content.sites import keys
+from familycorp_ops.content.sites.notes import Note
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 
 SUFFIXES = (".md", ".markdown")
@@ -38,6 +41,7 @@ KEYS = (
     "publishedAt",
     "scheduledAt",
     "translationKey",
+    "aliases",
 )
 """Every key of the front matter, in the order in which it is written."""
 
@@ -57,6 +61,8 @@ class Source:
     """A post's slug as it is written, even where the file has errors."""
     post: FilePost | None = None
     categories: Sequence[CategoryCreate] = ()
+    notes: list[Note] = field(default_factory=list)
+    """How the post differs from what the file says, for files of other generators."""
 
     def line(self, key: str | None) -> int:
         """Return the line of a key, or of the front matter for one that isn't there."""
@@ -88,7 +94,7 @@ def find(directory: Path) -> tuple[list[Path], int]:
 def read_post(path: Path, name: str) -> Source:
     """Read a post's file; `name` is what messages call it."""
     try:
-        front, body, body_line = _split(_text(path))
+        front, body, body_line = _split(read_text(path)[0])
         value, lines = yamltext.load(unicodedata.normalize("NFC", front), 2)
         if not isinstance(value, dict):
             raise Unreadable(2, "front_matter", "the front matter must be lines of `key: value`")
@@ -114,7 +120,7 @@ def read_categories(path: Path) -> Source:
     if not path.exists():
         return source
     try:
-        value, source.lines = yamltext.load(unicodedata.normalize("NFC", _text(path)))
+        value, source.lines = yamltext.load(unicodedata.normalize("NFC", read_text(path)[0]))
         categories = _CATEGORIES.validate_python(value or [])
     except Unreadable as error:
         source.faults = [error.fault]
@@ -163,7 +169,8 @@ _CATEGORIES = TypeAdapter(Annotated[list[CategoryCreate], Field(max_length=200)]
 _FIELDS = {name for name, info in FilePost.model_fields.items() if info.alias in KEYS}
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> tuple[str, list[tuple[str, str, str]]]:
+    """Return a file's text, and how it was read where that is worth a note; raise `Unreadable`."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise Unreadable(1, "too_large", f"the file is larger than {MAX_FILE_BYTES} bytes")
@@ -171,11 +178,33 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise Unreadable(1, "unreadable", f"the file can't be read: {error.strerror}") from None
     try:
-        text = data.decode()
+        text, notes = data.decode(), []
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise Unreadable(line, "utf8", f"byte {data[error.start]:#04x} here isn't UTF-8") from None
-    return text.removeprefix(_BOM).replace("\r\n", "\n")
+        found = _otherwise(data)
+        if found is None:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise Unreadable(line, "utf8", f"byte {data[error.start]:#04x} here isn't UTF-8") from None
+        text, encoding = found
+        notes = [
+            (encoding, "UTF-8", _("The file isn't in UTF-8; it was read in the encoding that it is in."))
+        ]
+    return text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n"), notes
+
+
+def _otherwise(data: bytes) -> tuple[str, str] | None:
+    """Return a text in UTF-16 with its mark, or in CP949, with the name of the encoding.
+
+    Nearly any bytes can be read as CP949. Where it is Korean, most letters are syllables of its older core, EUC-KR.
+    """
+    try:
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16"), "UTF-16"
+        text = data.decode("cp949")
+    except UnicodeDecodeError:
+        return None
+    letters = [c for c in text if c > "\x7f"]
+    core = sum("가" <= c <= "힣" and len(c.encode("euc_kr", "ignore")) == 2 for c in letters)
+    return (text, "CP949") if core * 2 > len(letters) else None
 
 
 def _split(text: str) -> tuple[str, str, int]:
@@ -190,9 +219,10 @@ def _split(text: str) -> tuple[str, str, int]:
 
 
 def _unknown(key: str) -> str:
+    near = keys.nearest(key)
     close = difflib.get_close_matches(key.replace("_", "").lower(), [k.lower() for k in KEYS], 1)
-    meant = next((f"; is {k} meant?" for k in KEYS if close and k.lower() == close[0]), "")
-    return f"isn't a key of the front matter{meant}"
+    meant = near if near in KEYS else next((k for k in KEYS if close and k.lower() == close[0]), None)
+    return "isn't a key of the front matter" + (f"; is {meant} meant?" if meant else "")
 
 
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:

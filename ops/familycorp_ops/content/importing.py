@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from gettext import gettext as _
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from app.categories.schemas import CategoryCreate
 from app.content.importing import CATEGORIES, LOCK, Finding, Import, Outcome, Step
 from app.content.schemas import ImportJob, NamedPost
 from app.core.clock import new_id
@@ -18,6 +20,10 @@ from app.functions.operator import ImportRunning, Progress
 from familycorp_ops.admin.operator import CallFailedError, Operator, RefusedError
 from familycorp_ops.content import files
 from familycorp_ops.content.files import Source
+from familycorp_ops.content.sites import reading, recognition
+from familycorp_ops.content.sites.kinds import Kind
+from familycorp_ops.content.sites.mapping import Mapping, Proposal
+from familycorp_ops.content.sites.notes import Note, Omitted
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.messages import marked
 
@@ -37,10 +43,41 @@ class Summary:
     ignored: int = 0
     owes: bool = False
     """Whether visitors don't see some accepted changes yet."""
+    kind: Kind = Kind.familycorp
+    recognised_by: str = ""
+    notes: list[tuple[str, Note]] = field(default_factory=list)
+    """How posts differ from what the files of another generator say."""
+    omitted: list[Omitted] = field(default_factory=list)
+    """Pages of another generator that no post was made of."""
+    proposal: Proposal = field(default_factory=Proposal)
 
     def count(self, result: str) -> int:
         """Return how many files have a result."""
         return sum(outcome.result == result for outcome in self.outcomes)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether anything of the folder was left out that no mapping file says to leave out."""
+        return bool(
+            self.faults
+            or any(note.kind == "left_out" for _file, note in self.notes)
+            or any(not omitted.settled for omitted in self.omitted)
+        )
+
+
+@dataclass
+class Manner:
+    """How to read a folder.
+
+    Args:
+        kind: what it is of; None recognises it.
+        zone: time zone of dates without offset.
+        mapping: what differs between the site and this service.
+    """
+
+    kind: Kind | None = None
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Seoul"))
+    mapping: Mapping = field(default_factory=Mapping)
 
 
 class NothingToImport(Exception):
@@ -72,22 +109,21 @@ class Folder:
         directory: the folder.
         summary: the counts that it adds to.
         listener: what it reports progress to.
+        manner: how to read the folder.
     """
 
-    def __init__(self, directory: Path, summary: Summary, listener: Listener) -> None:
+    def __init__(self, directory: Path, summary: Summary, listener: Listener, manner: Manner) -> None:
         self._summary, self._listener = summary, listener
-        paths, summary.ignored = files.find(directory)
-        if not paths and not (directory / CATEGORIES).exists():
-            raise NothingToImport
-        sources = []
-        for number, path in enumerate(paths, start=1):
-            sources.append(files.read_post(path, path.relative_to(directory).as_posix()))
-            listener.progress(marked("Reading"), number, len(paths))
-        _check_together(sources)
-        categories = files.read_categories(directory / CATEGORIES)
-        self._sources = {source.name: source for source in [categories, *sources]}
+        found = recognition.recognised(directory) if manner.kind is None else None
+        summary.kind, summary.recognised_by = found or (manner.kind or Kind.familycorp, "--from")
+        if summary.kind is Kind.familycorp:
+            sources, categories = self._own(directory)
+        else:
+            sources, categories = self._foreign(directory, manner)
+        self._sources = {source.name: source for source in sources}
         self.job = ImportJob.model_construct(
-            categories=list(categories.categories),
+            categories=categories,
+            adds_categories=summary.kind is not Kind.familycorp,
             posts=[
                 NamedPost.model_construct(file=source.name, post=source.post)
                 for source in sources
@@ -98,6 +134,34 @@ class Folder:
             if source.faults:
                 self._failed(source, source.faults)
         self._total = 0
+
+    def _own(self, directory: Path) -> tuple[list[Source], list[CategoryCreate]]:
+        """Read a folder of this service's own format."""
+        paths, self._summary.ignored = files.find(directory)
+        if not paths and not (directory / CATEGORIES).exists():
+            raise NothingToImport
+        sources = []
+        for number, path in enumerate(paths, start=1):
+            sources.append(files.read_post(path, path.relative_to(directory).as_posix()))
+            self._listener.progress(marked("Reading"), number, len(paths))
+        _check_together(sources)
+        categories = files.read_categories(directory / CATEGORIES)
+        return [categories, *sources], list(categories.categories)
+
+    def _foreign(self, directory: Path, manner: Manner) -> tuple[list[Source], list[CategoryCreate]]:
+        """Read a folder of another generator."""
+        layout = reading.LAYOUTS[self._summary.kind](directory)
+        options = reading.Options(manner.zone, manner.mapping)
+        site = reading.Reader(
+            layout, options, lambda done, total: self._listener.progress(marked("Reading"), done, total)
+        ).read()
+        if not site.sources and not site.omitted:
+            raise NothingToImport
+        self._summary.notes = [
+            (source.name, note) for source in site.sources for note in sorted(source.notes)
+        ]
+        self._summary.omitted, self._summary.proposal = site.omitted, site.proposal
+        return site.sources, list(site.categories.values())
 
     def report(self, step: Step) -> None:
         """Report what a part of the import did."""
@@ -126,7 +190,7 @@ class Folder:
         self._listener.outcome(outcome)
 
 
-async def run(directory: Path, summary: Summary, listener: Listener) -> None:
+async def run(directory: Path, summary: Summary, listener: Listener, manner: Manner | None = None) -> None:
     """Import a directory, or with `summary.dry_run` find out what that would do; `summary` grows meanwhile.
 
     It waits until no other import into the same database runs. Raises `NothingToImport`, and `Unavailable` when a
@@ -135,21 +199,23 @@ async def run(directory: Path, summary: Summary, listener: Listener) -> None:
     token = context.bind(summary.request_id)
     try:
         if summary.dry_run:
-            await _run(directory, summary, listener)
+            await _run(directory, summary, listener, manner or Manner())
             return
         async with engine.exclusively(LOCK, waits=listener.waits):
-            await _run(directory, summary, listener)
+            await _run(directory, summary, listener, manner or Manner())
     finally:
         context.unbind(token)
 
 
-async def _run(directory: Path, summary: Summary, listener: Listener) -> None:
-    folder = Folder(directory, summary, listener)
+async def _run(directory: Path, summary: Summary, listener: Listener, manner: Manner) -> None:
+    folder = Folder(directory, summary, listener, manner)
     async for step in Import(folder.job, dry_run=summary.dry_run).steps():
         folder.report(step)
 
 
-def run_there(directory: Path, summary: Summary, listener: Listener, operator: Operator) -> None:
+def run_there(
+    directory: Path, summary: Summary, listener: Listener, operator: Operator, manner: Manner
+) -> None:
     """Import a directory into an environment in AWS, as `run` does here.
 
     The job is left in the bucket under the digest of its content, and written in parts, a call each. How far it is
@@ -158,7 +224,7 @@ def run_there(directory: Path, summary: Summary, listener: Listener, operator: O
     Raises `NothingToImport`, `CommandError`, and `RefusedError` where the job is refused.
     """
     summary.request_id = operator.request_id
-    folder = Folder(directory, summary, listener)
+    folder = Folder(directory, summary, listener, manner)
     content = folder.job.model_dump_json(by_alias=True).encode()
     name = hashlib.sha256(content).hexdigest()
     operator.leave(name, content)

@@ -12,8 +12,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from app.content.importing import Outcome
-from familycorp_ops.content import exporting, importing
+from familycorp_ops.content import differences, exporting, importing
 from familycorp_ops.content.importing import Listener
+from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.messages import marked
 
@@ -81,12 +82,51 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
     for change in summary.categories:
         told = _("Category: {change} (not yet: dry run).") if summary.dry_run else _("Category: {change}.")
         console.print(escape(told.format(change=change)))
+    if summary.kind is not Kind.familycorp:
+        _differences(summary, console)
     if summary.ignored:
         left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
         console.print(left.format(number=summary.ignored))
     if summary.owes:
         console.print(_("Some posts aren't visible yet; the scheduled job will finish that within minutes."))
     _show(problem)
+
+
+def _differences(summary: importing.Summary, console: Console) -> None:
+    """Print what was changed and what was left out; single places only of what was left out."""
+    known = _("The site was made with {kind} ({by}).").format(kind=summary.kind, by=summary.recognised_by)
+    console.print(escape(known), soft_wrap=True)
+    if changed := differences.groups(summary, "changed"):
+        table = Table(_("changed"), _("files"), _("first place"), _("before"), _("after"), title=_("Changed"))
+        for group in changed:
+            file, note = group.places[0]
+            table.add_row(
+                *map(
+                    escape,
+                    (
+                        f"{group.subject}: {group.why}",
+                        str(group.files),
+                        f"{file}:{note.line}",
+                        note.before,
+                        note.after,
+                    ),
+                )
+            )
+        console.print(table)
+    if keys := differences.groups(summary, "no_counterpart"):
+        listed = ", ".join(f"{group.subject} ({group.files})" for group in keys)
+        told = _("Keys without a counterpart, and the number of files: {keys}.").format(keys=listed)
+        console.print(escape(told), soft_wrap=True)
+    for omitted in summary.omitted:
+        sign = "[dim]-[/]" if omitted.settled else "[yellow]![/]"
+        console.print(f"{sign} {escape(f'{omitted.file}: {omitted.why}')}", soft_wrap=True)
+    for group in differences.groups(summary, "left_out"):
+        for file, note in group.places:
+            what = f"{file}:{note.line}: {note.subject}: {note.before or '-'}: {note.why}"
+            console.print(f"[yellow]![/] {escape(what)}", soft_wrap=True)
+    if summary.proposal:
+        console.print(_("A mapping file (--map) that settles what was left out; change it to what is meant:"))
+        console.print(escape(summary.proposal.toml()), soft_wrap=True)
 
 
 def exported(summary: exporting.Summary, directory: Path, problem: str | None) -> None:
