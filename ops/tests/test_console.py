@@ -184,6 +184,12 @@ def translate_and_schedule(page: Any, desk: Desk) -> None:
         "link", name=f"Our anniversary {RUN}"
     ).click()
     heading(page, "Edit post")
+    page.get_by_role("link", name="Calendar").click()
+    heading(page, "Calendar")
+    page.get_by_role("link", name="Later month").click()
+    page.goto(f"{desk.url}/console/calendar?month=2039-01")
+    page.get_by_role("cell", name=f"09:00 Our anniversary {RUN}").get_by_role("link").click()
+    heading(page, "Edit post")
     press(page, "Back to draft")
     said(page, "It is a draft again")
 
@@ -299,14 +305,14 @@ def test_everybody_sees_what_they_may_do(desks: Callable[[str], Desk]) -> None:
 
     editor = desks("editor").open("/")
     heading(editor, "Start")
-    assert entries(editor) == ["Posts", "Categories", "Audit trail", "My account"]
+    assert entries(editor) == ["Posts", "Calendar", "Categories", "Audit trail", "My account"]
     editor.goto(editor.url + "inquiries")
     said(editor, "This needs the role admin.")
     editor.close()
 
     admin = desks("admin").open("/members")
     heading(admin, "Members")
-    assert entries(admin)[2:5] == ["Inquiries", "Members", "Redirects"]
+    assert entries(admin)[3:6] == ["Inquiries", "Members", "Redirects"]
     admin.locator("tbody a", has_text="").nth(0).wait_for()
     admin.close()
 
@@ -529,6 +535,7 @@ PAGES = (
     "/",
     "/posts",
     "/posts/new",
+    "/calendar",
     "/categories",
     "/inquiries",
     "/members",

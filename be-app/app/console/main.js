@@ -8,6 +8,7 @@ import { roleName } from "./words.js";
 import { postsPage } from "./pages/posts.js";
 import { editorPage } from "./pages/editor.js";
 import { historyPage } from "./pages/history.js";
+import { calendarPage } from "./pages/calendar.js";
 import { startPage } from "./pages/start.js";
 import { inquiriesPage, inquiryPage } from "./pages/inquiries.js";
 import { memberPage, membersPage } from "./pages/members.js";
@@ -18,6 +19,7 @@ import { redirectsPage } from "./pages/redirects.js";
 
 const NAVIGATION = [
   ["/posts", "Posts", () => may("post:list")],
+  ["/calendar", "Calendar", () => may("post:create")],
   ["/categories", "Categories", () => may("category:update")],
   ["/inquiries", "Inquiries", () => may("inquiry:list")],
   ["/members", "Members", () => may("session:list-any")],
@@ -31,6 +33,7 @@ route("/posts", "Posts", postsPage);
 route("/posts/new", "New post", editorPage);
 route("/posts/:id", "Edit post", editorPage);
 route("/posts/:id/history", "History", historyPage);
+route("/calendar", "Calendar", calendarPage);
 route("/categories", "Categories", categoriesPage);
 route("/inquiries", "Inquiries", inquiriesPage);
 route("/inquiries/:id", "Inquiry", inquiryPage);
