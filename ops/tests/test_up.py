@@ -124,6 +124,9 @@ def test_a_second_checkout_takes_the_next_port_that_is_free():
         found = first_free(taken)
         assert found >= taken + 2
         assert port_is_free(found)
+        other = f"from familycorp_ops.local.state import first_free; print(first_free({found}))"
+        at_once = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
+        assert int(at_once.stdout) > found
 
 
 def test_it_serves_says_so_and_stops_without_a_trace(start):

@@ -118,8 +118,8 @@ def provider_port(state: Path) -> int:
 
 
 def first_free(port: int) -> int:
-    """Return the first port from this one on that is free."""
-    return next(filter(port_is_free, range(port, min(port + 100, 65535))), port)
+    """Take the first port from this one on that is free: two checkouts that start at once get different ones."""
+    return next(filter(take_port, range(port, min(port + 100, 65535))), port)
 
 
 def _is_sound(database: Path) -> bool:
