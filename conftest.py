@@ -21,6 +21,7 @@ pytest_plugins = [
     "familycorp_ops.testing.servers",
     "familycorp_ops.testing.plans",
     "familycorp_ops.testing.browser",
+    "familycorp_ops.testing.front_end",
 ]
 
 LONGEST = (

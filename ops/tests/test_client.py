@@ -4,11 +4,10 @@ import gzip
 import io
 import json
 import re
-import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from pypdf import PdfWriter
 
 from familycorp_ops.docs.contract import FILE
 from familycorp_ops.local.totp import code
-from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port
-from familycorp_ops.testing.servers import missing
+from familycorp_ops.servers.process import LOOPBACK, free_port
+from familycorp_ops.testing.front_end import CLIENT, node
 
-CLIENT = FILE.parents[1] / "clients" / "typescript"
 MOST_BYTES = 8 * 1024
 
 MISUSES = """
@@ -47,22 +45,7 @@ const id: string = (await client.post("/v1/inquiries", { body: form })).data.id;
 """
 
 
-def node(*command: str) -> str:
-    done = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def built():
-    """The client, generated from the contract and compiled, each module under its name."""
-    if not (CLIENT / "node_modules" / "typescript").is_dir():
-        missing("typescript", NotInstalledError("TypeScript isn't installed in clients/typescript."))
-    node("npm", "run", "--silent", "build")  # tsconfig.json is strict.
-    return {file.name: file.read_bytes() for file in (CLIENT / "dist").glob("*.js")}
-
-
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("client_modules")
 def test_what_its_page_shows_compiles_and_what_is_wrong_does_not(tmp_path: Path) -> None:
     examples = re.findall(r"```ts\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 4
@@ -79,14 +62,14 @@ def test_what_its_page_shows_compiles_and_what_is_wrong_does_not(tmp_path: Path)
 
 
 def test_its_package_is_small_complete_and_of_the_contracts_version(
-    built: dict[str, bytes], tmp_path: Path
+    client_modules: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     node("npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", str(tmp_path))
     with tarfile.open(next(tmp_path.glob("*.tgz"))) as package:
         members = {name.removeprefix("package/") for name in package.getnames()}
-    modules = {f"dist/{name}" for name in built}
+    modules = {f"dist/{name}" for name in client_modules}
     assert members == {"package.json", "README.md"} | modules | {f"{m[:-3]}.d.ts" for m in modules}
-    assert len(gzip.compress(b"".join(built.values()))) <= MOST_BYTES
+    assert len(gzip.compress(b"".join(client_modules.values()))) <= MOST_BYTES
     manifest = json.loads((CLIENT / "package.json").read_text())
     assert manifest["version"] == json.loads(FILE.read_text())["info"]["version"]
     assert "dependencies" not in manifest
@@ -99,7 +82,7 @@ def test_the_console_has_its_modules(built: dict[str, bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(chromium, running, built):
+def site(chromium, running, client_modules):
     """A front end of another origin in a browser, where an admin is signed in."""
     api = running["FAMILYCORP_API_URL"]
     page = f"""<!doctype html><meta charset="utf-8"><title>Front end</title>
@@ -120,7 +103,7 @@ def site(chromium, running, built):
             self.send_response(200)
             self.send_header("Content-Type", "text/javascript" if name else "text/html")
             self.end_headers()
-            self.wfile.write(built.get(name, b"") if name else page.encode())
+            self.wfile.write(client_modules.get(name, b"") if name else page.encode())
 
         def log_message(self, *_: Any) -> None:
             """Leave the terminal to the tests."""
