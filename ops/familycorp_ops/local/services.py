@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from familycorp_ops.admin.db import is_current
 from familycorp_ops.environment import DATABASE, SETTINGS
-from familycorp_ops.local.state import provider_port
+from familycorp_ops.local.state import provider_port, site_port
 from familycorp_ops.local.steps import Step
 from familycorp_ops.servers.ministack import CREDENTIALS, DEVELOPMENT_ORIGINS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
@@ -78,6 +78,7 @@ class Services:
             "FAMILYCORP_CACHE_URL": self.valkey.url,
             "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
             "FAMILYCORP_API_URL": api_url,
+            "FAMILYCORP_SITE_URL": f"http://localhost:{site_port(port)}",
             "FAMILYCORP_CORS_ORIGINS": ",".join(origins),
             "FAMILYCORP_OIDC_ISSUER": self.provider.url,
             "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,

@@ -122,6 +122,11 @@ def first_free(port: int) -> int:
     return next(filter(take_port, range(port, min(port + 100, 65535))), port)
 
 
+def site_port(port: int) -> int:
+    """Return where `make site` shows the site of an API: far from where other checkouts look for a port."""
+    return port + 1000 if port + 1000 < 65536 else port - 1000
+
+
 def _is_sound(database: Path) -> bool:
     """Return whether there is a sound SQLite file, or none yet."""
     try:

@@ -1,0 +1,317 @@
+"""The starter site of front ends in a real browser, on another origin than what `make up` runs."""
+
+import base64
+import io
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from pypdf import PdfWriter
+
+from familycorp_ops.local.totp import code
+from familycorp_ops.servers.process import NotInstalledError, Process, clean_environment, free_port, http_ok
+from familycorp_ops.testing.front_end import SITE, node
+from familycorp_ops.testing.servers import missing
+
+TUTORIAL = SITE.parents[1] / "docs" / "tutorial-front-end.md"
+
+WATCH = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+"""Adds up what Cumulative Layout Shift counts."""
+
+CONTENT = """async ([picture, file]) => {
+    const { client } = await import("/scripts/browser/page.js");
+    const uploaded = async ({ name, type, content }, purpose) => {
+        const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+        return (await client.upload(new File([bytes], name, { type }), { purpose }).done).id;
+    };
+    const published = async (body, before) => {
+        const changed = () =>
+            client.put("/v1/editor/posts/{post_id}", { path: { post_id: before.id }, ifMatch: before.etag, body });
+        const { data, etag } = await (before ? changed() : client.post("/v1/editor/posts", { body }));
+        const path = { post_id: data.id };
+        const { etag: now } = await client.post("/v1/editor/posts/{post_id}/publish", { path, ifMatch: etag });
+        return { id: data.id, etag: now };
+    };
+    const thumbnail = await uploaded(picture, "image");
+    const files = { thumbnail, attachments: [thumbnail, await uploaded(file, "attachment")] };
+    const tags = ["C++ & <태그>", "신제품/전시회"];
+    const common = { category: "news", tags, ...files };
+    const korean = { title: "전시회 <안내>", body: "## 일정\\n\\n서울에서 엽니다.", ...common };
+    const { id } = await published({ lang: "ko", slug: "전시회", ...korean });
+    const english = { title: "Exhibition", body: "In Seoul.", translationOf: id, ...common };
+    const first = await published({ lang: "en", slug: "old-address", ...english });
+    await published({ slug: "new-address", ...english }, first);
+    const target = "/en/posts/old-address";
+    await client.post("/v1/editor/redirects", { body: { path: "/2019/05/notice.html?no=3", target } });
+    for (let i = 0; i < 10; i++) {
+        const notice = { title: `공지 ${i}`, slug: `공지-${i}`, body: "알립니다." };
+        await published({ lang: "ko", category: "notices", ...notice });
+    }
+    const items = [{ slug: "quote", name: { ko: "견적", en: "Quotes" }, retentionDays: 180 }];
+    const { etag } = await client.get("/v1/editor/inquiry-categories");
+    await client.put("/v1/editor/inquiry-categories", { ifMatch: etag, body: { items } });
+}"""
+
+
+def follow_tutorial(folder: Path) -> None:
+    """Write the files of the tutorial as it says."""
+    text = TUTORIAL.read_text()
+    for verb, name, content in re.findall(
+        r"(Create|Add to) `(src/\S+)`:\n\n```ts\n(.*?)```", text, re.DOTALL
+    ):
+        with (folder / name).open("w" if verb == "Create" else "a") as file:
+            file.write(content)
+    registered = re.search(r"In `(src/build.ts)`[^`]*```ts\n(import.*\n)(.*) = (.*\n)```", text)
+    assert registered
+    name, imported, pages, listed = registered.groups()
+    before = (folder / name).read_text()
+    after = re.sub(rf"{re.escape(pages)} = .*\n", lambda _: f"{pages} = {listed}", before)
+    assert after != before
+    (folder / name).write_text(imported + after)
+
+
+class Site:
+    """A copy of the starter site with the tutorial's page."""
+
+    def __init__(self, folder: Path, browser: Any, variables: dict[str, str]) -> None:
+        self.folder, self.browser, self.variables = folder, browser, variables
+        self.api, self.url = variables["API_URL"], variables["SITE_URL"]
+        self.complaints: list[str] = []
+        self.codes: list[str] = []
+        """Recovery codes of the admin."""
+        self.context = self.new_context()
+
+    def new_context(self) -> Any:
+        """Return a browser's profile that nobody has used."""
+        context = self.browser.new_context()
+        context.set_default_timeout(120_000)
+        context.add_init_script(WATCH)
+        return context
+
+    def open(self, path: str, context: Any = None) -> Any:
+        """Open a page; what the browser complains about is kept."""
+        page = (context or self.context).new_page()
+        page.on("console", lambda message: self.complaints.append(f"{path}: {message.text}"))
+        page.on("pageerror", lambda error: self.complaints.append(f"{path}: {error}"))
+        page.goto(self.url + path)
+        return page
+
+    def get(self, path: str) -> httpx.Response:
+        """Request a path as a client that follows nothing."""
+        return httpx.get(self.url.replace("localhost", "127.0.0.1") + path, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def site(chromium, running, client_modules, tmp_path_factory):
+    """The site, written twice: with the content of `make up`, and with a picture, tags and old addresses besides."""
+    if not (SITE / "node_modules" / "typescript").is_dir():
+        missing("typescript", NotInstalledError("TypeScript isn't installed in clients/site."))
+    folder = tmp_path_factory.mktemp("front") / "site"
+    shutil.copytree(SITE, folder, ignore=shutil.ignore_patterns("node_modules", "build", "dist"))
+    (folder / "node_modules").symlink_to(SITE / "node_modules")
+    follow_tutorial(folder)
+    port = free_port()
+    variables = {
+        "API_URL": running["FAMILYCORP_API_URL"],
+        "SITE_URL": f"http://localhost:{port}",
+        "FILES_URL": running["FAMILYCORP_AWS_ENDPOINT_URL"],
+    }
+    node("npm", "run", "--silent", "build", cwd=folder, **variables)
+    server = Process(
+        "site",
+        ["node", "build/serve.js"],
+        log=folder / "serve.log",
+        environment=clean_environment(**variables),
+        cwd=folder,
+        ready=lambda: http_ok(port, "/"),
+    )
+    with server:
+        made = Site(folder, chromium, variables)
+        page = made.open("/en/desk")
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        sign_in(page)
+        page.get_by_role("status").filter(has_text=re.compile(".")).wait_for()
+        secret = page.evaluate(call("client.post('/v1/auth/enrolment/totp').then((a) => a.data.secret)"))
+        confirm = "client.post('/v1/auth/enrolment/totp/confirm', { body: { code: given } })"
+        made.codes = page.evaluate(
+            call(f"{confirm}.then((a) => a.data.recoveryCodes)"), code(secret, time.time())
+        )
+        picture = io.BytesIO()
+        Image.new("RGB", (320, 200), "teal").save(picture, "JPEG")
+        files = [
+            ("전시회.jpg", "image/jpeg", picture.getvalue()),
+            ("표.pdf", "application/pdf", pdf()),
+        ]
+        page.evaluate(
+            CONTENT, [{"name": n, "type": t, "content": base64.b64encode(c).decode()} for n, t, c in files]
+        )
+        page.close()
+        made.complaints.clear()
+        node("node", "build/build.js", cwd=folder, **variables)
+        yield made
+        made.context.close()
+
+
+def call(expression: str) -> str:
+    """Return a function that evaluates an expression with the page's client, and what is `given`."""
+    imported = 'const { client } = await import("/scripts/browser/page.js");'
+    return f"async (given) => {{ {imported} return {expression}; }}"
+
+
+def pdf() -> bytes:
+    document = io.BytesIO()
+    writer = PdfWriter()
+    writer.add_blank_page(595, 842)
+    writer.write(document)
+    return document.getvalue()
+
+
+def sign_in(page: Any) -> None:
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("admin")
+    page.get_by_role("button", name="Authorize").click()
+    page.wait_for_url("**/en/desk*")
+
+
+def test_a_page_of_the_tutorial_lists_shows_searches_signs_in_and_uploads(site: Site) -> None:
+    context = site.new_context()
+    page = site.open("/en/desk", context)
+    page.get_by_role("button", name="Forty years").click()
+    page.get_by_role("heading", name="Forty years").wait_for()
+    assert "A good thing is a thing that lasts" in page.locator("#post").inner_text()
+    page.get_by_label("Words", exact=True).fill("third quarter")
+    page.get_by_role("button", name="Find").click()
+    page.locator("#posts li:only-child", has_text="third quarter").wait_for()
+    page.once("dialog", lambda dialog: dialog.accept(site.codes.pop()))
+    sign_in(page)
+    page.get_by_role("status").filter(has_text="admin").wait_for()
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": "표.pdf", "mimeType": "application/pdf", "buffer": pdf()}
+    )
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("status").filter(has_text="표.pdf: clean").wait_for()
+    assert page.locator("#bar").evaluate("(bar) => bar.value") == 1
+    context.close()
+    # Chromium reports that a visitor isn't signed in, and what it would like of a login page.
+    assert [text for text in site.complaints if not re.search("status of 401|autocomplete", text)] == []
+    site.complaints.clear()
+
+
+def test_every_kind_of_page_is_accessible_stands_still_and_reports_nothing(site: Site) -> None:
+    axe = Axe()
+    paths = ["/", "/ko/2", "/ko/posts/전시회", "/en/posts/new-address", "/ko/posts/2026-3분기-실적"]
+    for lang, word in (("ko", "실적"), ("en", "results")):
+        names = ("", "/categories/ir", "/tags/c-태그", "/inquiry", "/404", "/search", f"/search?q={word}")
+        paths += [f"/{lang}{name}" for name in names]
+    for path in paths:
+        page = site.open(path)
+        assert page.locator("html").get_attribute("lang") == ("en" if path.startswith("/en") else "ko")
+        if "?q=" in path:
+            page.locator("#results li").first.wait_for()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = axe.run(page).response["violations"]
+            assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == [], (path, scheme)
+        assert page.evaluate("window.shift") == 0, path
+        page.close()
+    assert site.complaints == []
+
+
+def test_a_post_shows_its_picture_files_tags_and_translation(site: Site) -> None:
+    page = site.open("/ko/posts/전시회")
+    assert page.get_by_role("heading", level=1).inner_text() == "전시회 <안내>"
+    assert (
+        page.locator("article img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 1
+    )
+    with page.expect_download() as download:
+        page.get_by_role("link", name="표.pdf").click()
+    assert download.value.suggested_filename == "표.pdf"
+    page.get_by_role("link", name="C++ & <태그>").click()
+    page.get_by_role("heading", name="태그: C++ & <태그>").wait_for()
+    page.get_by_role("link", name="전시회").click()
+    page.get_by_role("link", name="English").click()
+    page.get_by_role("heading", name="Exhibition").wait_for()
+    views = site.api.replace("localhost", "127.0.0.1") + "/v1/posts/new-address"
+    assert httpx.get(views).json()["viewCount"] >= 0
+    page.close()
+
+
+def test_a_search_of_the_form_finds_posts_page_by_page(site: Site) -> None:
+    page = site.open("/ko")
+    page.get_by_label("검색어").fill("알립니다")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").filter(has_text="결과").wait_for()
+    assert page.title().startswith("알립니다 · ")
+    assert page.locator("#results li").count() == 10
+    page.get_by_label("검색어").fill("없는말")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").filter(has_text="결과가 없습니다").wait_for()
+    page.close()
+
+
+def test_the_inquiry_form_shows_each_fields_error_and_then_sends(site: Site) -> None:
+    page = site.open("/ko/inquiry")
+    assert "1095일" in page.locator("#period").inner_text()
+    page.get_by_label("문의 분류").select_option("견적")
+    assert "180일" in page.locator("#period").inner_text()
+    page.get_by_label("이메일").fill("haneul")
+    page.get_by_role("button", name="보내기").click()
+    page.get_by_role("alert").filter(has_text="이름").wait_for()
+    assert page.get_by_label("이름").evaluate("(input) => input === document.activeElement")
+    wrong = page.locator("[aria-invalid]").evaluate_all("(inputs) => inputs.map((input) => input.id)")
+    assert wrong == ["name", "email", "subject", "message", "consent"]
+    for name in wrong:
+        assert re.search("[가-힣]", page.locator(f"#{name}-error").inner_text())
+    page.get_by_label("이름").fill("김하늘")
+    page.get_by_label("이메일").fill("haneul@example.com")
+    page.get_by_label("제목").fill("견적 문의")
+    page.get_by_label("문의 내용").fill("견적을 부탁드립니다.")
+    page.get_by_label("동의합니다").check()
+    with page.expect_request("**/v1/inquiries") as sent:
+        page.get_by_role("button", name="보내기").click()
+    page.get_by_role("heading", name="문의를 보냈습니다").wait_for()
+    body = sent.value.post_data_json
+    assert (body["category"], body["consent"], "website" in body) == ("quote", True, False)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", body["consentVersion"])
+    page.close()
+    site.complaints[:] = [text for text in site.complaints if "status of 422" not in text]
+
+
+def test_addresses_lead_on_and_machines_find_what_they_read(site: Site) -> None:
+    for old in ("/en/posts/old-address", "/2019/05/notice.html?no=3"):
+        response = site.get(old)
+        assert (response.status_code, response.headers["Location"]) == (308, "/en/posts/new-address"), old
+    for path, lang in (("/ko/posts/none", "ko"), ("/en/none", "en"), ("/%2e%2e/%2e%2e/package.json", "ko")):
+        response = site.get(path)
+        assert (response.status_code, f'lang="{lang}"' in response.text) == (404, True), path
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    entries = ET.fromstring(site.get("/sitemap.xml").content)
+    listed = {urlsplit(entry[0].text or "").path for entry in entries}
+    korean = {quote(path) for path in ("/ko/posts/전시회", "/ko/tags/c-태그", "/ko/2")}
+    assert {*korean, "/en/posts/new-address", "/ko", "/en/inquiry"} <= listed
+    assert not {path for path in listed if "search" in path or "404" in path or "desk" in path}
+    for path in listed:
+        assert site.get(path).status_code == 200, unquote(path)
+    assert f"Sitemap: {site.url}/sitemap.xml" in site.get("/robots.txt").text
+    page = site.open("/en/posts/new-address")
+    assert page.locator("link[rel=canonical]").get_attribute("href") == f"{site.url}/en/posts/new-address"
+    korean = page.locator("link[hreflang=ko]").get_attribute("href")
+    assert unquote(korean) == f"{site.url}/ko/posts/전시회"
+    feed = page.locator("link[type='application/atom+xml']").get_attribute("href")
+    assert "Exhibition" in httpx.get(feed.replace("localhost", "127.0.0.1")).text
+    page.close()
