@@ -297,6 +297,7 @@ def test_everybody_sees_what_they_may_do(desks: Callable[[str], Desk]) -> None:
     heading(published, "Posts")
     assert entries(published) == ["Posts", "My account"]
     assert published.get_by_role("link", name="New post").count() == 0
+    assert set(published.locator("td[data-label=Author]").all_inner_texts()) <= {"–", "Import"}
     published.locator("tbody a").first.click()
     heading(published, "Edit post")
     published.frame_locator("iframe[title='Preview']").locator("p").first.wait_for()

@@ -1,5 +1,5 @@
 import { Client } from "./client/client.js";
-import { language } from "./i18n.js";
+import { language, t } from "./i18n.js";
 
 let prover = () => Promise.reject(new Error());
 
@@ -40,6 +40,10 @@ export function members() {
   });
   return found;
 }
+
+/** Return who a post's author is, for people: a viewer may not know. */
+export const authorName = (names, id) =>
+  names.get(id) || (id === "import" ? t("Import") : may("member:list") ? t("Former member") : "–");
 
 let listed = null;
 

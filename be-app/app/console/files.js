@@ -77,7 +77,7 @@ export function attachmentsField(post, area) {
   });
   return {
     element,
-    button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, "＋"),
+    button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, "+"),
     attachments: () => items,
     thumbnail: () => thumbnail,
     write(content) {

@@ -1,4 +1,4 @@
-import { client, members } from "../api.js";
+import { authorName, client, members } from "../api.js";
 import { button, h, say, table } from "../dom.js";
 import { diffView, unified } from "../diff.js";
 import { plural, t, time } from "../i18n.js";
@@ -26,7 +26,7 @@ export async function historyPage({ id }) {
   const rows = revisions.items.map((revision) => [
     h("span", {}, String(revision.number), revision.number === post.publishedRevision && [" ", h("span", { class: "badge published" }, t("Public"))]),
     revision.title,
-    names.get(revision.createdBy) ?? t("Former member"),
+    authorName(names, revision.createdBy),
     time(revision.createdAt),
     h(
       "div", { class: "actions" },

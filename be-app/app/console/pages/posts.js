@@ -1,4 +1,4 @@
-import { categories, client, may, members } from "../api.js";
+import { authorName, categories, client, may, members } from "../api.js";
 import { field, form, h, paged, select, table } from "../dom.js";
 import { language, t, time } from "../i18n.js";
 import { go, link } from "../router.js";
@@ -28,7 +28,7 @@ export async function postsPage(_, query) {
     h("span", {}, badge(post), post.state === "scheduled" && h("small", {}, ` ${time(post.scheduledAt)}`)),
     categoryName(items, post.category),
     languageName(post.lang),
-    names.get(post.createdBy) ?? (post.createdBy === "import" ? t("Import") : t("Former member")),
+    authorName(names, post.createdBy),
     time(post.updatedAt),
   ];
   return [
