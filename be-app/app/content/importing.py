@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from pydantic.alias_generators import to_camel
+
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
@@ -105,8 +107,8 @@ class Plan:
         return changes, there.newest
 
     def _differences(self, revision: PostRevision, category: str | None) -> list[str]:
-        names = ("title", "tags", "excerpt", "body")
-        changes = [name for name in names if getattr(self.post, name) != getattr(revision, name)]
+        names = ("title", "tags", "excerpt", "body", "description", "canonical_url", "noindex")
+        changes = [to_camel(name) for name in names if getattr(self.post, name) != getattr(revision, name)]
         return changes + ["category"] * (self.post.category != category)
 
     @property

@@ -1,8 +1,10 @@
 """Requests for feeds."""
 
+from pydantic import Field
+
 from app.categories.schemas import CategorySlug
 from app.core.http.schema import Input
-from app.posts.schemas import Lang
+from app.posts.schemas import Lang, Tag
 
 
 class FeedQuery(Input):
@@ -10,3 +12,4 @@ class FeedQuery(Input):
 
     lang: Lang = "ko"
     category: CategorySlug | None = None
+    tag: Tag | None = Field(None, description="A tag of the posts, spelt as they have it.", examples=["실적"])

@@ -1,31 +1,31 @@
 """Feeds and sitemap, made of the read models."""
 
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from html import escape
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
+from uuid import UUID
 from xml.etree import ElementTree as ET
 
 from app.core.clock import now
 from app.core.settings import settings
 from app.feeds.schemas import FeedQuery
-from app.posts import addresses, read_model
-from app.posts.schemas import Lang, PostCard, PostCards, PublicQuery
+from app.posts import read_model
+from app.posts.metadata import SITE_NAMES
+from app.posts.metadata import address as _address
+from app.posts.schemas import PostCard, PostCards, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"
 _RSS_TYPE, _ATOM_TYPE = "application/rss+xml", "application/atom+xml"
 _SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _ENTRIES = 20
 _MAX_SITEMAP_URLS = 50_000  # sitemaps.org protocol
-_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
-
-
-def _address(post: PostCard) -> str:
-    return settings().site_url + quote(addresses.path(post.lang, post.slug))
 
 
 async def _newest(query: FeedQuery) -> list[PostCard]:
-    listed = await read_model.listed(PublicQuery(lang=query.lang, category=query.category, limit=_ENTRIES))
+    listed = await read_model.listed(PublicQuery(**query.model_dump(), limit=_ENTRIES))
     return PostCards.model_validate_json(listed).items
 
 
@@ -61,10 +61,10 @@ async def rss(query: FeedQuery) -> bytes:
     posts = await _newest(query)
     root = ET.Element("rss", {"version": "2.0", "xmlns:atom": _ATOM})
     channel = _child(root, "channel")
-    _child(channel, "title", _NAMES[query.lang])
+    _child(channel, "title", SITE_NAMES[query.lang])
     _child(channel, "link", _home(query))
     _child(channel, "atom:link", rel="self", type=_RSS_TYPE, href=_own_address("feed.rss", query))
-    _child(channel, "description", _NAMES[query.lang])
+    _child(channel, "description", SITE_NAMES[query.lang])
     _child(channel, "language", query.lang)
     _child(channel, "lastBuildDate", format_datetime(_latest(posts)))
     for post in posts:
@@ -84,13 +84,14 @@ async def atom(query: FeedQuery) -> bytes:
     posts = await _newest(query)
     root = ET.Element("feed", {"xmlns": _ATOM, "xml:lang": query.lang})
     # An id is for good (RFC 4287 §4.2.6), so it doesn't depend on where the API is.
-    _child(root, "id", _home(query) + (f"?category={query.category}" if query.category else ""))
-    _child(root, "title", _NAMES[query.lang])
+    narrowed = urlencode(query.model_dump(exclude={"lang"}, exclude_none=True))
+    _child(root, "id", _home(query) + (f"?{narrowed}" if narrowed else ""))
+    _child(root, "title", SITE_NAMES[query.lang])
     _child(root, "link", rel="alternate", type="text/html", href=_home(query))
     _child(root, "link", rel="self", type=_ATOM_TYPE, href=_own_address("feed.atom", query))
     _child(root, "updated", _latest(posts).isoformat())
     author = _child(root, "author")
-    _child(author, "name", _NAMES[query.lang])
+    _child(author, "name", SITE_NAMES[query.lang])
     for post in posts:
         entry = _child(root, "entry")
         _child(entry, "id", f"urn:uuid:{post.id}")
@@ -104,20 +105,36 @@ async def atom(query: FeedQuery) -> bytes:
 
 
 async def sitemap() -> bytes:
-    """Return every published post's address (sitemaps.org protocol)."""
-    root = ET.Element("urlset", xmlns=_SITEMAP)
+    """Return the address of every post that is for search engines (sitemaps.org protocol), with its translations."""
+    posts = [post async for post in _indexed()]
+    groups = defaultdict[UUID | None, list[PostCard]](list)
+    for post in posts:
+        groups[post.translation_key].append(post)
+    root = ET.Element("urlset", {"xmlns": _SITEMAP, "xmlns:xhtml": "http://www.w3.org/1999/xhtml"})
+    for post in posts:
+        url = _child(root, "url")
+        _child(url, "loc", _address(post))
+        _child(url, "lastmod", post.updated_at.isoformat())
+        alternates = groups[post.translation_key] if post.translation_key else []
+        # Each page names all of its versions, itself as well (Google Search Central, "Tell Google about localized
+        # versions of your page").
+        for other in alternates if len(alternates) > 1 else ():
+            _child(url, "xhtml:link", rel="alternate", hreflang=other.lang, href=_address(other))
+    return _bytes(root)
+
+
+async def _indexed() -> AsyncIterator[PostCard]:
+    """Yield the posts that search engines may show under their address here."""
     urls = 0
-    for lang in _NAMES:
-        cursor = None
-        while urls < _MAX_SITEMAP_URLS:
+    for lang in SITE_NAMES:
+        cursor, more = None, True
+        while more:
             listed = await read_model.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
             page = PostCards.model_validate_json(listed)
-            for post in page.items[: _MAX_SITEMAP_URLS - urls]:
-                url = _child(root, "url")
-                _child(url, "loc", _address(post))
-                _child(url, "lastmod", post.updated_at.isoformat())
+            for post in page.items:
+                if post.noindex or post.canonical_url or urls == _MAX_SITEMAP_URLS:
+                    continue
                 urls += 1
+                yield post
             cursor = page.next_cursor
-            if cursor is None:
-                break
-    return _bytes(root)
+            more = cursor is not None and urls < _MAX_SITEMAP_URLS

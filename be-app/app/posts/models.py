@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
@@ -107,5 +107,8 @@ class PostRevision(Base):
     tags: Mapped[list[Any]]
     thumbnail: Mapped[dict[str, Any] | None]
     attachments: Mapped[list[Any]]
+    description: Mapped[str] = mapped_column(String(300), server_default="")
+    canonical_url: Mapped[str | None] = mapped_column(String(500))
+    noindex: Mapped[bool] = mapped_column(server_default=false())
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]

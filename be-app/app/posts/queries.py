@@ -98,6 +98,9 @@ def _lines(revision: PostRevision) -> list[str]:
         f"title: {revision.title}",
         f"excerpt: {revision.excerpt}",
         f"tags: {', '.join(revision.tags)}",
+        *([f"description: {revision.description}"] if revision.description else []),
+        *([f"canonicalUrl: {revision.canonical_url}"] if revision.canonical_url else []),
+        *(["noindex: true"] if revision.noindex else []),
         "",
     )
     return [*head, *revision.body.split("\n")]
@@ -148,6 +151,10 @@ def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
     assert post.first_published_at  # noqa: S101 - only public posts are found
     card = views.card(post, revision, post.first_published_at)
     text = card["excerpt"] if hit.plain_text is None else hit.plain_text
-    shown = {"category": post.published_category, "slug": post.slug}
+    shown = {
+        "category": post.published_category,
+        "slug": post.slug,
+        "translation_key": post.translation_key,
+    }
     more = shown | {"snippet": searching.snippet(text, words, scanned)}
     return SearchHit.model_validate(card | more)

@@ -5,6 +5,7 @@ Nothing here imports the database; a visitor's request never opens a connection 
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,11 +13,22 @@ import orjson
 from app.core.http import pagination
 from app.core.http.problems import NotFound
 from app.core.process import process
-from app.core.read_path import read_model
+from app.core.read_path import lists, read_model
 from app.core.read_path.read_model import Snapshot
-from app.posts.schemas import PostCard, PublicPost, PublicQuery, as_id
+from app.posts import metadata
+from app.posts.schemas import DescribedPost, PostCard, PublicPost, PublicQuery, as_id
 
-_PUBLIC_ATTRIBUTES = ("slug", "lang", "categoryLang", "listedAt", "translationKey", "title", "card", "page")
+_PUBLIC_ATTRIBUTES = (
+    "slug",
+    "lang",
+    "categoryLang",
+    "listedAt",
+    "translationKey",
+    "title",
+    "card",
+    "page",
+    "lists",
+)
 
 
 def sort_key(post: PostCard) -> str:
@@ -35,7 +47,7 @@ _FORMER = "~"
 
 def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
     """Return the change that makes `post` public."""
-    page = post.model_dump(mode="json", by_alias=True, exclude={"view_count", "translations"})
+    page = post.model_dump(mode="json", by_alias=True, exclude={"view_count", "translations", "metadata"})
     return Snapshot(
         str(post.id),
         {
@@ -46,6 +58,9 @@ def published(post: PublicPost, translation_key: uuid.UUID) -> Snapshot:
             "translationKey": str(translation_key),
             "title": post.title,
             "card": card(post),
+            "lists": "\n".join(
+                _of_tag(post.lang, category, tag) for tag in post.tags for category in ("", post.category)
+            ),
             "page": orjson.dumps(page).decode(),
         },
     )
@@ -63,10 +78,13 @@ def withdrawn(post_id: uuid.UUID) -> Snapshot:
 
 
 async def listed(query: PublicQuery) -> bytes:
-    """Return a page of cards as JSON: one DynamoDB query."""
+    """Return a page of cards as JSON: one DynamoDB query, and for a tag a read of the posts."""
     after = pagination.decode_timed(query.cursor)
     before = after and pagination.timed_key(*after)
-    if query.category is None:
+    if query.tag is not None:
+        name = _of_tag(query.lang, query.category or "", query.tag)
+        page = await lists.newest(name, partial(_has, query), before=before, limit=query.limit)
+    elif query.category is None:
         page = await read_model.newest("byLang", "lang", query.lang, before=before, limit=query.limit)
     else:
         hash_key = f"{query.category}#{query.lang}"
@@ -74,6 +92,20 @@ async def listed(query: PublicQuery) -> bytes:
             "byCategory", "categoryLang", hash_key, before=before, limit=query.limit
         )
     return cards(page.cards, page.next)
+
+
+def _of_tag(lang: str, category: str, tag: str) -> str:
+    """Return the name of the list of a tag, in a category if it names one. No category looks so."""
+    return f"~{lang}#{category}#{tag}"
+
+
+def _has(query: PublicQuery, card: str) -> bool:
+    post = orjson.loads(card)
+    return (
+        query.tag in post["tags"]
+        and query.category in {None, post["category"]}
+        and query.lang == post["lang"]
+    )
 
 
 def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
@@ -116,6 +148,9 @@ async def page(id_or_slug: str) -> bytes | Moved:
         siblings = await _siblings(found.group)
     _remember(id_or_slug, found)
     document: dict[str, Any] = orjson.loads(item["page"])
+    # Made of what is stored, so that each post has it, and as the settings of today say.
+    made = metadata.of(DescribedPost.model_validate(document))
+    document["metadata"] = made.model_dump(mode="json", by_alias=True)
     document["viewCount"] = views
     document["translations"] = [
         {name: sibling[name] for name in ("lang", "slug", "title")}

@@ -52,6 +52,9 @@ async def write(
         tags=content.tags,
         thumbnail=content.thumbnail and files[content.thumbnail],
         attachments=[files[a] for a in content.attachments],
+        description=content.description,
+        canonical_url=content.canonical_url,
+        noindex=content.noindex,
         created_by=actor.id,
         created_at=at,
     )
@@ -104,4 +107,7 @@ def content_of(revision: PostRevision) -> PostContent:
         tags=revision.tags,
         thumbnail=uuid.UUID(revision.thumbnail["id"]) if revision.thumbnail else None,
         attachments=[uuid.UUID(a["id"]) for a in revision.attachments],
+        description=revision.description,
+        canonical_url=revision.canonical_url,
+        noindex=revision.noindex,
     )

@@ -86,6 +86,7 @@ async def _rebuild(post: Post, revision: PostRevision | None) -> None:
     await _search_again(post, revision)
     public = await views.public(post, revision, post.first_published_at)
     public.category, public.slug = post.published_category or post.category, post.slug
+    public.translation_key = post.translation_key
     await stored.replace(read_model.published(public, post.translation_key), post.version)
 
 

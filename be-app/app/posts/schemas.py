@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit, NextCursor
-from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, pattern, refused
+from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, Uri, pattern, refused
 from app.core.messages import marked
 from app.uploads.schemas import AttachmentReference
 
@@ -53,6 +53,18 @@ StoredTitle = Annotated[str, Field(examples=["2026년 3분기 실적 안내"])]
 StoredExcerpt = Annotated[str, Field(examples=["매출이 늘었습니다."])]
 StoredBody = Annotated[str, Field(description="Markdown.", examples=["## 요약\n\n매출이 늘었습니다."])]
 StoredTags = Annotated[list[str], Field(examples=[["실적", "IR"]])]
+StoredDescription = Annotated[
+    str,
+    Field(
+        description="Text for search engines and messengers; empty where the excerpt serves.",
+        examples=["3분기 매출과 영업이익, 다음 분기 전망을 알려 드립니다."],
+    ),
+]
+StoredCanonicalUrl = Annotated[
+    str | None,
+    Field(description="Where the text was published first; null for this site.", examples=[None]),
+]
+Noindex = Annotated[bool, Field(description="Whether search engines are to leave the post out.")]
 MemberId = Annotated[
     str,
     Field(
@@ -77,6 +89,18 @@ Body = Annotated[
     ),
     Text,
 ]
+Description = Annotated[str, Field(max_length=300), Line]
+CanonicalUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?$",
+            marked("Enter an https:// address without a fragment, percent-encoded."),
+        ),
+        max_length=500,
+    ),
+    Field(examples=["https://news.example/2026/q3"]),
+]
 Tags = Annotated[list[Tag], Field(max_length=20, examples=[["실적", "IR"]]), AfterValidator(_distinct)]
 
 
@@ -89,6 +113,13 @@ class PostContent(Input):
     tags: Tags = Field(default=[])
     thumbnail: uuid.UUID | None = Field(None, description="Id of an uploaded image.")
     attachments: list[uuid.UUID] = Field(default=[], max_length=20, description="Ids of uploaded files.")
+    description: Description = Field(
+        "", description="Text for search engines and messengers; left empty, the excerpt serves."
+    )
+    canonical_url: CanonicalUrl | None = Field(
+        None, description="Where the text was published first, if that isn't this site."
+    )
+    noindex: Noindex = False
 
 
 class PostUpdate(PostContent):
@@ -128,6 +159,12 @@ class PostCard(Model):
     thumbnail: AttachmentReference | None
     published_at: Instant
     updated_at: Instant
+    translation_key: uuid.UUID | None = Field(
+        None,
+        description="Shared by the translations of one post; null until an older post is published again.",
+    )
+    canonical_url: StoredCanonicalUrl = None
+    noindex: Noindex = False
 
 
 class Translation(Model):
@@ -138,9 +175,39 @@ class Translation(Model):
     title: StoredTitle
 
 
-class PublicPost(PostCard):
+class Picture(Model):
+    """A picture that stands for a post."""
+
+    url: Uri
+    content_type: str = Field(examples=["image/jpeg"])
+
+
+class Metadata(Model):
+    """What search engines and messengers read of a post (Open Graph protocol, schema.org)."""
+
+    description: str = Field(
+        description="For `description` and `og:description`.", examples=["매출이 늘었습니다."]
+    )
+    picture: Picture | None = Field(description="For `og:image`.")
+    canonical_url: Uri = Field(description='For `<link rel="canonical">` and `og:url`.')
+    noindex: bool = Field(description='Whether the page needs `<meta name="robots" content="noindex">`.')
+    json_ld: str = Field(
+        description="An `Article` of schema.org, escaped for "
+        '`<script type="application/ld+json">`: embed it as it is.',
+        examples=['{"@context":"https://schema.org","@type":"Article","headline":"2026년 3분기 실적 안내"}'],
+    )
+
+
+class DescribedPost(PostCard):
+    """A published post with its text for search engines and messengers."""
+
+    description: StoredDescription = ""
+
+
+class PublicPost(DescribedPost):
     """A published post as visitors read it."""
 
+    metadata: Metadata
     html: str = Field(
         description="The body as sanitised HTML.", examples=["<h2>요약</h2>\n<p>매출이 늘었습니다.</p>"]
     )
@@ -202,6 +269,9 @@ class EditorialPost(EditorialCard):
     tags: StoredTags
     thumbnail: AttachmentReference | None
     attachments: list[AttachmentReference]
+    description: StoredDescription
+    canonical_url: StoredCanonicalUrl
+    noindex: Noindex
 
 
 class EditorialCards(Model):
@@ -228,6 +298,9 @@ class Revision(RevisionCard):
     tags: StoredTags
     thumbnail: AttachmentReference | None
     attachments: list[AttachmentReference]
+    description: StoredDescription
+    canonical_url: StoredCanonicalUrl
+    noindex: Noindex
 
 
 class RevisionCards(Model):
@@ -242,13 +315,13 @@ class RevisionDiff(Model):
     before: int
     after: int
     unified: str = Field(
-        description="Unified diff of title, excerpt, tags and body; empty when nothing changed.",
+        description="Unified diff of title, excerpt, tags, metadata and body; empty when nothing changed.",
         examples=["--- 1\n+++ 2\n@@ -1 +1 @@\n-매출이 줄었습니다.\n+매출이 늘었습니다.\n"],
     )
 
 
-class PublicQuery(Input):
-    """Query of published posts."""
+class NarrowedQuery(Input):
+    """Query of published posts of a language, and perhaps a category."""
 
     lang: Lang = Field("ko", description="Language of the posts.")
     category: CategorySlug | None = None
@@ -256,7 +329,13 @@ class PublicQuery(Input):
     cursor: Cursor = None
 
 
-class SearchQuery(PublicQuery):
+class PublicQuery(NarrowedQuery):
+    """Query of published posts."""
+
+    tag: Tag | None = Field(None, description="A tag of the posts, spelt as they have it.", examples=["실적"])
+
+
+class SearchQuery(NarrowedQuery):
     """Query of a search."""
 
     q: Annotated[str, Field(min_length=1, max_length=100), Line] = Field(

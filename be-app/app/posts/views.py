@@ -7,12 +7,16 @@ from typing import Any
 from app.auth.subject import Subject
 from app.authz.guard import allowed
 from app.core.offload import offload
-from app.posts import markup
+from app.posts import markup, metadata
 from app.posts.models import Post, PostRevision
 from app.posts.permission import policy_object
-from app.posts.schemas import EditorialCard, EditorialPost, PublicPost
+from app.posts.schemas import DescribedPost, EditorialCard, EditorialPost, PublicPost
 
 _COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]
+_CONTENT = (
+    *("title", "excerpt", "body", "tags", "thumbnail", "attachments"),
+    *("description", "canonical_url", "noindex"),
+)
 
 
 def _columns(post: Post) -> dict[str, Any]:
@@ -21,8 +25,7 @@ def _columns(post: Post) -> dict[str, Any]:
 
 
 def _content(revision: PostRevision) -> dict[str, Any]:
-    names = ("title", "excerpt", "body", "tags", "thumbnail", "attachments")
-    return {name: getattr(revision, name) for name in names}
+    return {name: getattr(revision, name) for name in _CONTENT}
 
 
 def editorial(post: Post, revision: PostRevision, actor: Subject) -> EditorialPost:
@@ -64,9 +67,11 @@ async def public(post: Post, revision: PostRevision, published_at: datetime) -> 
 
 
 def _rendered(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
+    shown = card(post, revision, published_at)
     return PublicPost.model_validate(
         {
-            **card(post, revision, published_at),
+            **shown,
+            "metadata": metadata.of(DescribedPost.model_validate(shown)),
             "html": markup.to_html(revision.body),
             "view_count": 0,
             "translations": [],

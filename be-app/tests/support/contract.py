@@ -94,7 +94,8 @@ def breaks(answer: httpx.Response, *rules: tuple[str, str]) -> None:
 
 def as_written(post: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return the body that would write a post as it is, with changes."""
-    kept = {name: post[name] for name in ("title", "excerpt", "body", "tags", "slug", "category")}
+    names = ("title", "excerpt", "body", "tags", "slug", "category", "description", "canonicalUrl", "noindex")
+    kept = {name: post[name] for name in names}
     files = {
         "thumbnail": post["thumbnail"] and post["thumbnail"]["id"],
         "attachments": [file["id"] for file in post["attachments"]],
@@ -170,6 +171,7 @@ def filled(path: str, value: str = NOBODY) -> str:
         "session_id",
         "factor_id",
         "redirect_id",
+        "preview_id",
     ):
         path = path.replace(f"{{{name}}}", value)
     return path.replace("{number}", "1").replace("{slug}", "no-such-category")

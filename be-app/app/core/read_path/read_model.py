@@ -7,8 +7,10 @@ Counters stand in items of their own, beside it: a write costs as much as its it
 thousand small ones a second ("Using write sharding", Amazon DynamoDB developer guide), so there are `SHARDS` of them.
 """
 
+import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.core.aws import dynamodb
@@ -19,6 +21,9 @@ from app.core.settings import settings
 KEY = "postId"
 POSTS, PROFILES = "posts", "profiles"
 SHARDS = 8
+LISTS, ENTRY = "lists", "@"
+"""Attribute that names an item's further lists (see `lists`), one a line; and what parts the item's key from the list
+in the key of an entry."""
 
 
 _ADDED = 256
@@ -63,9 +68,43 @@ class Page(NamedTuple):
 async def replace(snapshot: Snapshot, version: int) -> bool:
     """Apply a change, unless the item has this version or a newer one already.
 
-    Attributes that the change doesn't name stay as they are. Return whether the change only added something: the item
-    had none of the attributes before. False where it isn't known, because another process made the change.
+    Attributes that the change doesn't name stay as they are. Entries of further lists are
+    written first, and those of lists that the item leaves are removed last, so that a crash leaves none lacking.
+
+    Return whether the change only added something: the item had none of the attributes before. False where it isn't
+    known, because another process made the change.
     """
+    lists = _lists(snapshot.attributes)
+    await asyncio.gather(*(_update(_entry(snapshot, name), version) for name in lists))
+    old = await _update(snapshot, version)
+    if old is None:
+        return (snapshot.key, version) in _added()
+    left = _lists(old) - lists
+    await asyncio.gather(*(_update(_no_entry(snapshot, name), version) for name in left))
+    if snapshot.absent or not old.keys() <= {"version"}:
+        return False
+    added = _added()
+    if len(added) >= _ADDED:
+        added.pop(next(iter(added)))
+    added[snapshot.key, version] = None
+    return True
+
+
+def _lists(attributes: Mapping[str, Any]) -> set[str]:
+    return set(filter(None, attributes.get(LISTS, "").split("\n")))
+
+
+def _entry(snapshot: Snapshot, name: str) -> Snapshot:
+    listed_at = snapshot.attributes["listedAt"]
+    return Snapshot(f"{snapshot.key}{ENTRY}{name}", {"categoryLang": name, "listedAt": listed_at})
+
+
+def _no_entry(snapshot: Snapshot, name: str) -> Snapshot:
+    return Snapshot(f"{snapshot.key}{ENTRY}{name}", {}, ("categoryLang", "listedAt"))
+
+
+async def _update(snapshot: Snapshot, version: int) -> dict[str, Any] | None:
+    """Apply a change to one item; return the old values, or None where the item has the version already."""
     values = {**snapshot.attributes, "version": version}
     names = {f"#{n}": n for n in (*values, *snapshot.absent)}
     update = "SET " + ", ".join(f"#{n} = :{n}" for n in values)
@@ -82,14 +121,8 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
             ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
         )
     except dynamodb.ConditionFailed:
-        return (snapshot.key, version) in _added()
-    if snapshot.absent or not found.get("Attributes", {}).keys() <= {"version"}:
-        return False
-    added = _added()
-    if len(added) >= _ADDED:
-        added.pop(next(iter(added)))
-    added[snapshot.key, version] = None
-    return True
+        return None
+    return dynamodb.decode(found.get("Attributes", {}))
 
 
 async def get(key: str) -> dict[str, Any] | None:
@@ -115,6 +148,14 @@ async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
 
 async def newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:
     """Return up to `limit` cards of one list, newest first, older than the sort key `before`: one Query."""
+    items, more = await newest_items(index, name, value, "card, listedAt", before=before, limit=limit)
+    return Page([item["card"] for item in items], items[-1]["listedAt"] if more and items else None)
+
+
+async def newest_items(
+    index: str, name: str, value: str, attributes: str, *, before: str | None, limit: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return these attributes of up to `limit` items as `newest` does, and whether there are older ones."""
     condition, values = "#k = :k", {":k": value}
     names = {"#k": name}
     if before is not None:
@@ -127,14 +168,12 @@ async def newest(index: str, name: str, value: str, *, before: str | None, limit
         KeyConditionExpression=condition,
         ExpressionAttributeNames=names,
         ExpressionAttributeValues=dynamodb.encode(values),
-        ProjectionExpression="card, listedAt",  # botocore parses what it gets in Python.
+        ProjectionExpression=attributes,  # botocore parses what it gets in Python.
         ScanIndexForward=False,
         Limit=limit + 1,
     )
     items = [dynamodb.decode(item) for item in found["Items"]]
-    more = len(items) > limit or "LastEvaluatedKey" in found
-    page = items[:limit]
-    return Page([item["card"] for item in page], page[-1]["listedAt"] if more and page else None)
+    return items[:limit], len(items) > limit or "LastEvaluatedKey" in found
 
 
 async def is_public(key: str) -> bool:

@@ -127,6 +127,33 @@ def test_the_sitemap_names_every_published_post_of_both_languages(client: httpx.
     assert all(loc.isascii() and loc.startswith(f"{SITE}/") for loc in found)
 
 
+def test_the_sitemap_names_translations_and_leaves_out_what_is_not_for_search_engines(
+    client: httpx.Client,
+) -> None:
+    ko = published(client)
+    en = published(client, lang="en", translationOf=ko["id"])
+    alone = published(client)
+    first = published(client, noindex=True)
+    hidden = [
+        first,
+        published(client, canonicalUrl="https://news.example/1"),
+    ]
+    of_hidden = published(client, lang="en", translationOf=first["id"])
+    found = {text(url, f"{SITEMAP}loc"): url for url in xml(client, "/v1/sitemap.xml")}
+    alternates = {
+        address(post): [
+            (link.get("rel"), link.get("hreflang"), link.get("href"))
+            for link in found[address(post)].findall("{http://www.w3.org/1999/xhtml}link")
+        ]
+        for post in (ko, en, alone, of_hidden)
+    }
+    both = [("alternate", post["lang"], address(post)) for post in (ko, en)]
+    assert alternates == {address(ko): both, address(en): both, address(alone): [], address(of_hidden): []}
+    assert not {address(post) for post in hidden} & set(found)
+    shown = ok(act(client, ok(edit(client, first, noindex=False)), "publish"))
+    assert address(shown) in links(client, "/v1/sitemap.xml")
+
+
 @pytest.mark.parametrize("path", FEEDS)
 def test_what_is_withdrawn_leaves_the_feed_at_once(client: httpx.Client, path: str) -> None:
     post = published(client)
@@ -154,6 +181,19 @@ def test_a_feed_is_of_one_language_and_category(client: httpx.Client, path: str)
     assert links(client, path, category=second) == [address(other)]
     assert {address(other), address(ko)} <= set(links(client, path))
     assert address(en) not in links(client, path)
+
+
+@pytest.mark.parametrize("path", FEEDS[:2])
+def test_a_feed_is_of_one_tag(client: httpx.Client, path: str) -> None:
+    category, tag = own_category(client), f"#1 {unique('태그')}"
+    both = published(client, category=category, tags=[tag, "b"])
+    elsewhere, en = published(client, tags=[tag]), published(client, tags=[tag], lang="en")
+    assert links(client, path, tag=tag) == [address(elsewhere), address(both)]
+    assert links(client, path, tag=tag, category=category) == [address(both)]
+    assert links(client, path, tag=tag, lang="en") == [address(en)]
+    root = xml(client, path, tag=tag, category=category)
+    own = [e.get("href", "") for e in root.iter(f"{ATOM}link") if e.get("rel") == "self"]
+    assert client.get(own[0]).content == client.get(path, params={"tag": tag, "category": category}).content
 
 
 @pytest.mark.parametrize("path", FEEDS[:2])
