@@ -1,5 +1,6 @@
 """Posts through HTTP: writing, publishing, reading."""
 
+import json
 import re
 import unicodedata
 import uuid
@@ -103,8 +104,12 @@ def test_what_is_published_is_all_that_was_written(each_client: httpx.Client) ->
         "thumbnail": None,
         "publishedAt": post["firstPublishedAt"],
         "updatedAt": page["updatedAt"],
+        "translationKey": post["id"],
+        "canonicalUrl": None,
+        "noindex": False,
     }
     rest = {"html": "<p>본문입니다.</p>\n", "attachments": [], "viewCount": 0, "translations": []}
+    rest |= {"description": "", "metadata": page["metadata"]}
     assert page == card | rest
     assert ok(each_client.get("/v1/posts", params={"lang": "en", "category": category}))["items"] == [card]
 
@@ -899,6 +904,27 @@ def test_the_spellings_of_an_address_share_an_entry_of_the_cache(client: httpx.C
     assert listed(client, utm_campaign="봄", limit=100) == listed(client, limit=100)
     for unknown in ("utm", "fbclids", "source"):
         breaks(client.get(f"{path}?{unknown}=1"), (f"query.{unknown}", "extra_forbidden"))
+
+
+def test_an_address_that_the_gateway_decoded_is_found(client: httpx.Client, stack: Stack) -> None:
+    """HTTP APIs hand paths on decoded; Mangum takes them as they are, the Web Adapter encodes them again."""
+    slug, said = unique("새-소식-"), stack.directory / f"{unique()}.json"
+    published(client, slug=slug)
+    spellings = [f"/v1/posts/{text}" for text in (slug, unicodedata.normalize("NFD", slug), quote(slug))]
+    script = f"""
+import json
+from app.main import handler
+def event(path):
+    http = {{"method": "GET", "path": path, "sourceIp": "192.0.2.1"}}
+    return {{
+        "version": "2.0", "rawPath": path, "rawQueryString": "", "headers": {{"host": "a"}},
+        "requestContext": {{"http": http}}, "isBase64Encoded": False,
+    }}
+answers = [handler(event(path), None) for path in {spellings!r}]
+open({str(said)!r}, "w").write(json.dumps([[a["statusCode"], json.loads(a["body"])["slug"]] for a in answers]))
+"""
+    stack.run("-c", script)
+    assert json.loads(said.read_text()) == [[200, slug]] * 3
 
 
 def test_the_editor_s_list_is_filtered_by_state_language_and_category(each_client: httpx.Client) -> None:

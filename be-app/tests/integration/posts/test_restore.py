@@ -17,7 +17,7 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
     with stack.client() as client:
         make_category(client, "news")
         make_unrenderable(stack, published(client))  # Restored first; the others follow all the same.
-        shown = published(client, title="남은 글")
+        shown = published(client, title="남은 글", tags=["실적"])
         edited = client.put(
             f"/v1/editor/posts/{shown['id']}",
             json={"category": "news", "title": "아직 비공개", "body": "새 원고"},
@@ -33,6 +33,8 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
         at = timestamp(now() + timedelta(hours=1))
         assert act(client, scheduled, "schedule", {"publishAt": at}).status_code == 200
         before = client.get("/v1/posts/" + shown["id"]).json()
+        led = {"path": "/2019/05/notice.html", "target": "/ko/about"}
+        ok(client.post("/v1/editor/redirects", json=led, headers=EDITOR), 201)
 
         dynamodb = botocore.session.get_session().create_client(
             "dynamodb", region_name=stack.region, endpoint_url=stack.ministack.url
@@ -47,6 +49,10 @@ def test_lost_tables_are_written_again_from_the_database(new_stack: Callable[...
         with stack.client(fresh) as reader:
             assert reader.get("/v1/posts/" + shown["id"]).json() == before
             assert reader.get("/v1/posts/" + hidden["id"]).status_code == 404
+            of_tag = ok(reader.get("/v1/posts", params={"tag": "실적"}))["items"]
+            assert [post["id"] for post in of_tag] == [shown["id"]]
+            redirect = reader.get("/v1/redirects", params={"path": led["path"]})
+            assert redirect.headers["Location"] == led["target"]
             assert reader.get("/v1/posts/" + former["slug"]).headers["Location"].endswith(moved["slug"])
             assert ok(reader.get("/v1/posts/" + renamed["id"]))["slug"] != name
             assert [c["slug"] for c in reader.get("/v1/categories").json()["items"]] == ["news"]
