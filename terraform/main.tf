@@ -38,6 +38,7 @@ locals {
     var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },
     var.bucket_suffix == null ? {} : { UPLOADS_BUCKET_NAME = local.bucket_names.uploads, EXCHANGE_BUCKET_NAME = local.bucket_names.exchange },
     var.staff_url == null ? {} : { STAFF_URL = var.staff_url },
+    var.preview_url == null ? {} : { PREVIEW_URL = var.preview_url },
     local.post_logout_uri == null ? {} : { OIDC_POST_LOGOUT_URI = local.post_logout_uri },
     var.oidc_client_has_secret ? { OIDC_CLIENT_SECRET_ID = local.secret_names.oidc_client } : {},
   )

@@ -612,6 +612,17 @@ variable "staff_url" {
   }
 }
 
+variable "preview_url" {
+  description = "Page of the site that shows previews; a preview's token follows as its fragment. Null: /preview of the site's origin."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.preview_url == null ? true : can(regex("^${local.public_origin}/[^?#]*$", var.preview_url)) && !can(regex(local.private_networks, var.preview_url))
+    error_message = "preview_url must be a public https:// URL without query or fragment, as https://www.familycorp.example/preview."
+  }
+}
+
 variable "monthly_budget_usd" {
   description = "US dollars a month beyond which, actual or forecast, an alarm is raised."
   type        = number

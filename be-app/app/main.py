@@ -26,6 +26,7 @@ from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.members import router as members
 from app.posts import router as posts
+from app.previews import router as previews
 from app.redirects import router as redirects
 from app.system import docs
 from app.system import router as system
@@ -60,9 +61,11 @@ ROUTERS = (
     uploads.public,
     feeds.public,
     redirects.public,
+    previews.public,
     inquiries.public,
     categories.editorial,
     posts.editorial,
+    previews.editorial,
     console.editorial,
     redirects.editorial,
     inquiries.editorial,
@@ -115,7 +118,7 @@ CORS: Final[dict[str, Any]] = {
     "allow_methods": ("DELETE", "GET", "HEAD", "POST", "PUT"),
     "allow_headers": (
         *("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
-        csrf.HEADER,
+        *(csrf.HEADER, previews.HEADER),
     ),
     "expose_headers": (
         *("Age", "ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"),

@@ -41,6 +41,7 @@ TAGS: Final[Mapping[str, str]] = {
     "posts": "Published posts as visitors read, search and download them.",
     "categories": "The sections of the site, in their order.",
     "redirects": "Where addresses of an earlier site lead now.",
+    "previews": "One revision of a post, shown by a link to people without a login.",
     "feeds": "Published posts for feed readers and search engines.",
     "inquiries": "The contact form.",
     "login": "Logging in by the OpenID provider and a second factor, refreshing a session, and logging out.",
@@ -169,7 +170,7 @@ def _complete_errors(operation: dict[str, Any], *, busy: bool) -> None:
 def _complete_parameters(operation: dict[str, Any], route: routing.PolicyRoute) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        if parameter["in"] == "header":
+        if parameter["in"] == "header" and "anyOf" in parameter["schema"]:
             # No header is null; to FastAPI If-Match is optional, since the API answers 428 without it.
             parameter["schema"] = parameter["schema"]["anyOf"][0]
             parameter["required"] = parameter["name"] == "If-Match"

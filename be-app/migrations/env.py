@@ -15,6 +15,7 @@ import app.core.write_path.outbox
 import app.inquiries.models
 import app.members.models
 import app.posts.models
+import app.previews.models
 import app.redirects.models
 import app.uploads.models  # noqa: F401
 from app.core.database.engine import Base, engine

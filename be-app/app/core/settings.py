@@ -184,6 +184,12 @@ class Settings(BaseModel):
         pattern=r"^https?://[^/]+$",
         description="Origin of the public site; feeds and the sitemap link to it.",
     )
+    preview_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#]+/[^?#]*$",
+        description="URL of the front end's page that shows previews, without query; unset means `/preview` of "
+        "`site_url`. A preview's token follows as the fragment.",
+    )
     default_language: Literal["ko", "en"] | None = Field(
         None,
         description="Language of error messages where `Accept-Language` names neither `ko` nor `en`; unset means "
@@ -258,6 +264,11 @@ class Settings(BaseModel):
         """Language of error messages for clients without `Accept-Language`."""
         korean = (urlsplit(self.site_url).hostname or "").endswith(".kr")
         return self.default_language or ("ko" if korean else "en")
+
+    @property
+    def preview_page(self) -> str:
+        """URL of the front end's page that shows previews."""
+        return self.preview_url or f"{self.site_url}/preview"
 
     @property
     def posts_table(self) -> str:
@@ -381,6 +392,7 @@ class Settings(BaseModel):
             "api_url": PUBLIC_ORIGIN,
             "site_url": PUBLIC_ORIGIN,
             "staff_url": PUBLIC_ORIGIN,
+            "preview_url": PUBLIC_URL,
             "oidc_issuer": PUBLIC_URL,
             "oidc_post_logout_uri": PUBLIC_URL,
         }

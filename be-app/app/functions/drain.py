@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import app.previews  # noqa: F401 - it registers what ends with a member.
 from app.core.clock import now
 from app.core.lazy import lazy_import
 from app.core.observability import context, metrics

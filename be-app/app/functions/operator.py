@@ -14,6 +14,7 @@ import orjson
 from anyio import to_thread
 from pydantic import Field, ValidationError, validate_call
 
+import app.previews  # noqa: F401 - it registers what ends with a member.
 from app.audit import service as audit
 from app.audit.schemas import AuditEntries, AuditQuery
 from app.content import exporting, importing

@@ -28,7 +28,7 @@ from app.core.observability import metrics
 from app.core.read_path import read_model
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import destructions, outbox
-from app.members import addresses, repository
+from app.members import addresses, endings, repository
 from app.members.errors import FormerMember, MemberAmbiguous, MemberNotFound
 from app.members.models import Member
 from app.members.schemas import MemberCards, MemberOut, MemberQuery
@@ -188,6 +188,7 @@ async def _erase(transaction: outbox.Transaction, member: Member, actor: Subject
     member.email = member.name = ""
     member.role = member.group_role = None
     member.erased_at = now()
+    await endings.end_all(transaction.session, str(member.id))
     transaction.record_destruction(_name(member.id), reason)
     return await _changed(transaction, member, actor, audit.MEMBER_ERASED, reason=reason)
 
@@ -224,6 +225,7 @@ async def _set_disabled(
     if disabled:
         # Before the commit: should DynamoDB be away, nothing is accepted that wouldn't hold at once.
         await sessions.end_all(str(member.id))
+        await endings.end_all(transaction.session, str(member.id))
     member.disabled_at = now() if disabled else None
     return await _changed(transaction, member, actor, "member.disabled" if disabled else "member.enabled")
 

@@ -35,6 +35,7 @@ SECOND_FACTOR = Limit("second-factor", 30, 60)
 REFRESH = Limit("refresh", 120, 60)
 BACKCHANNEL = Limit("backchannel", 60, 60)
 INQUIRY = Limit("inquiry", 20, 600)
+PREVIEW = Limit("preview", 60, 60)
 
 
 async def spend(limit: Limit, request: Request) -> None:

@@ -31,6 +31,8 @@ PUBLIC = {
     "GET /v1/feed.atom": "feed:view",
     "GET /v1/sitemap.xml": "feed:view",
     "GET /v1/redirects": "redirect:view",
+    "GET /v1/preview": "preview:view",
+    "GET /v1/preview/attachments/{attachment_id}": "preview:view",
     "POST /v1/inquiries": "inquiry:send",
     "GET /v1/inquiries/categories": "inquiry:view-categories",
 }
@@ -199,7 +201,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_for_any_body(client: ht
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 60
+    assert len(routes) == 63
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:

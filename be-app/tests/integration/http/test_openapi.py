@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 86
+OPERATIONS = 92
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_every_request_body_has_examples(client: httpx.Client, document: dict[st
         return schema["const"] if "const" in schema else schema["examples"][0]
 
     bodies = [o["requestBody"]["content"] for _, _, o in operations(client) if "requestBody" in o]
-    assert len(bodies) == 21
+    assert len(bodies) == 23
     for content in bodies:
         if set(content) == {"application/x-www-form-urlencoded"}:  # The provider's, by its own standard.
             continue
@@ -242,6 +242,8 @@ def test_answers_are_what_the_document_says(
     me = ok(admin.me())["id"]
     moved = {"path": f"/{first['slug']}.html", "target": f"/ko/posts/{first['slug']}"}
     redirect = ok(client.post("/v1/editor/redirects", json=moved, headers=EDITOR), 201)["id"]
+    link = ok(client.post(f"/v1/editor/posts/{with_file}/previews", json={}, headers=EDITOR), 201)
+    token = {"X-Preview-Token": link["url"].partition("#")[2]}
     answers = {
         "/health": client.get("/health"),
         "/ready": client.get("/ready"),
@@ -261,6 +263,13 @@ def test_answers_are_what_the_document_says(
         ),
         "/v1/uploads/{upload_id}": client.get(f"/v1/uploads/{file}", headers=EDITOR),
         "/v1/uploads/{upload_id}/parts": client.get(f"/v1/uploads/{large}/parts", headers=EDITOR),
+        "/v1/preview": client.get("/v1/preview", headers=token),
+        "/v1/preview/attachments/{attachment_id}": client.get(
+            f"/v1/preview/attachments/{file}", headers=token
+        ),
+        "/v1/editor/posts/{post_id}/previews": client.get(
+            f"/v1/editor/posts/{with_file}/previews", headers=EDITOR
+        ),
         "/v1/editor/redirects": client.get("/v1/editor/redirects", headers=EDITOR),
         "/v1/editor/redirects/{redirect_id}": client.get(f"/v1/editor/redirects/{redirect}", headers=EDITOR),
         "/v1/members": admin.client.get("/v1/members?limit=1"),

@@ -33,6 +33,7 @@ UNRELATED = (
     "/v1/members",
     "/v1/audit",
     "/v1/uploads",
+    "/v1/preview",  # Shows what is hidden to those who have a link.
 )
 
 
@@ -55,7 +56,7 @@ class Hidden:
         self.posts: list[dict[str, Any]] = []
 
     def content(self, **changes: Any) -> dict[str, Any]:
-        words = {name: f"{self.canary} {name}" for name in ("title", "excerpt", "body")}
+        words = {name: f"{self.canary} {name}" for name in ("title", "excerpt", "body", "description")}
         files = {"thumbnail": self.file, "attachments": [self.file]}
         slug = f"{self.canary}-{unique()}"
         return words | files | {"tags": [self.canary], "slug": slug, "category": self.category} | changes

@@ -210,17 +210,21 @@ def test_a_death_at_any_point_of_a_step_leaves_all_of_it_or_nothing(
 
 
 @pytest.mark.parametrize("site", ["sqlite", SLOWER], indirect=True, scope="module")
-def test_a_death_at_any_point_of_a_rename_leaves_the_post_at_one_address(
+def test_a_death_at_any_point_of_a_rename_leaves_the_post_at_one_address_and_tag(
     site: Site, client: httpx.Client, category: str
 ) -> None:
     post: Post = {}
     old = new = ""
 
+    def tagged(tag: str) -> bool:
+        return bool(ok(client.get("/v1/posts", params={"tag": tag, "category": category}))["items"])
+
     def rename(headers: dict[str, str]) -> httpx.Response:
         nonlocal post, old, new
-        post, new = published(client, category=category), unique("new-")
-        old = post["slug"]
-        post = ok(edit(client, post, slug=new))
+        old, new = unique("old-"), unique("new-")
+        post = published(client, category=category, slug=old, tags=[old])
+        post = ok(edit(client, post, slug=new, tags=[new]))
+        assert [tagged(tag) for tag in (old, new)] == [True, False]
         assert [client.get(f"/v1/posts/{slug}").status_code for slug in (old, new)] == [200, 404]
         return act(client, post, "publish", **headers)
 
@@ -231,6 +235,7 @@ def test_a_death_at_any_point_of_a_rename_leaves_the_post_at_one_address(
         outcomes.append(committed)
         found = [client.get(f"/v1/posts/{slug}").status_code for slug in (old, new)]
         assert found == ([308, 200] if committed else [200, 404])
+        assert [tagged(tag) for tag in (old, new)] == [not committed, committed]
         told = ["4 post.moved", "4 post.published"] if committed else []
         assert site.stack.events(f"post:{post['id']}") == ["2 post.published", *told]
         assert site.stack.sql("SELECT post_id FROM former_slugs WHERE slug = :old", old=old) == (
@@ -238,6 +243,22 @@ def test_a_death_at_any_point_of_a_rename_leaves_the_post_at_one_address(
         )
     assert outcomes == sorted(outcomes)
     assert set(outcomes) == {False, True}
+
+
+@pytest.mark.parametrize("site", ["sqlite", SLOWER], indirect=True, scope="module")
+def test_a_death_at_any_point_of_making_a_preview_link_leaves_it_listed_and_audited_or_not_made(
+    site: Site, client: httpx.Client, category: str
+) -> None:
+    post = written(client, category)
+    previews = f"/v1/editor/posts/{post['id']}/previews"
+    counts = [0]
+    for _ in deaths(lambda headers: client.post(previews, json={}, headers=EDITOR | headers)):
+        trail = ok(client.get("/v1/audit", params={"target": f"post:{post['id']}"}, headers=EDITOR))["items"]
+        made = [entry["detail"]["preview"] for entry in trail if entry["action"] == "preview.created"]
+        assert [link["id"] for link in ok(client.get(previews, headers=EDITOR))["items"]] == made
+        counts.append(len(made))
+    assert counts == sorted(counts)
+    assert {counts[1], counts[-1] > 0} == {0, True}
 
 
 @pytest.mark.parametrize("site", ["sqlite", SLOWER], indirect=True, scope="module")
