@@ -54,6 +54,10 @@ export function contentForm(post, items, original) {
     slug: content.slug && content.slug !== of.slug ? content.slug : null,
     thumbnail: content.thumbnail?.id ?? null,
     attachments: content.attachments.map(({ id }) => id),
+    // No field of this page changes these; left out, they would be emptied.
+    description: of.description,
+    canonicalUrl: of.canonicalUrl,
+    noindex: of.noindex,
   });
   const element = h(
     "div", { class: "editor" },
