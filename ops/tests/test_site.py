@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from pypdf import PdfWriter
 
+from familycorp_ops.local.site import build_variables
 from familycorp_ops.local.totp import code
 from familycorp_ops.servers.process import NotInstalledError, Process, clean_environment, free_port, http_ok
 from familycorp_ops.testing.front_end import SITE, node
@@ -124,11 +125,7 @@ def site(chromium, running, client_modules, tmp_path_factory):
     (folder / "node_modules").symlink_to(SITE / "node_modules")
     follow_tutorial(folder)
     port = free_port()
-    variables = {
-        "API_URL": running["FAMILYCORP_API_URL"],
-        "SITE_URL": f"http://localhost:{port}",
-        "FILES_URL": running["FAMILYCORP_AWS_ENDPOINT_URL"],
-    }
+    variables = {**build_variables(running), "SITE_URL": f"http://localhost:{port}"}
     node("npm", "run", "--silent", "build", cwd=folder, **variables)
     server = Process(
         "site",

@@ -3,7 +3,7 @@ import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Problem } from "@familycorp/client";
 import { html } from "./html.js";
-import { API_URL, FILES_URL, SITE_URL } from "./settings.js";
+import { API_URL, FILES_URL, MEDIA_URL, SITE_URL } from "./settings.js";
 import { type Language, other, type Page, type Post, type Site, tagPath, tagSlug } from "./site.js";
 import { inquiry } from "./templates/inquiry.js";
 import { layout } from "./templates/layout.js";
@@ -86,6 +86,7 @@ const site: Site = {
   apiUrl: API_URL,
   siteUrl: SITE_URL,
   filesUrl: FILES_URL,
+  mediaUrl: MEDIA_URL,
   categories: categories.data.items,
   inquiries: inquiries.data,
 };

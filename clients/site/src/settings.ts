@@ -8,3 +8,6 @@ export const SITE_URL = given("SITE_URL", "http://localhost:9000");
 
 /** Origin of the bucket: the API redirects downloads there, and browsers send uploads there. */
 export const FILES_URL = given("FILES_URL", API_URL);
+
+/** Origin of published pictures. */
+export const MEDIA_URL = given("MEDIA_URL", FILES_URL);

@@ -7,10 +7,11 @@ export type Post = Schemas["PublicPost"];
 
 /** What every page of the site may need. */
 export interface Site {
-  /** Origins: of the API, of this site, and of the bucket that the API redirects to and that takes uploads. */
+  /** Origins: of the API, of this site, of the bucket (the API redirects there, and it takes uploads), of pictures. */
   readonly apiUrl: string;
   readonly siteUrl: string;
   readonly filesUrl: string;
+  readonly mediaUrl: string;
   readonly categories: readonly Schemas["CategoryOut"][];
   readonly inquiries: Schemas["InquiryCategoriesOut"];
 }

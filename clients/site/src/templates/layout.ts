@@ -8,12 +8,12 @@ const IMPORTS = JSON.stringify({ imports: { "@familycorp/client": "/scripts/clie
 const DIGEST = createHash("sha256").update(IMPORTS).digest("base64");
 
 /** What pages may load and send, wherever they are hosted; `frame-ancestors` needs a header, which `serve.ts` sends. */
-const policy = ({ apiUrl, filesUrl }: Site) =>
+const policy = ({ apiUrl, filesUrl, mediaUrl }: Site) =>
   [
     "default-src 'none'",
     `script-src 'self' 'sha256-${DIGEST}'`,
     "style-src 'self'",
-    `img-src 'self' ${apiUrl} ${filesUrl}`,
+    `img-src 'self' ${[...new Set([apiUrl, filesUrl, mediaUrl])].join(" ")}`,
     `connect-src ${apiUrl} ${filesUrl}`,
     "form-action 'self'",
     "base-uri 'none'",
