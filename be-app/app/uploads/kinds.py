@@ -13,7 +13,7 @@ Purpose = Literal["image", "attachment"]
 Family = Literal["image", "pdf", "zip", "office", "hwp", "hwpx"]
 
 THUMBNAILS = {"avif": "image/avif", "webp": "image/webp", "jpg": "image/jpeg"}
-"""Types of the thumbnails of an image, by suffix."""
+"""Types of the thumbnails and renditions of an image, by suffix."""
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 

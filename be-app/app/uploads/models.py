@@ -34,6 +34,8 @@ class Upload(Base):
     # The scanner's result and the object that it scanned; it may arrive before the upload is completed.
     verdict: Mapped[str | None] = mapped_column(Key(12))
     scanned_etag: Mapped[str | None] = mapped_column(Key(100))
+    # Description of an image's renditions, as `images.Made` has it; null where there are none.
+    picture: Mapped[dict[str, Any] | None]
     expires_at: Mapped[datetime]
     # When the scheduler next advances it, if nothing else does so before.
     due_at: Mapped[datetime | None]

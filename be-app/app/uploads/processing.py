@@ -11,6 +11,7 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 from botocore.exceptions import ClientError
@@ -74,10 +75,10 @@ async def _advance(upload_id: uuid.UUID, *, expired: bool) -> Upload | None:
                 if expired and upload.created_at < now() - WAITS_FOR_SCAN:
                     raise Rejection("not_scanned")
                 return await _settle(upload, SCANNING)
-            size = await _move(upload, found, source)
+            size, picture = await _move(upload, found, source)
     except Rejection as rejection:
         return await _settle(upload, REJECTED, reason=rejection.reason)
-    return await _settle(upload, CLEAN, size=size)
+    return await _settle(upload, CLEAN, size=size, picture=picture)
 
 
 async def _row(upload_id: uuid.UUID) -> Upload | None:
@@ -105,21 +106,30 @@ async def _check(upload: Upload, found: Found, source: Path) -> None:
     await to_thread.run_sync(inspection.inspect, source, upload.content_type, pixels)
 
 
-async def _move(upload: Upload, found: Found, source: Path) -> int:
-    """Put the file where it stays; return its length there."""
+async def _move(upload: Upload, found: Found, source: Path) -> tuple[int, dict[str, Any] | None]:
+    """Put the file where it stays; return its length there, and of an image the description of its renditions."""
     if KINDS[upload.content_type].family != "image":
         await storage.keep(upload, found)
-        return found.size
+        return found.size, None
     made = await to_thread.run_sync(images.render, source, upload.content_type)
-    for kind, file in made.thumbnails.items():
-        key = storage.file_key(upload.id, f"thumbnail.{kind}")
-        await storage.put(key, file, f"{Path(upload.name).stem}.{kind}", THUMBNAILS[kind])
+    for variant, file in made.smaller.items():
+        kind = variant.rpartition(".")[2]
+        await storage.put(
+            storage.file_key(upload.id, variant), file, f"{Path(upload.name).stem}.{kind}", THUMBNAILS[kind]
+        )
     # Last, because it is what makes the file complete.
     await storage.put(storage.file_key(upload.id), made.original, upload.name, upload.content_type)
-    return made.original.stat().st_size
+    return made.original.stat().st_size, made.picture
 
 
-async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: int = 0) -> Upload:
+async def _settle(
+    seen: Upload,
+    state: str,
+    *,
+    reason: str | None = None,
+    size: int = 0,
+    picture: dict[str, Any] | None = None,
+) -> Upload:
     """Write the decision, unless there is one already; return the upload as it is then."""
     async with outbox.transaction() as transaction:
         session = transaction.session
@@ -136,7 +146,7 @@ async def _settle(seen: Upload, state: str, *, reason: str | None = None, size: 
         usage.under_way -= 1
         if state == CLEAN:
             usage.bytes += size - upload.size
-            upload.size = size
+            upload.size, upload.picture = size, picture
             attach(transaction, upload)
             upload.due_at = now() + UNATTACHED
             await wake_at(upload.due_at)

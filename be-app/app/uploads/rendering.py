@@ -2,14 +2,18 @@
 
     rendering.py SOURCE CONTENT_TYPE MOST_PIXELS
 
-It writes `original` and `thumbnail.<kind>` beside the source, or prints the reason of a rejection and exits with 3.
+It writes `original`, `thumbnail.<kind>`, renditions `<width>.<kind>` and their description, `picture.json`, beside
+the source, or prints the reason of a rejection and exits with 3.
 It imports nothing of the application, is given no credentials, and bounds itself. libvips streams: memory follows an
 image's width, not its area.
 """
 
+import hashlib
+import json
 import os
 import resource
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,15 @@ NICENESS = 10
 
 THUMBNAIL = 640
 """Pixels that a thumbnail is wide and high at the most."""
+
+WIDTHS = (320, 640, 1024, 1600, 2560)
+"""Pixels that renditions are wide; an image gets those that are narrower, and its own width up to the widest."""
+
+_WIDEST = {"avif": 1600, "webp": WIDTHS[-1], "jpg": WIDTHS[-1]}
+"""The widest rendition by kind: AVIF takes three times the processor time of WebP and JPEG together."""
+
+_HIGHEST = 16_383
+"""Pixels that a rendition may be high: WebP's limit."""
 
 MOST_HELD = 60_000_000
 """Bytes that an image which can't be streamed (progressive, interlaced) may take unpacked."""
@@ -43,9 +56,9 @@ _SAVING: dict[str, dict[str, Any]] = {
     ".gif": {},
     ".webp": {"Q": 88},
 }
-_SAVING_THUMBNAIL: dict[str, dict[str, Any]] = {
-    "avif": {"Q": 55, "effort": 3},
-    "webp": {"Q": 75},
+_SAVING_SMALL: dict[str, dict[str, Any]] = {
+    "avif": {"Q": 55, "effort": 1},
+    "webp": {"Q": 75, "effort": 2},
     "jpg": {"Q": 80, "optimize_coding": True, "background": [255, 255, 255]},
 }
 
@@ -86,13 +99,92 @@ def _render(source: Path, content_type: str, most_pixels: int) -> None:
     original = source.with_name(f"original{suffix}")
     _write(image, original, suffix)
     del image
-    # Of the new file, so that a stranger's bytes are decoded once and thumbnails need less memory.
-    for kind, saving in _SAVING_THUMBNAIL.items():
-        small = pyvips.Image.thumbnail(
-            str(original), THUMBNAIL, height=THUMBNAIL, size="down", output_profile="srgb"
-        )
-        small.write_to_file(str(source.with_name(f"thumbnail.{kind}")), keep="none", **saving)
+    # Of the new file, so that a stranger's bytes are decoded once and renditions need less memory.
+    pages = _pages(original, content_type)
+    widest = _shrunk(original, content_type)
+    picture = _renditions(widest, source.parent, None if pages == 1 else original)
+    (source.parent / "picture.json").write_text(json.dumps(picture))
+    small = widest.thumbnail_image(THUMBNAIL, height=THUMBNAIL, size="down").copy_memory()
+    for kind in _SAVING_SMALL:
+        _save(small, source.with_name(f"thumbnail.{kind}"))
     original.rename(source.with_name("original"))
+
+
+def _pages(file: Path, content_type: str) -> int:
+    return int(_get(_load(file, content_type), "n-pages", 1))
+
+
+def _shrunk(file: Path, content_type: str) -> Any:
+    """Return an image (its first frame) upright in sRGB, in memory, as wide as its widest rendition."""
+    load = getattr(pyvips.Image, _LOADERS[content_type])
+    image = load(str(file))
+    across, down = (image.height, image.width) if _is_on_its_side(image) else (image.width, image.height)
+    wanted = max(1, min(across, WIDTHS[-1], across * _HIGHEST // down))
+    halvings = 1
+    # libjpeg shrinks while it decodes. libvips' own thumbnail shrinks by less there, and takes four times as long.
+    while content_type == "image/jpeg" and halvings < 8 and across // (2 * halvings) >= wanted:
+        halvings *= 2
+    options = {"shrink": halvings} if halvings > 1 else {}
+    image = load(str(file), access="sequential", **options)
+    if image.interpretation != "srgb":
+        image = image.colourspace("srgb")
+    scale = min(1, wanted / (image.height if _is_on_its_side(image) else image.width))
+    if scale < 1:
+        alpha = image.hasalpha()
+        image = image.premultiply() if alpha else image
+        image = image.resize(scale, gap=1.2)
+        image = image.unpremultiply() if alpha else image
+        image = image.cast("uchar")
+    return image.copy_memory().autorot()
+
+
+def _is_on_its_side(image: Any) -> bool:
+    return int(_get(image, "orientation", 1)) > 4  # EXIF: 5 to 8 are turned by a quarter.
+
+
+def _renditions(widest: Any, directory: Path, animation: Path | None) -> dict[str, Any]:
+    """Write the renditions of an image; return their description. An animation moves as WebP and stands as JPEG."""
+    widths = [*(width for width in WIDTHS if width < widest.width), widest.width]
+    kinds = ("webp", "jpg") if animation else ("avif", "webp", "jpg")
+    made: dict[str, list[int]] = {kind: [] for kind in kinds}
+    digest = hashlib.sha256()
+    for width in widths:
+        image = widest.thumbnail_image(width, height=_HIGHEST, size="down").copy_memory()
+        for kind in kinds:
+            if width > _WIDEST[kind]:
+                continue
+            file = directory / f"{width}.{kind}"
+            moving = animation if kind == "webp" else None
+            _save(_moving(moving, width) if moving else image, file)
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode() + file.read_bytes())
+            made[kind].append(width)
+    return {
+        "digest": digest.hexdigest()[:32],
+        "width": widest.width,
+        "height": widest.height,
+        "placeholder": _dominant(widest),
+        "files": made,
+    }
+
+
+def _moving(file: Path, width: int) -> Any:
+    return pyvips.Image.thumbnail(f"{file}[n=-1]", width, height=_HIGHEST, size="down")
+
+
+def _save(image: Any, file: Path) -> None:
+    image.write_to_file(str(file), keep="none", **_SAVING_SMALL[file.suffix[1:]])
+
+
+def _dominant(image: Any) -> str:
+    """Return the colour that most of an image has, on white: `#rrggbb`."""
+    small = image.thumbnail_image(32, height=32, size="force")
+    if small.hasalpha():
+        small = small.flatten(background=[255, 255, 255])
+    data = bytes(small.cast("uchar").write_to_memory())
+    pixels = list(zip(*(iter(data),) * 3, strict=True))
+    (likeliest, _), *_ = Counter(tuple(c >> 5 for c in pixel) for pixel in pixels).most_common(1)
+    alike = [pixel for pixel in pixels if tuple(c >> 5 for c in pixel) == likeliest]
+    return "#" + "".join(f"{sum(channel) // len(alike):02x}" for channel in zip(*alike, strict=True))
 
 
 def _load(source: Path, content_type: str) -> Any:

@@ -77,6 +77,7 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
             part_digests={},
             verdict=None,
             scanned_etag=None,
+            picture=None,
             expires_at=expires_at,
             due_at=expires_at + _SENDING,
             created_at=at,

@@ -56,6 +56,11 @@ from support.uploading import (
     uploaded,
 )
 
+OF_A_PHOTO = {"original"} | {
+    f"{name}.{kind}" for name in ("thumbnail", "200") for kind in ("avif", "webp", "jpg")
+}
+"""Variants of `photo()`, which is 200 pixels wide as it stands upright."""
+
 STORES = ("seaweedfs", "radosgw", "ministack")
 
 # For the many cases of what files hold, which every server returns alike.
@@ -160,7 +165,7 @@ def test_a_photo_goes_from_a_form_to_a_post_and_back_under_its_korean_name(
     assert done["state"] == "clean"
     assert done["form"] is None
     files = stored(stack, upload)
-    assert set(files) == {"original", "thumbnail.avif", "thumbnail.webp", "thumbnail.jpg"}
+    assert set(files) == OF_A_PHOTO
     assert stored(stack, upload, "quarantine") == {}
     assert len(files["original"]) == done["size"]
 
@@ -767,7 +772,7 @@ def test_what_was_deleted_can_be_restored(client: httpx.Client, stack: Stack) ->
     breaks(draft(client, attachments=[file["id"]]), ("body.attachments", "unknown_upload"))
     for _ in range(2):
         assert ok(client.post(path + "/restore", headers=KIM))["state"] == "clean"
-    assert set(stored(stack, file)) == {"original", "thumbnail.avif", "thumbnail.webp", "thumbnail.jpg"}
+    assert set(stored(stack, file)) == OF_A_PHOTO
     assert draft(client, attachments=[file["id"]]).status_code == 201
 
 
