@@ -141,8 +141,17 @@ def test_the_life_of_a_post(desks: Callable[[str], Desk], running: Any) -> None:
     assert "onerror" not in public["html"]
 
     page.get_by_label("Title", exact=True).fill("고친 제목")
+    page.get_by_label("Description for search engines").fill("검색용 설명")
     press(page, "Save")
     page.get_by_text("Unpublished changes").wait_for()
+    press(page, "Preview link")
+    press(page, "New link")
+    token = page.locator("dialog code").inner_text().partition("#")[2]
+    seen = httpx.get(f"{api}/v1/preview", headers={"X-Preview-Token": token}).json()
+    assert (seen["title"], seen["metadata"]["description"]) == ("고친 제목", "검색용 설명")
+    press(page, "End the link to revision 2")
+    page.get_by_text("No link works.").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
     page.get_by_role("link", name="History").click()
     heading(page, "History")
     press(page, "Changes of revision 2")

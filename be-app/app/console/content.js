@@ -13,6 +13,9 @@ export function contentForm(post, items, original) {
   const excerpt = h("textarea", { rows: "2", maxlength: "500", lang: post.lang });
   const tags = h("input", {});
   const slug = h("input", { maxlength: "120", spellcheck: "false" });
+  const description = h("textarea", { rows: "2", maxlength: "300", lang: post.lang });
+  const canonicalUrl = h("input", { type: "url", maxlength: "500", spellcheck: "false" });
+  const noindex = h("input", { type: "checkbox" });
   const category = select([["", t("Choose one")], ...items.map((item) => [item.slug, item.name[language]])], "");
   const lang = select(languages(), post.lang, post.id || original ? { disabled: true } : {});
   const preview = livePreview(() => body.value, () => lang.value);
@@ -28,6 +31,9 @@ export function contentForm(post, items, original) {
     category: of.category,
     thumbnail: of.thumbnail,
     attachments: of.attachments,
+    description: of.description,
+    canonicalUrl: of.canonicalUrl ?? "",
+    noindex: of.noindex,
   });
   const read = () => ({
     title: title.value,
@@ -38,6 +44,9 @@ export function contentForm(post, items, original) {
     category: category.value,
     thumbnail: files.thumbnail(),
     attachments: files.attachments(),
+    description: description.value,
+    canonicalUrl: canonicalUrl.value.trim(),
+    noindex: noindex.checked,
   });
   const write = (content) => {
     title.value = content.title;
@@ -45,6 +54,10 @@ export function contentForm(post, items, original) {
     excerpt.value = content.excerpt;
     tags.value = content.tags.join(", ");
     slug.value = content.slug;
+    // A text that an earlier version of the console kept has none of these.
+    description.value = content.description ?? "";
+    canonicalUrl.value = content.canonicalUrl ?? "";
+    noindex.checked = content.noindex ?? false;
     category.value = content.category;
     files.write(content);
     preview.render();
@@ -52,12 +65,9 @@ export function contentForm(post, items, original) {
   const request = (content, of) => ({
     ...content,
     slug: content.slug && content.slug !== of.slug ? content.slug : null,
+    canonicalUrl: content.canonicalUrl || null,
     thumbnail: content.thumbnail?.id ?? null,
     attachments: content.attachments.map(({ id }) => id),
-    // No field of this page changes these; left out, they would be emptied.
-    description: of.description,
-    canonicalUrl: of.canonicalUrl,
-    noindex: of.noindex,
   });
   const element = h(
     "div", { class: "editor" },
@@ -74,6 +84,9 @@ export function contentForm(post, items, original) {
       field(t("Tags"), "tags", tags, t("Separated by commas")),
       field(t("Address (slug)"), "slug", slug, t("Left empty, it is made from the title.")),
       field(t("Summary"), "excerpt", excerpt, t("Left empty, lists show the beginning of the text.")),
+      field(t("Description for search engines"), "description", description, t("Left empty, the summary serves.")),
+      field(t("First published at"), "canonicalUrl", canonicalUrl, t("The https:// address, if that isn't this site.")),
+      field(t("Leave out of search engines"), "noindex", noindex),
       files.element,
     ),
   );

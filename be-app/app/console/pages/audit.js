@@ -28,6 +28,8 @@ const DEEDS = {
   "post.scheduled": "Scheduled a post",
   "post.unpublished": "Made a post a draft again",
   "post.updated": "Changed a post",
+  "preview.created": "Made a preview link",
+  "preview.revoked": "Ended a preview link",
   "redirect.created": "Created a redirect",
   "redirect.deleted": "Deleted a redirect",
   "redirect.updated": "Changed a redirect",

@@ -9,7 +9,7 @@ import { discard, keep, kept } from "../local.js";
 import { readingFrame } from "../preview.js";
 import { go, link, onLeave } from "../router.js";
 
-const EMPTY = { title: "", body: "", excerpt: "", tags: [], slug: "", category: "", thumbnail: null, attachments: [], state: "draft", allowed: ["post:update"] };
+const EMPTY = { title: "", body: "", excerpt: "", tags: [], slug: "", category: "", thumbnail: null, attachments: [], description: "", canonicalUrl: null, noindex: false, state: "draft", allowed: ["post:update"] };
 
 export async function editorPage({ id }, query) {
   if (!id) {

@@ -1,5 +1,6 @@
 import { client, may } from "../api.js";
 import { badge } from "./posts.js";
+import { previewLinks } from "./previews.js";
 import { button, confirmed, dialog, field, form, h, say } from "../dom.js";
 import { fromKst, t, time, toKst } from "../i18n.js";
 import { link } from "../router.js";
@@ -34,6 +35,7 @@ export function publication(editor) {
         does("unpublish", t("Back to draft"), () => post.state !== "published" || confirmed(t("Back to draft"), t("Visitors will no longer see this post."), t("Back to draft"))),
       may_("archive") && post.state !== "archived" &&
         does("archive", t("Archive"), () => post.state !== "published" || confirmed(t("Archive"), t("Visitors will no longer see this post."), t("Archive"))),
+      post.id && post.allowed.includes("preview:create") && button(t("Preview link"), () => previewLinks(post)),
       post.id && link(`/posts/${post.id}/history`, t("History")),
       post.id && may("post:create") && link(`/posts/new?translationOf=${post.id}`, other),
     ),
