@@ -41,6 +41,7 @@ ENDED_BY: Final = {
     "rehearse": "`make rehearse` runs it, for minutes; its document is made below",
     "content import": "test_content runs it",
     "content export": "test_content runs it",
+    "content undo": "test_content runs it",
     "db revision": "writes a file of the repository",
     "policy build": "writes a file of the repository",
 }

@@ -203,6 +203,7 @@ def test_files_become_posts_as_if_an_editor_had_written_them(site: Site) -> None
     actions, runs, owed, hits = site.ask(look)
     assert actions == {
         ("import", "category.created"),
+        ("import", "content.imported"),
         ("import", "post.created"),
         ("import", "post.published"),
     }
@@ -622,6 +623,53 @@ def test_a_site_of_another_generator_moves_in_and_its_addresses_lead_to_the_post
     assert other.export(tmp_path / "again") == exported
     for wrong in (["--timezone", "Korea/Seoul"], ["--from", "word"], ["--map", hugo / "hugo.toml"]):
         assert site.run("content", "import", hugo, *wrong).exit_code != 0
+
+
+def test_an_import_is_taken_back_but_for_what_somebody_has_changed_since(site: Site) -> None:
+    for name in ("kept", "mine", "gone", "draft"):
+        site.write(f"{name}.md", state="draft" if name == "draft" else "published")
+    (site.folder / "gone.md").write_text(
+        (site.folder / "gone.md").read_text("utf-8").replace("lang: ko", "lang: ko\naliases: [/old]"), "utf-8"
+    )
+    (site.folder / "mine.md").rename(site.folder.parent / "mine.md")
+    site.load()
+    shutil.move(site.folder.parent / "mine.md", site.folder)
+    # What existed before a job isn't the job's.
+    second = site.load()["requestId"]
+    undone = json.loads(site.run("content", "undo", second, "--json").stdout)
+    assert undone == {"withdrawn": ["mine"], "kept": [], "redirects": 0}
+    first = site.ask(_first_job)
+
+    async def edit() -> None:
+        said = {"title": "새 제목", "body": "편집자의 글", "category": "news"}
+        await posts.update(kept.id, PostUpdate.model_validate(said), kept.version, EDITOR)
+
+    kept = site.posts()["kept"]
+    site.ask(edit)
+    ran = site.run("content", "undo", first, "--json")
+    undone = json.loads(ran.stdout)
+    assert ran.exit_code == 1
+    assert (sorted(undone["withdrawn"]), undone["kept"], undone["redirects"]) == (
+        ["draft", "gone"],
+        ["kept"],
+        1,
+    )
+    assert {slug: post.state for slug, post in site.posts().items()} == {
+        "kept": "published", "mine": "archived", "gone": "archived", "draft": "archived",
+    }  # fmt: skip
+    assert site.page("gone") is None
+    again = json.loads(site.run("content", "undo", first, "--json").stdout)
+    assert again["withdrawn"] == []
+    assert "No import" in site.run("content", "undo", str(uuid.uuid4())).output
+
+
+async def _first_job() -> str:
+    async with engine.reading() as session:
+        query = (
+            select(AuditEntry.target).where(AuditEntry.action == "content.imported").order_by(AuditEntry.id)
+        )
+        targets = list(await session.scalars(query))
+    return targets[0].partition(":")[2]
 
 
 async def _without_redirects() -> None:

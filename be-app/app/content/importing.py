@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic.alias_generators import to_camel
 
+from app.audit import service as audit
 from app.auth.subject import Subject
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate, CategoryOrder, CategoryUpdate
@@ -16,12 +17,17 @@ from app.content import aliases, stored
 from app.content.schemas import FilePost, ImportJob, NamedPost
 from app.content.stored import Stored
 from app.core.clock import now
+from app.core.database import engine
 from app.core.http.problems import PreconditionFailed, Problem, Unavailable
+from app.core.observability.context import request_id
 from app.core.write_path import outbox
 from app.posts import commands as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
 
 IMPORTER = Subject("import", role="system")
+
+IMPORTED = "content.imported"
+"""Action of an import's own audit entry; everything that the import did has its correlation id."""
 
 LOCK = "import"
 """Name of the lock (`engine.exclusively`) that an import holds: what two find missing, both would create."""
@@ -230,6 +236,10 @@ class Import:
         for part in _batches(sorted(changing, key=lambda plan: plan.leader is not None), TOGETHER):
             remaining -= len(part)
             yield Step(await _written(part), remaining=remaining)
+        if changing:
+            async with engine.writing() as session:
+                posts_ = len(self._job.posts)
+                audit.record(session, IMPORTER.id, IMPORTED, f"import:{request_id()}", posts=posts_)
         # An earlier run may have been killed between a commit and its effects.
         yield Step(pending=not await outbox.drain())
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, validate_call
 import app.previews  # noqa: F401 - it registers what ends with a member.
 from app.audit import service as audit
 from app.audit.schemas import AuditEntries, AuditQuery
-from app.content import exporting, importing
+from app.content import exporting, importing, undo
 from app.content.importing import IMPORTER, Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
@@ -151,6 +151,11 @@ async def _advance(work: Import, progress: Progress, state: str | None = None) -
     return progress
 
 
+async def _undo(job: str) -> undo.Undone:
+    async with engine.exclusively(importing.LOCK, waits=_refuse):
+        return await undo.undo(uuid.UUID(job))
+
+
 async def _progress(state: str) -> Progress:
     bucket = settings().exchange_bucket
     found = await clients.call("s3", "list_objects_v2", Bucket=bucket, Prefix=state, MaxKeys=1)
@@ -200,6 +205,7 @@ WRITES: Final[Mapping[str, Command]] = {
     "members.end-sessions": members.log_out,
     "members.erase": members.erase_for_operator,
     "content.import": _import,
+    "content.undo": _undo,
     "redirects.import": _import_redirects,
 }
 

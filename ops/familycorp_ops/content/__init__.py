@@ -4,10 +4,12 @@ import sys
 from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from familycorp_ops import environment
+from familycorp_ops.admin import operator
 from familycorp_ops.admin.operator import Env, Operator, RefusedError, State
 from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.output import AsJson, document
@@ -131,6 +133,31 @@ def export_command(
     else:
         report.exported(summary, directory, problem)
     sys.exit(status)
+
+
+@app.command("undo")
+def undo_command(
+    job: Annotated[UUID, typer.Argument(help="Id of the import, which it prints at its end.", metavar="JOB")],
+    env: Env = None,
+    as_json: AsJson = False,
+    state: State = environment.STATE,
+) -> None:
+    """Archive what an import created and nobody has changed since, and delete its redirects."""
+    withdrawn, kept, redirects, remaining = list[str](), list[str](), 0, 1
+    with operator.reported():
+        while remaining:
+            part = operator.order("content.undo", env, state, job=str(job))
+            withdrawn += part["withdrawn"]
+            kept, redirects, remaining = part["kept"], redirects + part["redirects"], part["remaining"]
+    if as_json:
+        found = {"withdrawn": withdrawn, "kept": kept, "redirects": redirects}
+        sys.stdout.write(f"{document(found)}\n")
+    else:
+        for slug in kept:
+            sys.stdout.write(_("{slug} was changed since, and stays as it is.").format(slug=slug) + "\n")
+        done = _("{posts} posts were archived, {redirects} redirects deleted.")
+        sys.stdout.write(done.format(posts=len(withdrawn), redirects=redirects) + "\n")
+    sys.exit(1 if kept else 0)
 
 
 def _manner(kind: Kind | None, zone: str, mapping: Path | None) -> "importing.Manner":

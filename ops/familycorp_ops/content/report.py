@@ -87,6 +87,9 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
     if summary.ignored:
         left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
         console.print(left.format(number=summary.ignored))
+    if not summary.dry_run and summary.count("created"):
+        told = _("This import is job {job}: `familycorp content undo {job}` takes it back.")
+        console.print(told.format(job=summary.request_id), soft_wrap=True)
     if summary.owes:
         console.print(_("Some posts aren't visible yet; the scheduled job will finish that within minutes."))
     _show(problem)

@@ -8,6 +8,8 @@ const DEEDS = {
   "category.deleted": "Deleted a category",
   "category.renamed": "Renamed a category",
   "categories.reordered": "Put the categories in another order",
+  "content.import_undone": "Took an import of content back",
+  "content.imported": "Imported content",
   "inquiries.destroyed": "Destroyed inquiries at the end of their period",
   "inquiry.categories_changed": "Changed the categories of inquiries",
   "inquiry.destroyed": "Destroyed an inquiry",
