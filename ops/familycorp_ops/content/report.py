@@ -7,9 +7,18 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from app.content.importing import Outcome
 from familycorp_ops.content import differences, exporting, importing
@@ -17,6 +26,14 @@ from familycorp_ops.content.importing import Listener
 from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.messages import marked
+
+
+class _Rate(ProgressColumn):
+    """How many files a second are done."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once there is one."""
+        return Text(f"{task.speed:.0f}/s" if task.speed else "")
 
 
 class Progress(Listener):
@@ -30,7 +47,8 @@ class Progress(Listener):
     def __init__(self, *, quiet: bool, shows_files: bool = False) -> None:
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (*bars, _Rate(), TimeRemainingColumn(compact=True, elapsed_when_finished=True))
         self._bars = Bars(*columns, console=self._console, disable=quiet or not self._console.is_terminal)
         self._shows_files = not quiet and (shows_files or not self._console.is_terminal)
         # Above the bars where there are bars; standard output, like any line, where there are none.
