@@ -11,6 +11,7 @@ from app.content.schemas import FilePost
 from familycorp_ops.content import html_report
 from familycorp_ops.content.importing import Folder, Listener, Manner, Summary
 from familycorp_ops.content.sites import dates, frontmatter, names, recognition
+from familycorp_ops.content.sites.body import Body
 from familycorp_ops.content.sites.mapping import Mapping
 from familycorp_ops.content.yamltext import Unreadable
 
@@ -473,6 +474,41 @@ def test_text_of_any_system_is_what_it_was_meant_to_be(tmp_path: Path) -> None:
 def test_dates_are_read_as_people_write_them(text: str, at: str | None) -> None:
     found = dates.read(text, SEOUL)
     assert (found and found.isoformat()) == at
+
+
+class Nowhere:
+    """A page of a site without others."""
+
+    def post_link(self, _name: str) -> str | None:
+        return None
+
+    def variable(self, _name: str) -> str | None:
+        return None
+
+    def address(self, target: str) -> str | None:
+        return target
+
+    def file(self, target: str) -> str | None:
+        return target
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "markdown"),
+    [
+        ("hugo", '{{< figure src="a b.png" title="x]" >}}', "![x\\]](<a b.png>)"),
+        ("hugo", '{{< figure src="a.png" link="/b" >}}', "[![](a.png)](/b)"),
+        ("hugo", "{{< code-toggle file=hugo >}}\na = 1\n{{</ code-toggle >}}", "\n```\na = 1\n```\n"),
+        ("hugo", '[a]({{< ref "#b" >}}) `{{</* ref "c" */>}}`', '[a](#b) `{{< ref "c" >}}`'),
+        ("hugo", "{{% note %}}**a**{{% /note %}}", "**a**"),
+        ("jekyll", "{% raw %}{{ a }}{% endraw %}{% comment %}b{% endcomment %}", "{{ a }}"),
+        ("jekyll", "```\n{{ a }}\n```\n`{% b %}`", "```\n{{ a }}\n```\n`{% b %}`"),
+        ("hexo", "{% blockquote 홍길동 https://e.kr %}\n말\n{% endblockquote %}", "\n> 말\n>\n> — [홍길동](https://e.kr)\n"),
+        ("hexo", "{% gist a/b %} {% vimeo 1 %}", "[GitHub Gist](https://gist.github.com/a/b) [Vimeo](https://vimeo.com/1)"),
+        ("plain", '<video><source src="/a/b.mp4"></video>', "[b.mp4](/a/b.mp4)"),
+    ],
+)  # fmt: skip
+def test_tags_become_markdown(kind: str, text: str, markdown: str) -> None:
+    assert Body(kind, Nowhere(), {}, [], lambda _name: None).translated(text, 1) == markdown
 
 
 def test_categories_get_addresses_in_ascii() -> None:

@@ -162,7 +162,7 @@ class Body:
         target = whole.strip("<>")
         if found["image"] and found["image"] != "]":
             to = self._picture(target, line)
-            return found[0].replace(whole, to, 1) if to else found["alt"]
+            return found[0].replace(whole, tags.target(to), 1) if to else found["alt"]
         to_page = self._page.address(target)
         if to_page is None:
             why = _("The link leads to no imported page.")
@@ -172,7 +172,7 @@ class Body:
         self._noted(
             Note(line, "changed", _("link"), target, to_page, _("The link leads to the imported page."))
         )
-        return found[0].replace(whole, to_page, 1)
+        return found[0].replace(whole, tags.target(to_page), 1)
 
     def _output(self, found: re.Match[str], line: int) -> str:
         expression = found["expression"]

@@ -63,9 +63,8 @@ def picture(source: str, alt: str = "", title: str = "", caption: str = "") -> s
     alt, title, caption = (" ".join(text.split()) for text in (alt, title, caption))
     shown = _bracketed(alt or caption or title)
     quoted = title.replace('"', "'")
-    target = f"<{source}>" if re.search(r"[\s()]", source) else source
-    suffix = f' "{quoted}"' if quoted and quoted != shown else ""
-    image = f"![{shown}]({target}{suffix})"
+    suffix = f' "{quoted}"' if quoted and title != (alt or caption or title) else ""
+    image = f"![{shown}]({target(source)}{suffix})"
     return f"{image}\n\n*{caption}*" if caption and caption != alt else image
 
 
@@ -73,8 +72,12 @@ def link(text: str, address: str) -> str | None:
     """Return a link in Markdown."""
     if not address:
         return None
-    target = f"<{address}>" if re.search(r"[\s()]", address) else address
-    return f"[{_bracketed(text or address)}]({target})"
+    return f"[{_bracketed(text or address)}]({target(address)})"
+
+
+def target(address: str) -> str:
+    """Return an address as the target of a link in Markdown."""
+    return f"<{address}>" if re.search(r"[\s()]", address) else address
 
 
 def _bracketed(text: str) -> str:
@@ -111,9 +114,9 @@ def _figure(tag: Tag, _inner: str, _place: Place) -> str | None:
     alt, title = tag.get("alt"), tag.get("title")
     caption = tag.get("caption", "attr")
     shown = picture(tag.get("src", "url", "image_path", "path", "image", at=0), alt, title, caption)
-    target = tag.get("link", "href")
-    if shown and target and "\n" not in shown:
-        return f"[{shown}]({target})"
+    leads_to = tag.get("link", "href")
+    if shown and leads_to and "\n" not in shown:
+        return f"[{shown}]({target(leads_to)})"
     return shown
 
 
@@ -228,7 +231,7 @@ _COMMON: dict[str, Handler] = {
 SETS: Mapping[str, Mapping[str, Handler]] = {
     "hugo": _COMMON | {
         "ref": _reference, "relref": _reference, "rawhtml": _inner, "img": _image, "image": _image,
-        "details": _inner, "comment": _nothing,
+        "details": _inner, "comment": _nothing, "code": _codeblock, "code-toggle": _codeblock,
     },
     "jekyll": _COMMON | {
         "post_url": _reference, "link": _reference, "include": _include, "include_relative": _include,
@@ -243,5 +246,5 @@ SETS: Mapping[str, Mapping[str, Handler]] = {
     },
     "eleventy": _COMMON | {"image": _image, "img": _image, "comment": _nothing, "verbatim": _inner},
 }  # fmt: skip
-VERBATIM = {"highlight", "raw", "codeblock", "code", "comment", "verbatim", "rawhtml"}
+VERBATIM = {"code-toggle", "highlight", "raw", "codeblock", "code", "comment", "verbatim", "rawhtml"}
 """Tags whose inside isn't looked into."""
