@@ -235,7 +235,8 @@ def measure(announced_files: int) -> dict[str, float]:
         probe = [sys.executable, __file__, "--probe", str(photo), "--announce", str(announced_files)]
         ran = subprocess.run(probe, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return figures | json.loads(rendered.stdout)
+    figures.update(json.loads(rendered.stdout))
+    return figures
 
 
 def main() -> int:
