@@ -247,6 +247,43 @@ def test_a_post_shows_its_picture_files_tags_and_translation(site: Site) -> None
     page.close()
 
 
+DRAFT = """async () => {
+    const { client } = await import("/scripts/browser/page.js");
+    const { data: shown } = await client.get("/v1/posts/{id_or_slug}", { path: { id_or_slug: "new-address" } });
+    const files = { thumbnail: shown.thumbnail.id, attachments: shown.attachments.map(({ id }) => id) };
+    const body = { lang: "en", category: "news", title: "Not public yet", body: "*Soon.*", ...files };
+    const { data: draft } = await client.post("/v1/editor/posts", { body });
+    const path = { post_id: draft.id };
+    return (await client.post("/v1/editor/posts/{post_id}/previews", { path, body: {} })).data.url;
+}"""
+
+
+def test_a_preview_link_shows_a_draft_with_its_files(site: Site) -> None:
+    editor = site.open("/en/search")
+    link = urlsplit(editor.evaluate(DRAFT))
+    editor.close()
+    visitor = site.new_context()
+    page = site.open(f"{link.path}#{link.fragment}", visitor)
+    page.get_by_role("heading", name="Not public yet").wait_for()
+    assert urlsplit(page.url).path == "/en/preview"
+    assert "not public" in page.get_by_role("status").inner_text()
+    page.locator("article img[src]").wait_for()
+    assert (
+        page.locator("article img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 1
+    )
+    with page.expect_download() as download:
+        page.get_by_role("link", name="표.pdf").click()
+    assert download.value.suggested_filename == "표.pdf"
+    assert page.evaluate("window.shift") == 0
+    assert Axe().run(page).response["violations"] == []
+    assert site.complaints == []
+    wrong = site.open("/preview#wrong", visitor)
+    wrong.get_by_role("status").filter(has_text="취소되었습니다").wait_for()
+    assert all("status of 422" in text for text in site.complaints)
+    site.complaints.clear()
+    visitor.close()
+
+
 def test_a_search_of_the_form_finds_posts_page_by_page(site: Site) -> None:
     page = site.open("/ko")
     page.get_by_label("검색어").fill("알립니다")
@@ -306,7 +343,8 @@ def test_addresses_lead_on_and_machines_find_what_they_read(site: Site) -> None:
         assert site.get(path).status_code == 200, unquote(path)
     assert f"Sitemap: {site.url}/sitemap.xml" in site.get("/robots.txt").text
     page = site.open("/en/posts/new-address")
-    assert page.locator("link[rel=canonical]").get_attribute("href") == f"{site.url}/en/posts/new-address"
+    canonical = page.locator("link[rel=canonical]").get_attribute("href")
+    assert urlsplit(canonical).path == "/en/posts/new-address"
     korean = page.locator("link[hreflang=ko]").get_attribute("href")
     assert unquote(korean) == f"{site.url}/ko/posts/전시회"
     feed = page.locator("link[type='application/atom+xml']").get_attribute("href")

@@ -10,11 +10,12 @@ import { layout } from "./templates/layout.js";
 import { list } from "./templates/list.js";
 import { missing } from "./templates/missing.js";
 import { post } from "./templates/post.js";
+import { preview } from "./templates/preview.js";
 import { search } from "./templates/search.js";
 import { TEXTS } from "./texts.js";
 
 /** Pages that each language has once. Add a page of your own here. */
-const PAGES: ((site: Site, lang: Language) => Page)[] = [search, inquiry, missing];
+const PAGES: ((site: Site, lang: Language) => Page)[] = [search, inquiry, preview, missing];
 
 const DIST = new URL("../dist/", import.meta.url);
 const client = new Client({ baseUrl: API_URL });

@@ -24,6 +24,8 @@ export interface Page {
   title: string;
   description?: string;
   main: Html;
+  /** Address that search engines keep, where it isn't this page's. */
+  canonical?: string;
   /** Path of the same page in the other language, where there is one. */
   translation?: string | undefined;
   /** Module of `src/browser` that the page loads, without its ending. */
@@ -38,6 +40,9 @@ export const other = (lang: Language): Language => (lang === "ko" ? "en" : "ko")
 
 /** Path of a post, as feeds of the API link to it. */
 export const postPath = ({ lang, slug }: { lang: Language; slug: string }) => `/${lang}/posts/${encodeURIComponent(slug)}`;
+
+/** Path of the page of preview links; the API makes links to the first. */
+export const previewPath = (lang: Language) => (lang === "ko" ? "/preview" : "/en/preview");
 
 /** Part of a tag's path: its letters and digits. Tags that differ in nothing else share a page. */
 export const tagSlug = (tag: string) =>

@@ -22,6 +22,7 @@ interface Loose {
   body?: unknown;
   ifMatch?: string;
   idempotencyKey?: string;
+  previewToken?: string;
   signal?: AbortSignal;
 }
 
@@ -135,6 +136,7 @@ export class Client {
     if (options.body !== undefined) headers["Content-Type"] = "application/json";
     if (options.ifMatch !== undefined) headers["If-Match"] = options.ifMatch;
     if (options.idempotencyKey !== undefined) headers["Idempotency-Key"] = options.idempotencyKey;
+    if (options.previewToken !== undefined) headers["X-Preview-Token"] = options.previewToken;
     try {
       return await fetch(`${this.baseUrl}${filled}${query.size ? `?${query}` : ""}`, {
         method,

@@ -25,8 +25,12 @@ type KeyOf<O> = O extends { parameters: { header?: { "Idempotency-Key"?: unknown
   ? { /** Names one creation however often it is sent; made for each call unless it is given. */ idempotencyKey?: string }
   : unknown;
 
+type TokenOf<O> = O extends { parameters: { header: { "X-Preview-Token": string } } }
+  ? { /** The fragment of a preview link, without `#`. */ previewToken: string }
+  : unknown;
+
 /** What a call of an operation takes. */
-export type Options<O> = PathOf<O> & QueryOf<O> & BodyOf<O> & IfMatchOf<O> & KeyOf<O> & { signal?: AbortSignal };
+export type Options<O> = PathOf<O> & QueryOf<O> & BodyOf<O> & IfMatchOf<O> & KeyOf<O> & TokenOf<O> & { signal?: AbortSignal };
 
 /** Makes options optional where the operation needs none. */
 export type Arguments<O> = {} extends Options<O> ? [options?: Options<O>] : [options: Options<O>];

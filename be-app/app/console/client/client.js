@@ -107,6 +107,8 @@ export class Client {
             headers["If-Match"] = options.ifMatch;
         if (options.idempotencyKey !== undefined)
             headers["Idempotency-Key"] = options.idempotencyKey;
+        if (options.previewToken !== undefined)
+            headers["X-Preview-Token"] = options.previewToken;
         try {
             return await fetch(`${this.baseUrl}${filled}${query.size ? `?${query}` : ""}`, {
                 method,

@@ -36,7 +36,7 @@ export function layout(site: Site, page: Page): Html {
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>${!home && html`${page.title} · `}${texts.name}</title>
   <meta name="description" content="${page.description ?? texts.about}">
-  ${page.noindex ? html`<meta name="robots" content="noindex">` : html`<link rel="canonical" href="${site.siteUrl}${page.path}">`}
+  ${page.noindex ? html`<meta name="robots" content="noindex">` : html`<link rel="canonical" href="${page.canonical ?? `${site.siteUrl}${page.path}`}">`}
   ${page.translation && !page.noindex && html`<link rel="alternate" hreflang="${lang}" href="${site.siteUrl}${page.path}">
   <link rel="alternate" hreflang="${other(lang)}" href="${site.siteUrl}${page.translation}">`}
   <meta property="og:site_name" content="${texts.name}">
