@@ -24,6 +24,13 @@ locals {
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
       }, {
+      Sid       = "OwnPictures"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = ["s3:DeleteObjectVersion", "s3:GetObject", "s3:ListBucket", "s3:ListBucketVersions", "s3:PutObject"]
+      Resource  = [local.media_arn, "${local.media_arn}/*"]
+      Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
+      }, {
       Sid       = "OwnExchange"
       Effect    = "Allow"
       Principal = "*"

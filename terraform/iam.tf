@@ -127,6 +127,22 @@ locals {
       actions   = ["s3:GetObject"]
       resources = ["${local.bucket_arn}/files/*"] # Every object below this prefix.
     }
+    media_place = {
+      reason    = "Copies a public post's pictures to where visitors get them, and removes them with the last post."
+      actions   = ["s3:DeleteObjectVersion", "s3:PutObject"]
+      resources = ["${local.media_arn}/media/*"] # Every object below this prefix.
+    }
+    media_list = {
+      reason     = "Looks which pictures are there, and which of their versions."
+      actions    = ["s3:ListBucket", "s3:ListBucketVersions"]
+      resources  = [local.media_arn]
+      conditions = { StringLike = { "s3:prefix" = ["media/*"] } }
+    }
+    media_link = {
+      reason    = "Redirects lead to pictures by links that are signed with the role, where there is no CDN."
+      actions   = ["s3:GetObject"]
+      resources = ["${local.media_arn}/media/*"] # Every object below this prefix.
+    }
     uploads_key = {
       reason    = "S3 encrypts and decrypts objects in the caller's name, and for nobody else."
       actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -247,7 +263,7 @@ locals {
     backend = concat(
       ["posts_read", "posts_indexes", "events_write", "destructions_check", "sessions_check", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_hide", "uploads_link", "uploads_restore", "uploads_list", "uploads_key"],
-      local.cached, local.in_vpc
+      ["media_place", "media_list", "media_link"], local.cached, local.in_vpc
     )
     auth = concat(
       ["sessions_own", "tables_key", "signing_key_read", "secrets_key", "factors_key"],
@@ -256,18 +272,20 @@ locals {
     events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
     drain = concat(
       ["posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key"],
-      ["uploads_check", "uploads_keep", "uploads_hide", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
+      ["uploads_check", "uploads_keep", "uploads_hide", "uploads_link", "uploads_list", "uploads_key"],
+      ["media_place", "media_list"], local.dead_ends, local.cached, local.in_vpc
     )
     migrations = local.in_vpc
     uploads = concat(
       ["posts_write", "events_write", "sessions_profiles", "no_public_keys", "tables_key"],
-      ["uploads_check", "uploads_keep", "uploads_list", "uploads_key"], local.dead_ends, local.cached, local.in_vpc
+      ["uploads_check", "uploads_keep", "uploads_link", "uploads_list", "uploads_key"],
+      ["media_place", "media_list"], local.dead_ends, local.cached, local.in_vpc
     )
     rotation      = ["signing_key_rotate", "secrets_key"]
     operator-read = concat(["destructions_check", "tables_key", "exchange_export", "uploads_key"], local.in_vpc)
     operator-write = concat(
       ["posts_write", "events_write", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
-      local.cached, local.in_vpc
+      ["uploads_link", "media_place", "media_list"], local.cached, local.in_vpc
     )
   }
 

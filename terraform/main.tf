@@ -36,7 +36,8 @@ locals {
       ROLE_GROUPS            = join(",", [for group, role in var.role_groups : "${group}=${role}"])
     },
     var.cache_mode == "none" ? {} : { CACHE_URL = "rediss://${local.cache_user}@${local.cache_host}:6379" },
-    var.bucket_suffix == null ? {} : { UPLOADS_BUCKET_NAME = local.bucket_names.uploads, EXCHANGE_BUCKET_NAME = local.bucket_names.exchange },
+    var.bucket_suffix == null ? {} : { UPLOADS_BUCKET_NAME = local.bucket_names.uploads, EXCHANGE_BUCKET_NAME = local.bucket_names.exchange, MEDIA_BUCKET_NAME = local.bucket_names.media },
+    local.media_cdn ? { MEDIA_URL = "https://${var.media_domain}" } : {},
     var.staff_url == null ? {} : { STAFF_URL = var.staff_url },
     var.preview_url == null ? {} : { PREVIEW_URL = var.preview_url },
     local.post_logout_uri == null ? {} : { OIDC_POST_LOGOUT_URI = local.post_logout_uri },

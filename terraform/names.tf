@@ -29,7 +29,7 @@ locals {
   ]
 
   bucket_suffix = var.bucket_suffix == null ? "" : "-${var.bucket_suffix}"
-  bucket_names  = { for kind in ["uploads", "logs", "exchange", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
+  bucket_names  = { for kind in ["uploads", "media", "logs", "exchange", "releases"] : kind => "${local.name}-${kind}${local.bucket_suffix}" }
   exchange_arn  = "arn:${local.partition}:s3:::${local.bucket_names.exchange}"
 
   secret_names = {

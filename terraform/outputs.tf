@@ -18,6 +18,11 @@ output "uploads_bucket" {
   value       = aws_s3_bucket.uploads.id
 }
 
+output "media_bucket" {
+  description = "Bucket of public posts' pictures."
+  value       = aws_s3_bucket.media.id
+}
+
 output "signing_key_secret" {
   description = "Secret that holds the private key of access tokens."
   value       = aws_secretsmanager_secret.this["signing_key"].name
@@ -67,9 +72,15 @@ output "api_endpoint" {
 }
 
 output "dns_records" {
-  description = "Records to enter by hand where api_domain is in no hosted zone of Route 53: one proves the domain to ACM, one leads to the API. Empty with route53_zone_id."
-  value = var.api_domain == null || var.route53_zone_id != null ? [] : concat(
-    [for o in aws_acm_certificate.api[0].domain_validation_options : { name = o.resource_record_name, type = o.resource_record_type, value = o.resource_record_value }],
-    [{ name = var.api_domain, type = "CNAME", value = aws_apigatewayv2_domain_name.api[0].domain_name_configuration[0].target_domain_name }],
+  description = "Records to enter by hand where api_domain and media_domain are in no hosted zone of Route 53: for each, one proves the domain to ACM and one leads there. Empty with route53_zone_id."
+  value = var.route53_zone_id != null ? [] : concat(
+    var.api_domain == null ? [] : concat(
+      [for o in aws_acm_certificate.api[0].domain_validation_options : { name = o.resource_record_name, type = o.resource_record_type, value = o.resource_record_value }],
+      [{ name = var.api_domain, type = "CNAME", value = aws_apigatewayv2_domain_name.api[0].domain_name_configuration[0].target_domain_name }],
+    ),
+    var.media_domain == null ? [] : concat(
+      [for o in aws_acm_certificate.media[0].domain_validation_options : { name = o.resource_record_name, type = o.resource_record_type, value = o.resource_record_value }],
+      [{ name = var.media_domain, type = "CNAME", value = aws_cloudfront_distribution.media[0].domain_name }],
+    ),
   )
 }

@@ -1,8 +1,9 @@
 locals {
   bucket_arn = "arn:${local.partition}:s3:::${local.bucket_names.uploads}"
-  buckets    = { uploads = aws_s3_bucket.uploads, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases, exchange = aws_s3_bucket.exchange }
+  media_arn  = "arn:${local.partition}:s3:::${local.bucket_names.media}"
+  buckets    = { uploads = aws_s3_bucket.uploads, media = aws_s3_bucket.media, logs = aws_s3_bucket.logs, releases = aws_s3_bucket.releases, exchange = aws_s3_bucket.exchange }
 
-  # With our own key. S3 delivers its access logs to no such bucket, and releases hold no data.
+  # With our own key. S3 delivers its access logs to no such bucket, releases hold no data, and media what is public.
   encrypted = toset(["uploads", "exchange"])
 }
 
@@ -12,6 +13,17 @@ resource "aws_s3_bucket" "uploads" {
   force_destroy = !var.deletion_protection
 
   tags = { Name = local.bucket_names.uploads }
+}
+
+# Pictures of public posts as the application encoded them, under names made of their content: without versions, since a
+# withdrawn one must be gone, and a lost one is copied again.
+resource "aws_s3_bucket" "media" {
+  #checkov:skip=CKV_AWS_18:Lines of public pictures would hold visitors' addresses, which nobody needs.
+  #checkov:skip=CKV_AWS_21:A withdrawn picture must be gone.
+  bucket        = local.bucket_names.media
+  force_destroy = true
+
+  tags = { Name = local.bucket_names.media }
 }
 
 # Who fetched what from the uploads.
@@ -62,7 +74,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 }
 
 resource "aws_s3_bucket_versioning" "this" {
-  for_each = { for name, bucket in local.buckets : name => bucket if name != "exchange" }
+  for_each = { for name, bucket in local.buckets : name => bucket if !contains(["exchange", "media"], name) }
 
   bucket = each.value.id
 
@@ -121,6 +133,27 @@ data "aws_iam_policy_document" "bucket" {
       test     = "Bool"
       variable = "aws:SecureTransport"
       values   = ["false"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "media" && local.media_cdn ? [1] : []
+
+    content {
+      sid       = "CloudFrontReadsPictures"
+      actions   = ["s3:GetObject"]
+      resources = ["${local.media_arn}/media/*"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["cloudfront.amazonaws.com"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceArn"
+        values   = [local.media_distribution_arn]
+      }
     }
   }
 
@@ -246,6 +279,21 @@ resource "aws_s3_bucket_lifecycle_configuration" "exchange" {
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "media" {
+  bucket = aws_s3_bucket.media.id
+
+  rule {
+    id     = "unfinished"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
     }
   }
 }

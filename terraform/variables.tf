@@ -173,6 +173,17 @@ variable "api_domain" {
   }
 }
 
+variable "media_domain" {
+  description = "Host name of the pictures' CDN, for which a certificate is made. Null leaves pictures to redirects of the API."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.media_domain == null ? true : can(regex("^${local.public_domain}$", var.media_domain)) && !can(regex(local.private_networks, var.media_domain)) && var.media_domain != var.api_domain
+    error_message = "media_domain must be a public host name without scheme or path, and not the API's, as media.familycorp.example."
+  }
+}
+
 variable "api_url" {
   description = "Origin of the API as browsers see it, where there is no api_domain."
   type        = string

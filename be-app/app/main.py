@@ -59,6 +59,7 @@ ROUTERS = (
     categories.public,
     posts.public,
     uploads.public,
+    uploads.pictures,
     feeds.public,
     redirects.public,
     previews.public,

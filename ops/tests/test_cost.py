@@ -168,6 +168,7 @@ def test_bounds_on_bills(plans: documents.Plans) -> None:
         "dev": (15, True),
         "prod": (300, False),
         "lean": (90, True),
+        "pictures": (90, True),
         "marginal": (3, True),
     }
     proxy = found["prod"].bill.components()["RDS Proxy"]

@@ -116,7 +116,10 @@ class Cloud:
 
     def _data(self) -> None:
         s3, dynamodb = self.client("s3"), self.client("dynamodb")
-        for bucket in (STATE, *(f"{NAME}-{key}" for key in ("uploads", "logs", "exchange", "releases"))):
+        for bucket in (
+            STATE,
+            *(f"{NAME}-{key}" for key in ("uploads", "media", "logs", "exchange", "releases")),
+        ):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             self.made("aws_s3_bucket", bucket=bucket)
@@ -630,7 +633,7 @@ def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> 
 def test_buckets_with_a_suffix_are_looked_up_with_it(cloud: Cloud) -> None:
     """What others have under the plain name is no finding."""
     cloud.parameter("uploads/bucket", f"{NAME}-uploads-kr")
-    for key in ("uploads", "logs", "exchange", "releases"):
+    for key in ("uploads", "media", "logs", "exchange", "releases"):
         cloud.forget("aws_s3_bucket", f"{NAME}-{key}")
     assert "names" not in cloud.findings()
 

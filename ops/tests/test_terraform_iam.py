@@ -54,6 +54,9 @@ SHARED = {
     "PostsWrite": "Each relays the whole outbox, including other functions' rows.",
     "EventsWrite": "Each relays the whole outbox, including other functions' rows.",
     "SessionsProfiles": "Each relays the whole outbox, including other functions' rows.",
+    "MediaPlace": "Each relays the whole outbox, including other functions' rows.",
+    "MediaList": "Each relays the whole outbox, including other functions' rows.",
+    "UploadsLink": "Each copies public pictures from the files; the backend signs links to them besides.",
     "UploadsCheck": "Each finishes an upload from wherever another function left it.",
     "UploadsList": "Each finishes an upload from wherever another function left it.",
 }
@@ -81,7 +84,7 @@ def policies(plan: dict[str, Any]) -> dict[str, list[Statement]]:
 def arn(resource: str) -> str:
     """Return the ARN of a recorded resource, as the application's own calls would name it."""
     account = f"{REGION}:000000000000"
-    if resource.startswith(("uploads", "exchange")):
+    if resource.startswith(("uploads", "exchange", "media")):
         return f"arn:aws:s3:::{NAME}-" + resource.partition("?")[0].replace("*", "some-object")
     if resource in {"signing-key", "oidc-client"}:
         name = {"signing-key": "signing-key", "oidc-client": "oidc-client-secret"}[resource]
@@ -165,6 +168,7 @@ FORBIDDEN = [
     ("dynamodb", "get_item", {"TableName": "familycorp-dev-sessions", "Key": {"owner": {"S": "x"}}}),
     ("s3", "put_object", {"Bucket": f"{NAME}-uploads", "Key": "elsewhere/x"}),
     ("s3", "list_objects_v2", {"Bucket": f"{NAME}-uploads", "Prefix": ""}),
+    ("s3", "put_object", {"Bucket": f"{NAME}-media", "Key": "elsewhere/x"}),
     ("s3", "delete_bucket_policy", {"Bucket": f"{NAME}-uploads"}),
     ("secretsmanager", "delete_secret", {"SecretId": f"{NAME}-signing-key"}),
     ("kms", "decrypt", {"KeyId": f"alias/{NAME}-data", "CiphertextBlob": b"x"}),
@@ -229,7 +233,7 @@ class Enforcing:
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             )
         location = {"LocationConstraint": REGION}
-        for bucket in ("uploads", "exchange"):
+        for bucket in ("uploads", "exchange", "media"):
             s3.create_bucket(Bucket=f"{NAME}-{bucket}", CreateBucketConfiguration=location)
         for name in ("signing-key", "oidc-client-secret"):
             self.client("secretsmanager").create_secret(Name=f"{NAME}-{name}", SecretString="{}")

@@ -16,7 +16,7 @@ from app.main import CORS
 from familycorp_ops import facts
 from familycorp_ops.deploy import infra, templates
 from familycorp_ops.deploy.infra import Terraform
-from familycorp_ops.local import provision
+from familycorp_ops.local import cdn, provision
 from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
@@ -188,11 +188,38 @@ def test_everything_is_encrypted(plan: dict[str, Any]) -> None:
         assert len(list(of_type(plan, f"aws_s3_bucket_{kind}"))) == len(buckets), kind
     # What operators exchange lives a day, and no version of it longer.
     versioned = {a.split('"')[1] for a, _ in of_type(plan, "aws_s3_bucket_versioning")}
-    assert versioned == {"uploads", "logs", "releases"}
+    assert versioned == {"uploads", "logs", "releases"}, "a withdrawn picture is gone at once"
     ((_, exchange),) = [
         x for x in of_type(plan, "aws_s3_bucket_lifecycle_configuration") if "exchange" in x[0]
     ]
     assert [rule["expiration"][0]["days"] for rule in exchange["rule"]] == [1]
+
+
+def test_pictures_are_all_that_the_cdn_serves(plan: dict[str, Any]) -> None:
+    config = {r["address"]: r for r in plan["configuration"]["root_module"]["resources"]}
+    distributions = list(of_type(plan, "aws_cloudfront_distribution"))
+    assert bool(distributions) is (plan["env"] != "dev")
+    assert (chosen(plan).media_url is not None) is bool(distributions)
+    for address, values in distributions:
+        origins = config["aws_cloudfront_distribution.media"]["expressions"]["origin"]
+        assert [o["domain_name"]["references"][1] for o in origins] == ["aws_s3_bucket.media"], address
+        assert values["default_cache_behavior"][0]["allowed_methods"] == ["GET", "HEAD"]
+        assert values["default_cache_behavior"][0]["viewer_protocol_policy"] == "https-only"
+        assert not values["web_acl_id"]
+        assert chosen(plan).media_url == f"https://{values['aliases'][0]}"
+    for _, values in of_type(plan, "aws_cloudfront_cache_policy"):
+        assert values["max_ttl"] == 3600, "the CDN forgets a withdrawn picture within an hour"
+    for _, values in of_type(plan, "aws_cloudfront_origin_access_control"):
+        assert values["signing_behavior"] == "always"
+    for _, values in of_type(plan, "aws_cloudfront_response_headers_policy"):
+        (security,) = values["security_headers_config"]
+        (content,) = security["content_security_policy"]
+        assert content["content_security_policy"] == cdn.HEADERS["Content-Security-Policy"]
+        assert security["content_type_options"]
+    (media,) = [
+        v for a, v in of_type(plan, "aws_s3_bucket_server_side_encryption_configuration") if "media" in a
+    ]
+    assert media["rule"][0]["apply_server_side_encryption_by_default"][0]["sse_algorithm"] == "AES256"
 
 
 def test_prod_keeps_its_data(plan: dict[str, Any]) -> None:
@@ -202,7 +229,8 @@ def test_prod_keeps_its_data(plan: dict[str, Any]) -> None:
             assert (
                 values.get("deletion_protection", values.get("deletion_protection_enabled")) is protected
             ), address
-    kept = [v for a, v in of_type(plan, "aws_s3_bucket") if a != "aws_s3_bucket.exchange"]
+    passing = {"aws_s3_bucket.exchange", "aws_s3_bucket.media"}  # Pictures are copied again from the uploads.
+    kept = [v for a, v in of_type(plan, "aws_s3_bucket") if a not in passing]
     assert all(v["force_destroy"] is not protected for v in kept)
     assert all(v["point_in_time_recovery"][0]["enabled"] for _, v in of_type(plan, "aws_dynamodb_table"))
     expected = 2 if plan["env"] == "prod" else 1
@@ -705,13 +733,13 @@ def otherwise(terraform: Terraform) -> dict[str, Any]:
 
 
 def test_a_suffix_ends_every_buckets_name_and_everything_follows_it(otherwise: dict[str, Any]) -> None:
-    kinds = ("uploads", "logs", "releases", "exchange")
+    kinds = ("uploads", "media", "logs", "releases", "exchange")
     assert {v["bucket"] for _, v in of_type(otherwise, "aws_s3_bucket")} == {
         f"familycorp-dev-{kind}-{SUFFIX}" for kind in kinds
     }
     # Wherever a bucket is named, in a policy or a pattern, it has the suffix.
     text = json.dumps([r["values"] for r in infra.resources(otherwise)])
-    named = set(re.findall(r"s3:::(familycorp-dev-(?:uploads|logs|releases|exchange)[\w-]*)", text))
+    named = set(re.findall(r"s3:::(familycorp-dev-(?:uploads|media|logs|releases|exchange)[\w-]*)", text))
     assert named
     assert {name for name in named if not name.endswith(f"-{SUFFIX}")} == set()
     parameters = {
@@ -721,6 +749,7 @@ def test_a_suffix_ends_every_buckets_name_and_everything_follows_it(otherwise: d
         "uploads/bucket": "uploads",
         "releases/bucket": "releases",
         "settings/UPLOADS_BUCKET_NAME": "uploads",
+        "settings/MEDIA_BUCKET_NAME": "media",
         "exchange/bucket": "exchange",
         "settings/EXCHANGE_BUCKET_NAME": "exchange",
     }.items():
@@ -839,7 +868,7 @@ BROKEN = [
     ),
     (
         "s3.tf",
-        'bucket if name != "exchange" }',
+        'bucket if !contains(["exchange", "media"], name) }',
         "bucket }",
         test_everything_is_encrypted,
     ),

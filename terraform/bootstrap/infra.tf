@@ -96,6 +96,17 @@ locals {
         "ForAnyValue:StringLike" = { "kms:ResourceAliases" = "alias/${local.name}-*" }
       }
     },
+    ], var.media_domain == null ? [] : [
+    {
+      Sid    = "Cdn"
+      Effect = "Allow"
+      Action = ["acm:*", "cloudfront:*"] # Their ids are made by AWS; CloudFront takes certificates of us-east-1 alone.
+      Resource = concat(
+        ["arn:${local.partition}:acm:us-east-1:${local.account}:certificate/*"],
+        [for kind in ["cache-policy", "distribution", "origin-access-control", "response-headers-policy"] : "arn:${local.partition}:cloudfront::${local.account}:${kind}/*"],
+      )
+    },
+    ], [
     {
       Sid      = "OwnRoles"
       Effect   = "Allow"

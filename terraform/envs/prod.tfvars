@@ -2,6 +2,7 @@ env            = "prod"
 site_url       = "https://www.familycorp.example"
 cors_origins   = ["https://www.familycorp.example", "https://staff.familycorp.example"]
 api_domain     = "api.familycorp.example"
+media_domain   = "media.familycorp.example"
 webauthn_rp_id = "familycorp.example"
 
 github_repository = "familycorp/backend"

@@ -2,6 +2,7 @@ env            = "stage"
 site_url       = "https://stage.familycorp.example"
 cors_origins   = ["https://stage.familycorp.example", "https://staff-stage.familycorp.example"]
 api_domain     = "api-stage.familycorp.example"
+media_domain   = "media-stage.familycorp.example"
 webauthn_rp_id = "familycorp.example"
 
 github_repository = "familycorp/backend"

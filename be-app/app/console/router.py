@@ -6,23 +6,23 @@ from fastapi import FastAPI, Request, Response
 
 from app.authz.routing import Actor, GuardedRouter
 from app.console.schemas import MarkdownPreview, MarkdownText
+from app.core.http.problems import DatabaseUnavailable, responses
 from app.core.lazy import lazy_import
-from app.core.offload import offload
 
 if TYPE_CHECKING:
     from app.console import files
-    from app.posts import markup
+    from app.posts import queries
 else:
     files = lazy_import("app.console.files")
-    markup = lazy_import("app.posts.markup")
+    queries = lazy_import("app.posts.queries")
 
 editorial = GuardedRouter("/v1/editor", "editorial: posts")
 
 
-@editorial.post("/markdown", action="post:create")
-async def preview_markdown(actor: Actor, body: MarkdownText) -> MarkdownPreview:  # noqa: ARG001
+@editorial.post("/markdown", action="post:create", responses=responses(DatabaseUnavailable))
+async def preview_markdown(actor: Actor, body: MarkdownText) -> MarkdownPreview:
     """Render a text that may be unsaved, as visitors would read it. Nothing is stored."""
-    return MarkdownPreview(html=await offload(markup.to_html, body.body))
+    return MarkdownPreview(html=await queries.rendered(body.body, actor))
 
 
 def install(api: FastAPI) -> None:

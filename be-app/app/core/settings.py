@@ -124,6 +124,17 @@ class Settings(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="S3 bucket of uploads; unset means `familycorp-<env>-uploads`. S3 bucket names are global.",
     )
+    media_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="S3 bucket of public posts' pictures; unset means `familycorp-<env>-media`.",
+    )
+    media_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+$",
+        description="Origin of the CDN that serves the bucket of pictures; unset means `api_url`, which redirects to "
+        "the bucket.",
+    )
     exchange_bucket_name: str | None = Field(
         None,
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
@@ -328,6 +339,16 @@ class Settings(BaseModel):
         return self.uploads_bucket_name or f"familycorp-{self.env}-uploads"
 
     @property
+    def media_bucket(self) -> str:
+        """S3 bucket of public posts' pictures."""
+        return self.media_bucket_name or f"familycorp-{self.env}-media"
+
+    @property
+    def media_origin(self) -> str:
+        """Origin of public pictures' addresses."""
+        return self.media_url or self.api_url
+
+    @property
     def exchange_bucket(self) -> str:
         """S3 bucket through which operators' imports and exports go."""
         return self.exchange_bucket_name or f"familycorp-{self.env}-exchange"
@@ -393,6 +414,7 @@ class Settings(BaseModel):
             "site_url": PUBLIC_ORIGIN,
             "staff_url": PUBLIC_ORIGIN,
             "preview_url": PUBLIC_URL,
+            "media_url": PUBLIC_ORIGIN,
             "oidc_issuer": PUBLIC_URL,
             "oidc_post_logout_uri": PUBLIC_URL,
         }

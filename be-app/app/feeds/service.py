@@ -18,6 +18,8 @@ from app.posts.metadata import address as _address
 from app.posts.schemas import PostCard, PostCards, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"
+_MEDIA = "http://search.yahoo.com/mrss/"
+_JPEG = "image/jpeg"
 _RSS_TYPE, _ATOM_TYPE = "application/rss+xml", "application/atom+xml"
 _SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _ENTRIES = 20
@@ -59,7 +61,7 @@ def _bytes(root: ET.Element) -> bytes:
 async def rss(query: FeedQuery) -> bytes:
     """Return the newest posts as RSS 2.0."""
     posts = await _newest(query)
-    root = ET.Element("rss", {"version": "2.0", "xmlns:atom": _ATOM})
+    root = ET.Element("rss", {"version": "2.0", "xmlns:atom": _ATOM, "xmlns:media": _MEDIA})
     channel = _child(root, "channel")
     _child(channel, "title", SITE_NAMES[query.lang])
     _child(channel, "link", _home(query))
@@ -76,6 +78,8 @@ async def rss(query: FeedQuery) -> bytes:
         _child(item, "pubDate", format_datetime(post.published_at))
         _child(item, "category", post.category)
         _child(item, "description", escape(post.excerpt, quote=False))
+        if post.picture:  # RSS's own `enclosure` demands a length, which nobody knows here.
+            _child(item, "media:content", url=post.picture.src, type=_JPEG, medium="image")
     return _bytes(root)
 
 
@@ -101,6 +105,8 @@ async def atom(query: FeedQuery) -> bytes:
         _child(entry, "updated", post.updated_at.isoformat())
         _child(entry, "category", term=post.category)
         _child(entry, "summary", post.excerpt)
+        if post.picture:
+            _child(entry, "link", rel="enclosure", type=_JPEG, href=post.picture.src)
     return _bytes(root)
 
 

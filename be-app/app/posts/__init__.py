@@ -1,19 +1,33 @@
 """News, notices and everything else that is written for the site."""
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from app.core.lazy import lazy_import
+from app.core.write_path import file_effects
 from app.uploads import references
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.posts import repository
+    from app.posts import media, repository
 else:
+    media = lazy_import("app.posts.media")
     repository = lazy_import("app.posts.repository")
 
 
 @references.register
-async def _refers(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
-    return await repository.refers_to_upload(session, upload_id, ever=ever)
+async def _refers(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> "list[references.Use]":
+    return await repository.naming_upload(session, upload_id, ever=ever)
+
+
+async def _place(files: Mapping[str, Any]) -> None:
+    await media.place(files)
+
+
+async def _settle(aggregate: str, files: Mapping[str, Any]) -> None:
+    await media.settle(aggregate, files)
+
+
+file_effects.register(_place, _settle)

@@ -14,7 +14,7 @@ from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
-from app.posts import claims, publishing, read_model, repository, revisions, views
+from app.posts import claims, media, publishing, read_model, repository, revisions, views
 from app.posts.errors import STATES, InvalidState
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.permission import READ, allowed
@@ -157,9 +157,8 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         was_public = post.state == PUBLISHED
         post.state, post.scheduled_at = state, None
         post.published_revision = post.published_category = post.search_text = post.plain_text = None
-        await publishing.record(
-            transaction, post, actor, action, read_model.withdrawn(post.id) if was_public else None
-        )
+        snapshot = read_model.withdrawn(post.id) if was_public else None
+        await publishing.record(transaction, post, actor, action, snapshot, files=media.change(post, {}))
         return views.editorial(post, revision, actor)
 
 

@@ -39,7 +39,7 @@ def to_html(markdown: str) -> str:
         _markdown().render(markdown),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto", "tel"},
+        url_schemes={"http", "https", "mailto", "tel", "upload"},  # `pictures.fill` replaces the last.
         link_rel="noopener noreferrer",
     )
     return CONTROLS.sub("", cleaned)  # What a body must not hold could still come as `&#1;`.

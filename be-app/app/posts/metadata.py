@@ -35,6 +35,8 @@ def of(post: DescribedPost) -> Metadata:
 
 
 def _picture(post: DescribedPost) -> Picture | None:
+    if post.picture:
+        return Picture(url=post.picture.src, content_type="image/jpeg")
     if post.thumbnail is None:
         return None
     # Messengers read neither AVIF nor files of any size.

@@ -51,6 +51,8 @@ class Post(Base):
     plain_text: Mapped[str | None] = mapped_column(LongText, deferred=True)
     wished_slug: Mapped[str | None] = mapped_column(Key(120), index=True)
     wished_translation_key: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    # Pictures that the public revision shows, as `uploads.media` names them; null while there is none.
+    media: Mapped[dict[str, Any] | None]
     # Whether another post has or had the wished slug. Only `repository.current` reads it.
     wish_is_taken: Mapped[bool] = query_expression()
 
@@ -110,5 +112,8 @@ class PostRevision(Base):
     description: Mapped[str] = mapped_column(String(300), server_default="")
     canonical_url: Mapped[str | None] = mapped_column(String(500))
     noindex: Mapped[bool] = mapped_column(server_default=false())
+    # References to the images that the body shows, and what to tell editors of them; null before there were any.
+    pictures: Mapped[list[Any] | None]
+    warnings: Mapped[list[Any] | None]
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]

@@ -9,7 +9,7 @@ from app.core.clock import now
 from app.core.offload import offload
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
-from app.posts import claims, markup, read_model, repository, searching, views
+from app.posts import claims, markup, media, pictures, read_model, repository, searching, views
 from app.posts.models import PUBLISHED, Post, PostRevision
 
 
@@ -21,10 +21,12 @@ async def publish(
     post.state, post.scheduled_at = PUBLISHED, None
     post.published_revision, post.published_category = post.revision, post.category
     post.first_published_at, post.published_at = post.first_published_at or at, at
-    public = await views.public(post, revision, post.first_published_at)
+    shown = await pictures.named_by(transaction.session, revision)
+    public = await views.public(post, revision, post.first_published_at, shown)
     post.plain_text, post.search_text = await offload(searched, revision, public.html)
     snapshot = read_model.published(public, post.translation_key)
-    await record(transaction, post, actor, "post.published", snapshot, revision=post.revision)
+    files = media.change(post, shown)
+    await record(transaction, post, actor, "post.published", snapshot, files=files, revision=post.revision)
 
 
 async def record(
@@ -33,15 +35,17 @@ async def record(
     actor: Subject,
     action: str,
     snapshot: Snapshot | None = None,
+    *,
+    files: dict[str, Any] | None = None,
     **detail: Any,
 ) -> None:
-    """Record a change of state: its audit entry, and where visitors notice it, its event and read model."""
+    """Record a change of state: its audit entry, and where visitors notice it, its event, read model and files."""
     post.updated_at = now()
     await repository.flush(transaction.session)
     audit.record(transaction.session, actor.id, action, f"post:{post.id}", **detail)
     if snapshot:
         data = {"postId": str(post.id), "slug": post.slug, "lang": post.lang, "category": post.category}
-        transaction.emit(f"post:{post.id}", post.version, action, data, snapshot)
+        transaction.emit(f"post:{post.id}", post.version, action, data, snapshot, files=files)
 
 
 def searched(revision: PostRevision, rendered: str) -> tuple[str, str]:

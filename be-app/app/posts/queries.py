@@ -12,7 +12,7 @@ from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.offload import offload
 from app.posts import diff as diffs
-from app.posts import read_model, repository, revisions, searching, views
+from app.posts import markup, pictures, read_model, repository, revisions, searching, views
 from app.posts.models import PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.schemas import (
@@ -28,6 +28,7 @@ from app.posts.schemas import (
     SearchQuery,
 )
 from app.uploads import downloads as links
+from app.uploads.pictures import Pictures
 from app.uploads.schemas import DownloadCounts, Downloads
 
 
@@ -61,7 +62,19 @@ async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
     """Return a post's current revision as visitors would read it."""
     async with reading() as session:
         post, revision = await allowed(session, post_id, actor, "post:preview")
-    return await views.public(post, revision, post.first_published_at or now())
+        known = await pictures.named_by(session, revision)
+    return await views.public(post, revision, post.first_published_at or now(), known, preview=True)
+
+
+async def rendered(body: str, actor: Subject) -> str:
+    """Return a text that may be unsaved as HTML, with the pictures that the actor may show in a post."""
+    html = await offload(markup.to_html, body)
+    shown = pictures.ids(await offload(pictures.images, html))[: pictures.MOST]
+    known: Pictures = {}
+    if shown:
+        async with reading() as session:
+            known = await revisions.showable(session, shown, actor)
+    return (await offload(pictures.fill, html, known, public=False)).html
 
 
 async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
@@ -134,22 +147,23 @@ async def search(query: SearchQuery) -> bytes:
             before=before,
             limit=query.limit + 1,
         )
-    page, more = found[: query.limit], len(found) > query.limit
-    hits = await offload(_hits, page, words)
+        page, more = found[: query.limit], len(found) > query.limit
+        known = await pictures.named_by(session, *(hit.revision for hit in page))
+    hits = await offload(_hits, page, words, known)
     last = f"{page[-1].rank}#{read_model.sort_key(hits[-1])}" if more else None
     return read_model.cards(
         [orjson.dumps(h.model_dump(mode="json", by_alias=True)).decode() for h in hits], last
     )
 
 
-def _hits(page: Sequence[repository.Hit], words: Sequence[str]) -> list[SearchHit]:
-    return [_hit(hit, words, searching.SCANNED // len(page)) for hit in page]
+def _hits(page: Sequence[repository.Hit], words: Sequence[str], known: Pictures) -> list[SearchHit]:
+    return [_hit(hit, words, known, searching.SCANNED // len(page)) for hit in page]
 
 
-def _hit(hit: repository.Hit, words: Sequence[str], scanned: int) -> SearchHit:
+def _hit(hit: repository.Hit, words: Sequence[str], known: Pictures, scanned: int) -> SearchHit:
     post, revision = hit.post, hit.revision
     assert post.first_published_at  # noqa: S101 - only public posts are found
-    card = views.card(post, revision, post.first_published_at)
+    card = views.card(post, revision, post.first_published_at, known)
     text = card["excerpt"] if hit.plain_text is None else hit.plain_text
     shown = {
         "category": post.published_category,

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -32,9 +32,12 @@ from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, FormerSlug, Post, PostRevision
+from app.uploads.references import Use
 
 _CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
+
+_USES = 10
 
 _Search = Select[Post, PostRevision, str | None, int]
 
@@ -80,11 +83,16 @@ async def revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> Po
 
 async def files(session: AsyncSession, post_id: uuid.UUID) -> list[dict[str, Any]]:
     """Return the references to files of every revision of a post, newest first."""
-    columns = select(PostRevision.attachments, PostRevision.thumbnail)
+    columns = select(PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
     rows = await session.execute(
         columns.where(PostRevision.post_id == post_id).order_by(PostRevision.number.desc())
     )
-    return [file for attachments, thumbnail in rows for file in (*attachments, thumbnail) if file]
+    return [
+        file
+        for attachments, thumbnail, pictures in rows
+        for file in (*attachments, thumbnail, *(pictures or ()))
+        if file
+    ]
 
 
 async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[int, str, str, datetime]]:
@@ -139,12 +147,27 @@ async def shows(session: AsyncSession, upload: uuid.UUID) -> bool:
     Revisions keep references as JSON, so this reads all public ones: a site has thousands, and an editor seldom names
     a file of somebody else.
     """
-    named = f'%"{upload}"%'
-    mentions = or_(
-        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
+    query = (
+        select(Post.id).join(PostRevision, _PUBLIC).where(Post.state == PUBLISHED, _names(upload)).limit(1)
     )
-    query = select(Post.id).join(PostRevision, _PUBLIC).where(Post.state == PUBLISHED, mentions).limit(1)
     return (await session.execute(query)).first() is not None
+
+
+def _names(upload: uuid.UUID) -> ColumnElement[bool]:
+    columns = (PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
+    return or_(*(cast(column, String).like(f'%"{upload}"%') for column in columns))
+
+
+async def media(session: AsyncSession, post_id: uuid.UUID) -> dict[str, Any]:
+    """Return the pictures that a post shows to the public."""
+    return await session.scalar(select(Post.media).where(Post.id == post_id)) or {}
+
+
+async def media_in_use(session: AsyncSession, digests: Collection[str]) -> dict[str, Any]:
+    """Return those of the pictures that any post shows to the public. This reads the pictures of all posts."""
+    mentions = or_(*(cast(Post.media, String).like(f'%"{digest}"%') for digest in digests))
+    found = await session.scalars(select(Post.media).where(mentions))
+    return {digest: file for shown in found for digest, file in (shown or {}).items() if digest in digests}
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
@@ -265,18 +288,18 @@ async def flush(session: AsyncSession) -> None:
         raise SlugTaken from None
 
 
-async def refers_to_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> bool:
-    """Tell whether a post's current or public revision names a file; with `ever`, whether any revision does.
+async def naming_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bool) -> list[Use]:
+    """Return posts whose current or public revision names a file, or with `ever`, any revision: ten at most.
 
     Revisions keep references as JSON, so this reads them all: a site has thousands, and files are seldom deleted.
     """
-    named = f'%"{upload_id}"%'
-    mentions = or_(
-        cast(PostRevision.attachments, String).like(named), cast(PostRevision.thumbnail, String).like(named)
-    )
-    query = select(PostRevision.post_id).where(mentions).limit(1)
+    columns = select(Post.id, PostRevision.title, Post.created_by, Post.first_published_at)
+    query = columns.join(Post, Post.id == PostRevision.post_id).where(_names(upload_id))
     if not ever:
-        query = query.join(Post, Post.id == PostRevision.post_id).where(
+        query = query.where(
             or_(PostRevision.number == Post.revision, PostRevision.number == Post.published_revision)
         )
-    return (await session.execute(query)).first() is not None
+    rows = await session.execute(query.order_by(Post.id, PostRevision.number).limit(_USES))
+    return list(
+        {post: Use(title, owner, public_at is None) for post, title, owner, public_at in rows}.values()
+    )

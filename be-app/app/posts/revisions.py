@@ -1,7 +1,7 @@
 """Revisions of posts: what a post says, with the files that it names."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,12 @@ from app.authz.guard import permitted
 from app.core.http.problems import NotFound, ValidationFailed
 from app.core.messages import marked
 from app.core.offload import offload
-from app.posts import markup, repository
+from app.posts import markup, pictures, repository
 from app.posts.models import Post, PostRevision
 from app.posts.schemas import PostContent
 from app.uploads import repository as uploads
 from app.uploads.models import Attachment
+from app.uploads.pictures import Pictures
 from app.uploads.schemas import AttachmentReference
 
 MAX_HTML_BYTES = 250_000
@@ -35,8 +36,14 @@ async def write(
     session: AsyncSession, post: Post, content: PostContent, actor: Subject, at: datetime
 ) -> PostRevision:
     """Make the row of a post's newest revision; raise `ValidationFailed` for content that can't be stored."""
-    files = await _named_files(session, post, content, actor)
-    if len((await offload(markup.to_html, content.body)).encode()) > MAX_HTML_BYTES:
+    rendered = await offload(markup.to_html, content.body)
+    named = await offload(pictures.images, rendered)
+    shown = pictures.ids(named)
+    files = await _named_files(session, post, content, shown, actor)
+    known = await _pictures(session, shown, files)
+    filled = await offload(pictures.fill, rendered, known, public=True)
+    described = sum(len(picture.model_dump_json()) for picture in filled.pictures)
+    if len(filled.html.encode()) + described > MAX_HTML_BYTES:
         raise ValidationFailed.on(
             "body.body",
             "too_long_rendered",
@@ -55,16 +62,37 @@ async def write(
         description=content.description,
         canonical_url=content.canonical_url,
         noindex=content.noindex,
+        pictures=[files[upload] for upload in shown],
+        warnings=[warning.model_dump() for warning in pictures.warnings(named)],
         created_by=actor.id,
         created_at=at,
     )
 
 
+async def _pictures(
+    session: AsyncSession, shown: Sequence[uuid.UUID], files: Mapping[uuid.UUID, Any]
+) -> Pictures:
+    """Return the images that a text shows; raise `ValidationFailed` naming what can't be shown."""
+    if len(shown) > pictures.MOST:
+        raise ValidationFailed.on(
+            "body.body", "too_many_pictures", marked("Show at most {most} pictures."), most=pictures.MOST
+        )
+    known = await uploads.pictures(session, [upload for upload in shown if upload in files])
+    if unknown := [f"{pictures.SCHEME}{upload}" for upload in shown if upload not in known]:
+        raise ValidationFailed.on(
+            "body.body",
+            "unknown_picture",
+            marked("Choose images whose upload is complete instead of {pictures}."),
+            pictures=", ".join(unknown),
+        )
+    return known
+
+
 async def _named_files(
-    session: AsyncSession, post: Post, content: PostContent, actor: Subject
+    session: AsyncSession, post: Post, content: PostContent, shown: Sequence[uuid.UUID], actor: Subject
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """Return the references to the files that a post's content names; raise `ValidationFailed` for unknown ones."""
-    wanted = [*content.attachments, *([content.thumbnail] if content.thumbnail else [])]
+    wanted = [*content.attachments, *([content.thumbnail] if content.thumbnail else []), *shown]
     known = await _attachable(session, post, wanted, actor)
     for field, ids in (("thumbnail", [content.thumbnail]), ("attachments", content.attachments)):
         if any(i is not None and i not in known for i in ids):
@@ -77,8 +105,13 @@ async def _named_files(
     }
 
 
+async def showable(session: AsyncSession, wanted: Sequence[uuid.UUID], actor: Subject) -> Pictures:
+    """Return those of the wanted images that the actor may show in any post."""
+    return await uploads.pictures(session, list(await _attachable(session, None, wanted, actor)))
+
+
 async def _attachable(
-    session: AsyncSession, post: Post, wanted: Sequence[uuid.UUID], actor: Subject
+    session: AsyncSession, post: Post | None, wanted: Sequence[uuid.UUID], actor: Subject
 ) -> dict[uuid.UUID, Attachment]:
     """Return those of the wanted files that exist and that the actor may attach.
 
@@ -87,7 +120,7 @@ async def _attachable(
     known = dict(await uploads.by_ids(session, wanted))
     foreign = [upload for upload, file in known.items() if file.created_by != actor.id]
     if foreign:
-        named = {file["id"] for file in await repository.files(session, post.id)}
+        named = {file["id"] for file in await repository.files(session, post.id)} if post else set()
         for upload in foreign:
             if str(upload) in named:
                 continue

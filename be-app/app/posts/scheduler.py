@@ -6,6 +6,7 @@ the others are not kept waiting for it.
 
 import logging
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import update as update_statement
@@ -16,10 +17,11 @@ from app.core.http.problems import PreconditionFailed
 from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
-from app.posts import markup, read_model, repository, views
+from app.posts import markup, pictures, read_model, repository, views
 from app.posts.complexity import TooComplex
 from app.posts.models import Post, PostRevision
 from app.posts.publishing import publish, searched
+from app.uploads import media
 
 _DUE_BATCH = 100
 _REBUILD_BATCH = 100
@@ -83,18 +85,24 @@ async def _rebuild(post: Post, revision: PostRevision | None) -> None:
     if revision is None or post.first_published_at is None:
         await stored.replace(read_model.withdrawn(post.id), post.version)
         return
-    await _search_again(post, revision)
-    public = await views.public(post, revision, post.first_published_at)
+    async with reading() as session:
+        shown = await pictures.named_by(session, revision)
+    files = media.files(shown.values())
+    await _write_again(post, revision, files)
+    await media.place(files)
+    public = await views.public(post, revision, post.first_published_at, shown)
     public.category, public.slug = post.published_category or post.category, post.slug
     public.translation_key = post.translation_key
-    await stored.replace(read_model.published(public, post.translation_key), post.version)
+    # Also over its own version: the addresses of pictures may be others since.
+    await stored.replace(read_model.published(public, post.translation_key), post.version, again=True)
 
 
-async def _search_again(post: Post, revision: PostRevision) -> None:
-    """Fold a published post's search text again, unless the post has changed meanwhile."""
+async def _write_again(post: Post, revision: PostRevision, files: dict[str, Any]) -> None:
+    """Fold a published post's search text and note its pictures again, unless the post has changed meanwhile."""
     rendered = await offload(markup.to_html, revision.body)
     plain, folded = await offload(searched, revision, rendered)
     unchanged = (Post.id == post.id, Post.version == post.version)
-    statement = update_statement(Post).where(*unchanged).values(plain_text=plain, search_text=folded)
+    values = {"plain_text": plain, "search_text": folded, "media": files or None}
+    statement = update_statement(Post).where(*unchanged).values(values)
     async with writing() as session:
         await session.execute(statement, execution_options={"synchronize_session": False})

@@ -3,13 +3,13 @@
 import uuid
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, Uri, pattern, refused
 from app.core.messages import marked
-from app.uploads.schemas import AttachmentReference
+from app.uploads.schemas import AttachmentReference, ResponsivePicture
 
 Lang = Literal["ko", "en"]
 State = Literal["draft", "scheduled", "published", "archived"]
@@ -84,7 +84,7 @@ Body = Annotated[
     str,
     Field(
         max_length=100_000,
-        description="Markdown (CommonMark with tables).",
+        description="Markdown (CommonMark with tables). `![alternative text](upload:ID)` shows an uploaded image.",
         examples=["## 요약\n\n매출이 늘었습니다."],
     ),
     Text,
@@ -157,6 +157,9 @@ class PostCard(Model):
     excerpt: StoredExcerpt
     tags: StoredTags
     thumbnail: AttachmentReference | None
+    picture: ResponsivePicture | None = Field(
+        None, description="The thumbnail as a picture, in all its sizes."
+    )
     published_at: Instant
     updated_at: Instant
     translation_key: uuid.UUID | None = Field(
@@ -209,7 +212,11 @@ class PublicPost(DescribedPost):
 
     metadata: Metadata
     html: str = Field(
-        description="The body as sanitised HTML.", examples=["<h2>요약</h2>\n<p>매출이 늘었습니다.</p>"]
+        description="The body as sanitised HTML; uploaded images are `picture` elements.",
+        examples=["<h2>요약</h2>\n<p>매출이 늘었습니다.</p>"],
+    )
+    pictures: list[ResponsivePicture] = Field(
+        [], description="Pictures of the body, in the order of the text."
     )
     attachments: list[AttachmentReference]
     view_count: int = Field(description="How often it was viewed; may lag by the cache's lifetime.")
@@ -238,6 +245,24 @@ class SearchHits(Model):
 
     items: list[SearchHit]
     next_cursor: NextCursor
+
+
+WarningCode = Literal["alt_missing", "picture_hotlinked", "picture_address"]
+
+
+class EditorWarning(Model):
+    """Something about a text that an editor should put right; it hinders no publication."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: WarningCode = Field(
+        description="`alt_missing`: people who see no picture read nothing there. `picture_hotlinked`: the picture "
+        "comes from another site, which sees who reads and may change or remove it. `picture_address`: the address "
+        "leads nowhere; upload the picture and name it `upload:ID`."
+    )
+    subject: str = Field(
+        description="Address in the text.", examples=["upload:0192f0c1-2b3c-7d4e-8f50-617283940a1b"]
+    )
 
 
 class EditorialCard(Model):
@@ -272,6 +297,7 @@ class EditorialPost(EditorialCard):
     description: StoredDescription
     canonical_url: StoredCanonicalUrl
     noindex: Noindex
+    warnings: list[EditorWarning]
 
 
 class EditorialCards(Model):

@@ -7,10 +7,11 @@ from typing import Any
 from app.auth.subject import Subject
 from app.authz.guard import allowed
 from app.core.offload import offload
-from app.posts import markup, metadata
+from app.posts import markup, metadata, pictures
 from app.posts.models import Post, PostRevision
 from app.posts.permission import policy_object
 from app.posts.schemas import DescribedPost, EditorialCard, EditorialPost, PublicPost
+from app.uploads.pictures import Pictures
 
 _COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]
 _CONTENT = (
@@ -25,7 +26,7 @@ def _columns(post: Post) -> dict[str, Any]:
 
 
 def _content(revision: PostRevision) -> dict[str, Any]:
-    return {name: getattr(revision, name) for name in _CONTENT}
+    return {name: getattr(revision, name) for name in _CONTENT} | {"warnings": revision.warnings or []}
 
 
 def editorial(post: Post, revision: PostRevision, actor: Subject) -> EditorialPost:
@@ -48,31 +49,40 @@ def _policy_object(post: Post) -> dict[str, Any]:
     return {name: value for name, value in policy_object(post).items() if name != "id"}
 
 
-def card(post: Post, revision: PostRevision, published_at: datetime) -> dict[str, Any]:
-    """Return a post as visitors see it in a list."""
+def card(
+    post: Post, revision: PostRevision, published_at: datetime, known: Pictures, *, public: bool = True
+) -> dict[str, Any]:
+    """Return a post as visitors see it in a list; `public` says whether its pictures are."""
     # The public sees a change when it is published, not when it is written.
-    public = revision.number == post.published_revision and post.published_at
+    changed = revision.number == post.published_revision and post.published_at
     return {
         **_columns(post),
         **_content(revision),
         "excerpt": revision.excerpt or markup.excerpt(revision.body),
         "published_at": published_at,
-        "updated_at": max(public or revision.created_at, published_at),
+        "picture": pictures.thumbnail(revision, known, public=public),
+        "updated_at": max(changed or revision.created_at, published_at),
     }
 
 
-async def public(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
-    """Return a post as visitors see it, with its text rendered."""
-    return await offload(_rendered, post, revision, published_at)
+async def public(
+    post: Post, revision: PostRevision, published_at: datetime, known: Pictures, *, preview: bool = False
+) -> PublicPost:
+    """Return a post as visitors see it, with its text rendered; a preview's pictures aren't public."""
+    return await offload(_rendered, post, revision, published_at, known, preview=preview)
 
 
-def _rendered(post: Post, revision: PostRevision, published_at: datetime) -> PublicPost:
-    shown = card(post, revision, published_at)
+def _rendered(
+    post: Post, revision: PostRevision, published_at: datetime, known: Pictures, *, preview: bool
+) -> PublicPost:
+    filled = pictures.fill(markup.to_html(revision.body), known, public=not preview)
+    shown = card(post, revision, published_at, known, public=not preview)
     return PublicPost.model_validate(
         {
             **shown,
             "metadata": metadata.of(DescribedPost.model_validate(shown)),
-            "html": markup.to_html(revision.body),
+            "html": filled.html,
+            "pictures": filled.pictures,
             "view_count": 0,
             "translations": [],
         }

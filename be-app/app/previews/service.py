@@ -15,7 +15,7 @@ from app.core.database.engine import reading, writing
 from app.core.http.problems import NotFound
 from app.core.settings import settings
 from app.members import repository as members
-from app.posts import revisions, views
+from app.posts import pictures, revisions, views
 from app.posts.models import Post, PostRevision
 from app.posts.permission import allowed
 from app.posts.schemas import PublicPost
@@ -83,7 +83,9 @@ async def revoke(post_id: uuid.UUID, preview_id: uuid.UUID, actor: Subject) -> N
 async def show(token: str) -> PublicPost:
     """Return the revision of a link as visitors would read it; raise `NotFound` for a link that has ended."""
     post, revision = await _shown(token)
-    return await views.public(post, revision, post.first_published_at or now())
+    async with reading() as session:
+        known = await pictures.named_by(session, revision)
+    return await views.public(post, revision, post.first_published_at or now(), known, preview=True)
 
 
 async def file(token: str, attachment_id: uuid.UUID, variant: str) -> PreviewFile:

@@ -1,5 +1,7 @@
 """Errors of files."""
 
+from collections.abc import Sequence
+
 from app.core.http.problems import Problem, Unavailable, Violation
 from app.core.messages import marked
 from app.core.translation import Text
@@ -46,6 +48,13 @@ class UploadInUse(Problem):
 
     status, code, title = 409, "upload_in_use", marked("A post uses this file")
     advice = marked("Remove it from every post first.")
+
+    @classmethod
+    def by(cls, titles: Sequence[str]) -> "UploadInUse":
+        """Return the problem naming the posts of which the caller may know."""
+        if not titles:
+            return cls()
+        return cls(marked("Remove it first from these posts: {posts}."), posts=", ".join(titles))
 
 
 class UploadGone(Problem):

@@ -238,7 +238,7 @@ async def _collect(upload: Upload) -> None:
         found = await repository.locked(transaction.session, upload.id)
         if found is None or found.state != CLEAN:
             return
-        orphan = not await references.in_use(transaction.session, upload.id, ever=True)
+        orphan = not await references.uses(transaction.session, upload.id, ever=True)
         if orphan:
             await remove(transaction, found, "system")
         found.due_at = None

@@ -1,17 +1,27 @@
-"""References to files: the port by which other domains say whether they refer to one."""
+"""References to files: the port by which other domains say what of theirs refers to one."""
 
 import uuid
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
-class Refers(Protocol):
-    """Tells whether a domain's texts name a file."""
+class Use(NamedTuple):
+    """Something that names a file."""
 
-    async def __call__(self, session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
-        """Tell whether a current or public text names the file; with `ever`, whether any revision does."""
+    title: str
+    owner: str
+    private: bool
+    """Whether only its owner may know of it."""
+
+
+class Refers(Protocol):
+    """Finds what of a domain names a file."""
+
+    async def __call__(self, session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> Sequence[Use]:
+        """Return some of what names the file in a current or public text; with `ever`, in any revision."""
 
 
 _domains: list[Refers] = []
@@ -23,11 +33,11 @@ def register(refers: Refers) -> Refers:
     return refers
 
 
-async def in_use(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> bool:
-    """Tell whether any domain names a file.
+async def uses(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> list[Use]:
+    """Return some of what names a file, in all domains; nothing if the file is unused.
 
     Raises `RuntimeError` in a process that has loaded no domain: without their answers no file is known to be unused.
     """
     if not _domains:
         raise RuntimeError("no domain has registered whether it refers to files")
-    return any([await refers(session, upload_id, ever=ever) for refers in _domains])
+    return [use for refers in _domains for use in await refers(session, upload_id, ever=ever)]

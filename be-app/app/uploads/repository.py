@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.engine import writing
-from app.uploads.models import Attachment, Upload, UploadUsage
+from app.uploads.models import CLEAN, Attachment, Upload, UploadUsage
 
 
 async def by_ids(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Attachment]:
@@ -19,6 +19,14 @@ async def by_ids(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping[u
         return {}
     found = await session.scalars(select(Attachment).where(Attachment.id.in_(ids)))
     return {attachment.id: attachment for attachment in found}
+
+
+async def pictures(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Upload]:
+    """Return the images with renditions among `ids`, by id."""
+    if not ids:
+        return {}
+    query = select(Upload).where(Upload.id.in_(ids), Upload.state == CLEAN, Upload.picture.is_not(None))
+    return {upload.id: upload for upload in await session.scalars(query)}
 
 
 async def upload(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:

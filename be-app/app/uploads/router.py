@@ -36,9 +36,10 @@ from app.uploads.schemas import (
 )
 
 if TYPE_CHECKING:
-    from app.uploads import downloads, service
+    from app.uploads import downloads, media, service
 else:
     downloads = lazy_import("app.uploads.downloads")
+    media = lazy_import("app.uploads.media")
     service = lazy_import("app.uploads.service")
 
 staff = GuardedRouter("/v1/uploads", "uploads")
@@ -46,6 +47,7 @@ public = PublicRouter("/v1/posts/{post_id}/attachments", "posts")
 
 UploadId = Annotated[uuid.UUID, Path(description="The upload's id.")]
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
+pictures = PublicRouter("/media", "posts")
 AttachmentId = Annotated[uuid.UUID, Path(description="Id of a file that the post names.")]
 STORES = responses(DatabaseUnavailable, StorageUnavailable)
 MOVED: dict[int | str, dict[str, Any]] = {
@@ -160,3 +162,24 @@ async def download_attachment(
 async def count_download(post_id: PostId, attachment_id: AttachmentId) -> None:
     """Count one download. Downloading alone counts nothing: a GET changes nothing."""
     await downloads.count(post_id, attachment_id)
+
+
+@pictures.get(
+    "/{digest}/{variant}",
+    action="post:view",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={302: {"description": "The picture is where `Location` says, for an hour."}},
+)
+async def read_picture(
+    digest: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The picture's content, as its hash.")],
+    variant: Annotated[
+        str,
+        Path(pattern=r"^[1-9][0-9]{0,3}\.(avif|webp|jpg)$", description="Width and kind of the rendition."),
+    ],
+) -> Response:
+    """Fetch a picture of a public post, where no CDN serves the bucket of pictures."""
+    # The link outlives the redirect, so that a browser never keeps one that leads nowhere.
+    return RedirectResponse(
+        media.link(digest, variant), 302, {"Cache-Control": f"public, max-age={media.LINK_S // 2}"}
+    )

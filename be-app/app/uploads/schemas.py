@@ -23,6 +23,23 @@ class AttachmentReference(Model):
     size: int = Field(description="Bytes.", examples=[482133])
 
 
+class ResponsivePicture(Model):
+    """An image in several sizes and types."""
+
+    id: uuid.UUID
+    src: Uri = Field(description="A JPEG for clients that know no `srcset`.")
+    srcset: dict[str, str] = Field(
+        description="By media type, best first: addresses and widths as `srcset` has them.",
+        examples=[{"image/webp": "https://media.familycorp.example/media/9f86d081884c7d65/320.webp 320w"}],
+    )
+    width: int = Field(description="Pixels of the widest rendition.", examples=[2560])
+    height: int = Field(examples=[1707])
+    alt: str = Field(description="Alternative text; empty where there is none.", examples=["준공식"])
+    placeholder: str = Field(
+        description="Colour that most of the image has, to be shown until it arrives.", examples=["#7a8ca3"]
+    )
+
+
 # Every system's separators and wildcards, and what can't be seen or turns the direction of text: controls, format
 # characters, surrogates, blank letters, tags (Unicode 17: Default_Ignorable_Code_Point). Emoji need U+FE0E and
 # U+FE0F, and some Chinese characters U+E0100 to U+E01EF.

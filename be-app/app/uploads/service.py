@@ -146,8 +146,8 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
         upload = _found(await repository.locked(transaction.session, upload_id))
         _authorise(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            if await references.in_use(transaction.session, upload_id, ever=False):
-                raise UploadInUse
+            if uses := await references.uses(transaction.session, upload_id, ever=False):
+                raise UploadInUse.by([u.title for u in uses if not u.private or u.owner == actor.id])
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:
             raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))

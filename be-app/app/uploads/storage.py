@@ -140,7 +140,7 @@ def part_address(upload: Upload, wanted: PartWanted) -> PartAddress:
     return PartAddress(number=wanted.number, url=url, headers={"x-amz-checksum-sha256": checksum})
 
 
-def link(key: str, name: str, content_type: str) -> str:
+def link(key: str, name: str, content_type: str, seconds: int = LINK_S) -> str:
     """Sign a download: as an attachment, under its own name and stored type."""
     return str(
         aws.client("s3").generate_presigned_url(
@@ -152,7 +152,7 @@ def link(key: str, name: str, content_type: str) -> str:
                 "ResponseContentType": content_type,
                 "ResponseCacheControl": "private, no-store",
             },
-            ExpiresIn=LINK_S,
+            ExpiresIn=seconds,
         )
     )
 

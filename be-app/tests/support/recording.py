@@ -110,7 +110,8 @@ def _table(given: dict[str, Any]) -> str:
 
 
 def _bucket(given: dict[str, Any]) -> str:
-    return "exchange" if "exchange" in given.get("Bucket", "") else "uploads"
+    named = given.get("Bucket", "")
+    return next((kind for kind in ("exchange", "media") if kind in named), "uploads")
 
 
 def _below(what: str, key: str) -> str:

@@ -146,6 +146,7 @@ class Stack:
             "DATABASE_POOL_SIZE": "10",
             "AWS_REGION": self.region,
             "UPLOADS_BUCKET_NAME": f"uploads-{self.region}",
+            "MEDIA_BUCKET_NAME": f"media-{self.region}",
             "AWS_ENDPOINT_URL": self.ministack.url,
             "CACHE_URL": self.cache_url,
             "CORS_ORIGINS": "https://www.familycorp.example",

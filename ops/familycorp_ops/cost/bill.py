@@ -96,12 +96,29 @@ def curves(resources: Sequence[Resource], usage: Usage) -> dict[str, Curve]:
     return found | {"Total": Curve(idle.total, more.total - here.total)}
 
 
+def with_pages(usage: Usage, pages: float, pictures: float) -> Usage:
+    """Return the same month with another number of pages, each with so many pictures that no browser has."""
+    return usage.model_copy(update={"pages": pages, "pictures": pictures, "picture_kept": 0})
+
+
+def million_pages(resources: Sequence[Resource], usage: Usage) -> Bill:
+    """Return what the pictures of a million pages cost, ten on each."""
+    return _difference(
+        bill(resources, with_pages(usage, 0, 0)), bill(resources, with_pages(usage, MILLION, 10))
+    )
+
+
 def marginal(resources: Sequence[Resource], usage: Usage) -> Bill:
     """Return what a further million of visitors' requests costs, line by line."""
-    here = {c[:3]: c for c in bill(resources, usage).charges}
-    more = bill(resources, with_requests(usage, usage.requests + MILLION))
+    more = with_requests(usage, usage.requests + MILLION)
+    return _difference(bill(resources, usage), bill(resources, more))
+
+
+def _difference(here: Bill, more: Bill) -> Bill:
+    """Return what the second bill has more than the first, which has the same lines."""
+    base = {c[:3]: c for c in here.charges}
     found = (
-        c._replace(quantity=c.quantity - here[c[:3]].quantity, usd=c.usd - here[c[:3]].usd)
+        c._replace(quantity=c.quantity - base[c[:3]].quantity, usd=c.usd - base[c[:3]].usd)
         for c in more.charges
     )
     return Bill(tuple(sorted((c for c in found if c.usd > 0), key=lambda c: -c.usd)))

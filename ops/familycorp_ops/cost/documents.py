@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.cost import plot, report, resources
-from familycorp_ops.cost.bill import Bill, bill, marginal
+from familycorp_ops.cost.bill import Bill, bill, marginal, million_pages
 from familycorp_ops.cost.prices import USAGES, Usage, usage
 from familycorp_ops.deploy import infra
 from familycorp_ops.markdown import with_parts
@@ -59,6 +59,9 @@ def targets(found: Plans) -> dict[str, report.Target]:
         "dev": report.Target("Dev, idle", 15, bill(found["dev"], idle())),
         "prod": report.Target("Prod", 300, bill(found["prod"], site())),
         "lean": report.Target("Prod, lean", 90, bill(found["prod, lean"], site())),
+        "pictures": report.Target(
+            "a million pages with ten pictures", 90, million_pages(found["prod"], site())
+        ),
         "marginal": report.Target("a further million requests", 3, marginal(found["prod"], site())),
     }
 

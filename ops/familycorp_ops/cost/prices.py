@@ -83,6 +83,11 @@ class Usage(_Facts):
     downloads_gb: float
     images_gb: float
     refused_gb: float
+    pages: float
+    pictures: float
+    picture_kb: float
+    picture_kept: float
+    cdn_hit: float
     invocations: dict[str, float]
     durations: dict[str, float]
 

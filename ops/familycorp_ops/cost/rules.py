@@ -61,6 +61,16 @@ class Plan(NamedTuple):
         return self.usage.requests * (1 - self.usage.cache_hit * bool(cached))
 
     @property
+    def pictures(self) -> float:
+        """Pictures that visitors' browsers fetch."""
+        return self.usage.pages * self.usage.pictures * (1 - self.usage.picture_kept)
+
+    @property
+    def redirects(self) -> float:
+        """Pictures to which the API redirects, where there is no CDN."""
+        return 0 if self.count("aws_cloudfront_distribution") else self.pictures
+
+    @property
     def staff_share(self) -> float:
         """Share of the month in which somebody works."""
         return self.usage.staff_hours / HOURS
@@ -68,7 +78,7 @@ class Plan(NamedTuple):
     def invocations(self, function: str) -> float:
         """Return how often a function runs."""
         if function == "backend":
-            return self.usage.requests + self.usage.staff_requests
+            return self.usage.requests + self.usage.staff_requests + self.redirects
         if function == "auth":
             return self.usage.logins * 6 + self.usage.staff_requests / 10  # A login's steps, and renewals.
         return self.usage.invocations.get(function, 0)
@@ -79,7 +89,7 @@ class Plan(NamedTuple):
         if function == "backend":
             visitors = usage.requests - self.composed
             work = visitors * usage.cached_ms + self.composed * usage.composed_ms
-            work += usage.staff_requests * usage.staff_ms
+            work += usage.staff_requests * usage.staff_ms + self.redirects * usage.cached_ms
             return work + runs * usage.cold_share * usage.cold_ms
         if function == "auth":
             return runs * usage.staff_ms
@@ -109,7 +119,7 @@ def _logs(it: Resource, plan: Plan) -> Iterator[Line]:
         system = usage.platform_log_bytes * (name not in plan.quiet)
         written = plan.invocations(name) * (usage.app_log_bytes + system) / GB
     elif path.startswith("/aws/apigateway/"):
-        runs = usage.requests + usage.staff_requests + plan.invocations("auth")
+        runs = plan.invocations("backend") + plan.invocations("auth")
         written = runs * usage.access_log_bytes / GB
     else:
         written = usage.refused_gb if "flow" in path or "flow" in it.address else 0
@@ -133,7 +143,7 @@ def _composite(_: Resource, __: Plan) -> Iterator[Line]:
 
 def _api(_: Resource, plan: Plan) -> Iterator[Line]:
     usage = plan.usage
-    requests = usage.requests + usage.staff_requests + plan.invocations("auth")
+    requests = plan.invocations("backend") + plan.invocations("auth")
     yield Line("API Gateway", "requests", "api-request", requests)
     yield Line("Data transfer", "answers", "transfer-gb", requests * usage.response_kb * KB / GB)
 
@@ -211,6 +221,8 @@ def _table(it: Resource, plan: Plan) -> Iterator[Line]:
 
 def _bucket(it: Resource, plan: Plan) -> Iterator[Line]:
     usage = plan.usage
+    if it.named() == "media":
+        yield from _pictures(plan)
     if it.named() != "uploads":
         return  # Lines of access, templates, and what operators exchange for a day: cents at the most.
     yield Line("S3", "storage", "s3-gb", usage.files_gb)
@@ -218,6 +230,19 @@ def _bucket(it: Resource, plan: Plan) -> Iterator[Line]:
     yield Line("S3", "reads", "s3-read", usage.uploads * 8 + usage.downloads_gb * KB)  # Files of a MB.
     yield Line("Data transfer", "files", "transfer-gb", usage.downloads_gb)
     yield Line("EventBridge", "arrivals", "event", usage.uploads * 2)
+
+
+def _pictures(plan: Plan) -> Iterator[Line]:
+    """Yield what the bucket of public pictures costs: by redirects its own traffic, else what CloudFront lacks."""
+    read = plan.redirects or plan.pictures * (1 - plan.usage.cdn_hit)
+    yield Line("S3", "pictures: reads", "s3-read", read)
+    yield Line("Data transfer", "pictures", "transfer-gb", plan.redirects * plan.usage.picture_kb * KB / GB)
+
+
+def _distribution(_: Resource, plan: Plan) -> Iterator[Line]:
+    # From S3 to CloudFront traffic is free.
+    yield Line("CloudFront", "pictures: requests", "cdn-request", plan.pictures)
+    yield Line("CloudFront", "pictures: traffic", "cdn-gb", plan.pictures * plan.usage.picture_kb * KB / GB)
 
 
 def _web_acl(it: Resource, plan: Plan) -> Iterator[Line]:
@@ -281,6 +306,7 @@ def _application_metrics(plan: Plan) -> Iterator[Line]:
 RULES: Final[Mapping[str, Rule]] = {
     "aws_apigatewayv2_api": _api,
     "aws_apigatewayv2_stage": _stage,
+    "aws_cloudfront_distribution": _distribution,
     "aws_cloudwatch_composite_alarm": _composite,
     "aws_cloudwatch_log_group": _logs,
     "aws_cloudwatch_metric_alarm": _alarm,
@@ -313,6 +339,9 @@ UNPRICED: Final[Mapping[str, str]] = {
     "aws_apigatewayv2_integration": _PART,
     "aws_apigatewayv2_route": _PART,
     "aws_budgets_budget": "budgets without actions are free",
+    "aws_cloudfront_cache_policy": _PART,
+    "aws_cloudfront_origin_access_control": _ACCESS,
+    "aws_cloudfront_response_headers_policy": _PART,
     "aws_cloudwatch_dashboard": "an account's first three are free for good, and an environment has one",
     "aws_cloudwatch_event_rule": "events of AWS and schedules are free; S3's are counted with the bucket",
     "aws_cloudwatch_event_target": _PART,

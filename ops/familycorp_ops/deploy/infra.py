@@ -37,6 +37,12 @@ provider "aws" {
   skip_metadata_api_check = true
   max_retries             = 2 # What an emulator doesn't know is answered with an error of the server: don't insist.
 }
+
+provider "aws" {
+  alias                   = "global"
+  skip_metadata_api_check = true
+  max_retries             = 2
+}
 """
 
 

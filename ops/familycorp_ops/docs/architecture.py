@@ -57,7 +57,7 @@ def calls() -> str:
 
 def _node(resource: str) -> str:
     kinds = {"posts": "DynamoDB", "sessions": "DynamoDB", "events": "DynamoDB"}
-    kinds |= {"uploads": "S3", "exchange": "S3"}
+    kinds |= {"uploads": "S3", "media": "S3", "exchange": "S3"}
     if resource in kinds:
         return f'store_{resource}[("{kinds[resource]}: {resource}")]'
     return f'{resource.replace("-", "_")}["{resource}"]'

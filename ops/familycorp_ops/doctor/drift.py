@@ -60,7 +60,7 @@ def _probes(it: Environment) -> Mapping[str, tuple[str, str, Callable[[], dict[s
         return lambda: getattr(it.client(service), operation)(**{argument: value})
 
     probes: dict[str, tuple[str, str, Callable[[], Any]]] = {}
-    for key in ("uploads", "logs", "exchange", "releases"):
+    for key in ("uploads", "media", "logs", "exchange", "releases"):
         name = f"{it.name}-{key}{it.bucket_suffix}"
         probes[f"aws_s3_bucket.{key}"] = ("bucket", name, named("s3", "head_bucket", "Bucket", name))
     for key in ("posts", "sessions", "events"):

@@ -1,4 +1,4 @@
-"""Creates in an emulator what Terraform creates in AWS: tables, the bucket, and the keys that logging in needs."""
+"""Creates in an emulator what Terraform creates in AWS: tables, buckets, and the keys that logging in needs."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +67,8 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
         s3, sqs, secrets, kms = (client(service) for service in ("s3", "sqs", "secretsmanager", "kms"))
         clients += [s3, sqs, secrets, kms]
         steps += [
-            lambda: _bucket(s3, sqs, settings),
+            lambda: _uploads(s3, sqs, settings),
+            lambda: _bucket(s3, settings.media_bucket, settings),
             lambda: _signing_key(secrets, settings.signing_key_secret),
             lambda: _encryption_key(kms, settings.factors_key),
         ]
@@ -79,22 +80,28 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
             each.close()
 
 
-def _bucket(s3: Any, sqs: Any, settings: Settings) -> str | None:
-    name = settings.uploads_bucket
+def _bucket(s3: Any, name: str, settings: Settings) -> str | None:
     created: str | None = None
     try:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": settings.aws_region})
         created = name
     except s3.exceptions.BucketAlreadyOwnedByYou:
         pass
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE})
-    s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": cors_rules(settings)})
     if settings.s3_endpoint_url is None:
         blocked = dict.fromkeys(
             ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
         )
         s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
+    return created
+
+
+def _uploads(s3: Any, sqs: Any, settings: Settings) -> str | None:
+    name = settings.uploads_bucket
+    created = _bucket(s3, name, settings)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE})
+    s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": cors_rules(settings)})
+    if settings.s3_endpoint_url is None:
         _notify(s3, sqs, name, settings.uploads_queue)
     return created
 

@@ -15,12 +15,19 @@ from rich.markup import escape
 
 from familycorp_ops.admin.db import is_current
 from familycorp_ops.environment import DATABASE, SETTINGS
-from familycorp_ops.local.state import provider_port, site_port
+from familycorp_ops.local.state import cdn_port, provider_port, site_port
 from familycorp_ops.local.steps import Step
 from familycorp_ops.servers.ministack import CREDENTIALS, DEVELOPMENT_ORIGINS, MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import CLIENT_ID
-from familycorp_ops.servers.process import LOOPBACK, Process, clean_environment, http_ok, stop_all
+from familycorp_ops.servers.process import (
+    LOOPBACK,
+    Process,
+    clean_environment,
+    http_ok,
+    port_is_free,
+    stop_all,
+)
 from familycorp_ops.servers.valkey import Valkey
 
 if TYPE_CHECKING:
@@ -71,6 +78,7 @@ class Services:
             persist=True,
             origins=[*origins, api_url, *DEVELOPMENT_ORIGINS],
         )
+        media_port = cdn_port(state)
         settings = {
             **CREDENTIALS,
             "FAMILYCORP_ENV": "local",
@@ -79,6 +87,7 @@ class Services:
             "FAMILYCORP_AWS_ENDPOINT_URL": self.emulator.url,
             "FAMILYCORP_API_URL": api_url,
             "FAMILYCORP_SITE_URL": f"http://localhost:{site_port(port)}",
+            "FAMILYCORP_MEDIA_URL": f"http://localhost:{media_port}",
             "FAMILYCORP_CORS_ORIGINS": ",".join(origins),
             "FAMILYCORP_OIDC_ISSUER": self.provider.url,
             "FAMILYCORP_OIDC_CLIENT_ID": CLIENT_ID,
@@ -91,6 +100,12 @@ class Services:
         api += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "1"]
         self.api = self._python(_("The API"), "api", "-m", *api, ready=lambda: http_ok(port, "/health"))
         self.worker = self._python(_("The worker"), "worker", "-m", "app.functions.worker")
+        self.cdn = self._python(
+            _("The pictures' CDN"),
+            "cdn",
+            *("-m", "familycorp_ops.local.cdn", str(media_port)),
+            ready=lambda: not port_is_free(media_port),
+        )
         self._setup: list[Process] = []
         self._loaded = state / "demo-loaded"
         self._unsaved = state / "emulator-unsaved"
@@ -120,7 +135,8 @@ class Services:
         api = Step("API", self.api, [valkey, emulator] if complete else stores)
         # The API asks the provider when the first person logs in, so it needn't wait for it.
         provider = Step(_("Login provider (NanoIDP)"), self.provider)
-        return [*stores, provider, api, Step(_("Worker"), self.worker, stores)]
+        pictures = Step(_("Pictures (CDN)"), self.cdn)
+        return [*stores, provider, pictures, api, Step(_("Worker"), self.worker, stores)]
 
     def finish(self) -> None:
         """Note that every step is done, and with which settings."""
@@ -134,6 +150,7 @@ class Services:
         return {
             "url": self._environment["FAMILYCORP_API_URL"],
             "consoleUrl": self.console_url,
+            "mediaUrl": self._environment["FAMILYCORP_MEDIA_URL"],
             "loginUrl": self.provider.url,
             "awsUrl": self.emulator.url,
             "cacheUrl": self.valkey.url,
@@ -143,12 +160,12 @@ class Services:
 
     def lasting(self) -> list[Process]:
         """Return the processes that run until the end."""
-        return [self.valkey, self.emulator, self.provider, self.api, self.worker]
+        return [self.valkey, self.emulator, self.provider, self.api, self.worker, self.cdn]
 
     def stop(self, console: Console) -> None:
         """Stop every process: first those that use the stores, then the stores."""
         console.print(_("Stopping ..."))
-        stop_all([*self._setup, self.api, self.worker])
+        stop_all([*self._setup, self.api, self.worker, self.cdn])
         stop_all([self.emulator, self.valkey, self.provider])
         if self.emulator.returncode in {0, None} and not self._lost:
             self._unsaved.unlink(missing_ok=True)

@@ -97,19 +97,26 @@ def check(state: Path, port: int) -> None:
 
 
 def provider_port(state: Path) -> int:
-    """Return where the login provider of a state directory listens: always at the same port.
+    """Return where the login provider of a state directory listens: its address is half of a member's identity."""
+    return _kept_port(state / "provider", _("the login provider"))
 
-    Its address is half of every member's identity.
-    """
-    note = state / "provider" / "port"
+
+def cdn_port(state: Path) -> int:
+    """Return where the CDN of a state directory listens: published posts have its address."""
+    return _kept_port(state / "cdn", _("the pictures' CDN"))
+
+
+def _kept_port(directory: Path, service: str) -> int:
+    """Return the port of a service that always listens at the same one."""
+    note = directory / "port"
     with suppress(FileNotFoundError, ValueError):
         port = int(note.read_text())
         if not take_port(port):
             raise StartError(
                 _(
-                    "Port {port}, where the login provider of this data listens, is in use by another program: "
+                    "Port {port}, where {service} of this data listens, is in use by another program: "
                     "stop that one; or {fix}."
-                ).format(port=port, fix=_(ELSEWHERE))
+                ).format(port=port, service=service, fix=_(ELSEWHERE))
             )
         return port
     note.parent.mkdir(exist_ok=True)

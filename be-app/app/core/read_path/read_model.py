@@ -65,8 +65,8 @@ class Page(NamedTuple):
     next: str | None
 
 
-async def replace(snapshot: Snapshot, version: int) -> bool:
-    """Apply a change, unless the item has this version or a newer one already.
+async def replace(snapshot: Snapshot, version: int, *, again: bool = False) -> bool:
+    """Apply a change, unless the item has this version or a newer one already; `again`: unless it has a newer one.
 
     Attributes that the change doesn't name stay as they are. Entries of further lists are
     written first, and those of lists that the item leaves are removed last, so that a crash leaves none lacking.
@@ -76,7 +76,7 @@ async def replace(snapshot: Snapshot, version: int) -> bool:
     """
     lists = _lists(snapshot.attributes)
     await asyncio.gather(*(_update(_entry(snapshot, name), version) for name in lists))
-    old = await _update(snapshot, version)
+    old = await _update(snapshot, version, again=again)
     if old is None:
         return (snapshot.key, version) in _added()
     left = _lists(old) - lists
@@ -103,7 +103,7 @@ def _no_entry(snapshot: Snapshot, name: str) -> Snapshot:
     return Snapshot(f"{snapshot.key}{ENTRY}{name}", {}, ("categoryLang", "listedAt"))
 
 
-async def _update(snapshot: Snapshot, version: int) -> dict[str, Any] | None:
+async def _update(snapshot: Snapshot, version: int, *, again: bool = False) -> dict[str, Any] | None:
     """Apply a change to one item; return the old values, or None where the item has the version already."""
     values = {**snapshot.attributes, "version": version}
     names = {f"#{n}": n for n in (*values, *snapshot.absent)}
@@ -116,7 +116,7 @@ async def _update(snapshot: Snapshot, version: int) -> dict[str, Any] | None:
             **_address(snapshot),
             ReturnValues="UPDATED_OLD",
             UpdateExpression=update,
-            ConditionExpression="attribute_not_exists(#version) OR #version < :version",
+            ConditionExpression=f"attribute_not_exists(#version) OR #version {'<=' if again else '<'} :version",
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=dynamodb.encode({f":{n}": v for n, v in values.items()}),
         )

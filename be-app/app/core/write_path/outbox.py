@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import BigInteger, Integer, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +26,7 @@ from app.core.observability import metrics
 from app.core.observability.context import request_id
 from app.core.read_path import cache, read_model
 from app.core.read_path.read_model import POSTS, Snapshot
-from app.core.write_path import destructions, events
+from app.core.write_path import destructions, events, file_effects
 
 GRACE = timedelta(seconds=60)
 """How long the effects of a change may be pending before the scheduler takes over.
@@ -54,7 +54,13 @@ class OutboxRow(Base):
     kind: Mapped[str] = mapped_column(Key(64))
     data: Mapped[dict[str, Any]]
     snapshot: Mapped[dict[str, Any] | None]
+    # What `file_effects` delivers before and after the read model names files; null where it names none.
+    files: Mapped[dict[str, Any] | None]
     correlation_id: Mapped[str] = mapped_column(Key(64))
+
+
+class _FilesUnavailable(Exception):
+    """Files can't be put or removed now, which keeps back no other aggregate."""
 
 
 _IDENTITY = tuple_(OutboxRow.aggregate, OutboxRow.version, OutboxRow.kind)
@@ -83,9 +89,19 @@ class Transaction:
         self.destroyed.append((aggregate, reason))
 
     def emit(
-        self, aggregate: str, version: int, kind: str, data: dict[str, Any], snapshot: Snapshot | None = None
+        self,
+        aggregate: str,
+        version: int,
+        kind: str,
+        data: dict[str, Any],
+        snapshot: Snapshot | None = None,
+        *,
+        files: dict[str, Any] | None = None,
     ) -> None:
-        """Add an event and its read model to the outbox; aggregate, version and kind are its identity."""
+        """Add an event, its read model and effects on files to the outbox.
+
+        Aggregate, version and kind are its identity.
+        """
         self.session.add(
             OutboxRow(
                 aggregate=aggregate,
@@ -93,6 +109,7 @@ class Transaction:
                 kind=kind,
                 data=data,
                 snapshot=snapshot and snapshot._asdict(),
+                files=files,
                 correlation_id=request_id(),
             )
         )
@@ -224,9 +241,11 @@ async def _deliver_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list
         if row.aggregate in stuck:
             continue
         try:
+            await _with_files(row, "before")
             change = max(change, await _show(row))
             await events.publish(row.aggregate, row.version, row.kind, row.data)
-        except (Unavailable, dynamodb.Refused) as error:
+            await _with_files(row, "after")
+        except (Unavailable, dynamodb.Refused, _FilesUnavailable) as error:
             metrics.add("outbox_failed")
             logger.warning(
                 "outbox_effect_failed",
@@ -243,6 +262,18 @@ async def _deliver_all(rows: Sequence[OutboxRow], stuck: set[str]) -> tuple[list
         else:
             delivered.append(row)
     return delivered, False, change
+
+
+async def _with_files(row: OutboxRow, when: Literal["before", "after"]) -> None:
+    if not row.files:
+        return
+    effects = file_effects.registered()
+    if effects is None:  # The scheduler has them.
+        raise _FilesUnavailable
+    try:
+        await (effects.before(row.files) if when == "before" else effects.after(row.aggregate, row.files))
+    except Unavailable as error:
+        raise _FilesUnavailable from error
 
 
 async def _show(row: OutboxRow) -> _Change:

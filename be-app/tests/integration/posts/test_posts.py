@@ -102,6 +102,7 @@ def test_what_is_published_is_all_that_was_written(each_client: httpx.Client) ->
         "excerpt": "In short",
         "tags": ["a", "b"],
         "thumbnail": None,
+        "picture": None,
         "publishedAt": post["firstPublishedAt"],
         "updatedAt": page["updatedAt"],
         "translationKey": post["id"],
@@ -109,7 +110,7 @@ def test_what_is_published_is_all_that_was_written(each_client: httpx.Client) ->
         "noindex": False,
     }
     rest = {"html": "<p>본문입니다.</p>\n", "attachments": [], "viewCount": 0, "translations": []}
-    rest |= {"description": "", "metadata": page["metadata"]}
+    rest |= {"description": "", "metadata": page["metadata"], "pictures": []}
     assert page == card | rest
     assert ok(each_client.get("/v1/posts", params={"lang": "en", "category": category}))["items"] == [card]
 
