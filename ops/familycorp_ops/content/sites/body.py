@@ -43,11 +43,11 @@ _PATTERNS = {
     "eleventy": re.compile(_CODE + _LIQUID + _HTML + _LINKS, _FLAGS),
     "plain": re.compile(_CODE + _HTML + _LINKS, _FLAGS),
 }
-_ESCAPED = re.compile(r"\{\{([<%])/\*\s*(.*?)\s*\*/([%>])\}\}", re.DOTALL)
+_ESCAPED = re.compile(r"\{\{([<%])/\*((?:(?!\{\{[<%]/\*).)*?)\*/([%>])\}\}", re.DOTALL)
 _QUOTED_FILTERED = re.compile(
     r"""["']([^"']*)["']\s*\|\s*(?:relative_url|absolute_url|url|prepend:\s*site\.(?:baseurl|url))(?:\s*\|.*)?"""
 )
-_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
+_ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]++)\s*+=\s*+("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _MORE = re.compile(r"<!--\s*(?:more|read ?more|excerpt)\s*-->", re.IGNORECASE)
 
 
@@ -97,7 +97,9 @@ class Body:
 
     def _code(self, code: str) -> str:
         # Hugo's documentation writes `{{</* … */>}}` for what must not be executed.
-        return _ESCAPED.sub(r"{{\1 \2 \3}}", code) if self._kind == "hugo" else code
+        if self._kind != "hugo":
+            return code
+        return _ESCAPED.sub(lambda tag: f"{{{{{tag[1]} {tag[2].strip()} {tag[3]}}}}}", code)
 
     def _other(self, found: re.Match[str], line: int) -> str:
         groups = found.groupdict()

@@ -12,8 +12,8 @@ from familycorp_ops.content import yamltext
 from familycorp_ops.content.sites.notes import Note, shortened
 from familycorp_ops.content.yamltext import Place, Unreadable
 
-_FENCE = re.compile(r"(---|\+\+\+|;;;)[ \t]*(yaml|yml|toml|json|js|javascript)?[ \t]*", re.IGNORECASE)
-_PLAIN = re.compile(r"([\w][\w .-]*):[ \t]+(\S.*?)[ \t]*")
+_FENCE = re.compile(r"(---|\+\+\+|;;;)[ \t]*+(yaml|yml|toml|json|js|javascript)?[ \t]*+", re.IGNORECASE)
+_PLAIN = re.compile(r"([\w][\w .-]*):[ \t]+(\S(?:.*\S)?)[ \t]*+")
 _KEY = re.compile(r'[ \t]*"?([\w-]+)"?[ \t]*[:=]')
 _LEADING_TABS = re.compile(r"(?m)^\t+")
 _REPAIRS = 8

@@ -55,7 +55,7 @@ class _Converter(MarkdownConverter):
             str(el), tags=_KEPT, attributes={"a": {"href"}, "img": {"src", "alt"}}, link_rel=None
         )
         # A blank line would end the block of HTML.
-        return "\n\n" + re.sub(r"\s*\n\s*", " ", kept) + "\n\n"
+        return "\n\n" + " ".join(filter(None, map(str.strip, kept.split("\n")))) + "\n\n"
 
     def convert_figcaption(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002
         """Write a caption as a paragraph of its own."""

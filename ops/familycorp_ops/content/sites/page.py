@@ -18,7 +18,7 @@ from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
 from familycorp_ops.content.sites.mapping import Proposal
 from familycorp_ops.content.sites.notes import Kind, Note, shortened
 
-_HEADING = re.compile(r"^#[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_HEADING = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
 _HANGUL = re.compile(r"[가-힣]")
 _MOST_TAGS, _LONGEST_TAG, _LONGEST_TITLE, _LONGEST_EXCERPT = 20, 50, 200, 500
 _SERVED = {"ko", "en"}
@@ -130,7 +130,7 @@ class Page:
         title = line_of(self.said.get("title"))
         if not title:
             heading = _HEADING.search(self.front.body)
-            title = line_of(heading[1] if heading else self.found.where.name) or "-"
+            title = line_of(heading[1].rstrip(" \t#") if heading else self.found.where.name) or "-"
             self.note(
                 "title", "changed", "", title, _("The page has no title; its heading or file name serves.")
             )

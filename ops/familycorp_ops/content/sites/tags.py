@@ -131,8 +131,8 @@ def _hexo_image(tag: Tag, _inner: str, _place: Place) -> str | None:
     at = next((i for i, word in enumerate(words) if re.search(r"[./]", word)), 0)
     rest = [word for word in words[at + 1 :] if not re.fullmatch(r"\d+(px|%)?", word)]
     text = " ".join(rest)
-    both = re.fullmatch(r"(.*?)\s*'(.*)'", text)
-    title, alt = (both[1], both[2]) if both else (text, text)
+    both = re.fullmatch(r"([^']*)'(.*)'", text)
+    title, alt = (both[1].rstrip(), both[2]) if both else (text, text)
     return picture(words[at] if words else "", alt, title)
 
 

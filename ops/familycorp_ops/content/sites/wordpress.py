@@ -38,7 +38,7 @@ _EMBED = re.compile(r"\[embed[^\]]*\](.*?)\[/embed\]", re.DOTALL)
 _WRAPPED = re.compile(r'<div class="wp-block-embed__wrapper">\s*(\S+)\s*</div>')
 _MEDIA = re.compile(r"\[(video|audio)\b([^\]]*)\](?:\[/\1\])?")
 _SHORTCODE = re.compile(r"\[/?([a-z][a-z0-9_-]+)((?:\s+[\w-]+=(?:\"[^\"]*\"|'[^']*'|[^\s\]]+))+)?\s*/?\]")
-_ADDRESS = re.compile(r"(?m)^\s*(https?://\S+)\s*$")
+_ADDRESS = re.compile(r"(?m)^[ \t]*(https?://\S+)[ \t]*$")
 
 
 class WordPress(Layout):
