@@ -553,3 +553,9 @@ def test_a_folder_is_recognised(tmp_path: Path, files: dict[str, str], kind: str
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, "utf-8")
     assert recognition.recognised(tmp_path).kind == kind
+
+
+def test_a_cover_is_named_by_the_report(tmp_path: Path) -> None:
+    page = "---\ntitle: 공지\ndate: 2020-01-01\ncover: a.jpg\n---\n본문\n"
+    read = Read(tmp_path / "site", {"hugo.toml": "", "content/post/a.md": page})
+    assert {(line, subject) for _, line, subject in read.left_out()} == {(4, "cover")}

@@ -100,10 +100,13 @@ def _policy() -> str:
     """Return the content security policy: the API and the upload bucket, and no script but the console's own."""
     chosen = settings()
     emulator = chosen.s3_endpoint_url or chosen.aws_endpoint_url
-    bucket = emulator or f"https://{chosen.uploads_bucket}.s3.{chosen.aws_region}.amazonaws.com"
+    bucket, media = (
+        emulator or f"https://{name}.s3.{chosen.aws_region}.amazonaws.com"
+        for name in (chosen.uploads_bucket, chosen.media_bucket)
+    )
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        f"img-src 'self' blob: data: {bucket}; connect-src 'self' {bucket}; "
+        f"img-src 'self' blob: data: {bucket} {chosen.media_url or media}; connect-src 'self' {bucket}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types console"
     )
