@@ -16,7 +16,9 @@ from app.core.http.problems import (
     ValidationFailed,
     responses,
 )
+from app.core.http.schema import pattern
 from app.core.lazy import lazy_import
+from app.core.messages import marked
 from app.uploads.errors import (
     QuotaExceeded,
     StorageUnavailable,
@@ -49,6 +51,8 @@ UploadId = Annotated[uuid.UUID, Path(description="The upload's id.")]
 PostId = Annotated[uuid.UUID, Path(description="The post's id.")]
 pictures = PublicRouter("/media", "posts")
 AttachmentId = Annotated[uuid.UUID, Path(description="Id of a file that the post names.")]
+DIGEST = pattern(r"^[0-9a-f]{32}$", marked("Send the 32 hexadecimal digits of a picture's address."))
+VARIANT = pattern(r"^[1-9][0-9]{0,3}\.(avif|webp|jpg)$", marked("Send a width and a kind, such as 640.webp."))
 STORES = responses(DatabaseUnavailable, StorageUnavailable)
 MOVED: dict[int | str, dict[str, Any]] = {
     302: {"description": "The file is where `Location` says, for a minute."}
@@ -172,10 +176,10 @@ async def count_download(post_id: PostId, attachment_id: AttachmentId) -> None:
     responses={302: {"description": "The picture is where `Location` says, for an hour."}},
 )
 async def read_picture(
-    digest: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The picture's content, as its hash.")],
+    digest: Annotated[str, Path(pattern=DIGEST, description="The picture's content, as its hash.")],
     variant: Annotated[
         str,
-        Path(pattern=r"^[1-9][0-9]{0,3}\.(avif|webp|jpg)$", description="Width and kind of the rendition."),
+        Path(pattern=VARIANT, description="Width and kind of the rendition."),
     ],
 ) -> Response:
     """Fetch a picture of a public post, where no CDN serves the bucket of pictures."""

@@ -21,6 +21,7 @@ PUBLIC = {
     "GET /health": "system:health",
     "GET /ready": "system:ready",
     "GET /v1/categories": "category:view",
+    "GET /media/{digest}/{variant}": "post:view",
     "GET /v1/posts": "post:view",
     "GET /v1/posts/{id_or_slug}": "post:view",
     "POST /v1/posts/{post_id}/views": "post:count-view",

