@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.core.database.fulltext import without_stopwords
+
 revision = '0013'
 down_revision = '0011'
 branch_labels = None
@@ -11,7 +13,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column('uploads', sa.Column('picture', sa.JSON(none_as_null=True), nullable=True))
-    op.add_column('posts', sa.Column('media', sa.JSON(none_as_null=True), nullable=True))
+    with without_stopwords():
+        op.add_column('posts', sa.Column('media', sa.JSON(none_as_null=True), nullable=True))
     op.add_column('post_revisions', sa.Column('pictures', sa.JSON(), nullable=True))
     op.add_column('post_revisions', sa.Column('warnings', sa.JSON(), nullable=True))
     op.add_column('outbox', sa.Column('files', sa.JSON(none_as_null=True), nullable=True))
@@ -21,5 +24,6 @@ def downgrade() -> None:
     op.drop_column('outbox', 'files')
     op.drop_column('post_revisions', 'warnings')
     op.drop_column('post_revisions', 'pictures')
-    op.drop_column('posts', 'media')
+    with without_stopwords():
+        op.drop_column('posts', 'media')
     op.drop_column('uploads', 'picture')

@@ -117,6 +117,7 @@ WORDS = re.compile(
     r"|(PostCreate|PostUpdate) (body|canonicalUrl|description|excerpt|lang|noindex|tags\[\]|title)"
     r"|Proof (code|method)|Redirect(Create|Update) (path|target)|RoleChange role|Schedule publishAt"
     r"|TotpConfirmation code|UploadCreate (contentType|name|purpose|sha256|size)"
+    r"|path (digest|variant)"
     r"|query (anew|error|iss|lang|limit|maxSpamScore|minSpamScore|path|q|returnTo|state|status|tag|variant)"
 )
 
