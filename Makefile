@@ -220,7 +220,7 @@ client: $(TYPESCRIPT) ## Build the typed client for front ends, pack it to build
 
 site: $(RUN) $(TYPESCRIPT) $(SITE) ## Build the starter site of what `make up` runs, or of `API=https://api.example`, and show it; needs Node.js
 	@npm run --silent build --prefix clients/typescript
-	@exec .venv/bin/python -m familycorp_ops.local.site "$${STATE:-.local}" $(if $(value API),"$$API")
+	@exec .venv/bin/python ops/familycorp_ops/local/site.py "$${STATE:-.local}" $(if $(value API),"$$API")
 
 sbom: $(BRING) ## Write what the application is made of to build/sbom.json (CycloneDX)
 	@mkdir -p build

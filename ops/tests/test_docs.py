@@ -106,7 +106,7 @@ def anchors(document: Path) -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    for path, anchor in re.findall(r"\]\((?!https?:)([^)#:\s]*)#?([^)]*)\)", document.read_text()):
+    for path, anchor in re.findall(r"\]\((?!https?:|upload:)([^)#:\s]*)#?([^)]*)\)", document.read_text()):
         target = document.parent / path if path else document
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
