@@ -102,7 +102,7 @@ nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in 
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_pipeline.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py ops/tests/test_switch.py
+		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_pipeline.py ops/tests/test_lifecycle.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py ops/tests/test_switch.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/integration/http/test_conformance.py

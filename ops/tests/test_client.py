@@ -122,7 +122,6 @@ def site(chromium, running, built):
     # A real server: Chromium takes a page of Playwright for one of the public network, which may not call loopback.
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server, chromium.new_context() as context:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        context.set_default_timeout(120_000)
         try:
             yield Site(context, f"http://localhost:{server.server_port}/")
         finally:

@@ -481,6 +481,7 @@ def test_a_second_run_is_refused_and_names_the_locks_owner(account: Account) -> 
     assert _lock(account) is None
 
 
+@pytest.mark.infra
 def test_a_lock_whose_process_is_gone_is_taken(account: Account) -> None:
     account.applied()
     assert account.stopped("infrastructure") == 130
@@ -494,6 +495,7 @@ def test_a_lock_whose_process_is_gone_is_taken(account: Account) -> None:
     assert _lock(account) is None
 
 
+@pytest.mark.infra
 def test_the_proxys_password_is_made_and_kept_and_shown_to_nobody(account: Account) -> None:
     """Stopped between the secret and the user, the next run gives the user the secret's password."""
     account.applied(PROXY="1")
@@ -521,6 +523,7 @@ def test_the_proxys_password_is_made_and_kept_and_shown_to_nobody(account: Accou
     )
 
 
+@pytest.mark.infra
 def test_a_plan_is_applied_by_a_yes_alone_and_one_that_loses_data_by_a_persons(account: Account) -> None:
     asked = ("--version", VERSION, "--archives", str(account.directory / "archives"), "--accept", "vpcs")
     status, _, errors = account.run("create", *asked)
@@ -563,6 +566,7 @@ def test_terraforms_own_lock_is_named_with_its_holder(account: Account) -> None:
     assert "force-unlock 7" in errors
 
 
+@pytest.mark.infra
 def test_a_deployment_that_was_left_at_work_is_waited_for(account: Account) -> None:
     account.applied()
     status, _, errors = account.create(STOPPED="1")
@@ -572,6 +576,7 @@ def test_a_deployment_that_was_left_at_work_is_waited_for(account: Account) -> N
     assert account.calls.read_text().count("sam deploy") == 1
 
 
+@pytest.mark.infra
 def test_a_second_environment_finds_githubs_provider_and_another_issuer_has_its_command(
     account: Account,
 ) -> None:
@@ -607,6 +612,7 @@ def _filled(account: Account) -> None:
     s3.delete_object(Bucket=f"{NAME}-uploads", Key="files/1")  # Thirty days long it can be had back.
 
 
+@pytest.mark.infra
 def test_an_environment_goes_when_all_that_holds_data_is_named(account: Account) -> None:
     assert account.create("--admin", EMAIL)[0] == 0
     _filled(account)
@@ -639,6 +645,7 @@ def test_an_environment_goes_when_all_that_holds_data_is_named(account: Account)
     assert (status, said) == (0, "Nothing is left of dev.\n")
 
 
+@pytest.mark.infra
 def test_deletion_protection_is_named_too_and_prods_is_never_switched_off(account: Account) -> None:
     account.applied()
     account.variables(deletion_protection=True)
@@ -659,6 +666,7 @@ def test_deletion_protection_is_named_too_and_prods_is_never_switched_off(accoun
     assert (refused.returncode, "No command destroys Prod" in refused.stderr) == (1, True)
 
 
+@pytest.mark.infra
 def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Account) -> None:
     account.applied()
     trust = {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"}
@@ -681,6 +689,7 @@ def test_githubs_provider_stays_for_the_environments_that_trust_it(account: Acco
     assert forgotten < calls.index("-destroy", calls.index("roles plan"))
 
 
+@pytest.mark.infra
 def test_policies_that_people_were_given_are_taken_from_them(account: Account) -> None:
     """IAM deletes no policy that is attached to somebody."""
     account.applied()
@@ -702,6 +711,7 @@ def test_policies_that_people_were_given_are_taken_from_them(account: Account) -
     iam.delete_policy(PolicyArn=arn)
 
 
+@pytest.mark.infra
 def test_terraform_as_the_deployer_makes_everything_first_and_the_functions_of_an_image_later(
     account: Account,
 ) -> None:

@@ -272,6 +272,7 @@ def test_data_goes_where_the_commit_names_it_alone(pipeline: Pipeline) -> None:
     )
 
 
+@pytest.mark.infra
 def test_drift_raises_the_alarm_until_it_is_gone(pipeline: Pipeline) -> None:
     checkout = pipeline.checkout("drift", THING % "first")
     checkout.applied(checkout.saved())

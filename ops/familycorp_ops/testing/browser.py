@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from familycorp_ops.servers.process import NotInstalledError, Process, free_port
 from familycorp_ops.testing.servers import missing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, CDPSession, Page
+    from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -32,7 +32,10 @@ ARGUMENTS = (
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    """Chromium without a window; each test opens a context of its own: `chromium.new_context()`."""
+    """Chromium without a window; each test opens a context of its own: `chromium.new_context()`.
+
+    It waits for two minutes where Playwright would for half of one, because machines that test are busy.
+    """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         missing("chromium", NotInstalledError("Chromium isn't installed (Debian: apt-get install chromium)."))
@@ -40,6 +43,14 @@ def chromium() -> Iterator["Browser"]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        opened = browser.new_context
+
+        def new_context(**options: Any) -> "BrowserContext":
+            context = opened(**options)
+            context.set_default_timeout(120_000)
+            return context
+
+        browser.new_context = new_context  # type: ignore[method-assign]
         try:
             yield browser
         finally:
