@@ -25,7 +25,6 @@ def open_page(chromium, running):
     def open_new():
         contexts.append(chromium.new_context())
         page = contexts[-1].new_page()
-        page.set_default_timeout(120_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(running["FAMILYCORP_CORS_ORIGINS"])
