@@ -415,11 +415,13 @@ class Rehearsal:
             held = self._cloud.client("iam").list_role_policies(RoleName=INFRA_ROLE)["PolicyNames"]
             expect("wider" not in held, f"{INFRA_ROLE} has the policies {held}")
             row.seen = _found(r"(iam:\w+ with an explicit deny)", said)
-        with self._report.step("What somebody changed by hand is found, and who hears alarms is told") as row:
+        with self._report.step(
+            "A difference that was made by hand is found, raises the alarm, and doctor shows it"
+        ) as row:
             group, logs = f"/aws/lambda/familycorp-{ENV}-drain", self._cloud.client("logs")
             [before] = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
             logs.put_retention_policy(logGroupName=group, retentionInDays=1)
-            told = self._told(lambda: self._infra("drift", "plan", ended=1))
+            told = self._told(lambda: self._infra("drift", "plan", fails=True))
             expect("differ" in told, f"the alarm says: {told}")
             said = json.loads(self._familycorp("doctor", "doctor", ENV, "--json", allowed=(1,)))
             [found] = (c["findings"] for c in said["checks"] if c["check"] == "infrastructure")
@@ -513,12 +515,12 @@ class Rehearsal:
         expect(key.get("kty") == "EC", "the secret holds no key")
         return key
 
-    def _infra(self, command: str, role: str, *, ended: int = 0, **variables: str) -> list[str]:
+    def _infra(self, command: str, role: str, *, fails: bool = False, **variables: str) -> list[str]:
         """Run a target of the pipeline's by the role that runs it; return what it said."""
         session = self._cloud.pipeline(f"familycorp-{ENV}-{role}", f"{ENV}-{role}")
         expect(bool(session), f"a run of {ENV}-{role} doesn't get its role")
         status, lines = self._make(f"infra-{command}", session, **variables)
-        expect(bool(status) == bool(ended), f"infra-{command} ended with {status}: {' / '.join(lines[-3:])}")
+        expect(bool(status) == fails, f"infra-{command} ended with {status}: {' / '.join(lines[-3:])}")
         return lines
 
     def _saved_plan(self) -> str:
@@ -526,7 +528,7 @@ class Rehearsal:
 
     def _applied(self, plan: str, *, refused: str = "") -> str:
         """Apply a saved plan, or see it refused for a reason; return what was said of it."""
-        lines = self._infra("apply", "infra", ended=bool(refused), PLAN=plan)
+        lines = self._infra("apply", "infra", fails=bool(refused), PLAN=plan)
         return next(line for line in lines if (refused or "Applied") in line)
 
     def _told(self, act: Callable[[], object]) -> str:
