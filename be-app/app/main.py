@@ -25,6 +25,7 @@ from app.core.settings import Settings, settings
 from app.feeds import router as feeds
 from app.inquiries import router as inquiries
 from app.members import router as members
+from app.posts import drafting, overview
 from app.posts import router as posts
 from app.previews import router as previews
 from app.redirects import router as redirects
@@ -67,6 +68,8 @@ ROUTERS = (
     categories.editorial,
     posts.editorial,
     previews.editorial,
+    drafting.editorial,
+    overview.editorial,
     console.editorial,
     redirects.editorial,
     inquiries.editorial,

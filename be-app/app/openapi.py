@@ -138,8 +138,9 @@ def document(
         [(problems.ProblemDocument, "serialization")], ref_template="#/components/schemas/{model}"
     )
     schemas.update(problem["$defs"])
-    for member in schemas["ProblemDocument"]["properties"].values():
-        member.pop("default", None)  # What doesn't apply is left out, and never null.
+    for name in ("ProblemDocument", "FieldDifference"):
+        for member in schemas[name]["properties"].values():
+            member.pop("default", None)  # What doesn't apply is left out.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for route, method in ((r, m) for router in routers for r in _documented(router) for m in r.methods or ()):

@@ -19,12 +19,14 @@ async def page(
     target: str | None,
     kinds: Sequence[str] | None,
     drafts_of: str | None,
+    shared: Collection[str],
     before: uuid.UUID | None,
     limit: int,
 ) -> Sequence[AuditEntry]:
     """Return up to `limit` entries, newest first, about `target` and about one of `kinds` where these are given.
 
-    With `drafts_of`, nothing about posts that were never published, unless that member created them.
+    With `drafts_of`, nothing about posts that were never published, unless that member created them or they are
+    `shared` with that member.
     """
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if target is not None:
@@ -35,7 +37,7 @@ async def page(
         earlier = aliased(AuditEntry)
         own = and_(earlier.action == CREATED, earlier.actor == drafts_of)
         known = exists().where(earlier.target == AuditEntry.target, or_(earlier.action == PUBLISHED, own))
-        query = query.where(or_(AuditEntry.target.not_like("post:%"), known))
+        query = query.where(or_(AuditEntry.target.not_like("post:%"), AuditEntry.target.in_(shared), known))
     if before is not None:
         query = query.where(AuditEntry.id < before)
     return (await session.scalars(query)).all()

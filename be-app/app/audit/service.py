@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.alias_generators import to_snake
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit import repository
+from app.audit import repository, visibility
 from app.audit.models import AuditEntry
 from app.audit.schemas import AuditEntries, AuditEntryOut, AuditQuery
 from app.authz.grant import Grant
@@ -51,12 +51,14 @@ def record(session: AsyncSession, actor: str, action: str, target: str, **detail
 async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
     """Return a page of the trail, as far as the caller may know it; None is for an operator, who may know all."""
     obligations = granted.obligations if granted else {}
+    drafts_of = granted.subject.id if granted and obligations.get("ownDraftsOnly") else None
     async with reading() as session:
         found = await repository.page(
             session,
             target=query.target,
             kinds=obligations.get("targets"),
-            drafts_of=granted.subject.id if granted and obligations.get("ownDraftsOnly") else None,
+            drafts_of=drafts_of,
+            shared=await visibility.targets(session, drafts_of) if drafts_of else (),
             before=pagination.decode_id(query.cursor),
             limit=query.limit + 1,
         )

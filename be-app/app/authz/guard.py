@@ -36,6 +36,9 @@ _ROLES = {
 
 _UNDECIDED = marked("Permission could not be checked, so access is denied. Try again later.")
 _DETAILS = {
+    "not_shared": marked(
+        "The author of this post lets you read it only, or read and edit it. Ask the author."
+    ),
     "own_account": marked("You cannot change your own account. Ask another admin."),
     "malformed_input": _UNDECIDED,
     "undefined": _UNDECIDED,

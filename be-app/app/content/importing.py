@@ -174,7 +174,7 @@ class Plan:
             await posts.publish(self.id, version, IMPORTER)
         elif self.state == ARCHIVED and state != ARCHIVED:
             await posts.archive(self.id, version, IMPORTER)
-        elif self.state == SCHEDULED and (state != SCHEDULED or "scheduledAt" in changes):
+        elif self.state == SCHEDULED and (state != SCHEDULED or changes):  # A change moves what is pinned.
             assert self.post.scheduled_at  # noqa: S101 - the file's rules see to it.
             await posts.schedule(self.id, self.post.scheduled_at, version, IMPORTER)
 

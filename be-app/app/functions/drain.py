@@ -47,12 +47,12 @@ async def run_due() -> bool:
         metrics.add(
             "outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds()
         )
-        published = await posts.publish_due(at)
+        posts_done = await posts.run(at)
         looked_at = await uploads.work_due(at)
         drained = await outbox.drain()
         destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
         forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
-        complete = published and looked_at and destroyed and drained and forgotten
+        complete = posts_done and looked_at and destroyed and drained and forgotten
         if complete:
             for marker in markers:
                 await events.clear_due(marker)

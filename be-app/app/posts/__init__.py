@@ -1,9 +1,10 @@
 """News, notices and everything else that is written for the site."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.audit import visibility
 from app.core.lazy import lazy_import
 from app.core.write_path import file_effects
 from app.uploads import references
@@ -11,10 +12,11 @@ from app.uploads import references
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.posts import media, repository
+    from app.posts import media, repository, shares
 else:
     media = lazy_import("app.posts.media")
     repository = lazy_import("app.posts.repository")
+    shares = lazy_import("app.posts.shares")
 
 
 @references.register
@@ -31,3 +33,8 @@ async def _settle(aggregate: str, files: Mapping[str, Any]) -> None:
 
 
 file_effects.register(_place, _settle)
+
+
+@visibility.register
+async def _shared(session: "AsyncSession", member: str) -> Sequence[str]:
+    return await shares.targets(session, member)

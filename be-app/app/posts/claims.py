@@ -60,7 +60,7 @@ async def _stand_alone(session: AsyncSession, post: Post) -> None:
 
 
 async def _join(session: AsyncSession, post: Post, translated: uuid.UUID, actor: Subject) -> None:
-    found = await repository.current(session, translated)
+    found = await repository.current(session, translated, actor.id)
     if found is None or found[0].id == post.id or not permitted(actor, READ, policy_object(found[0])):
         raise ValidationFailed.on(
             "body.translationOf", "unknown_post", marked("This is not the id of another post.")
@@ -68,7 +68,7 @@ async def _join(session: AsyncSession, post: Post, translated: uuid.UUID, actor:
     group = found[0].shown_translation_key
     if group == post.shown_translation_key:
         return
-    others = await repository.wishing(session, post, group)
+    others = await repository.wishing(session, post, group, actor.id)
     if any(permitted(actor, READ, policy_object(other)) for other in others):
         raise TranslationExists
     if any(other.translation_key == group for other in others):

@@ -14,10 +14,10 @@ from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
-from app.posts import claims, media, publishing, read_model, repository, revisions, views
+from app.posts import claims, conflicts, publishing, repository, revisions, views, working_copies
 from app.posts.errors import STATES, InvalidState
-from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post, PostRevision
-from app.posts.permission import READ, allowed
+from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post
+from app.posts.permission import READ, allowed, at_version
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
 
 _WITHDRAWALS = {
@@ -41,6 +41,7 @@ async def create(
         revision = await revisions.write(session, post, request, actor, post.created_at)
         session.add(post)
         await repository.flush(session)
+        revision.post_version = post.version
         session.add(revision)
         audit.record(session, actor.id, "post.created", f"post:{post_id}")
 
@@ -83,16 +84,31 @@ async def update(
 ) -> EditorialPost:
     """Write a new revision of a post. The public revision stays until the post is published again.
 
-    A post that moved in from elsewhere may have its first publication's time put right.
+    A post that moved in from elsewhere may have its first publication's time put right. Raises `PreconditionFailed`
+    with what differs where somebody else changed the post since the expected version.
     """
+    try:
+        return await _update(post_id, request, expected, actor, first_published_at)
+    except PreconditionFailed:
+        raise await conflicts.found(post_id, request, expected, actor) from None
+
+
+async def _update(
+    post_id: uuid.UUID,
+    request: PostUpdate,
+    expected: int,
+    actor: Subject,
+    first_published_at: datetime | None,
+) -> EditorialPost:
     async with outbox.transaction() as transaction:
         session = transaction.session
-        post, _ = await _open(session, post_id, expected, actor, "post:update")
+        post, _ = await at_version(session, post_id, expected, actor, "post:update")
         if request.slug and request.slug != post.shown_slug:
             await claims.wish_for_slug(transaction, post, request.slug)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
         await claims.relate(session, post, request, actor)
+        await working_copies.drop(session, post_id, actor)
         return await _next_revision(session, post, request, actor, "post.updated")
 
 
@@ -100,7 +116,7 @@ async def restore(post_id: uuid.UUID, number: int, expected: int, actor: Subject
     """Make an earlier revision's content the newest revision."""
     async with outbox.transaction() as transaction:
         session = transaction.session
-        post, _ = await _open(session, post_id, expected, actor, "post:update")
+        post, _ = await at_version(session, post_id, expected, actor, "post:update")
         content = revisions.content_of(await revisions.read(session, post_id, number))
         return await _next_revision(session, post, content, actor, "post.restored", restored=number)
 
@@ -112,6 +128,7 @@ async def _next_revision(
     post.updated_at = now()
     revision = await revisions.write(session, post, content, actor, post.updated_at)
     await repository.flush(session)
+    revision.post_version = post.version
     session.add(revision)
     audit.record(session, actor.id, action, f"post:{post.id}", revision=post.revision, **detail)
     return views.editorial(post, revision, actor)
@@ -120,23 +137,68 @@ async def _next_revision(
 async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
     """Make the current revision public."""
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected, actor, "post:publish")
+        post, revision = await at_version(transaction.session, post_id, expected, actor, "post:publish")
         _forbid(post, ARCHIVED)
         await publishing.publish(transaction, post, revision, actor, now())
         return views.editorial(post, revision, actor)
 
 
-async def schedule(post_id: uuid.UUID, at: datetime, expected: int, actor: Subject) -> EditorialPost:
-    """Have a draft's current revision published at a future time."""
-    if at <= now():
-        raise ValidationFailed.on("body.publishAt", "in_the_past", marked("Choose a time in the future."))
+async def schedule(
+    post_id: uuid.UUID,
+    at: datetime | None,
+    expected: int,
+    actor: Subject,
+    *,
+    until: datetime | None = None,
+) -> EditorialPost:
+    """Plan when a post's current revision is published, and when it is taken back; replace what was planned.
+
+    Later edits don't move the revision. A published post may be planned to change, to end, or both.
+    """
+    _check_times(at, until)
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected, actor, "post:schedule")
-        _forbid(post, PUBLISHED, ARCHIVED)
-        await claims.claim(transaction, post)
-        post.state, post.scheduled_at = SCHEDULED, at
-        await publishing.record(transaction, post, actor, "post.scheduled", at=timestamp(at))
-        transaction.wake_at(at)
+        post, revision = await at_version(transaction.session, post_id, expected, actor, "post:schedule")
+        _forbid(post, ARCHIVED)
+        if post.state != PUBLISHED:
+            if at is None:
+                raise ValidationFailed.on(
+                    "body.publishAt", "missing", marked("Choose when to publish the post.")
+                )
+            await claims.claim(transaction, post)
+            post.state = SCHEDULED
+        if at is None:
+            post.plan(None)
+        else:
+            post.plan(at, post.revision, post.category)
+        post.plan_end(until)
+        planned = (("at", at), ("until", until))
+        times: dict[str, Any] = {name: timestamp(time) for name, time in planned if time}
+        await publishing.record(transaction, post, actor, "post.scheduled", revision=post.revision, **times)
+        for time in filter(None, (at, until)):
+            transaction.wake_at(time)
+        return views.editorial(post, revision, actor)
+
+
+def _check_times(at: datetime | None, until: datetime | None) -> None:
+    if at is not None and at <= now():
+        raise ValidationFailed.on("body.publishAt", "in_the_past", marked("Choose a time in the future."))
+    if until is not None and until <= (at or now()):
+        raise ValidationFailed.on(
+            "body.unpublishAt", "in_the_past", marked("Choose a time in the future, after the publication.")
+        )
+    if at is until is None:
+        raise ValidationFailed.on("body.publishAt", "missing", marked("Choose when to publish the post."))
+
+
+async def unschedule(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
+    """Drop what is planned for a post: a scheduled one is a draft again, a published one stays as it is."""
+    async with outbox.transaction() as transaction:
+        post, revision = await at_version(transaction.session, post_id, expected, actor, "post:schedule")
+        if post.state == SCHEDULED:
+            post.state = DRAFT
+        post.plan(None)
+        post.plan_end(None)
+        await publishing.record(transaction, post, actor, "post.unscheduled")
         return views.editorial(post, revision, actor)
 
 
@@ -153,25 +215,9 @@ async def archive(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
 async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: str) -> EditorialPost:
     state, action = _WITHDRAWALS[asked]
     async with outbox.transaction() as transaction:
-        post, revision = await _open(transaction.session, post_id, expected, actor, asked)
-        was_public = post.state == PUBLISHED
-        post.state, post.scheduled_at = state, None
-        post.published_revision = post.published_category = post.search_text = post.plain_text = None
-        snapshot = read_model.withdrawn(post.id) if was_public else None
-        await publishing.record(transaction, post, actor, action, snapshot, files=media.change(post, {}))
+        post, revision = await at_version(transaction.session, post_id, expected, actor, asked)
+        await publishing.withdraw(transaction, post, actor, state, action)
         return views.editorial(post, revision, actor)
-
-
-async def _open(
-    session: AsyncSession, post_id: uuid.UUID, expected: int, actor: Subject, action: str
-) -> tuple[Post, PostRevision]:
-    post, revision = await allowed(session, post_id, actor, action)
-    if post.version != expected:
-        raise PreconditionFailed(
-            marked("The post is at version {version} now. Read it again, then repeat your change."),
-            version=post.version,
-        )
-    return post, revision
 
 
 def _forbid(post: Post, *states: str) -> None:

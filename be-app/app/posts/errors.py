@@ -26,6 +26,13 @@ class TranslationExists(Problem):
     advice = marked("Edit that translation instead.")
 
 
+class WorkingCopyExists(Problem):
+    """The caller has a working copy of the post already."""
+
+    status, code, title = 409, "working_copy_exists", marked("You have a working copy of this post already")
+    advice = marked("Read it, then change it or discard it.")
+
+
 class InvalidState(Problem):
     """The post's state doesn't allow the step."""
 

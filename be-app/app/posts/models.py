@@ -9,6 +9,7 @@ from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from app.categories.models import Category
+from app.core import zones
 from app.core.database.engine import TABLE_OPTIONS, Base, Key, LongText
 
 SearchText = Text().with_variant(MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -40,6 +41,13 @@ class Post(Base):
     first_published_at: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
     scheduled_at: Mapped[datetime | None]
+    # What is published then: a revision and its category, which later edits don't move. Null for the newest revision,
+    # in rows of earlier releases. Zones are those in which editors gave the times.
+    scheduled_revision: Mapped[int | None]
+    scheduled_category: Mapped[str | None] = mapped_column(Key(60))
+    scheduled_zone: Mapped[str | None] = mapped_column(Key(64))
+    unpublish_at: Mapped[datetime | None]
+    unpublish_zone: Mapped[str | None] = mapped_column(Key(64))
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -56,6 +64,9 @@ class Post(Base):
     # Whether another post has or had the wished slug. Only `repository.current` reads it.
     wish_is_taken: Mapped[bool] = query_expression()
 
+    # Whether the reader of a query may edit the post by its author's leave; None where it isn't shared with them.
+    shared_for_editing: Mapped[bool | None] = query_expression(expire_on_flush=False)
+
     # Every UPDATE names the version that was read and raises it; a stale one changes nothing and is noticed.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
     __table_args__ = (
@@ -63,6 +74,7 @@ class Post(Base):
         UniqueConstraint("translation_key", "lang"),
         Index("ix_posts_state_first_published_at_id", "state", "first_published_at", "id"),
         Index("ix_posts_state_scheduled_at", "state", "scheduled_at"),
+        Index("ix_posts_state_unpublish_at", "state", "unpublish_at"),
         TABLE_OPTIONS,
     )
 
@@ -75,6 +87,25 @@ class Post(Base):
     def claims(self) -> bool:
         """Whether slug and group of translations are the post's for good."""
         return self.state == SCHEDULED or self.first_published_at is not None
+
+    @property
+    def scheduled_at_zoned(self) -> str | None:
+        """When the post is published, with the offset and the name of the zone."""
+        return zones.shown(self.scheduled_at, self.scheduled_zone)
+
+    @property
+    def unpublish_at_zoned(self) -> str | None:
+        """When the post is taken back, with the offset and the name of the zone."""
+        return zones.shown(self.unpublish_at, self.unpublish_zone)
+
+    def plan(self, at: datetime | None, revision: int | None = None, category: str | None = None) -> None:
+        """Plan what is published when; None for nothing."""
+        self.scheduled_at, self.scheduled_revision, self.scheduled_category = at, revision, category
+        self.scheduled_zone = zones.name_of(at) if at else None
+
+    def plan_end(self, at: datetime | None) -> None:
+        """Plan when the post is taken back; None for never."""
+        self.unpublish_at, self.unpublish_zone = at, zones.name_of(at) if at else None
 
     @property
     def shown_slug(self) -> str:
@@ -115,5 +146,39 @@ class PostRevision(Base):
     # References to the images that the body shows, and what to tell editors of them; null before there were any.
     pictures: Mapped[list[Any] | None]
     warnings: Mapped[list[Any] | None]
+    # The version of the post that has this revision first: what an editor who read a version began with. Null in rows
+    # of earlier releases.
+    post_version: Mapped[int | None]
     created_by: Mapped[str] = mapped_column(Key(64))
     created_at: Mapped[datetime]
+
+
+class PostShare(Base):
+    """A colleague whom the author of a post lets read it before it is public, or also edit it."""
+
+    __tablename__ = "post_shares"
+
+    post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(Key(64), primary_key=True, index=True)
+    can_edit: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class WorkingCopy(Base):
+    """What an editor is writing of a post and has not saved: one for each post and editor.
+
+    Saving drops it, and so does the scheduler at `expires_at`.
+    """
+
+    __tablename__ = "working_copies"
+
+    post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id"), primary_key=True)
+    editor: Mapped[str] = mapped_column(Key(64), primary_key=True)
+    # The version of the post that the editor began with.
+    base_version: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column()
+    updated_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012

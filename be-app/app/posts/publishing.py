@@ -14,19 +14,40 @@ from app.posts.models import PUBLISHED, Post, PostRevision
 
 
 async def publish(
-    transaction: outbox.Transaction, post: Post, revision: PostRevision, actor: Subject, at: datetime
+    transaction: outbox.Transaction,
+    post: Post,
+    revision: PostRevision,
+    actor: Subject,
+    at: datetime,
+    *,
+    category: str | None = None,
 ) -> None:
-    """Make a post's current revision public at `at`; raise `SlugTaken` or `TranslationExists`."""
+    """Make a revision public at `at`, by default in the post's category; raise `SlugTaken` or `TranslationExists`."""
     await claims.claim(transaction, post)
-    post.state, post.scheduled_at = PUBLISHED, None
-    post.published_revision, post.published_category = post.revision, post.category
+    post.state = PUBLISHED
+    post.plan(None)
+    post.published_revision, post.published_category = revision.number, category or post.category
     post.first_published_at, post.published_at = post.first_published_at or at, at
     shown = await pictures.named_by(transaction.session, revision)
     public = await views.public(post, revision, post.first_published_at, shown)
+    public.category = post.published_category
     post.plain_text, post.search_text = await offload(searched, revision, public.html)
     snapshot = read_model.published(public, post.translation_key)
     files = media.change(post, shown)
-    await record(transaction, post, actor, "post.published", snapshot, files=files, revision=post.revision)
+    await record(transaction, post, actor, "post.published", snapshot, files=files, revision=revision.number)
+
+
+async def withdraw(
+    transaction: outbox.Transaction, post: Post, actor: Subject, state: str, action: str
+) -> None:
+    """Take a post to a state that isn't public; nothing is planned for it then."""
+    was_public = post.state == PUBLISHED
+    post.state = state
+    post.plan(None)
+    post.plan_end(None)
+    post.published_revision = post.published_category = post.search_text = post.plain_text = None
+    snapshot = read_model.withdrawn(post.id) if was_public else None
+    await record(transaction, post, actor, action, snapshot, files=media.change(post, {}))
 
 
 async def record(
@@ -44,7 +65,8 @@ async def record(
     await repository.flush(transaction.session)
     audit.record(transaction.session, actor.id, action, f"post:{post.id}", **detail)
     if snapshot:
-        data = {"postId": str(post.id), "slug": post.slug, "lang": post.lang, "category": post.category}
+        data = {"postId": str(post.id), "slug": post.slug, "lang": post.lang}
+        data["category"] = post.published_category or post.category
         transaction.emit(f"post:{post.id}", post.version, action, data, snapshot, files=files)
 
 

@@ -12,7 +12,7 @@ from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.offload import offload
 from app.posts import diff as diffs
-from app.posts import markup, pictures, read_model, repository, revisions, searching, views
+from app.posts import listing, markup, pictures, read_model, repository, revisions, searching, views
 from app.posts.models import PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.schemas import (
@@ -39,22 +39,14 @@ async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
 
 
 async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
-    """Return a page of posts in any state, newest first, without others' drafts where the caller may not see them."""
-    before = pagination.decode_id(query.cursor)
+    """Return a page of posts in any state, without others' drafts where the caller may not see them."""
+    after = pagination.decode_timed(query.cursor)
     async with reading() as session:
-        found = await repository.page(
-            session,
-            state=query.state,
-            lang=query.lang,
-            category=query.category,
-            before=before,
-            limit=query.limit + 1,
-            drafts_of=granted.subject.id if granted.obligations.get("ownDraftsOnly") else None,
-        )
-    page = found[: query.limit]
+        found = await listing.page(session, query, granted, after=after, limit=query.limit + 1)
+    page, more = found[: query.limit], len(found) > query.limit
+    last = pagination.timed_key(*listing.sort_key(page[-1][0], query)) if more else None
     return EditorialCards(
-        items=views.editorial_cards(page, granted.subject),
-        next_cursor=pagination.encode(str(page[-1][0].id)) if len(found) > query.limit else None,
+        items=views.editorial_cards(page, granted.subject), next_cursor=pagination.encode(last)
     )
 
 

@@ -72,6 +72,11 @@ def former(post_id: uuid.UUID, slug: str) -> Snapshot:
     return Snapshot(f"{post_id}{_FORMER}{slug}", {"slug": slug})
 
 
+def former_withdrawn(post_id: uuid.UUID, slug: str) -> Snapshot:
+    """Return the change that has a former slug lead nowhere."""
+    return Snapshot(f"{post_id}{_FORMER}{slug}", {}, ("slug",))
+
+
 def withdrawn(post_id: uuid.UUID) -> Snapshot:
     """Return the change that takes a post from the public."""
     return Snapshot(str(post_id), {}, _PUBLIC_ATTRIBUTES)

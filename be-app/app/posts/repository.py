@@ -30,11 +30,14 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
+from app.posts import shares
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, FormerSlug, Post, PostRevision
 from app.uploads.references import Use
 
-_CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
+CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revision)
+"""Joins posts with their newest revisions."""
+_PLANNED = Post.state.in_((SCHEDULED, PUBLISHED))
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
 
 _USES = 10
@@ -46,13 +49,17 @@ _TRIGRAMS = text("posts.rowid IN (SELECT rowid FROM post_search WHERE post_searc
 _NGRAMS = text("MATCH (posts.search_text) AGAINST (:phrases IN BOOLEAN MODE)")
 
 
-async def current(session: AsyncSession, post_id: uuid.UUID) -> tuple[Post, PostRevision] | None:
-    """Return a post with its current revision."""
+async def current(
+    session: AsyncSession, post_id: uuid.UUID, reader: str = ""
+) -> tuple[Post, PostRevision] | None:
+    """Return a post with its current revision, and with what is shared with a reader."""
     found = (
         await session.execute(
             select(Post, PostRevision)
-            .options(with_expression(Post.wish_is_taken, _taken(Post.id, Post.wished_slug)))
-            .join(PostRevision, _CURRENT)
+            .options(
+                with_expression(Post.wish_is_taken, _taken(Post.id, Post.wished_slug)), shares.of(reader)
+            )
+            .join(PostRevision, CURRENT)
             .where(Post.id == post_id)
         )
     ).first()
@@ -81,6 +88,14 @@ async def revision(session: AsyncSession, post_id: uuid.UUID, number: int) -> Po
     return await session.get(PostRevision, (post_id, number))
 
 
+async def revision_of_version(session: AsyncSession, post_id: uuid.UUID, version: int) -> PostRevision | None:
+    """Return the revision that was current at a version of a post; None where that isn't known."""
+    at_least = select(PostRevision).where(
+        PostRevision.post_id == post_id, PostRevision.post_version <= version
+    )
+    return (await session.scalars(at_least.order_by(PostRevision.number.desc()).limit(1))).first()
+
+
 async def files(session: AsyncSession, post_id: uuid.UUID) -> list[dict[str, Any]]:
     """Return the references to files of every revision of a post, newest first."""
     columns = select(PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
@@ -107,37 +122,11 @@ async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[int
     ).all()
 
 
-async def page(
-    session: AsyncSession,
-    *,
-    state: str | None,
-    lang: str | None,
-    category: str | None,
-    before: uuid.UUID | None,
-    limit: int,
-    drafts_of: str | None = None,
-) -> list[tuple[Post, str]]:
-    """Return posts in any state with their current titles, newest created first, older than `before`.
-
-    Of posts that never were public only those of `drafts_of`, where it is given.
-    """
-    query = select(Post, PostRevision.title).join(PostRevision, _CURRENT)
-    for column, value in ((Post.state, state), (Post.lang, lang), (Post.category, category)):
-        if value is not None:
-            query = query.where(column == value)
-    if before is not None:
-        query = query.where(Post.id < before)
-    if drafts_of is not None:
-        query = query.where(or_(Post.first_published_at.is_not(None), Post.created_by == drafts_of))
-    return [
-        (post, title) for post, title in await session.execute(query.order_by(Post.id.desc()).limit(limit))
-    ]
-
-
-async def wishing(session: AsyncSession, post: Post, group: uuid.UUID) -> Sequence[Post]:
-    """Return the other posts that have or wish for a post's place in a group of translations."""
+async def wishing(session: AsyncSession, post: Post, group: uuid.UUID, reader: str = "") -> Sequence[Post]:
+    """Return the other posts that have or wish for a post's place in a group, with what is shared with a reader."""
     of_group = or_(Post.translation_key == group, Post.wished_translation_key == group)
-    query = select(Post).where(of_group, Post.lang == post.lang, Post.id != post.id)
+    others = select(Post).where(of_group, Post.lang == post.lang, Post.id != post.id)
+    query = others.options(shares.of(reader))
     return (await session.scalars(query)).all()
 
 
@@ -171,15 +160,21 @@ async def media_in_use(session: AsyncSession, digests: Collection[str]) -> dict[
 
 
 async def due(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
-    """Return the scheduled posts whose time has come, earliest first."""
-    query = select(Post.id).where(Post.state == SCHEDULED, Post.scheduled_at <= at)
+    """Return the posts whose time to be published has come, earliest first."""
+    query = select(Post.id).where(_PLANNED, Post.scheduled_at <= at)
     return (await session.scalars(query.order_by(Post.scheduled_at).limit(limit))).all()
 
 
-async def scheduled(session: AsyncSession) -> Sequence[datetime]:
-    """Return the times at which posts are scheduled."""
-    query = select(Post.scheduled_at).where(Post.state == SCHEDULED, Post.scheduled_at.is_not(None))
-    return [at for at in await session.scalars(query) if at]
+async def ending(session: AsyncSession, at: datetime, limit: int) -> Sequence[uuid.UUID]:
+    """Return the published posts whose time to be taken back has come, earliest first."""
+    query = select(Post.id).where(Post.state == PUBLISHED, Post.unpublish_at <= at)
+    return (await session.scalars(query.order_by(Post.unpublish_at).limit(limit))).all()
+
+
+async def planned(session: AsyncSession) -> set[datetime]:
+    """Return the times at which posts are to be published or taken back."""
+    rows = await session.execute(select(Post.scheduled_at, Post.unpublish_at).where(_PLANNED))
+    return {at for row in rows for at in row if at}
 
 
 async def once_published(

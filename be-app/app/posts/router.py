@@ -115,7 +115,7 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 
 @editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
 async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
-    """List posts in any state, newest first; of others' posts only those that were public before."""
+    """Search and sort posts in any state; of others' posts only those that were public before."""
     return await queries.listed(query, granted)
 
 
@@ -187,8 +187,19 @@ async def schedule_post(
     if_match: IfMatch,
     response: Response,
 ) -> EditorialPost:
-    """Have a draft published at a future time."""
-    return _answer(response, await commands.schedule(post_id, body.publish_at, if_match, actor))
+    """Have the current revision published at a future time, and taken back at another; edits don't move it."""
+    planned = commands.schedule(post_id, body.publish_at, if_match, actor, until=body.unpublish_at)
+    return _answer(response, await planned)
+
+
+@editorial.delete(
+    "/{post_id}/schedule", action="post:schedule", responses=CONFLICTS | STORES | responses(NotFound)
+)
+async def unschedule_post(
+    actor: Actor, post_id: PostId, if_match: IfMatch, response: Response
+) -> EditorialPost:
+    """Drop what is planned: a scheduled post is a draft again, a published one stays as it is."""
+    return _answer(response, await commands.unschedule(post_id, if_match, actor))
 
 
 @editorial.post(

@@ -12,15 +12,16 @@ from uuid import UUID
 from sqlalchemy import update as update_statement
 
 from app.auth.subject import SYSTEM
+from app.categories.models import Category
 from app.core.database.engine import reading, writing
 from app.core.http.problems import PreconditionFailed
 from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
-from app.posts import markup, pictures, read_model, repository, views
+from app.posts import markup, pictures, read_model, removal, repository, revisions, views, working_copies
 from app.posts.complexity import TooComplex
-from app.posts.models import Post, PostRevision
-from app.posts.publishing import publish, searched
+from app.posts.models import DRAFT, PUBLISHED, Post, PostRevision
+from app.posts.publishing import publish, searched, withdraw
 from app.uploads import media
 
 _DUE_BATCH = 100
@@ -29,7 +30,14 @@ _REBUILD_BATCH = 100
 logger = logging.getLogger(__name__)
 
 
-async def publish_due(at: datetime) -> bool:
+async def run(at: datetime) -> bool:
+    """Do to posts what is due at `at`; return whether all of it is done."""
+    await working_copies.forget_old(at)
+    # What was to be public for a time that is over now is published first, so that its end follows.
+    return await _publish_all(at) and await _unpublish_all(at)
+
+
+async def _publish_all(at: datetime) -> bool:
     """Publish scheduled posts whose time has come by `at`, each in a transaction; return whether all are."""
     async with reading() as session:
         due = await repository.due(session, at, _DUE_BATCH)
@@ -46,11 +54,53 @@ async def _publish_due(post_id: UUID, at: datetime) -> bool:
             found = await repository.current(transaction.session, post_id)
             # Somebody may have published or withdrawn it since; then the scheduler has nothing to do.
             if found and found[0].scheduled_at and found[0].scheduled_at <= at:
-                await publish(transaction, *found, SYSTEM, found[0].scheduled_at)
+                await _publish_planned(transaction, *found, found[0].scheduled_at)
     except PreconditionFailed:
         return False
     except TooComplex:
         logger.exception("post_stuck", extra={"post": str(post_id)})
+    return True
+
+
+async def _publish_planned(
+    transaction: outbox.Transaction, post: Post, newest: PostRevision, at: datetime
+) -> None:
+    revision, category = newest, post.scheduled_category
+    if post.scheduled_revision and post.scheduled_revision != newest.number:
+        revision = await revisions.read(transaction.session, post.id, post.scheduled_revision)
+    if category and await transaction.session.get(Category, category) is None:
+        category = None  # It was deleted meanwhile, which only the post's present one can't be.
+    if post.wish_is_taken:
+        # A published post claims a new slug with its change. That another was faster must not keep the change back.
+        logger.warning("slug_wish_dropped", extra={"post": str(post.id)})
+        post.wished_slug = None
+    await publish(transaction, post, revision, SYSTEM, at, category=category)
+
+
+async def _unpublish_all(at: datetime) -> bool:
+    """Take published posts back whose time has come by `at`; return whether all are."""
+    async with reading() as session:
+        ending = await repository.ending(session, at, _DUE_BATCH)
+    for post_id in ending:
+        while not await _unpublish_due(post_id, at):
+            pass  # As above.
+    return len(ending) < _DUE_BATCH
+
+
+async def _unpublish_due(post_id: UUID, at: datetime) -> bool:
+    """Take a post back if it is still to be; return False if it was changed meanwhile."""
+    try:
+        async with outbox.transaction() as transaction:
+            found = await repository.current(transaction.session, post_id)
+            if (
+                found
+                and found[0].state == PUBLISHED
+                and found[0].unpublish_at
+                and found[0].unpublish_at <= at
+            ):
+                await withdraw(transaction, found[0], SYSTEM, DRAFT, "post.unpublished")
+    except PreconditionFailed:
+        return False
     return True
 
 
@@ -60,13 +110,15 @@ async def rebuild() -> None:
     For a table that was lost or restored from an older backup; a read model that is in date stays as it is. Search
     texts are folded again, too: an earlier release may have done so by other rules.
     """
+    await working_copies.mark_again()
+    await removal.purge_again()
     last = None
     while True:
         async with reading() as session:
             batch = await repository.once_published(session, after=last, limit=_REBUILD_BATCH)
             former = await repository.former_slugs(session, [post.id for post, _ in batch])
-            scheduled = await repository.scheduled(session) if last is None else ()
-        for at in scheduled:
+            planned = await repository.planned(session) if last is None else ()
+        for at in planned:
             await events.mark_due(at)
         versions = {post.id: post.version for post, _ in batch}
         for moved in former:

@@ -9,6 +9,7 @@ from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, Uri, pattern, refused
 from app.core.messages import marked
+from app.core.zones import ZonedInstant
 from app.uploads.schemas import AttachmentReference, ResponsivePicture
 
 Lang = Literal["ko", "en"]
@@ -138,12 +139,93 @@ class PostCreate(PostUpdate):
     lang: Lang
 
 
-class Schedule(Input):
-    """When to publish."""
+class WorkingCopyFields(Model):
+    """What an editor is writing of a post: the fields of `PostUpdate`, as far as they are."""
 
-    publish_at: Instant = Field(
-        description="A future instant, with its offset.", examples=["2027-01-04T09:00:00+09:00"]
+    title: Annotated[str, Field(max_length=200, examples=["2026년 3분기 실적"]), Line] = ""
+    excerpt: Annotated[str, Field(max_length=500, examples=[""]), Line] = ""
+    body: Annotated[str, Field(max_length=100_000, examples=["## 요약"]), Text] = ""
+    tags: list[Annotated[str, Field(max_length=50), Line]] = Field(
+        default=[], max_length=20, examples=[["실적"]]
     )
+    thumbnail: uuid.UUID | None = None
+    attachments: list[uuid.UUID] = Field(default=[], max_length=20)
+    description: Annotated[str, Field(max_length=300, examples=[""]), Line] = ""
+    canonical_url: Annotated[str, Field(max_length=500), Line] | None = Field(None, examples=[None])
+    noindex: bool = False
+    slug: Annotated[str, Field(max_length=120), Line] | None = Field(None, examples=["2026-3분기-실적"])
+    category: Annotated[str, Field(max_length=60, examples=["news"]), Line] = ""
+    translation_of: uuid.UUID | None = None
+    base_version: int = Field(
+        ge=1, description="The version of the post that the editor began with.", examples=[3]
+    )
+
+
+class WorkingCopyUpdate(WorkingCopyFields, Input):
+    """An editor's unsaved text. Only lengths are checked; saving checks the rest."""
+
+
+class WorkingCopyOut(WorkingCopyFields):
+    """An editor's unsaved text, as it was kept last."""
+
+    version: int = Field(description="The working copy's own version, which its ETag holds.")
+    updated_at: Instant
+    expires_at: Instant = Field(description="When it is dropped, unless it is changed before.")
+
+
+class ShareUpdate(Input):
+    """What a colleague may do to a post before it is public."""
+
+    can_edit: bool = Field(
+        False,
+        description="Whether they may also edit it. Publishing, sharing and deleting stay the author's.",
+    )
+
+
+class Share(Model):
+    """A colleague whom an author lets read a post before it is public."""
+
+    member_id: uuid.UUID
+    name: str = Field(description="Empty where the member left.", examples=["김하늘"])
+    can_edit: bool
+    created_at: Instant
+
+
+class Shares(Model):
+    """With whom a post is shared."""
+
+    items: list[Share]
+
+
+class Purge(Input):
+    """The confirmation of a purge."""
+
+    slug: str = Field(
+        max_length=120, description="The post's slug, as the admin typed it.", examples=["2026-3분기-실적"]
+    )
+
+
+class Schedule(Input):
+    """When to publish the newest revision, and when to take the post back. Each call replaces the whole plan."""
+
+    publish_at: ZonedInstant | None = Field(
+        None,
+        description="When the newest revision is published: an instant with its offset, or a local time with the "
+        "name of its zone (`2027-01-04T09:00[Asia/Seoul]`, RFC 9557). A published post may do without.",
+        examples=["2027-01-04T09:00[Asia/Seoul]"],
+    )
+    unpublish_at: ZonedInstant | None = Field(
+        None, description="When the post becomes a draft again.", examples=["2027-02-01T00:00:00+09:00"]
+    )
+
+
+Zoned = Annotated[
+    str,
+    Field(
+        description="The same instant with the offset and the name of the zone in which it was given (RFC 9557).",
+        examples=["2027-01-04T09:00:00+09:00[Asia/Seoul]"],
+    ),
+]
 
 
 class PostCard(Model):
@@ -278,6 +360,12 @@ class EditorialCard(Model):
     published_revision: int | None
     first_published_at: Instant | None
     scheduled_at: Instant | None
+    scheduled_at_zoned: Zoned | None
+    scheduled_revision: int | None = Field(
+        description="The revision that is published then; later edits don't move it."
+    )
+    unpublish_at: Instant | None
+    unpublish_at_zoned: Zoned | None
     translation_key: uuid.UUID = Field(description="Shared by the translations of one post.")
     created_by: MemberId
     created_at: Instant
@@ -298,6 +386,28 @@ class EditorialPost(EditorialCard):
     canonical_url: StoredCanonicalUrl
     noindex: Noindex
     warnings: list[EditorWarning]
+
+
+class PlannedStep(Model):
+    """A publication or an end that is planned."""
+
+    step: Literal["publish", "unpublish"]
+    at: Instant
+    at_zoned: Zoned
+    post_id: uuid.UUID
+    slug: Slug
+    lang: Lang
+    category: CategorySlug
+    state: State
+    revision: int | None = Field(description="The revision that is published; null for an end.")
+    title: StoredTitle = Field(description="Its title, or that of the newest revision.")
+
+
+class Calendar(Model):
+    """What is planned, the earliest first."""
+
+    items: list[PlannedStep]
+    complete: bool = Field(description="Whether that is all; else ask for a shorter time.")
 
 
 class EditorialCards(Model):
@@ -370,11 +480,36 @@ class SearchQuery(NarrowedQuery):
     )
 
 
+class CalendarQuery(Input):
+    """Of which time to list what is planned."""
+
+    since: Instant | None = Field(None, description="Steps at this instant or later.")
+    until: Instant | None = Field(None, description="Steps before this instant.")
+
+
 class EditorialQuery(Input):
     """Query of an editor's posts."""
 
+    q: Annotated[str, Field(max_length=100), Line] | None = Field(
+        None,
+        description="Words, all of which must occur in title, excerpt or Markdown of the newest revision.",
+        examples=["실적"],
+    )
     state: State | None = None
     lang: Lang | None = None
     category: CategorySlug | None = None
+    tag: Tag | None = Field(None, description="A tag of the newest revision.")
+    author: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="Id of the member who wrote the post first."
+    )
+    date: Literal["created", "updated", "published"] = Field(
+        "updated", description="Which date `since` and `until` compare."
+    )
+    since: Instant | None = Field(None, description="Posts of this instant or later.")
+    until: Instant | None = Field(None, description="Posts before this instant.")
+    sort: Literal["-created", "created", "-updated", "updated", "-published", "published"] = Field(
+        "-created",
+        description="The date to sort by; `-` for the newest first. By `published`, only posts that were public.",
+    )
     limit: Limit = 20
     cursor: Cursor = None

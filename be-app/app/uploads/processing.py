@@ -8,6 +8,7 @@ write the same keys; one transaction under the row's lock decides, and later cal
 import logging
 import tempfile
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from anyio import to_thread
 from botocore.exceptions import ClientError
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.core.clock import now
@@ -187,6 +190,12 @@ async def remove(transaction: outbox.Transaction, upload: Upload, actor: str) ->
     (await repository.usage(session, upload.owner)).bytes -= upload.size
     upload.state, upload.due_at, upload.updated_at = DELETED, None, now()
     audit.record(session, actor, "upload.deleted", f"upload:{upload.id}")
+
+
+async def let_go(session: AsyncSession, uploads: Collection[uuid.UUID], due: datetime) -> None:
+    """Have files deleted at `due`, unless a post names them then; the caller leaves the wake-up marker."""
+    named = update(Upload).where(Upload.id.in_(uploads), Upload.state == CLEAN)
+    await session.execute(named.values(due_at=due), execution_options={"synchronize_session": False})
 
 
 async def hide(upload_id: uuid.UUID) -> None:

@@ -102,7 +102,18 @@ resource_well_formed if {
 object_well_formed contains "post" if {
 	is_string(input.resource.owner)
 	is_boolean(input.resource.draft)
+	reading_well_formed
+	editing_well_formed
 }
+
+# Absent means false.
+reading_well_formed if not input.resource.canRead
+
+reading_well_formed if input.resource.canRead == true
+
+editing_well_formed if not input.resource.canEdit
+
+editing_well_formed if input.resource.canEdit == true
 
 object_well_formed contains type if {
 	some type in {"upload", "session"}
@@ -165,13 +176,35 @@ reasons contains "resource_required" if {
 	input.resource == null
 }
 
-# A post that never was public is its author's, whatever its state; `draft` says so.
+# A post that never was public is its author's, whatever its state; `draft` says so. The author may let colleagues read
+# it, or also edit it.
 reasons contains "not_owner" if {
+	somebody_elses_draft
+	shared == set()
+}
+
+reasons contains "not_shared" if {
+	somebody_elses_draft
+	shared != set()
+	not input.action in shared
+}
+
+somebody_elses_draft if {
 	permitted
 	input.resource.type == "post"
 	input.resource.draft
 	not owns
 	not oversees
+}
+
+shared contains action if {
+	input.resource.canRead
+	some action in data.shared.read
+}
+
+shared contains action if {
+	input.resource.canEdit
+	some action in data.shared.edit
 }
 
 # Who reads a post could read a file in it: so only its owner puts it there, until everybody has it.

@@ -79,6 +79,9 @@ lowest := {
 	"preview:create": "editor",
 	"preview:list": "editor",
 	"preview:revoke": "editor",
+	"post:delete": "editor",
+	"post:share": "editor",
+	"post:purge": "admin",
 	"category:create": "editor",
 	"category:update": "editor",
 	"category:delete": "editor",
@@ -242,7 +245,7 @@ test_an_object_where_none_belongs_is_malformed if {
 post(owner, draft) := {"type": "post", "id": "p", "owner": owner, "draft": draft}
 
 of_drafts := [
-	"post:update", "post:publish", "post:schedule", "post:unpublish", "post:archive",
+	"post:update", "post:publish", "post:schedule", "post:unpublish", "post:archive", "post:delete", "post:share",
 	"preview:create", "preview:list", "preview:revoke",
 ]
 
@@ -254,6 +257,39 @@ test_a_draft_is_its_authors if {
 	every action in array.concat(of_drafts, ["post:read-any", "post:preview"]) {
 		allowed("editor", action, post("me", true))
 		reasons("editor", action, post("other", true)) == ["not_owner"]
+	}
+}
+
+shared(read, edit) := object.union(post("other", true), {"canRead": read, "canEdit": edit})
+
+test_an_author_lets_a_colleague_read_or_edit_a_draft if {
+	every action in ["post:read-any", "post:preview"] {
+		every role in ["viewer", "editor"] {
+			allowed(role, action, shared(true, false))
+			allowed(role, action, shared(true, true))
+			reasons(role, action, shared(false, false)) == ["not_owner"]
+		}
+	}
+	allowed("editor", "post:update", shared(true, true))
+	allowed("editor", "post:update", shared(false, true))
+	reasons("editor", "post:update", shared(true, false)) == ["not_shared"]
+	reasons("viewer", "post:update", shared(true, true)) == ["not_permitted"]
+
+	# What becomes of it stays the author's to decide.
+	every action in of_drafts {
+		may_be_shared(action)
+	}
+}
+
+may_be_shared("post:update")
+
+may_be_shared(action) if reasons("editor", action, shared(true, true)) == ["not_shared"]
+
+test_a_share_is_a_boolean_or_nothing if {
+	every value in [null, "true", 1, [], {}] {
+		every name in ["canRead", "canEdit"] {
+			malformed(asked(subjects.editor, "post:update", object.union(post("me", true), {name: value})))
+		}
 	}
 }
 
@@ -272,13 +308,16 @@ test_what_was_public_is_everybodys_on_the_staff if {
 }
 
 test_admins_and_the_application_oversee_drafts if {
-	every action in of_drafts {
-		allowed("admin", action, post("other", true))
-	}
-	every action in ["post:update", "post:publish", "post:archive"] {
-		allowed("system", action, post("other", true))
+	every role in ["admin", "system"] {
+		every action in of_drafts {
+			overseen(role, action)
+		}
 	}
 }
+
+overseen(role, action) if allowed(role, action, post("other", true))
+
+overseen(role, action) if not [role, action] in meant
 
 test_an_upload_is_its_owners if {
 	every action in ["upload:read", "upload:complete", "upload:delete"] {
@@ -365,6 +404,7 @@ at_age(action, age) := d.reasons if {
 of_step_up := [
 	"inquiry:destroy",
 	"inquiry:export",
+	"post:purge",
 	"factor:add",
 	"factor:remove",
 	"factor:renew-recovery",

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import httpx
 
+from app.core.http import problems
 from support.stack import EDITOR, Stack, json_lines, make_category
 
 T = TypeVar("T")
 
 PROBLEM_TYPE = "application/problem+json"
-PROBLEM_MEMBERS = {"type", "title", "status", "code", "detail", "requestId", "reasons", "errors"}
+PROBLEM_MEMBERS = set(problems.ProblemDocument.model_fields)
 SECURITY_HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",

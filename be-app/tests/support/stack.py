@@ -295,8 +295,9 @@ class Stack:
         return [dynamodb.decode(item) for item in found["Items"]]
 
     def undone(self) -> list[dict[str, Any]]:
-        """Return the markers of work that is left; that of an inquiry's destruction, years ahead, is none."""
-        return [item for item in self.items("due") if "#inquiry:" not in item["sequence"]]
+        """Return the markers of work that is left; those of destructions, a month or years ahead, are none."""
+        ahead = ("#inquiry:", "#working-copies")
+        return [item for item in self.items("due") if not any(name in item["sequence"] for name in ahead)]
 
     def events(self, aggregate: str) -> list[str]:
         """Return an aggregate's events, each as `version kind`; they must have been published in that order."""

@@ -33,6 +33,18 @@ class FieldError(BaseModel):
     message: str = Field(description="The problem of the field, for people.")
 
 
+class FieldDifference(BaseModel):
+    """One field that differs between a refused change and the resource as it is now."""
+
+    field: str = Field(description="Name of the field in the request's body.")
+    base: Any = Field(
+        None,
+        description="Its value in the version that the change starts from; left out where that isn't known.",
+    )
+    yours: Any = Field(description="Its value in the refused request.")
+    current: Any = Field(description="Its value now.")
+
+
 class ProblemDocument(BaseModel):
     """The body of every error, served as `application/problem+json` (RFC 9457).
 
@@ -47,6 +59,13 @@ class ProblemDocument(BaseModel):
     requestId: str = Field(description="The request's correlation id, as in `X-Request-ID`.")  # noqa: N815
     reasons: list[str] | None = Field(None, description="Why access was denied, as stable codes.")
     errors: list[FieldError] | None = Field(None, description="The broken rules, where fields broke them.")
+    version: int | None = Field(
+        None, description="The resource's version now, where it has changed: quote it in `If-Match` next."
+    )
+    differences: list[FieldDifference] | None = Field(
+        None,
+        description="The fields of a refused change that differ now, with each side's value, to be merged.",
+    )
 
 
 class Violation(NamedTuple):
@@ -75,6 +94,7 @@ class Problem(Exception):
         violations: Iterable[Violation] = (),
         reasons: Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> None:
         """Make an error.
@@ -84,6 +104,7 @@ class Problem(Exception):
             violations: the rules that fields broke.
             reasons: why access was denied, as stable codes.
             headers: header fields of the response.
+            extensions: further members of the document, for programs (RFC 9457 §3.2).
             **values: values of the placeholders in `detail`.
         """
         super().__init__()
@@ -92,6 +113,7 @@ class Problem(Exception):
         self.violations = tuple(violations)
         self.reasons = tuple(reasons)
         self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
 
     def __str__(self) -> str:
         return self.told("en")
@@ -118,6 +140,7 @@ class Problem(Exception):
                 {"field": v.field[:_LONGEST_FIELD], "rule": v.rule, "message": v.text.told(language)}
                 for v in self.violations[:_MOST_ERRORS]
             ],
+            **self.extensions,
         }
         headers = {
             "Cache-Control": "no-store",

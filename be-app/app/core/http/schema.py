@@ -102,7 +102,8 @@ def _text(text: Any) -> Any:
     return _clean(_LINE_BREAK.sub("\n", text) if isinstance(text, str) else text, CONTROLS)
 
 
-def _utc(instant: datetime) -> datetime:
+def in_utc(instant: datetime) -> datetime:
+    """Return an aware instant in UTC; refuse one that is beyond Python's calendar there."""
     try:
         return instant.astimezone(UTC)
     except OverflowError:
@@ -150,7 +151,7 @@ Text that looks blank becomes the empty one.
 Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_no_number),
-    AfterValidator(_utc),
+    AfterValidator(in_utc),
     PlainSerializer(timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 92
+OPERATIONS = 103
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def test_every_request_body_has_examples(client: httpx.Client, document: dict[st
         return schema["const"] if "const" in schema else schema["examples"][0]
 
     bodies = [o["requestBody"]["content"] for _, _, o in operations(client) if "requestBody" in o]
-    assert len(bodies) == 23
+    assert len(bodies) == 27
     for content in bodies:
         if set(content) == {"application/x-www-form-urlencoded"}:  # The provider's, by its own standard.
             continue
@@ -185,7 +185,7 @@ def test_requests_and_answers_are_told_apart(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         if schema.get("additionalProperties") is False:
             assert not [m for m, s in schema["properties"].items() if "default" in s], name
-        elif name != "ProblemDocument":  # It leaves out what doesn't apply.
+        elif name not in {"ProblemDocument", "FieldDifference"}:  # They leave out what doesn't apply.
             assert set(schema["properties"]) == set(schema.get("required", ())), name
     assert "website" not in document["components"]["schemas"]["InquiryCreate"]["required"], "the honeypot"
 
@@ -236,7 +236,8 @@ def test_answers_are_what_the_document_says(
     inquiry = ok(client.post("/v1/inquiries", json=form), 201)["id"]
     file = ok(uploaded(client, pdf(), "a.pdf", "application/pdf", who=EDITOR))["id"]
     large = ok(announce(client, pdf(padding=11_000_000), "b.pdf", "application/pdf", EDITOR), 201)["id"]
-    with_file = published(client, attachments=[file])["id"]
+    with_file_ = published(client, attachments=[file])
+    with_file = with_file_["id"]
     client.post(f"/v1/posts/{with_file}/attachments/{file}/downloads")
     admin = somebody("admins")
     admin.log_in()
@@ -245,6 +246,9 @@ def test_answers_are_what_the_document_says(
     redirect = ok(client.post("/v1/editor/redirects", json=moved, headers=EDITOR), 201)["id"]
     link = ok(client.post(f"/v1/editor/posts/{with_file}/previews", json={}, headers=EDITOR), 201)
     token = {"X-Preview-Token": link["url"].partition("#")[2]}
+    editing = f"/v1/editor/posts/{first['id']}"
+    ok(client.post(f"{editing}/working-copy", json={"baseVersion": 1}, headers=EDITOR), 201)
+    ok(act(client, with_file_, "schedule", {"unpublishAt": "2999-01-01T00:00:00Z"}))
     answers = {
         "/health": client.get("/health"),
         "/ready": client.get("/ready"),
@@ -255,6 +259,9 @@ def test_answers_are_what_the_document_says(
         "/v1/editor/categories": client.get("/v1/editor/categories", headers=EDITOR),
         "/v1/editor/posts": client.get("/v1/editor/posts?limit=1", headers=EDITOR),
         "/v1/editor/posts/{post_id}": client.get(f"/v1/editor/posts/{first['id']}", headers=EDITOR),
+        "/v1/editor/posts/{post_id}/working-copy": client.get(f"{editing}/working-copy", headers=EDITOR),
+        "/v1/editor/posts/{post_id}/shares": client.get(f"{editing}/shares", headers=EDITOR),
+        "/v1/editor/calendar": client.get("/v1/editor/calendar", headers=EDITOR),
         "/v1/inquiries/categories": client.get("/v1/inquiries/categories"),
         "/v1/editor/inquiry-categories": client.get("/v1/editor/inquiry-categories", headers=EDITOR),
         "/v1/editor/inquiries": client.get("/v1/editor/inquiries", headers=EDITOR),

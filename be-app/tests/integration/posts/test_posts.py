@@ -268,7 +268,7 @@ def in_state(client: httpx.Client, state: str) -> dict[str, Any]:
         ("scheduled", "unpublish", "draft"),
         ("scheduled", "archive", "archived"),
         ("published", "publish", "published"),
-        ("published", "schedule", None),
+        ("published", "schedule", "published"),
         ("published", "unpublish", "draft"),
         ("published", "archive", "archived"),
         ("archived", "publish", None),
@@ -323,14 +323,104 @@ def test_a_post_that_is_scheduled_no_longer_stays_private(client: httpx.Client, 
     assert read(client, post)["state"] != "published"
 
 
-def test_a_scheduled_post_appears_as_last_edited(client: httpx.Client) -> None:
-    post = draft(client, body="하나").json()
+def test_a_scheduled_post_appears_as_it_was_when_it_was_scheduled(each_client: httpx.Client) -> None:
+    client = each_client
+    category = own_category(client)
+    post = draft(client, body="하나", category=category).json()
     scheduled = ok(act(client, post, "schedule", {"publishAt": in_seconds(30)}))
-    ok(edit(client, scheduled, body="둘"))
+    assert scheduled["scheduledRevision"] == 1
+    edited = ok(edit(client, scheduled, body="둘", category="news"))
+    assert (edited["scheduledRevision"], edited["scheduledAt"]) == (1, scheduled["scheduledAt"])
     client.post("/test/run-due?ahead=60")
     page = public(client, post)
     assert page
-    assert page["html"] == "<p>둘</p>\n"
+    assert (page["html"], page["category"]) == ("<p>하나</p>\n", category)
+    assert listed(client, category=category) == [post["id"]]
+    now = read(client, post)
+    assert (now["revision"], now["publishedRevision"], now["scheduledRevision"]) == (2, 1, None)
+    assert (now["body"], now["category"]) == ("둘", "news")
+
+
+def test_a_change_of_a_published_post_is_scheduled_too(each_client: httpx.Client) -> None:
+    client = each_client
+    post = published(client, title="하나")
+    post = ok(edit(client, post, title="둘", slug=unique("new-")))
+    planned = ok(act(client, post, "schedule", {"publishAt": in_seconds(30), "unpublishAt": in_seconds(90)}))
+    assert (planned["state"], planned["scheduledRevision"]) == ("published", 2)
+    typed = ok(edit(client, planned, title="셋"))
+    assert ok(client.get(f"/v1/posts/{post['id']}"))["title"] == "하나"
+    # Somebody else has the new slug by then: the change is published all the same.
+    published(client, slug=post["slug"])
+    client.post("/test/run-due?ahead=60")
+    assert ok(client.get(f"/v1/posts/{post['id']}"))["title"] == "둘"
+    now = read(client, post)
+    assert (now["title"], now["revision"], now["publishedRevision"]) == ("셋", 3, 2)
+    assert (now["scheduledAt"], now["unpublishAt"]) == (None, typed["unpublishAt"])
+    client.post("/test/run-due?ahead=120")
+    problem(client.get(f"/v1/posts/{post['id']}"), 404, "not_found")
+    ended = read(client, post)
+    assert (ended["state"], ended["unpublishAt"], ended["title"]) == ("draft", None, "셋")
+    # Both at once, after nobody worked for a while.
+    again = ok(act(client, ended, "schedule", {"publishAt": in_seconds(30), "unpublishAt": in_seconds(40)}))
+    client.post("/test/run-due?ahead=60")
+    assert read(client, again)["state"] == "draft"
+    problem(client.get(f"/v1/posts/{post['id']}"), 404, "not_found")
+
+
+def test_what_is_planned_can_be_dropped_and_replaced(client: httpx.Client) -> None:
+    path, times = EDITORIAL, {"publishAt": in_seconds(30), "unpublishAt": in_seconds(40)}
+
+    def dropped(post: dict[str, Any]) -> dict[str, Any]:
+        headers = EDITOR | {"If-Match": f'"{post["version"]}"'}
+        found: dict[str, Any] = ok(client.delete(f"{path}/{post['id']}/schedule", headers=headers))
+        return found
+
+    scheduled = ok(act(client, draft(client).json(), "schedule", times))
+    public_ = ok(act(client, ok(edit(client, published(client), title="바뀜")), "schedule", times))
+    for post, state in ((scheduled, "draft"), (public_, "published")):
+        left = dropped(post)
+        plan = [
+            left[name] for name in ("scheduledAt", "scheduledRevision", "unpublishAt", "unpublishAtZoned")
+        ]
+        assert (left["state"], plan) == (state, [None] * 4)
+    # A published post may have an end alone; nothing else can.
+    ended = ok(act(client, read(client, public_), "schedule", {"unpublishAt": times["unpublishAt"]}))
+    assert (ended["scheduledAt"], ended["scheduledRevision"]) == (None, None)
+    for body in ({"unpublishAt": times["unpublishAt"]}, {}):
+        breaks(act(client, read(client, scheduled), "schedule", body), ("body.publishAt", "missing"))
+    early = {"publishAt": times["unpublishAt"], "unpublishAt": times["publishAt"]}
+    breaks(act(client, ended, "schedule", early), ("body.unpublishAt", "in_the_past"))
+    client.post("/test/run-due?ahead=60")
+    assert read(client, scheduled)["state"] == read(client, public_)["state"] == "draft"
+
+
+def test_the_calendar_shows_what_is_planned_in_one_request(each_client: httpx.Client) -> None:
+    client = each_client
+    post = draft(client, title="새해 인사", lang="en").json()
+    times = {"publishAt": "2999-01-01T00:00[Asia/Seoul]", "unpublishAt": "2999-02-01T00:00:00-05:00"}
+    post = ok(act(client, post, "schedule", times))
+    ok(edit(client, post, title="나중 제목"))
+    end = ok(act(client, published(client), "schedule", {"unpublishAt": "2999-01-15T09:00[Europe/Paris]"}))
+    within = {"since": "2998-12-31T15:00:00Z", "until": "2999-02-01T05:00:01Z"}
+
+    def calendar(who: dict[str, str] = EDITOR, **query: str) -> list[tuple[str, str, str]]:
+        found = ok(client.get("/v1/editor/calendar", params=within | query, headers=who))
+        assert found["complete"]
+        mine = [step for step in found["items"] if step["postId"] in {post["id"], end["id"]}]
+        return [(step["step"], step["atZoned"], step["title"]) for step in mine]
+
+    steps = [
+        ("publish", "2999-01-01T00:00:00+09:00[Asia/Seoul]", "새해 인사"),
+        ("unpublish", "2999-01-15T09:00:00+01:00[Europe/Paris]", end["title"]),
+        ("unpublish", "2999-02-01T14:00:00+09:00[Asia/Seoul]", "새해 인사"),
+    ]
+    assert calendar() == steps
+    assert calendar(until="2999-02-01T05:00:00Z") == steps[:2]
+    assert calendar(since="2998-12-31T15:00:01Z") == steps[1:]
+    assert post["scheduledAt"] == "2998-12-31T15:00:00.000000Z"
+    assert (post["scheduledAtZoned"], post["unpublishAtZoned"]) == (steps[0][1], steps[2][1])
+    # Of another's draft, nobody but admins sees that it is planned.
+    assert calendar(EDITOR | {"X-Test-Subject": "lee", "X-Test-Role": "editor"}) == steps[1:2]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +438,14 @@ def test_a_scheduled_post_appears_as_last_edited(client: httpx.Client) -> None:
         (lambda: "32472144000", "datetime_type"),
         (lambda: 32472144000, "datetime_type"),
         (lambda: True, "datetime_type"),
-        (lambda: None, "datetime_type"),
+        (lambda: None, "missing"),
+        (lambda: "2999-01-01T09:00[Mars/Base]", "unknown_zone"),
+        (lambda: "2999-01-01T09:00[../../etc/passwd]", "unknown_zone"),
+        (lambda: "2999-01-01T09:00+08:00[Asia/Seoul]", "offset_mismatch"),
+        (lambda: "2027-03-14T02:30[America/New_York]", "clock_change"),
+        (lambda: "2027-11-07T01:30[America/New_York]", "clock_change"),
+        (lambda: "9999-12-31T23:59[America/New_York]", "out_of_range"),
+        (lambda: "2000-01-01T09:00[Asia/Seoul]", "in_the_past"),
     ],
 )
 def test_a_post_is_scheduled_for_a_future_instant(client: httpx.Client, at: Any, rule: str) -> None:

@@ -64,9 +64,9 @@ async def deliver_all(rows, stuck):
     await meet("deliver")  # Both have read the same rows before either delivers one.
     return await deliver(rows, stuck)
 
-async def publish_both(*arguments):
+async def publish_both(*arguments, **options):
     await meet("publish")  # Both have found the same post due before either publishes it.
-    await publish(*arguments)
+    await publish(*arguments, **options)
 
 outbox._deliver_all, scheduler.publish = deliver_all, publish_both
 jobs.handler({}, None)
