@@ -120,8 +120,8 @@ def _understood(value: Any) -> Decision:
     return Decision(allow, tuple(reasons), obligations, tuple(value.get("roles", ())))
 
 
-_BATCH = 16
-"""Resources of one evaluation, which has bounded fuel and memory."""
+_BATCH = 8
+"""Resources of one evaluation, which has bounded fuel and memory; a growing policy needs more for each."""
 
 
 def allowed(

@@ -126,10 +126,11 @@ def test_every_route_names_one_action_and_is_guarded_or_public_on_purpose(client
         else:
             auth = name.partition(" ")[2].startswith("/v1/auth/")
             assert kind == ("GuardedAuthRoute" if auth else "GuardedRoute"), name
-    # Reading and changing are never one action, but where both are part of proving a second factor.
+    # Reading and changing are never one action, but where both are part of proving a second factor, of writing
+    # (the own working copy) or of sharing.
     read = {action for name, (_, action, _) in routes.items() if name.startswith("GET ")}
     changed = {action for name, (_, action, _) in routes.items() if not name.startswith("GET ")}
-    assert read & changed == {"auth:second-factor"}
+    assert read & changed == {"auth:second-factor", "post:update", "post:share"}
 
 
 @pytest.mark.security(31)
@@ -202,7 +203,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_for_any_body(client: ht
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 63
+    assert len(routes) == 74
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:

@@ -23,7 +23,7 @@ from app.core.messages import Message, Plural
 from app.core.settings import Settings
 from app.core.translation import Text
 from support.contract import NOBODY, ok, problem
-from support.stack import EDITOR, published
+from support.stack import EDITOR, act, published
 
 SOURCES = Path(app.__file__).parent
 HANGUL = re.compile("[가-힣]")
@@ -108,12 +108,12 @@ def test_a_field_error_says_in_plain_words_what_to_do(client: httpx.Client) -> N
 
 
 def test_the_detail_of_an_error_is_translated_with_what_it_names(client: httpx.Client) -> None:
-    post = published(client)
+    post = ok(act(client, published(client), "archive"))
     headers = EDITOR | {"If-Match": f'"{post["version"]}"'}
     path, body = f"/v1/editor/posts/{post['id']}/schedule", {"publishAt": "2100-01-01T00:00:00Z"}
     for language, detail in (
-        ("ko", "게시물이 게시됨 상태입니다. 먼저 게시를 취소하세요."),
-        ("en", "The post is published. Unpublish it first."),
+        ("ko", "게시물이 보관됨 상태입니다. 먼저 게시를 취소하세요."),
+        ("en", "The post is archived. Unpublish it first."),
     ):
         answer = client.post(path, json=body, headers=headers | {"Accept-Language": language})
         assert problem(answer, 409, "invalid_state")["detail"] == detail
@@ -227,6 +227,7 @@ BROKEN: dict[str, dict[str, set[str]]] = {
     "dict": {"": {"dict_type"}},
     "function-after": {"": set()},
     "function-before": {"": set()},
+    "function-wrap": {"": set()},
     "int": {
         "": {"int_type", "int_parsing", "int_parsing_size", "int_from_float", "finite_number"},
         "ge": {"greater_than_equal"},

@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 103
+OPERATIONS = 104
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
