@@ -626,7 +626,7 @@ def test_a_region_that_is_switched_off_is_found() -> None:
 def test_what_was_made_by_hand_before_the_first_apply_is_found(cloud: Cloud) -> None:
     cloud.client("s3").delete_object(Bucket=STATE, Key=environment.STATE_KEY)
     found = cloud.findings()
-    assert len(found["names"]) == 11, "what is there now would prevent a first apply"
+    assert len(found["names"]) == 12, "what is there now would prevent a first apply"
     assert not found.keys() & {"drift", "backups", "alarms", "certificates"}
 
 

@@ -109,7 +109,7 @@ def test_the_emulator_saves_its_state_only_when_stopped(tmp_path):
         assert not list(emulator.state.glob("*.json"))
         emulator.start()
         settings = Settings(env="test", aws_endpoint_url=emulator.url)
-        assert len(provision(settings)) == 6
+        assert len(provision(settings)) == 7
         with closing(_kms(emulator)) as kms:
             sealed = kms.encrypt(
                 KeyId=settings.factors_key, Plaintext=b"secret", EncryptionContext={"m": "1"}
@@ -299,7 +299,7 @@ def _status(port: int, method: str, path: str, **headers: str) -> int:
 def test_pages_of_other_origins_cannot_use_the_emulator(tmp_path):
     with MiniStack(directory=tmp_path, persist=True, origins=[OURS]) as emulator:
         settings = Settings(env="test", aws_endpoint_url=emulator.url, cors_origins=(OURS,))
-        assert len(provision(settings)) == 6
+        assert len(provision(settings)) == 7
         bucket = f"/{settings.uploads_bucket}/x"
         s3 = client(emulator.url, "s3")
         read = s3.generate_presigned_url("get_object", {"Bucket": settings.uploads_bucket, "Key": "x"})

@@ -263,7 +263,10 @@ WORK: dict[str, tuple[str, str, Mapping[str, str]]] = {
     "make a table": ("dynamodb:CreateTable", f"arn:aws:dynamodb:{HERE}:table/{NAME}-posts", {}),
     "protect a bucket": ("s3:PutBucketPolicy", f"arn:aws:s3:::{NAME}-uploads", {}),
     "grow the database": ("rds:ModifyDBCluster", f"arn:aws:rds:{HERE}:cluster:{NAME}-database", {}),
-    "serve pictures": ("cloudfront:CreateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1", {}),
+    "serve pictures": ("cloudfront:CreateDistribution", "*", {}),
+    "change how pictures are served": (
+        "cloudfront:UpdateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1", {},
+    ),
     "ask for the pictures' certificate": (
         "acm:DescribeCertificate", f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1",
         {"aws:RequestedRegion": "us-east-1"},

@@ -106,6 +106,12 @@ locals {
         [for kind in ["cache-policy", "distribution", "origin-access-control", "response-headers-policy"] : "arn:${local.partition}:cloudfront::${local.account}:${kind}/*"],
       )
     },
+    {
+      Sid      = "NewCdn"
+      Effect   = "Allow"
+      Action   = ["cloudfront:CreateCachePolicy", "cloudfront:CreateDistribution", "cloudfront:CreateOriginAccessControl", "cloudfront:CreateResponseHeadersPolicy"]
+      Resource = ["*"] # As above.
+    },
     ], [
     {
       Sid      = "OwnRoles"

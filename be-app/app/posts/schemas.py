@@ -277,8 +277,8 @@ class Metadata(Model):
     canonical_url: Uri = Field(description='For `<link rel="canonical">` and `og:url`.')
     noindex: bool = Field(description='Whether the page needs `<meta name="robots" content="noindex">`.')
     json_ld: str = Field(
-        description="An `Article` of schema.org, escaped for "
-        '`<script type="application/ld+json">`: embed it as it is.',
+        description="An `Article` of schema.org, escaped to be the text of a `script` element of the type "
+        "`application/ld+json`: embed it as it is.",
         examples=['{"@context":"https://schema.org","@type":"Article","headline":"2026년 3분기 실적 안내"}'],
     )
 
