@@ -864,6 +864,9 @@ def test_every_post_is_read_back_from_its_file(tmp_path: Path, post: FilePost) -
 @example(b"---\n? [a]\n: b\n---\n")
 @example(b"---\n%YAML 9.9\n---\n")
 @example(b"\r(")
+@example(b"---\rtitle: [\r\n\r---\r")
+@example(b"\r\r\xff")
+@example(b"a: b\f\x0bc: [\x85\xc2\x85d: {\r")
 @example("---\na: b\u2028c: [\n---\n".encode())
 @example("- slug: a\u2028- slug: a\u2028".encode())
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
@@ -871,8 +874,17 @@ def test_any_content_of_a_file_is_an_error_at_worst(tmp_path: Path, data: bytes)
     for name, read in (("a.md", lambda p: files.read_post(p, "a")), ("a.yaml", files.read_categories)):
         (tmp_path / name).write_bytes(data)
         source = read(tmp_path / name)
-        assert all(1 <= fault.line <= data.count(b"\n") + 1 for fault in source.faults)
+        last = len(re.findall(rb"\r\n?|\n", data)) + 1
+        assert all(1 <= fault.line <= last for fault in source.faults)
         assert source.faults or source.post or name == "a.yaml"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_is_what_an_editor_counts_as_one(tmp_path: Path, end: str) -> None:
+    for third in (b"\xff\xfe\xff", b"a: ["):
+        data = end.join(["- slug: 'a\u2028\u2029\x85'", "  name: {ko: a, en: a}", ""]).encode() + third
+        (tmp_path / "a.yaml").write_bytes(data)
+        assert [fault.line for fault in files.read_categories(tmp_path / "a.yaml").faults] == [3]
 
 
 def test_an_export_imported_elsewhere_and_exported_again_is_the_same(

@@ -50,6 +50,8 @@ KEYS = (
 
 MAX_FILE_BYTES = 1024 * 1024
 _FENCE = re.compile(r"---[ \t]*")
+_BREAK = re.compile(rb"\r\n?|\n")
+"""What ends a line, as for editors: no form feed, and none of Unicode's separators."""
 _BOM = "\N{BYTE ORDER MARK}"
 
 
@@ -185,7 +187,7 @@ def read_text(path: Path) -> tuple[str, list[tuple[str, str, str]]]:
     except UnicodeDecodeError as error:
         found = _otherwise(data)
         if found is None:
-            line = data.count(b"\n", 0, error.start) + 1
+            line = len(_BREAK.findall(data, 0, error.start)) + 1
             raise Unreadable(line, "utf8", f"byte {data[error.start]:#04x} here isn't UTF-8") from None
         text, encoding = found
         notes = [

@@ -228,7 +228,7 @@ def _all(element: Element, name: str) -> list[Element]:
 
 def _item_lines(path: Path) -> Iterator[int]:
     """Yield the lines at which items begin."""
-    with path.open("rb") as file:
+    with path.open(encoding="latin-1") as file:  # Each byte is a character, and CR ends a line as in XML.
         for number, line in enumerate(file, start=1):
-            for __ in range(line.count(b"<item>")):
+            for __ in range(line.count("<item>")):
                 yield number
