@@ -47,7 +47,7 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
     session = get_session()
 
     def client(service: str) -> Any:
-        return session.create_client(
+        made = session.create_client(
             service,
             region_name=settings.aws_region,
             endpoint_url=(service == "s3" and settings.s3_endpoint_url) or settings.aws_endpoint_url,
@@ -56,6 +56,9 @@ def provision(settings: Settings, *, tables_only: bool = False) -> list[str]:
             aws_secret_access_key="test",  # noqa: S106 - not a secret.
             config=Config(connect_timeout=5, read_timeout=10, s3={"addressing_style": "path"}),
         )
+        # Threads that request these for the first time together get different classes, and catch none of the others'.
+        _ = made.exceptions
+        return made
 
     dynamodb = client("dynamodb")
     clients = [dynamodb]
