@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from app.uploads import images
+from app.uploads.reasons import Rejection
 from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.clamd import HARMLESS_MALWARE, Clamd
 from familycorp_ops.servers.ministack import MiniStack
@@ -950,14 +952,16 @@ def test_the_worker_handles_the_buckets_events(stacks_of: Callable[..., Stack]) 
 
 def test_readers_have_priority_over_a_photo(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.write_bytes(photo(3000, 2000))
-    niceness = set[int]()
+    os.mkfifo(source)  # It can be opened for writing once the program is about to read the photo.
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(images.render, source, "image/jpeg")
         while not making.done():
-            for child in psutil.Process().children():
-                with suppress(psutil.NoSuchProcess):
-                    niceness.add(child.nice())
+            with suppress(OSError):
+                os.close(os.open(source, os.O_WRONLY | os.O_NONBLOCK))
+                break
             time.sleep(0.01)
-    assert making.result().original.exists()
-    assert max(niceness) > psutil.Process().nice()
+        (child,) = psutil.Process().children()
+        with source.open("wb", buffering=0):
+            assert child.nice() > psutil.Process().nice()
+        with pytest.raises(Rejection):
+            making.result()
