@@ -12,16 +12,18 @@ from app.uploads import references
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.posts import media, repository, shares
+    from app.posts import media, repository, shares, working_copies
 else:
     media = lazy_import("app.posts.media")
     repository = lazy_import("app.posts.repository")
     shares = lazy_import("app.posts.shares")
+    working_copies = lazy_import("app.posts.working_copies")
 
 
 @references.register
 async def _refers(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> "list[references.Use]":
-    return await repository.naming_upload(session, upload_id, ever=ever)
+    named = await repository.naming_upload(session, upload_id, ever=ever)
+    return named + await working_copies.naming_upload(session, upload_id)
 
 
 async def _place(files: Mapping[str, Any]) -> None:

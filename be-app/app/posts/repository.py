@@ -40,7 +40,8 @@ CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revi
 _PLANNED = Post.state.in_((SCHEDULED, PUBLISHED))
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
 
-_USES = 10
+USES = 10
+"""Most uses of a file that are named."""
 
 _Search = Select[Post, PostRevision, str | None, int]
 
@@ -294,7 +295,7 @@ async def naming_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bo
         query = query.where(
             or_(PostRevision.number == Post.revision, PostRevision.number == Post.published_revision)
         )
-    rows = await session.execute(query.order_by(Post.id, PostRevision.number).limit(_USES))
+    rows = await session.execute(query.order_by(Post.id, PostRevision.number).limit(USES))
     return list(
         {post: Use(title, owner, public_at is None) for post, title, owner, public_at in rows}.values()
     )

@@ -7,7 +7,7 @@ stays as it is. Saving drops the copy of its editor. One that nobody changes is 
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import String, cast, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
@@ -17,10 +17,12 @@ from app.core.clock import now
 from app.core.database.engine import reading, writing
 from app.core.http.problems import NotFound, PreconditionFailed
 from app.core.write_path import events, outbox
+from app.posts import repository
 from app.posts.errors import WorkingCopyExists
-from app.posts.models import WorkingCopy
+from app.posts.models import Post, PostRevision, WorkingCopy
 from app.posts.permission import allowed
 from app.posts.schemas import WorkingCopyOut, WorkingCopyUpdate
+from app.uploads.references import Use
 
 UPDATE = "post:update"
 RETENTION = timedelta(days=30)
@@ -96,6 +98,17 @@ async def forget_old(at: datetime) -> None:
     if found is not None:
         async with writing() as session:
             await session.execute(delete(WorkingCopy).where(old))
+
+
+async def naming_upload(session: AsyncSession, upload_id: uuid.UUID) -> list[Use]:
+    """Return posts of which somebody's working copy names a file, ten at most. This reads all working copies."""
+    # Whatever spelling of the id a text uses: databases that keep JSON as such compare the case of letters too.
+    spellings = (str(upload_id), upload_id.hex)
+    names = or_(*(cast(WorkingCopy.content, String).icontains(spelling) for spelling in spellings))
+    query = select(PostRevision.title, WorkingCopy.editor).join(Post, Post.id == WorkingCopy.post_id)
+    query = query.join(PostRevision, repository.CURRENT).where(names, WorkingCopy.expires_at > now())
+    rows = await session.execute(query.limit(repository.USES))
+    return [Use(title, editor, private=True, unsaved=True) for title, editor in rows]
 
 
 async def mark_again() -> None:

@@ -242,16 +242,19 @@ async def _finish(upload_id: uuid.UUID) -> None:
 
 
 async def _collect(upload: Upload) -> None:
-    """Delete a file that no revision of any post names; keep the others."""
+    """Delete a file that no text names, neither a revision nor an unsaved one; keep the others."""
     async with outbox.transaction() as transaction:
         found = await repository.locked(transaction.session, upload.id)
         if found is None or found.state != CLEAN:
             return
-        orphan = not await references.uses(transaction.session, upload.id, ever=True)
-        if orphan:
+        uses = await references.uses(transaction.session, upload.id, ever=True)
+        if not uses:
             await remove(transaction, found, "system")
         found.due_at = None
-    if orphan:
+        if uses and all(use.unsaved for use in uses):
+            found.due_at = now() + UNATTACHED
+            await wake_at(found.due_at)
+    if not uses:
         await hide(upload.id)
 
 

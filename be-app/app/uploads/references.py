@@ -16,12 +16,15 @@ class Use(NamedTuple):
     private: bool
     """Whether only its owner may know of it."""
 
+    unsaved: bool = False
+    """Whether it may end without notice, so that the file must be looked at again."""
+
 
 class Refers(Protocol):
     """Finds what of a domain names a file."""
 
     async def __call__(self, session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> Sequence[Use]:
-        """Return some of what names the file in a current or public text; with `ever`, in any revision."""
+        """Return some of what names the file in a current, public or unsaved text; with `ever`, in any revision."""
 
 
 _domains: list[Refers] = []

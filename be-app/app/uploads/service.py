@@ -147,7 +147,8 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
         _authorise(actor, "upload:delete", upload)
         if upload.state == CLEAN:
             if uses := await references.uses(transaction.session, upload_id, ever=False):
-                raise UploadInUse.by([u.title for u in uses if not u.private or u.owner == actor.id])
+                known = (use.title for use in uses if not use.private or use.owner == actor.id)
+                raise UploadInUse.by(list(dict.fromkeys(known)))
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:
             raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))

@@ -8,8 +8,9 @@ import httpx
 
 from app.posts.schemas import PostUpdate, WorkingCopyUpdate
 from support.contract import NOBODY, as_written, breaks, edit, ok, own_category, problem, read, unique
-from support.editorial import EDITORIAL
+from support.editorial import EDITORIAL, in_seconds
 from support.stack import EDITOR, Stack, act, draft, published
+from support.uploading import photo, state, uploaded
 
 LEE = EDITOR | {"X-Test-Subject": "lee", "X-Test-Role": "editor"}
 
@@ -70,6 +71,35 @@ def test_a_working_copy_is_its_editors_and_ends_with_saving(each_client: httpx.C
     for _ in range(2):
         assert client.delete(at(post), headers=LEE).status_code == 204
     problem(client.get(at(post), headers=LEE), 404, "not_found")
+
+
+def test_a_file_of_an_unsaved_text_stays(each_client: httpx.Client) -> None:
+    client, weeks = each_client, {"ahead": 7 * 86400 + 601}
+
+    def states() -> list[str]:
+        # A week passes for the scheduler alone, so the process takes its markers for left: this leaves one.
+        ok(act(client, ok(draft(client), 201), "schedule", {"publishAt": in_seconds(60)}))
+        ok(client.post("/test/run-due", params=weeks))
+        return [state(client, file)["state"] for file in files]
+
+    files = [ok(uploaded(client, photo(), f"{n}.jpg", "image/jpeg", who=EDITOR)) for n in range(3)]
+    shown, thumbnail, purged = (file["id"] for file in files)
+    post, other = published(client), published(client, thumbnail=purged)
+    ok(begun(client, post, LEE, body=f"![](upload:{shown.upper()}) ![](upload:{purged})"), 201)
+    ok(begun(client, post, thumbnail=thumbnail), 201)
+    # The owner of the file learns that it is used, but not what somebody else writes.
+    for file in files:
+        answer = client.delete(f"/v1/uploads/{file['id']}", headers=EDITOR)
+        told = problem(answer, 409, "upload_in_use")
+        assert (post["title"] in told["detail"]) is (file["id"] == thumbnail)
+    other = ok(act(client, other, "archive"))
+    assert act(client, other, "purge", {"slug": other["slug"]}).status_code == 204
+    assert states() == ["clean"] * 3
+    # They are looked at again, week by week.
+    assert client.delete(at(post), headers=LEE).status_code == 204
+    assert states() == ["deleted", "clean", "deleted"]
+    ok(edit(client, post))
+    assert states() == ["deleted"] * 3
 
 
 def test_a_private_posts_working_copies_are_as_private(client: httpx.Client) -> None:
