@@ -44,6 +44,11 @@ locals {
       actions   = ["dynamodb:UpdateItem"]
       resources = [local.table_arns.posts]
     }
+    posts_views = {
+      reason    = "When a day ends, the counters of every public post are copied."
+      actions   = ["dynamodb:BatchGetItem"]
+      resources = [local.table_arns.posts]
+    }
     events_write = {
       reason    = "A write leaves its event, and a marker that is cleared when its work is done."
       actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
@@ -271,7 +276,7 @@ locals {
     )
     events = ["stream", "stream_list", "tables_key", "notices", "topics_key", "dead_letters"]
     drain = concat(
-      ["posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key"],
+      ["posts_indexes", "posts_views", "posts_write", "events_write", "events_due", "destructions_check", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key"],
       ["uploads_check", "uploads_keep", "uploads_hide", "uploads_link", "uploads_list", "uploads_key"],
       ["media_place", "media_list"], local.dead_ends, local.cached, local.in_vpc
     )

@@ -91,6 +91,7 @@ _PARAMETERS: Final = {"CsrfProtection": _CSRF, "AcceptLanguage": _LANGUAGE}
 
 _TEXTS: Final[Mapping[str, str]] = {
     "uuid": "0192f0c1-2b3c-7d4e-8f50-617283940a1b",
+    "date": "2026-12-01",
     "date-time": "2026-12-01T00:00:00.000000Z",
     "uri": "https://www.familycorp.example/",
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
+from app.core.days import SITE
 from app.core.http.schema import Instant, in_utc, refused
 from app.core.lazy import lazy_import
 from app.core.messages import marked
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     import zoneinfo
 else:
     zoneinfo = lazy_import("zoneinfo")
-
-SITE = "Asia/Seoul"
-"""The zone of instants that were given by an offset alone."""
 
 # RFC 9557 §4.1: time-zone names; the flag `!` says what this parser does anyway, to refuse what doesn't fit.
 _ZONED = re.compile(r"([0-9T:.-]{10,26}?)(Z|[+-][0-9]{2}:[0-9]{2})?\[!?([A-Za-z._][A-Za-z0-9._+/-]{0,63})\]")

@@ -18,11 +18,13 @@ from app.core.write_path import events
 from app.functions import invocation
 
 # An idle minute must import, connect to and ask nothing but DynamoDB.
+days = lazy_import("app.core.days")
 inquiries = lazy_import("app.inquiries.retention")
 inquiry_categories = lazy_import("app.inquiries.categories")
 categories = lazy_import("app.categories.service")
 members = lazy_import("app.members.service")
 posts = lazy_import("app.posts.scheduler")
+view_counts = lazy_import("app.posts.view_counts")
 redirects = lazy_import("app.redirects.service")
 uploads = lazy_import("app.uploads.processing")
 cache = lazy_import("app.core.read_path.cache")
@@ -43,6 +45,14 @@ async def run_due() -> bool:
         markers = await events.due_markers(at)
         if not markers:
             return False
+        if ends := [marker for marker in markers if events.is_day_end(marker)]:
+            await view_counts.close_day(at)
+            await events.mark_day_end(days.end_of_day(at))
+            for marker in ends:
+                await events.clear_due(marker)
+            # The end of a day alone must not wake the database.
+            if not (markers := [marker for marker in markers if marker not in ends]):
+                return True
         # A marker's name begins with when it was due.
         metrics.add(
             "outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds()
@@ -65,6 +75,7 @@ async def run_minute() -> None:
     applied = _applied()
     if not applied:
         await events.note_periods(f"{settings().version} {settings().inquiry_retention_days}")
+        await events.mark_day_end(days.end_of_day(now()))
         applied.append(True)
     await run_due()
 

@@ -1,13 +1,14 @@
 """Requests and answers about posts."""
 
 import uuid
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit, NextCursor
-from app.core.http.schema import Allowed, Input, Instant, Line, Model, Text, Uri, pattern, refused
+from app.core.http.schema import Allowed, Digits, Input, Instant, Line, Model, Text, Uri, pattern, refused
 from app.core.messages import marked
 from app.core.zones import ZonedInstant
 from app.uploads.schemas import AttachmentReference, ResponsivePicture
@@ -410,6 +411,28 @@ class Calendar(Model):
     complete: bool = Field(description="Whether that is all; else ask for a shorter time.")
 
 
+class ViewsOfPost(Model):
+    """How often a post was viewed in a week."""
+
+    post_id: uuid.UUID
+    slug: str = Field(examples=["2026-3분기-실적"])
+    lang: Lang
+    title: StoredTitle
+    views: int
+    days: list[int] = Field(
+        description="Views of each day, the earliest first.", examples=[[4, 0, 2, 7, 1, 0, 3]]
+    )
+
+
+class ViewFigures(Model):
+    """Views of a week, of the posts that you may see, the most viewed first."""
+
+    since: date = Field(description="The first of the seven days; days are those of Seoul.")
+    until: date = Field(description="The last of the seven days.")
+    items: list[ViewsOfPost]
+    complete: bool = Field(description="Whether that is all: 500 posts at most.")
+
+
 class EditorialCards(Model):
     """A page of posts in any state, newest first."""
 
@@ -485,6 +508,14 @@ class CalendarQuery(Input):
 
     since: Instant | None = Field(None, description="Steps at this instant or later.")
     until: Instant | None = Field(None, description="Steps before this instant.")
+
+
+class ViewsQuery(Input):
+    """Of which week to read views."""
+
+    weeks_ago: Annotated[int, Field(ge=0, le=56), Digits] = Field(
+        0, description="How many weeks before the last complete seven days."
+    )
 
 
 class EditorialQuery(Input):

@@ -10,7 +10,7 @@ thousand small ones a second ("Using write sharding", Amazon DynamoDB developer 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from app.core.aws import dynamodb
@@ -144,6 +144,20 @@ async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
         ExpressionAttributeValues=dynamodb.encode({":k": value}),
     )
     return [dynamodb.decode(item) for item in found["Items"]]
+
+
+async def keys(index: str, name: str, value: str) -> AsyncIterator[str]:
+    """Yield the keys of all items of `index` whose hash key `name` is `value`."""
+    found = dynamodb.query(
+        TableName=settings().posts_table,
+        IndexName=index,
+        KeyConditionExpression="#k = :k",
+        ExpressionAttributeNames={"#k": name},
+        ExpressionAttributeValues=dynamodb.encode({":k": value}),
+        ProjectionExpression=KEY,
+    )
+    async for item in found:
+        yield dynamodb.decode(item)[KEY]
 
 
 async def newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:

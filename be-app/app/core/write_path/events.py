@@ -18,6 +18,7 @@ RETENTION = timedelta(days=30)
 _DUE = "due"
 _INVALIDATION = "#invalidation"
 _RETENTION = "retention"
+_DAY_END = "day-end"
 _NAMES = {"#a": "aggregate"}  # a reserved word of DynamoDB's expressions
 
 
@@ -66,6 +67,11 @@ async def mark_retention(at: datetime) -> None:
     await mark_due(at, about=_RETENTION)
 
 
+async def mark_day_end(at: datetime) -> None:
+    """Leave a marker that a day ends at `at`, whose views are counted then."""
+    await mark_due(at, about=_DAY_END)
+
+
 async def note_periods(periods: str) -> None:
     """Have destruction times computed again where `periods` aren't those that were noted last."""
     key = {"aggregate": _RETENTION, "sequence": "periods"}
@@ -87,6 +93,11 @@ async def note_periods(periods: str) -> None:
 def is_retention(marker: str) -> bool:
     """Tell whether a marker says that destruction times must be computed again."""
     return marker.endswith(f"#{_RETENTION}")
+
+
+def is_day_end(marker: str) -> bool:
+    """Tell whether a marker says that a day is over, which is no work for the database."""
+    return marker.endswith(f"#{_DAY_END}")
 
 
 def is_invalidation(marker: str) -> bool:

@@ -15,7 +15,7 @@ from support.staff import Person
 from support.uploading import announce, pdf, uploaded
 
 PROBLEM = "application/problem+json"
-OPERATIONS = 104
+OPERATIONS = 105
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -262,6 +262,7 @@ def test_answers_are_what_the_document_says(
         "/v1/editor/posts/{post_id}/working-copy": client.get(f"{editing}/working-copy", headers=EDITOR),
         "/v1/editor/posts/{post_id}/shares": client.get(f"{editing}/shares", headers=EDITOR),
         "/v1/editor/calendar": client.get("/v1/editor/calendar", headers=EDITOR),
+        "/v1/editor/views": client.get("/v1/editor/views", headers=EDITOR),
         "/v1/inquiries/categories": client.get("/v1/inquiries/categories"),
         "/v1/editor/inquiry-categories": client.get("/v1/editor/inquiry-categories", headers=EDITOR),
         "/v1/editor/inquiries": client.get("/v1/editor/inquiries", headers=EDITOR),
