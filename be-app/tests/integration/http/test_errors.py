@@ -151,6 +151,7 @@ def test_codes_are_stable_and_distinct(client: httpx.Client) -> None:
         (409, "upload_in_use"),
         (409, "upload_incomplete"),
         (409, "upload_invalid_state"),
+        (409, "working_copy_exists"),
         (410, "upload_gone"),
         (412, "precondition_failed"),
         (413, "body_too_large"),
