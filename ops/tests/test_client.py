@@ -48,7 +48,7 @@ const id: string = (await client.post("/v1/inquiries", { body: form })).data.id;
 @pytest.mark.usefixtures("client_modules")
 def test_what_its_page_shows_compiles_and_what_is_wrong_does_not(tmp_path: Path) -> None:
     examples = re.findall(r"```ts\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for number, text in enumerate([*examples, MISUSES]):
         (tmp_path / f"{number}.ts").write_text(text)
     options = {

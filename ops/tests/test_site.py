@@ -25,12 +25,14 @@ from familycorp_ops.testing.servers import missing
 TUTORIAL = SITE.parents[1] / "docs" / "tutorial-front-end.md"
 
 WATCH = """
-window.shift = 0;
+window.shifts = [];
 new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+    for (const entry of list.getEntries().filter((entry) => !entry.hadRecentInput))
+        for (const { node, previousRect, currentRect } of entry.sources)
+            window.shifts.push(`${node?.outerHTML ?? node?.nodeValue} ${JSON.stringify([previousRect, currentRect])}`);
 }).observe({ type: "layout-shift", buffered: true });
 """
-"""Adds up what Cumulative Layout Shift counts."""
+"""Notes what Cumulative Layout Shift counts."""
 
 CONTENT = """async ([picture, file]) => {
     const { client } = await import("/scripts/browser/page.js");
@@ -223,7 +225,7 @@ def test_every_kind_of_page_is_accessible_stands_still_and_reports_nothing(site:
             page.emulate_media(color_scheme=scheme)
             found = axe.run(page).response["violations"]
             assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == [], (path, scheme)
-        assert page.evaluate("window.shift") == 0, path
+        assert page.evaluate("window.shifts") == [], path
         page.close()
     assert site.complaints == []
 
@@ -274,7 +276,7 @@ def test_a_preview_link_shows_a_draft_with_its_files(site: Site) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="표.pdf").click()
     assert download.value.suggested_filename == "표.pdf"
-    assert page.evaluate("window.shift") == 0
+    assert page.evaluate("window.shifts") == []
     assert Axe().run(page).response["violations"] == []
     assert site.complaints == []
     wrong = site.open("/preview#wrong", visitor)

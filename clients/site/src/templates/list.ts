@@ -1,11 +1,13 @@
 import { html } from "../html.js";
 import { type Card, day, type Language, type Page, postPath, type Site, tagPath, tagSlug } from "../site.js";
 import { TEXTS } from "../texts.js";
+import { pictureOf } from "./picture.js";
 
 /** Posts as a list; what a search found has a snippet in the place of the excerpt. */
 export const cards = (site: Pick<Site, "categories">, lang: Language, posts: readonly (Card & { snippet?: string })[]) => html`
 <ul class="posts">${posts.map((post) => html`
-  <li>
+  <li>${post.picture && html`
+    <p class="figure">${pictureOf(post.picture, { sizes: "(min-width: 40rem) 12rem, 100vw", alt: "" })}</p>`}
     <h2><a href="${postPath(post)}">${post.title}</a></h2>
     <p class="meta">${meta(site, lang, post)}</p>
     <p>${post.snippet ?? post.excerpt}</p>

@@ -2,6 +2,7 @@ import { Html, html } from "../html.js";
 import { type Page, type Post, postPath, type Site } from "../site.js";
 import { TEXTS } from "../texts.js";
 import { meta, tags } from "./list.js";
+import { pictureOf } from "./picture.js";
 
 const size = (bytes: number) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
@@ -16,7 +17,8 @@ export const article = (site: Pick<Site, "apiUrl" | "categories">, post: Post, p
 <article>
   <h1>${post.title}</h1>
   <p class="meta">${meta(site, post.lang, post)}</p>
-  ${post.thumbnail && html`<p class="figure"><img ${file("src", post.thumbnail.id, "?variant=thumbnail.jpg")} alt=""></p>`}
+  ${post.picture && !preview && html`<p class="figure">${pictureOf(post.picture, { sizes: "min(100vw, 44rem)", eager: true })}</p>`}
+  ${post.thumbnail && (preview || !post.picture) && html`<p class="figure"><img ${file("src", post.thumbnail.id, "?variant=thumbnail.jpg")} alt=""></p>`}
   <div class="text">${new Html(post.html)}</div>
   ${tags(post.lang, post.tags)}
   ${post.attachments.length > 0 && html`

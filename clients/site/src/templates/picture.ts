@@ -1,0 +1,10 @@
+import { picture, type PictureOptions, type Schemas } from "@familycorp/client";
+import { type Html, html } from "../html.js";
+
+const attributes = (values: object): Html[] => Object.entries(values).map(([name, value]) => html` ${name}="${value}"`);
+
+/** A picture in all its sizes and types: the browser picks one. */
+export const pictureOf = (of: Schemas["ResponsivePicture"], options: PictureOptions): Html => {
+  const { sources, img } = picture(of, options);
+  return html`<picture>${sources.map((source) => html`<source${attributes(source)}>`)}<img${attributes(img)}></picture>`;
+};
