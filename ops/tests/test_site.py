@@ -29,7 +29,7 @@ window.shifts = [];
 new PerformanceObserver((list) => {
     for (const entry of list.getEntries().filter((entry) => !entry.hadRecentInput))
         for (const { node, previousRect, currentRect } of entry.sources)
-            window.shifts.push(`${node?.outerHTML ?? node?.nodeValue} ${JSON.stringify([previousRect, currentRect])}`);
+            window.shifts.push([node?.outerHTML ?? node?.nodeValue, previousRect.toJSON(), currentRect.toJSON()]);
 }).observe({ type: "layout-shift", buffered: true });
 """
 """Notes what Cumulative Layout Shift counts."""
