@@ -22,6 +22,10 @@ export class Problem extends Error {
   /** The fields that broke rules, such as `body.title`. */
   readonly errors: readonly Schemas["FieldError"][];
   readonly reasons: readonly string[];
+  /** The resource's version now, where another change came first: quote it in `If-Match` next. */
+  readonly version: number | undefined;
+  /** The fields in which a refused change differs from the resource as it is now. */
+  readonly differences: readonly Schemas["FieldDifference"][];
   readonly requestId: string | undefined;
   /** Seconds to wait before the request is repeated. */
   readonly retryAfter: number | undefined;
@@ -34,6 +38,8 @@ export class Problem extends Error {
     this.detail = document.detail ?? undefined;
     this.errors = document.errors ?? [];
     this.reasons = document.reasons ?? [];
+    this.version = document.version ?? undefined;
+    this.differences = document.differences ?? [];
     this.requestId = document.requestId;
     this.retryAfter = retryAfter;
   }

@@ -16,6 +16,10 @@ export class Problem extends Error {
     /** The fields that broke rules, such as `body.title`. */
     errors;
     reasons;
+    /** The resource's version now, where another change came first: quote it in `If-Match` next. */
+    version;
+    /** The fields in which a refused change differs from the resource as it is now. */
+    differences;
     requestId;
     /** Seconds to wait before the request is repeated. */
     retryAfter;
@@ -27,6 +31,8 @@ export class Problem extends Error {
         this.detail = document.detail ?? undefined;
         this.errors = document.errors ?? [];
         this.reasons = document.reasons ?? [];
+        this.version = document.version ?? undefined;
+        this.differences = document.differences ?? [];
         this.requestId = document.requestId;
         this.retryAfter = retryAfter;
     }
