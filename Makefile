@@ -62,7 +62,7 @@ LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell comman
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up free-port unit test coverage soak chaos nightly infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy client site sbom audit lock bench fuzz reset clean
+.PHONY: help up free-port unit test coverage soak chaos nightly console-pictures infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy client site sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -99,7 +99,11 @@ chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and w
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
 
 nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: each crash on each database, generated requests
-	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/http/test_schemathesis.py
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/http/test_schemathesis.py ops/tests/test_console.py
+
+console-pictures: $(DEV) $(EMULATOR) $(PROVIDER) ## Take the pictures of the console that README and docs/how-to show
+	@$(WITH_ARGS) -m pytest -n 0 -m holds ops/tests/test_console.py -k pictures
+	@mkdir -p docs/images && cp build/console/docs/*.png docs/images/
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \

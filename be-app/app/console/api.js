@@ -24,6 +24,9 @@ export async function identify() {
 
 export const may = (action) => caller.allowed.has(action);
 
+/** Return the ETag of a resource's version, as a change quotes it. */
+export const etagOf = (version) => `"${version}"`;
+
 let found = null;
 
 /** Return the names of members by id; none where the caller may not list them. */

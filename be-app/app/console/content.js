@@ -2,6 +2,7 @@ import { attachmentsField } from "./files.js";
 import { readingFrame, livePreview } from "./preview.js";
 import { client } from "./api.js";
 import { field, h, select } from "./dom.js";
+import { contentOf, FIELDS } from "./fields.js";
 import { language, t } from "./i18n.js";
 import { languages } from "./words.js";
 import { toolbar } from "./toolbar.js";
@@ -19,79 +20,56 @@ export function contentForm(post, items, original) {
   const category = select([["", t("Choose one")], ...items.map((item) => [item.slug, item.name[language]])], "");
   const lang = select(languages(), post.lang, post.id || original ? { disabled: true } : {});
   const preview = livePreview(() => body.value, () => lang.value);
-  const files = attachmentsField(post, body);
+  const files = attachmentsField(body);
   body.addEventListener("input", preview.later);
 
-  const contentOf = (of) => ({
-    title: of.title,
-    body: of.body,
-    excerpt: of.excerpt,
-    tags: of.tags,
-    slug: of.slug ?? "",
-    category: of.category,
-    thumbnail: of.thumbnail,
-    attachments: of.attachments,
-    description: of.description,
-    canonicalUrl: of.canonicalUrl ?? "",
-    noindex: of.noindex,
-  });
-  const read = () => ({
-    title: title.value,
-    body: body.value,
-    excerpt: excerpt.value,
-    tags: [...new Set(tags.value.split(",").map((tag) => tag.trim()).filter(Boolean))],
-    slug: slug.value.trim(),
-    category: category.value,
-    thumbnail: files.thumbnail(),
-    attachments: files.attachments(),
-    description: description.value,
-    canonicalUrl: canonicalUrl.value.trim(),
-    noindex: noindex.checked,
-  });
+  // By the names of `FIELDS`: how each field's value is read from its control, and written to it.
+  const input = (control, read = (value) => value) => [
+    () => read(control.value),
+    (value) => control.value === value || (control.value = value), // Setting it would move the cursor.
+  ];
+  const controls = {
+    title: input(title),
+    body: input(body),
+    category: input(category),
+    tags: [() => [...new Set(tags.value.split(",").map((tag) => tag.trim()).filter(Boolean))], (value) => (tags.value = value.join(", "))],
+    slug: input(slug, (value) => value.trim()),
+    excerpt: input(excerpt),
+    description: input(description),
+    canonicalUrl: input(canonicalUrl, (value) => value.trim()),
+    noindex: [() => noindex.checked, (value) => (noindex.checked = value)],
+    thumbnail: [files.thumbnail, files.setThumbnail],
+    attachments: [files.attachments, files.setAttachments],
+  };
+  const read = () => Object.fromEntries(Object.keys(FIELDS).map((name) => [name, controls[name][0]()]));
   const write = (content) => {
-    title.value = content.title;
-    body.value = content.body;
-    excerpt.value = content.excerpt;
-    tags.value = content.tags.join(", ");
-    slug.value = content.slug;
-    // A text that an earlier version of the console kept has none of these.
-    description.value = content.description ?? "";
-    canonicalUrl.value = content.canonicalUrl ?? "";
-    noindex.checked = content.noindex ?? false;
-    category.value = content.category;
-    files.write(content);
+    // A text that this browser kept may be older than a field.
+    for (const [name, value] of Object.entries(contentOf(content))) controls[name][1](value);
     preview.render();
   };
-  const request = (content, of) => ({
-    ...content,
-    slug: content.slug && content.slug !== of.slug ? content.slug : null,
-    canonicalUrl: content.canonicalUrl || null,
-    thumbnail: content.thumbnail?.id ?? null,
-    attachments: content.attachments.map(({ id }) => id),
-  });
+  const labelled = (name, ...rest) => field(t(FIELDS[name].label), name, ...rest);
   const element = h(
     "div", { class: "editor" },
     h(
       "div", { class: "writing" },
-      field(t("Title"), "title", title),
-      h("div", { class: "text" }, toolbar(body, files.button), field(t("Text (Markdown)"), "body", body)),
+      labelled("title", title),
+      h("div", { class: "text" }, toolbar(body, files.picture, files.button), labelled("body", body)),
     ),
     h("div", { class: "beside" }, original ? besideOriginal(original, preview) : [h("h2", {}, t("Preview")), preview.element]),
     h(
       "div", { class: "properties" },
-      field(t("Category"), "category", category),
+      labelled("category", category),
       field(t("Language"), "lang", lang),
-      field(t("Tags"), "tags", tags, t("Separated by commas")),
-      field(t("Address (slug)"), "slug", slug, t("Left empty, it is made from the title.")),
-      field(t("Summary"), "excerpt", excerpt, t("Left empty, lists show the beginning of the text.")),
-      field(t("Description for search engines"), "description", description, t("Left empty, the summary serves.")),
-      field(t("First published at"), "canonicalUrl", canonicalUrl, t("The https:// address, if that isn't this site.")),
-      field(t("Leave out of search engines"), "noindex", noindex),
+      labelled("tags", tags, t("Separated by commas")),
+      labelled("slug", slug, t("Left empty, it is made from the title.")),
+      labelled("excerpt", excerpt, t("Left empty, lists show the beginning of the text.")),
+      labelled("description", description, t("Left empty, the summary serves.")),
+      labelled("canonicalUrl", canonicalUrl, t("The https:// address, if that isn't this site.")),
+      labelled("noindex", noindex),
       files.element,
     ),
   );
-  write(contentOf(post));
-  return { element, contentOf, read, write, request, lang: () => lang.value };
+  return { element, read, write, lang: () => lang.value };
 }
 
 /** Show the original of a translation, with a switch to the preview. */

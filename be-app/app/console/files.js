@@ -1,11 +1,15 @@
 import { client } from "./api.js";
 import { button, h, report, say } from "./dom.js";
 import { bytes, t } from "./i18n.js";
+import { insertPictures } from "./pictures.js";
 
 const isImage = ({ contentType }) => contentType.startsWith("image/");
 
-/** Make the list of a post's files: files that are chosen, dropped or pasted on the text are uploaded with progress. */
-export function attachmentsField(post, area) {
+/**
+ * Make the list of a post's files, which are uploaded with progress. Pictures that are dropped or pasted on the text go
+ * into the text, other files to the list.
+ */
+export function attachmentsField(area) {
   let [items, thumbnail] = [[], null];
   const list = h("ul", { class: "files" });
   const input = h("input", { type: "file", multiple: true, class: "visually-hidden", tabindex: "-1", "aria-label": t("Attach files") });
@@ -60,6 +64,16 @@ export function attachmentsField(post, area) {
   }
 
   const sendAll = (chosen) => [...chosen].forEach(send);
+  const put = (chosen) => {
+    const pictures = [...chosen].filter(({ type }) => type.startsWith("image/"));
+    sendAll([...chosen].filter((file) => !pictures.includes(file)));
+    if (pictures.length) insertPictures(area, pictures).catch(report);
+  };
+  const picture = h("input", { type: "file", multiple: true, accept: "image/*", class: "visually-hidden", tabindex: "-1", "aria-label": t("Insert pictures") });
+  picture.addEventListener("change", () => {
+    put(picture.files);
+    picture.value = "";
+  });
   input.addEventListener("change", () => {
     sendAll(input.files);
     input.value = "";
@@ -67,21 +81,26 @@ export function attachmentsField(post, area) {
   area.addEventListener("paste", (event) => {
     if (!event.clipboardData.files.length) return;
     event.preventDefault();
-    sendAll(event.clipboardData.files);
+    put(event.clipboardData.files);
   });
   area.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
   area.addEventListener("drop", (event) => {
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();
-    sendAll(event.dataTransfer.files);
+    put(event.dataTransfer.files);
   });
   return {
     element,
+    picture: [picture, h("button", { type: "button", title: t("Insert pictures"), "aria-label": t("Insert pictures into the text"), onclick: () => picture.click() }, "▣")],
     button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, "+"),
     attachments: () => items,
     thumbnail: () => thumbnail,
-    write(content) {
-      [items, thumbnail] = [[...content.attachments], content.thumbnail];
+    setAttachments(files) {
+      items = [...files];
+      draw();
+    },
+    setThumbnail(file) {
+      thumbnail = file;
       draw();
     },
   };

@@ -32,7 +32,10 @@ export const day = (instant) => (instant ? days.format(new Date(instant)) : "–
 
 /** Return an instant as `datetime-local` takes it, in Korean time; and the way back. */
 export const toKst = (instant) => new Date(new Date(instant).getTime() + 9 * 3600_000).toISOString().slice(0, 16);
-export const fromKst = (local) => `${local}:00+09:00`;
+export const fromKst = (local) => `${local}[Asia/Seoul]`;
+
+/** Return the instant at which a day (`2027-01-04`) begins in Korea, or one of the days after it. */
+export const dayStart = (date, later = 0) => new Date(Date.parse(`${date}T00:00:00+09:00`) + later * 24 * 3600_000).toISOString();
 
 const UNITS = ["B", "kB", "MB", "GB"];
 

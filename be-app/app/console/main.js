@@ -2,7 +2,7 @@ import { caller, client, identify, may, onStepUp } from "./api.js";
 import { button, confirmed, h, onError, report, say } from "./dom.js";
 import { proveInPlace, secondFactorPage } from "./factors.js";
 import { language, switchLanguage, t } from "./i18n.js";
-import { discardAll, unsaved } from "./local.js";
+import { discardAll, kept, unsaved } from "./local.js";
 import { ROOT, link, route, show } from "./router.js";
 import { roleName } from "./words.js";
 import { postsPage } from "./pages/posts.js";
@@ -80,8 +80,7 @@ function signInPage() {
 }
 
 async function signOut() {
-  const left = unsaved().length;
-  if (left && !(await confirmed(t("Sign out"), t("Unsaved texts in this browser will be deleted."), t("Sign out")))) return;
+  if (unsaved().some((id) => !kept(id)?.safe) && !(await confirmed(t("Sign out"), t("Unsaved texts in this browser will be deleted."), t("Sign out")))) return;
   discardAll();
   await client.signOut();
   signInPage();

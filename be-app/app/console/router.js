@@ -6,7 +6,10 @@ const routes = [];
 let shown = 0;
 const leaving = [];
 
-/** Have `page(parameters, query)` make the content of the addresses that a pattern such as `/posts/:id` matches. */
+/**
+ * Have `page(parameters, query)` make the content of the addresses that a pattern such as `/posts/:id` matches; where it
+ * makes `{ title, content }`, the page has a title of its own.
+ */
 export function route(pattern, title, page) {
   const expression = new RegExp(`^${pattern.replace(/:(\w+)/g, "(?<$1>[^/]+)")}$`);
   routes.push({ expression, title, page });
@@ -37,7 +40,7 @@ export async function show() {
   }
   main.setAttribute("aria-busy", "true");
   const [matched, parameters] = match(path);
-  const title = matched ? t(matched.title) : t("There is no such page");
+  let title = matched ? t(matched.title) : t("There is no such page");
   document.title = `${title} · FamilyCorp`;
   let content;
   try {
@@ -47,6 +50,8 @@ export async function show() {
     content = h("p", {}, t("This page could not be loaded."), " ", h("a", { href: location.href }, t("Try again")));
   }
   if (current !== shown) return;
+  if (content?.title) ({ title, content } = content);
+  document.title = `${title} · FamilyCorp`;
   const heading = h("h1", { tabindex: "-1" }, title);
   main.replaceChildren(heading, h("div", {}, content));
   main.removeAttribute("aria-busy");

@@ -3,11 +3,13 @@
 import gzip
 import json
 import re
+from collections import Counter
 
 import pytest
 
 from app.console import files
 from app.core.settings import settings
+from app.posts.schemas import PostUpdate
 
 HERE = files._HERE
 SOURCES = [p for p in HERE.rglob("*.js") if p.parent.name != "client" and p.name != "ko.js"]
@@ -48,6 +50,19 @@ def test_the_script_is_one_module_without_imports() -> None:
         last = path.read_text().splitlines()[-1].removeprefix("export ")
         assert last in script, path
     assert len(gzip.compress(script.encode())) < 100_000
+    names = re.findall(r"^(?:async )?(?:class|const|function|let) (\w+)", script, re.MULTILINE)
+    assert [name for name, times in Counter(names).items() if times > 1] == []
+
+
+def test_the_editor_has_each_field_that_a_post_has() -> None:
+    fields = re.search(
+        r"^export const FIELDS = \{\n(.*?)^\};", (HERE / "fields.js").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert fields
+    wanted = PostUpdate.model_json_schema()["properties"].keys() - {
+        "translationOf"
+    }  # New posts alone have it.
+    assert set(re.findall(r"^  (\w+): \{", fields[1], re.MULTILINE)) == wanted
 
 
 @pytest.fixture

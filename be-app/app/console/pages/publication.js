@@ -1,13 +1,15 @@
-import { client, may } from "../api.js";
-import { badge } from "./posts.js";
+import { client, etagOf, may } from "../api.js";
+import { badge, plans } from "./posts.js";
 import { previewLinks } from "./previews.js";
-import { button, confirmed, dialog, field, form, h, say } from "../dom.js";
-import { fromKst, t, time, toKst } from "../i18n.js";
+import { deletePost, purgePost } from "./removal.js";
+import { askForTimes } from "./schedule.js";
+import { sharing } from "./sharing.js";
+import { button, confirmed, h, say } from "../dom.js";
+import { t } from "../i18n.js";
 import { link } from "../router.js";
 
 const DONE = {
   publish: "Published. Visitors can read it now.",
-  schedule: "Scheduled.",
   unpublish: "It is a draft again; visitors no longer see it.",
   archive: "Archived.",
 };
@@ -15,27 +17,32 @@ const DONE = {
 /** Make the row of buttons above the editor: only what the policy allows, and what makes sense in this state. */
 export function publication(editor) {
   const { post } = editor;
-  const may_ = (action) => post.id && post.allowed.includes(`post:${action}`);
-  const does = (action, label, before = () => true, attributes = {}) =>
+  const may_ = (action) => post.id && post.allowed.includes(action);
+  const saved = async () => !editor.dirty() || editor.save();
+  const does = (action, label, sure = () => true) =>
     button(label, async () => {
-      const body = await before();
-      if (!body) return;
-      if (editor.dirty() && !(await editor.save())) return;
-      await change(editor, action, body);
-    }, attributes);
+      if (!(await sure()) || !(await saved())) return;
+      await change(editor, action);
+      say(t(DONE[action]));
+    });
+  // Visitors notice what happens to a public post, so that is asked for.
+  const hides = (label) => () => post.state !== "published" || confirmed(label, t("Visitors will no longer see this post."), label);
+  const plan = async () => (await saved()) && askForTimes(editor, (body) => change(editor, "schedule", body));
   const other = post.lang === "ko" ? t("Write the English version") : t("Write the Korean version");
+  const [is, neverPublic] = [(state) => post.state === state, !post.firstPublishedAt];
   return [
-    h("div", { class: "where" }, post.id && badge(post), post.state === "scheduled" && h("span", {}, time(post.scheduledAt)), editor.status),
+    h("div", { class: "where" }, post.id && [badge(post), plans(post).map((text) => h("span", {}, text))], editor.status),
     h(
       "div", { class: "actions" },
       h("button", { class: "primary" }, t("Save")),
-      may_("publish") && post.state !== "archived" && does("publish", post.state === "published" ? t("Publish changes") : t("Publish")),
-      may_("schedule") && ["draft", "scheduled"].includes(post.state) && does("schedule", t("Schedule"), () => askForTime(post)),
-      may_("unpublish") && post.state !== "draft" &&
-        does("unpublish", t("Back to draft"), () => post.state !== "published" || confirmed(t("Back to draft"), t("Visitors will no longer see this post."), t("Back to draft"))),
-      may_("archive") && post.state !== "archived" &&
-        does("archive", t("Archive"), () => post.state !== "published" || confirmed(t("Archive"), t("Visitors will no longer see this post."), t("Archive"))),
-      post.id && post.allowed.includes("preview:create") && button(t("Preview link"), () => previewLinks(post)),
+      may_("post:publish") && !is("archived") && does("publish", is("published") ? t("Publish changes") : t("Publish")),
+      may_("post:schedule") && !is("archived") && button(t("Schedule"), plan),
+      may_("post:unpublish") && !is("draft") && does("unpublish", t("Back to draft"), hides(t("Back to draft"))),
+      may_("post:archive") && !is("archived") && does("archive", t("Archive"), hides(t("Archive"))),
+      may_("post:share") && neverPublic && button(t("Share"), () => sharing(post)),
+      may_("preview:create") && button(t("Preview link"), () => previewLinks(post)),
+      may_("post:delete") && neverPublic && button(t("Delete"), () => deletePost(editor.post), { class: "danger" }),
+      may_("post:purge") && is("archived") && button(t("Delete for good"), () => purgePost(editor.post), { class: "danger" }),
       post.id && link(`/posts/${post.id}/history`, t("History")),
       post.id && may("post:create") && link(`/posts/new?translationOf=${post.id}`, other),
     ),
@@ -43,21 +50,7 @@ export function publication(editor) {
 }
 
 async function change(editor, action, body) {
-  const options = { path: { post_id: editor.post.id }, ifMatch: editor.etag, ...(body === true ? {} : { body }) };
-  const { data, etag } = await client.post(`/v1/editor/posts/{post_id}/${action}`, options);
-  editor.accept(data, etag);
-  say(t(DONE[action]));
-}
-
-function askForTime(post) {
-  const tomorrow = new Date(Date.now() + 24 * 3600_000);
-  tomorrow.setUTCHours(0, 0, 0, 0); // Nine o'clock in Korea.
-  const input = h("input", { type: "datetime-local", required: true, min: toKst(Date.now()), value: toKst(post.scheduledAt ?? tomorrow) });
-  return dialog(t("Schedule"), (close) =>
-    form(
-      () => input.value && close({ publishAt: fromKst(input.value) }),
-      field(t("Publish at (Korean time, KST)"), "publishAt", input),
-      h("div", { class: "actions" }, h("button", { class: "primary" }, t("Schedule")), h("button", { type: "button", onclick: () => close() }, t("Cancel"))),
-    ),
-  );
+  const options = { path: { post_id: editor.post.id }, ifMatch: etagOf(editor.post.version), body };
+  const { data } = await client.post(`/v1/editor/posts/{post_id}/${action}`, options);
+  editor.accept(data);
 }
