@@ -99,7 +99,7 @@ chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and w
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
 
 nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: each crash on each database, generated requests
-	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/http/test_schemathesis.py ops/tests/test_console.py
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/uploads/test_pictures.py be-app/tests/integration/http/test_schemathesis.py ops/tests/test_console.py
 
 console-pictures: $(DEV) $(EMULATOR) $(PROVIDER) ## Take the pictures of the console that README and docs/how-to show
 	@$(WITH_ARGS) -m pytest -n 0 -m holds ops/tests/test_console.py -k pictures

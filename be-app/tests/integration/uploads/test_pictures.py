@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageChops, ImageCms, ImageOps
 from PIL.Image import Transpose
 
 from app.uploads import images
@@ -120,6 +122,124 @@ def test_renditions_have_the_picture_s_orientation_and_colours(name: str, tmp_pa
                 expected = on_white(field) if variant.endswith(".jpg") else (*field, 255)[:4]
                 assert abs(found[3] - expected[3]) <= 3, (variant, shown)
                 assert expected[3] == 0 or alike(found, expected[:3]), (variant, shown)
+
+
+class Kind(NamedTuple):
+    """A way to keep an image: the file's type, and Pillow's mode of its pixels."""
+
+    file: str
+    mode: str
+
+
+KINDS = (
+    *(Kind("JPEG", mode) for mode in ("RGB", "L")),
+    *(Kind("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")),
+    *(Kind("WEBP", mode) for mode in ("RGB", "RGBA")),
+)
+SIZES = ((331, 217), (64, 48), (120, 700))
+PROFILES = (None, "srgb", "p3")
+WITH_PROFILE = {"RGB", "RGBA"}
+
+
+def scenery(width: int, height: int, mode: str) -> Image.Image:
+    """Draw what has a direction and all colours, and where there is alpha, a part to be seen through."""
+    across = Image.linear_gradient("L").rotate(90).resize((width, height))
+    down = Image.linear_gradient("L").resize((width, height))
+    image = Image.merge("RGB", (across, down, Image.new("L", (width, height), 90)))
+    image.paste(RED, (0, 0, width // 3, height // 4))
+    if mode == "I;16":
+        wide = image.convert("L").convert("I").point(lambda value: value * 257)
+        return wide.convert("I;16")
+    image = image.convert(mode)
+    if mode in {"RGBA", "LA"}:
+        alpha = Image.new("L", (width, height), 255)
+        alpha.paste(96, (0, height // 2, width // 2, height))
+        image.putalpha(alpha)
+    return image
+
+
+def foreign(kind: Kind, size: tuple[int, int], profile: str | None, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, Any] = {"exif": exif}
+    if profile is not None:
+        options["icc_profile"] = profile_of(profile)
+    if kind.file == "WEBP":
+        options["lossless"] = True
+    if kind.file == "JPEG":
+        options |= {"quality": 98, "subsampling": 0}
+    return saved(scenery(*size, kind.mode), kind.file, **options)
+
+
+@cache
+def profile_of(name: str) -> bytes:
+    image = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    return bytes(image.icc_transform(name, input_profile="srgb").get("icc-profile-data"))
+
+
+def reference(content: bytes) -> Image.Image:
+    """Return what Pillow makes of a file: upright, in sRGB, with its alpha."""
+    image: Image.Image = Image.open(io.BytesIO(content))
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda value: value / 257).convert("L")
+    upright = ImageOps.exif_transpose(image).convert("RGBA")
+    if not profile:
+        return upright
+    colours = ImageCms.profileToProfile(
+        upright.convert("RGB"),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.PERCEPTUAL,
+    )
+    assert colours is not None
+    colours.putalpha(upright.getchannel("A"))
+    return colours
+
+
+def seen(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an image as it is seen on white, small enough that encoders' noise is gone."""
+    shown = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image.convert("RGBA"))
+    return shown.convert("RGB").resize(size, Image.Resampling.BOX)
+
+
+def differs(directory: Path, content: bytes, kind: Kind) -> str:
+    """Render a file; return what of it differs from the reference, empty if nothing does."""
+    directory.mkdir()
+    made = rendered(directory, content, f"image/{kind.file.lower()}")
+    expected = reference(content)
+    shape = (12, max(1, round(12 * expected.height / expected.width)))
+    if (made.picture["width"], made.picture["height"]) != expected.size:
+        return f"size {made.picture['width']}x{made.picture['height']}"
+    for variant in images.variants_of(made.picture):
+        with Image.open(made.smaller[variant]) as image:
+            found = ImageChops.difference(seen(image, shape), seen(expected, shape))
+        if (most := max(found.tobytes())) > TOLERANCE:
+            return f"{variant} by {most}"
+    return ""
+
+
+TOLERANCE = 45
+"""Of 255, in any channel of any field. A turned image differs by 180 and more, one without its profile by 90."""
+
+
+@pytest.mark.parametrize("orientation", [pytest.param(n, marks=pytest.mark.holds) for n in range(1, 9)])
+def test_pictures_of_all_kinds_are_rendered_as_pillow_shows_them(orientation: int, tmp_path: Path) -> None:
+    """The few in `CASES` are what `make test` renders."""
+    cases = [
+        (kind, size, profile)
+        for kind in KINDS
+        for size in SIZES
+        for profile in (PROFILES if kind.mode in WITH_PROFILE else PROFILES[:1])
+    ]
+
+    def one(number: int) -> str:
+        kind, size, profile = cases[number]
+        wrong = differs(tmp_path / str(number), foreign(kind, size, profile, orientation), kind)
+        return wrong and f"{kind.file} {kind.mode}, {size}, {profile}: {wrong}"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [wrong for wrong in pool.map(one, range(len(cases))) if wrong] == []
 
 
 def test_an_animation_moves_as_webp_and_stands_as_jpeg(tmp_path: Path) -> None:
