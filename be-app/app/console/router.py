@@ -22,7 +22,7 @@ editorial = GuardedRouter("/v1/editor", "editorial: posts")
 @editorial.post("/markdown", action="post:create", responses=responses(DatabaseUnavailable))
 async def preview_markdown(actor: Actor, body: MarkdownText) -> MarkdownPreview:
     """Render a text that may be unsaved, as visitors would read it. Nothing is stored."""
-    return MarkdownPreview(html=await queries.rendered(body.body, actor))
+    return MarkdownPreview(html=await queries.rendered(body.body, body.lang, actor))
 
 
 def install(api: FastAPI) -> None:

@@ -3,13 +3,14 @@
 from pydantic import Field
 
 from app.core.http.schema import Input, Model
-from app.posts.schemas import Body
+from app.posts.schemas import Body, Lang
 
 
 class MarkdownText(Input):
     """A text that may be unsaved."""
 
     body: Body
+    lang: Lang = Field("ko", description="Language of the text.")
 
 
 class MarkdownPreview(Model):

@@ -12,18 +12,31 @@ from app.uploads import references
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.posts import media, repository, shares, working_copies
+    from app.auth.subject import Subject
+    from app.core.write_path.outbox import Transaction
+    from app.posts import media, repository, shares, uses, working_copies
 else:
     media = lazy_import("app.posts.media")
     repository = lazy_import("app.posts.repository")
     shares = lazy_import("app.posts.shares")
+    uses = lazy_import("app.posts.uses")
     working_copies = lazy_import("app.posts.working_copies")
 
 
-@references.register
 async def _refers(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> "list[references.Use]":
     named = await repository.naming_upload(session, upload_id, ever=ever)
     return named + await working_copies.naming_upload(session, upload_id)
+
+
+async def _survey(session: "AsyncSession") -> Mapping[uuid.UUID, Sequence[references.Use]]:
+    return await uses.survey(session)
+
+
+async def _follow(transaction: "Transaction", upload_id: uuid.UUID, actor: "Subject") -> None:
+    await uses.follow(transaction, upload_id, actor)
+
+
+references.register(references.Domain(_refers, _survey, _follow))
 
 
 async def _place(files: Mapping[str, Any]) -> None:

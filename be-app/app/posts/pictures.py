@@ -8,7 +8,7 @@ import html
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,7 @@ from app.posts.schemas import EditorWarning, WarningCode
 from app.uploads import pictures as uploaded
 from app.uploads import repository as uploads
 from app.uploads.pictures import Pictures
-from app.uploads.schemas import ResponsivePicture
+from app.uploads.schemas import AttachmentReference, ResponsivePicture
 
 MOST: Final = 50
 """Pictures that a text may show: a read model has the addresses of all their renditions."""
@@ -65,35 +65,54 @@ def images(rendered: str) -> list[Image]:
     return [image for tag in _TAG.finditer(rendered) if (image := _image(tag[0]))]
 
 
-def warnings(named: Sequence[Image]) -> list[EditorWarning]:
-    """Return what an editor should put right about a text's images."""
-    codes = ((_code(image), image.src) for image in named)
+def warnings(named: Sequence[Image], known: Pictures, lang: str) -> list[EditorWarning]:
+    """Return what an editor should put right about a text's images; an upload may have an alternative text."""
+    codes = ((_code(image, known, lang), image.src) for image in named)
     return [EditorWarning(code=code, subject=src) for code, src in dict.fromkeys(codes) if code]
 
 
-def _code(image: Image) -> WarningCode | None:
+def _code(image: Image, known: Pictures, lang: str) -> WarningCode | None:
     if image.src.startswith(("http:", "https:", "//")):
         return "picture_hotlinked"
     if image.upload is None:
         return "picture_address"
-    return None if image.alt else "alt_missing"
+    return None if image.alt or known[image.upload].alt_in(lang) else "alt_missing"
 
 
 async def named_by(session: AsyncSession, *revisions: PostRevision) -> Pictures:
-    """Return the images with renditions that revisions name: one query, or none."""
-    ids = {
-        uuid.UUID(file["id"])
-        for revision in revisions
-        for file in (*(revision.pictures or ()), revision.thumbnail)
-        if file
-    }
+    """Return the images with renditions that revisions show or attach: one query, or none."""
+    files = [file for revision in revisions for file in (*_shown(revision), *revision.attachments)]
+    ids = {uuid.UUID(file["id"]) for file in files if file["content_type"].startswith("image/")}
     return await uploads.pictures(session, ids)
 
 
-def thumbnail(revision: PostRevision, known: Pictures, *, public: bool) -> ResponsivePicture | None:
+def _shown(revision: PostRevision) -> list[dict[str, Any]]:
+    return [file for file in (*(revision.pictures or ()), revision.thumbnail) if file]
+
+
+def shown_by(revision: PostRevision, known: Pictures) -> Pictures:
+    """Return those of the known images that a revision shows in its text or in lists."""
+    ids = {uuid.UUID(file["id"]) for file in _shown(revision)}
+    return {upload: known[upload] for upload in ids if upload in known}
+
+
+def current(file: Mapping[str, Any], known: Pictures) -> Mapping[str, Any]:
+    """Return the reference to a file as it is now: an image may have been replaced since a revision named it."""
+    image = known.get(uuid.UUID(file["id"]))
+    return AttachmentReference.model_validate(image).model_dump(mode="json") if image else file
+
+
+async def replaced(session: AsyncSession, file: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the reference to a file that a revision names as it is now."""
+    return current(file, await uploads.pictures(session, [uuid.UUID(file["id"])]))
+
+
+def thumbnail(
+    revision: PostRevision, known: Pictures, lang: str, *, public: bool
+) -> ResponsivePicture | None:
     """Return the picture of a revision in lists."""
     file = known.get(uuid.UUID(revision.thumbnail["id"])) if revision.thumbnail else None
-    return uploaded.shown(file, "", public=public) if file else None
+    return uploaded.shown(file, file.alt_in(lang), public=public) if file else None
 
 
 class Filled(NamedTuple):
@@ -103,8 +122,11 @@ class Filled(NamedTuple):
     pictures: list[ResponsivePicture]
 
 
-def fill(rendered: str, known: Pictures, *, public: bool) -> Filled:
-    """Put pictures where rendered HTML names them; one that isn't known leaves its alternative text."""
+def fill(rendered: str, known: Pictures, lang: str, *, public: bool) -> Filled:
+    """Put pictures where rendered HTML names them; one that isn't known leaves its alternative text.
+
+    Where the text has no alternative text, the upload's in the post's language serves.
+    """
     found: dict[tuple[uuid.UUID, str], ResponsivePicture] = {}
 
     def put(tag: re.Match[str]) -> str:
@@ -114,9 +136,9 @@ def fill(rendered: str, known: Pictures, *, public: bool) -> Filled:
         file = known.get(image.upload) if image.upload else None
         if file is None:
             return html.escape(image.alt)
-        key = file.id, image.alt
+        key = file.id, image.alt or file.alt_in(lang)
         if key not in found:
-            found[key] = uploaded.shown(file, image.alt, public=public)
+            found[key] = uploaded.shown(file, key[1], public=public)
         return _element(found[key], image.title, lazily=len(found) > 1)
 
     return Filled(_TAG.sub(put, rendered), list(found.values()))

@@ -28,12 +28,12 @@ async def publish(
     post.plan(None)
     post.published_revision, post.published_category = revision.number, category or post.category
     post.first_published_at, post.published_at = post.first_published_at or at, at
-    shown = await pictures.named_by(transaction.session, revision)
-    public = await views.public(post, revision, post.first_published_at, shown)
+    known = await pictures.named_by(transaction.session, revision)
+    public = await views.public(post, revision, post.first_published_at, known)
     public.category = post.published_category
     post.plain_text, post.search_text = await offload(searched, revision, public.html)
     snapshot = read_model.published(public, post.translation_key)
-    files = media.change(post, shown)
+    files = media.change(post, pictures.shown_by(revision, known))
     await record(transaction, post, actor, "post.published", snapshot, files=files, revision=revision.number)
 
 

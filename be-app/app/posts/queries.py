@@ -58,7 +58,7 @@ async def preview(post_id: uuid.UUID, actor: Subject) -> PublicPost:
     return await views.public(post, revision, post.first_published_at or now(), known, preview=True)
 
 
-async def rendered(body: str, actor: Subject) -> str:
+async def rendered(body: str, lang: str, actor: Subject) -> str:
     """Return a text that may be unsaved as HTML, with the pictures that the actor may show in a post."""
     html = await offload(markup.to_html, body)
     shown = pictures.ids(await offload(pictures.images, html))[: pictures.MOST]
@@ -66,7 +66,7 @@ async def rendered(body: str, actor: Subject) -> str:
     if shown:
         async with reading() as session:
             known = await revisions.showable(session, shown, actor)
-    return (await offload(pictures.fill, html, known, public=False)).html
+    return (await offload(pictures.fill, html, known, lang, public=False)).html
 
 
 async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
@@ -115,8 +115,8 @@ async def download(post_id: uuid.UUID, attachment_id: uuid.UUID, variant: str, a
     """Return the link to a file that any revision of a post names."""
     async with reading() as session:
         await allowed(session, post_id, actor, READ)
-        files = await repository.files(session, post_id)
-    return links.link(links.named(files, attachment_id), variant)
+        file = links.named(await repository.files(session, post_id), attachment_id)
+        return links.link(await pictures.replaced(session, file), variant)
 
 
 async def downloads(post_id: uuid.UUID, actor: Subject) -> DownloadCounts:

@@ -40,6 +40,9 @@ CURRENT = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.revi
 _PLANNED = Post.state.in_((SCHEDULED, PUBLISHED))
 _PUBLIC = and_(PostRevision.post_id == Post.id, PostRevision.number == Post.published_revision)
 
+FILES = (PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
+"""References to files: a list, one or none, and a list or none."""
+
 USES = 10
 """Most uses of a file that are named."""
 
@@ -99,10 +102,8 @@ async def revision_of_version(session: AsyncSession, post_id: uuid.UUID, version
 
 async def files(session: AsyncSession, post_id: uuid.UUID) -> list[dict[str, Any]]:
     """Return the references to files of every revision of a post, newest first."""
-    columns = select(PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
-    rows = await session.execute(
-        columns.where(PostRevision.post_id == post_id).order_by(PostRevision.number.desc())
-    )
+    of_post = select(*FILES).where(PostRevision.post_id == post_id)
+    rows = await session.execute(of_post.order_by(PostRevision.number.desc()))
     return [
         file
         for attachments, thumbnail, pictures in rows
@@ -144,8 +145,16 @@ async def shows(session: AsyncSession, upload: uuid.UUID) -> bool:
 
 
 def _names(upload: uuid.UUID) -> ColumnElement[bool]:
-    columns = (PostRevision.attachments, PostRevision.thumbnail, PostRevision.pictures)
-    return or_(*(cast(column, String).like(f'%"{upload}"%') for column in columns))
+    return or_(*(cast(column, String).like(f'%"{upload}"%') for column in FILES))
+
+
+async def publicly_naming(
+    session: AsyncSession, upload: uuid.UUID, limit: int
+) -> list[tuple[Post, PostRevision]]:
+    """Return posts that are public now, with their public revisions, that name a file."""
+    query = select(Post, PostRevision).join(PostRevision, _PUBLIC)
+    query = query.where(Post.state == PUBLISHED, _names(upload)).order_by(Post.id).limit(limit)
+    return [(post, revision) for post, revision in await session.execute(query)]
 
 
 async def media(session: AsyncSession, post_id: uuid.UUID) -> dict[str, Any]:
@@ -297,5 +306,7 @@ async def naming_upload(session: AsyncSession, upload_id: uuid.UUID, *, ever: bo
         )
     rows = await session.execute(query.order_by(Post.id, PostRevision.number).limit(USES))
     return list(
-        {post: Use(title, owner, public_at is None) for post, title, owner, public_at in rows}.values()
+        {
+            post: Use(title, owner, public_at is None, text=post) for post, title, owner, public_at in rows
+        }.values()
     )

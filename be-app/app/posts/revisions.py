@@ -41,7 +41,7 @@ async def write(
     shown = pictures.ids(named)
     files = await _named_files(session, post, content, shown, actor)
     known = await _pictures(session, shown, files)
-    filled = await offload(pictures.fill, rendered, known, public=True)
+    filled = await offload(pictures.fill, rendered, known, post.lang, public=True)
     described = sum(len(picture.model_dump_json()) for picture in filled.pictures)
     if len(filled.html.encode()) + described > MAX_HTML_BYTES:
         raise ValidationFailed.on(
@@ -63,7 +63,7 @@ async def write(
         canonical_url=content.canonical_url,
         noindex=content.noindex,
         pictures=[files[upload] for upload in shown],
-        warnings=[warning.model_dump() for warning in pictures.warnings(named)],
+        warnings=[warning.model_dump() for warning in pictures.warnings(named, known, post.lang)],
         created_by=actor.id,
         created_at=at,
     )
@@ -121,10 +121,11 @@ async def _attachable(
     foreign = [upload for upload, file in known.items() if file.created_by != actor.id]
     if foreign:
         named = {file["id"] for file in await repository.files(session, post.id)} if post else set()
+        library = await uploads.shared(session, foreign)
         for upload in foreign:
             if str(upload) in named:
                 continue
-            public = await repository.shows(session, upload)
+            public = upload in library or await repository.shows(session, upload)
             file = {"type": "upload", "owner": known[upload].created_by, "public": public}
             if not permitted(actor, "upload:attach", file):
                 del known[upload]

@@ -138,11 +138,11 @@ async def _rebuild(post: Post, revision: PostRevision | None) -> None:
         await stored.replace(read_model.withdrawn(post.id), post.version)
         return
     async with reading() as session:
-        shown = await pictures.named_by(session, revision)
-    files = media.files(shown.values())
+        known = await pictures.named_by(session, revision)
+    files = media.files(pictures.shown_by(revision, known).values())
     await _write_again(post, revision, files)
     await media.place(files)
-    public = await views.public(post, revision, post.first_published_at, shown)
+    public = await views.public(post, revision, post.first_published_at, known)
     public.category, public.slug = post.published_category or post.category, post.slug
     public.translation_key = post.translation_key
     # Also over its own version: the addresses of pictures may be others since.

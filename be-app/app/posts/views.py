@@ -60,7 +60,9 @@ def card(
         **_content(revision),
         "excerpt": revision.excerpt or markup.excerpt(revision.body),
         "published_at": published_at,
-        "picture": pictures.thumbnail(revision, known, public=public),
+        "thumbnail": revision.thumbnail and pictures.current(revision.thumbnail, known),
+        "attachments": [pictures.current(file, known) for file in revision.attachments],
+        "picture": pictures.thumbnail(revision, known, post.lang, public=public),
         "updated_at": max(changed or revision.created_at, published_at),
     }
 
@@ -75,7 +77,7 @@ async def public(
 def _rendered(
     post: Post, revision: PostRevision, published_at: datetime, known: Pictures, *, preview: bool
 ) -> PublicPost:
-    filled = pictures.fill(markup.to_html(revision.body), known, public=not preview)
+    filled = pictures.fill(markup.to_html(revision.body), known, post.lang, public=not preview)
     shown = card(post, revision, published_at, known, public=not preview)
     return PublicPost.model_validate(
         {

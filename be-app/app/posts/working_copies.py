@@ -105,10 +105,11 @@ async def naming_upload(session: AsyncSession, upload_id: uuid.UUID) -> list[Use
     # Whatever spelling of the id a text uses: databases that keep JSON as such compare the case of letters too.
     spellings = (str(upload_id), upload_id.hex)
     names = or_(*(cast(WorkingCopy.content, String).icontains(spelling) for spelling in spellings))
-    query = select(PostRevision.title, WorkingCopy.editor).join(Post, Post.id == WorkingCopy.post_id)
+    columns = (Post.id, PostRevision.title, WorkingCopy.editor)
+    query = select(*columns).join(Post, Post.id == WorkingCopy.post_id)
     query = query.join(PostRevision, repository.CURRENT).where(names, WorkingCopy.expires_at > now())
     rows = await session.execute(query.limit(repository.USES))
-    return [Use(title, editor, private=True, unsaved=True) for title, editor in rows]
+    return [Use(title, editor, private=True, unsaved=True, text=post) for post, title, editor in rows]
 
 
 async def mark_again() -> None:

@@ -92,7 +92,8 @@ async def file(token: str, attachment_id: uuid.UUID, variant: str) -> PreviewFil
     """Return where a file is that the revision of a link names."""
     _, revision = await _shown(token)
     found = downloads.named([*revision.attachments, revision.thumbnail], attachment_id)
-    return PreviewFile(url=downloads.link(found, variant))
+    async with reading() as session:
+        return PreviewFile(url=downloads.link(await pictures.replaced(session, found), variant))
 
 
 async def _shown(token: str) -> tuple[Post, PostRevision]:

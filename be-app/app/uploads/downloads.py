@@ -60,4 +60,5 @@ def link(file: Mapping[str, Any], variant: str) -> str:
             raise NotFound
         suffix = variant.rpartition(".")[2]
         name, content_type = f"{name.rpartition('.')[0]}.{suffix}", THUMBNAILS[suffix]
-    return storage.link(storage.file_key(uuid.UUID(file["id"]), variant), name, content_type)
+    place = file.get("storedAs") or file.get("stored_as") or file["id"]
+    return storage.link(storage.file_key(uuid.UUID(place), variant), name, content_type)

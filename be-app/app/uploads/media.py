@@ -38,7 +38,7 @@ def address(digest: str, variant: str) -> str:
 def files(pictures: Iterable[Upload]) -> dict[str, dict[str, Any]]:
     """Return what the media bucket must hold so that pictures are seen."""
     return {
-        file.picture["digest"]: {"upload": str(file.id), "variants": variants_of(file.picture)}
+        file.picture["digest"]: {"upload": str(file.place), "variants": variants_of(file.picture)}
         for file in pictures
         if file.picture
     }

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.engine import TABLE_OPTIONS, Base, Key
@@ -36,6 +36,13 @@ class Upload(Base):
     scanned_etag: Mapped[str | None] = mapped_column(Key(100))
     # Description of an image's renditions, as `images.Made` has it; null where there are none.
     picture: Mapped[dict[str, Any] | None]
+    # What its owner says of it: alternative text by language; the point that crops keep, in hundredths of width and
+    # height; whether it is in the library, which all editors may use and from which nothing is collected.
+    alt: Mapped[dict[str, Any] | None]
+    focus: Mapped[dict[str, Any] | None]
+    shared: Mapped[bool] = mapped_column(server_default=false())
+    # The upload under whose id the file stands, since two changed places; null for its own.
+    stored_as: Mapped[uuid.UUID | None]
     expires_at: Mapped[datetime]
     # When the scheduler next advances it, if nothing else does so before.
     due_at: Mapped[datetime | None]
@@ -49,6 +56,15 @@ class Upload(Base):
         Index("ix_uploads_due_at", "due_at"),
         TABLE_OPTIONS,
     )
+
+    @property
+    def place(self) -> uuid.UUID:
+        """The id under which the file stands."""
+        return self.stored_as or self.id
+
+    def alt_in(self, lang: str) -> str:
+        """Return the alternative text in a language; empty where there is none."""
+        return str((self.alt or {}).get(lang, ""))
 
 
 class UploadUsage(Base):

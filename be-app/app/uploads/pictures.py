@@ -13,7 +13,7 @@ from typing import Any
 from app.uploads import media, storage
 from app.uploads.kinds import THUMBNAILS
 from app.uploads.models import Upload
-from app.uploads.schemas import ResponsivePicture
+from app.uploads.schemas import CENTRE, Focus, ResponsivePicture
 
 DRAFT_LINK_S = 900
 
@@ -37,6 +37,7 @@ def shown(file: Upload, alt: str, *, public: bool) -> ResponsivePicture:
         height=made["height"],
         alt=alt,
         placeholder=made["placeholder"],
+        focus=Focus.model_validate(file.focus) if file.focus else CENTRE,
     )
 
 
@@ -51,4 +52,4 @@ def _nearest(widths: list[int]) -> int:
 def _draft_address(file: Upload, variant: str) -> str:
     kind = variant.rpartition(".")[2]
     name = f"{Path(file.name).stem}.{kind}"
-    return storage.link(storage.file_key(file.id, variant), name, THUMBNAILS[kind], DRAFT_LINK_S)
+    return storage.link(storage.file_key(file.place, variant), name, THUMBNAILS[kind], DRAFT_LINK_S)

@@ -203,7 +203,7 @@ async def hide(upload_id: uuid.UUID) -> None:
     async with outbox.transaction() as transaction:
         upload = await repository.locked(transaction.session, upload_id)
         if upload is not None and upload.state == DELETED:
-            await storage.hide(upload_id)
+            await storage.hide(upload.place)
 
 
 async def scanned(upload_id: uuid.UUID, etag: str, verdict: str) -> None:
@@ -247,7 +247,10 @@ async def _collect(upload: Upload) -> None:
         found = await repository.locked(transaction.session, upload.id)
         if found is None or found.state != CLEAN:
             return
-        uses = await references.uses(transaction.session, upload.id, ever=True)
+        if found.shared:
+            found.due_at = None
+            return
+        uses = await references.domain().refers(transaction.session, upload.id, ever=True)
         if not uses:
             await remove(transaction, found, "system")
         found.due_at = None

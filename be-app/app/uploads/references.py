@@ -1,11 +1,14 @@
-"""References to files: the port by which other domains say what of theirs refers to one."""
+"""References to files: the port by which another domain says what of its own names one, and follows its changes."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.auth.subject import Subject
+    from app.core.write_path.outbox import Transaction
 
 
 class Use(NamedTuple):
@@ -19,6 +22,19 @@ class Use(NamedTuple):
     unsaved: bool = False
     """Whether it may end without notice, so that the file must be looked at again."""
 
+    text: uuid.UUID | None = None
+    """The post."""
+
+    former: bool = False
+    """Whether only an earlier text of it names the file."""
+
+    public: bool = False
+    """Whether visitors see the file there."""
+
+    def seen_by(self, member: str) -> bool:
+        """Tell whether a member may know of it."""
+        return not self.private or self.owner == member
+
 
 class Refers(Protocol):
     """Finds what of a domain names a file."""
@@ -27,20 +43,34 @@ class Refers(Protocol):
         """Return some of what names the file in a current, public or unsaved text; with `ever`, in any revision."""
 
 
-_domains: list[Refers] = []
+Survey = Callable[["AsyncSession"], Awaitable[Mapping[uuid.UUID, Sequence[Use]]]]
+"""Returns all that names files, by file."""
+
+Follow = Callable[["Transaction", uuid.UUID, "Subject"], Awaitable[None]]
+"""Has public texts show a file as it is from this transaction on; raises `UploadInUse` where they are too many."""
 
 
-def register(refers: Refers) -> Refers:
-    """Register a domain's function that is called before a file is deleted."""
-    _domains.append(refers)
-    return refers
+class Domain(NamedTuple):
+    """What a domain knows and does about the files that it names."""
+
+    refers: Refers
+    survey: Survey
+    follow: Follow
 
 
-async def uses(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> list[Use]:
-    """Return some of what names a file, in all domains; nothing if the file is unused.
+_registered: list[Domain] = []
 
-    Raises `RuntimeError` in a process that has loaded no domain: without their answers no file is known to be unused.
+
+def register(domain: Domain) -> None:
+    """Register the one domain that names files."""
+    _registered[:] = [domain]
+
+
+def domain() -> Domain:
+    """Return the domain that names files.
+
+    Raises `RuntimeError` in a process that has loaded none: without its answer no file is known to be unused.
     """
-    if not _domains:
+    if not _registered:
         raise RuntimeError("no domain has registered whether it refers to files")
-    return [use for refers in _domains for use in await refers(session, upload_id, ever=ever)]
+    return _registered[0]

@@ -29,9 +29,21 @@ async def pictures(session: AsyncSession, ids: Collection[uuid.UUID]) -> Mapping
     return {upload.id: upload for upload in await session.scalars(query)}
 
 
+async def shared(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return those of the uploads that are in the library."""
+    query = select(Upload.id).where(Upload.id.in_(ids), Upload.state == CLEAN, Upload.shared)
+    return set(await session.scalars(query))
+
+
 async def upload(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:
     """Return an upload."""
     return await session.get(Upload, upload_id)
+
+
+async def holder(session: AsyncSession, place: uuid.UUID) -> uuid.UUID:
+    """Return the upload whose file stands under an id: that upload, unless it has changed places with another."""
+    query = select(Upload.id).where(Upload.stored_as == place)
+    return await session.scalar(query) or place
 
 
 async def locked(session: AsyncSession, upload_id: uuid.UUID) -> Upload | None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
-from app.authz.routing import Actor, GuardedRouter, PublicRouter
+from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
 from app.core.http.preconditions import IdempotencyKey
 from app.core.http.problems import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     NotFound,
+    PreconditionFailed,
     StoreUnavailable,
     ValidationFailed,
     responses,
@@ -28,6 +29,7 @@ from app.uploads.errors import (
     UploadInvalidState,
     UploadRejected,
 )
+from app.uploads.library_schemas import Library, LibraryQuery, Replacement, UploadDescription
 from app.uploads.schemas import (
     DownloadQuery,
     PartAddresses,
@@ -38,9 +40,10 @@ from app.uploads.schemas import (
 )
 
 if TYPE_CHECKING:
-    from app.uploads import downloads, media, service
+    from app.uploads import downloads, library, media, service
 else:
     downloads = lazy_import("app.uploads.downloads")
+    library = lazy_import("app.uploads.library")
     media = lazy_import("app.uploads.media")
     service = lazy_import("app.uploads.service")
 
@@ -54,6 +57,9 @@ AttachmentId = Annotated[uuid.UUID, Path(description="Id of a file that the post
 DIGEST = pattern(r"^[0-9a-f]{32}$", marked("Send the 32 hexadecimal digits of a picture's address."))
 VARIANT = pattern(r"^[1-9][0-9]{0,3}\.(avif|webp|jpg)$", marked("Send a width and a kind, such as 640.webp."))
 STORES = responses(DatabaseUnavailable, StorageUnavailable)
+CHANGED = responses(
+    NotFound, UploadInUse, ValidationFailed, PreconditionFailed, DatabaseUnavailable, StoreUnavailable
+)
 MOVED: dict[int | str, dict[str, Any]] = {
     302: {"description": "The file is where `Location` says, for a minute."}
 }
@@ -77,6 +83,24 @@ async def create_upload(
     upload = await service.create(body, idempotency_key, actor)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
+
+
+@staff.get("", action="upload:list", responses=responses(DatabaseUnavailable))
+async def list_uploads(granted: Granted, query: Annotated[LibraryQuery, Query()]) -> Library:
+    """List and search complete uploads: your own, those in the library, and those of public posts."""
+    return await library.listed(query, granted)
+
+
+@staff.put("/{upload_id}/description", action="upload:update", responses=CHANGED)
+async def describe_upload(actor: Actor, upload_id: UploadId, body: UploadDescription) -> UploadOut:
+    """Set alternative texts and focal point, and share the upload into the library. Public posts follow."""
+    return await library.describe(upload_id, body, actor)
+
+
+@staff.put("/{upload_id}/replacement", action="upload:update", responses=CHANGED)
+async def replace_upload(actor: Actor, upload_id: UploadId, body: Replacement) -> UploadOut:
+    """Replace an image by that of another upload, which no post names. Posts follow; its own id takes it back."""
+    return await library.replace(upload_id, body.upload_id, actor)
 
 
 @staff.get("/{upload_id}", action="upload:read", responses=responses(NotFound, DatabaseUnavailable))

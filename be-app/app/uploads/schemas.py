@@ -21,6 +21,21 @@ class AttachmentReference(Model):
     name: str = Field(description="File name as uploaded.", examples=["2026년 실적발표.pdf"])
     content_type: str = Field(examples=["application/pdf"])
     size: int = Field(description="Bytes.", examples=[482133])
+    stored_as: uuid.UUID | None = Field(
+        None,
+        exclude_if=lambda place: place is None,
+        description="Of an image that was replaced: another id whenever its content is another.",
+    )
+
+
+class Focus(Input):
+    """The point of an image that crops keep, from its upper left corner: CSS's `object-position` in percent."""
+
+    x: int = Field(ge=0, le=100, description="Hundredths of the width.", examples=[50])
+    y: int = Field(ge=0, le=100, description="Hundredths of the height.", examples=[30])
+
+
+CENTRE = Focus(x=50, y=50)
 
 
 class ResponsivePicture(Model):
@@ -38,6 +53,7 @@ class ResponsivePicture(Model):
     placeholder: str = Field(
         description="Colour that most of the image has, to be shown until it arrives.", examples=["#7a8ca3"]
     )
+    focus: Focus = CENTRE
 
 
 # Every system's separators and wildcards, and what can't be seen or turns the direction of text: controls, format
@@ -77,12 +93,20 @@ FileName = Annotated[
     AfterValidator(_file_name),
     Line,
 ]
+AlternativeText = Annotated[str, Field(max_length=500), Line]
 Sha256 = Annotated[
     str,
     StringConstraints(
         pattern=pattern(r"^[0-9a-f]{64}$", marked("Enter a SHA-256 as 64 hexadecimal digits in lower case."))
     ),
 ]
+
+
+class AlternativeTexts(Input):
+    """What people who see no picture are told, by language; it serves where a post's text says nothing."""
+
+    ko: AlternativeText = Field(examples=["준공식에서 테이프를 자르는 사람들"])
+    en: AlternativeText = Field(examples=["People cutting a ribbon at the opening"])
 
 
 class UploadCreate(Input):
@@ -134,6 +158,11 @@ class UploadOut(Model):
     )
     expires_at: Instant = Field(description="Until when the file may be sent.")
     created_at: Instant
+    alt: AlternativeTexts | None = Field(
+        description="Alternative text by language; null where there is none."
+    )
+    focus: Focus | None = Field(description="The point that crops keep; null for the middle.")
+    shared: bool = Field(description="Whether it is in the library.")
     form: PostForm | None = None
     parts: Parts | None = None
     allowed: Allowed = Field(default=[], examples=[["upload:attach", "upload:read"]])

@@ -78,6 +78,7 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
             verdict=None,
             scanned_etag=None,
             picture=None,
+            shared=False,
             expires_at=expires_at,
             due_at=expires_at + _SENDING,
             created_at=at,
@@ -95,14 +96,14 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
         await repository.begin_usage(actor.id)
         upload_id = await idempotency.create_once(scope, key, request, announce)
     if announced and announced[-1].id == upload_id:
-        return _out(announced[-1], actor)
+        return out(announced[-1], actor)
     async with reading() as session:
-        return _out(_found(await repository.upload(session, upload_id)), actor)
+        return out(found(await repository.upload(session, upload_id)), actor)
 
 
 async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     """Return an upload as it is."""
-    return _out(await _allowed(upload_id, actor, "upload:read"), actor)
+    return out(await _allowed(upload_id, actor, "upload:read"), actor)
 
 
 async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
@@ -111,14 +112,14 @@ async def complete(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     Raises `UploadIncomplete` while it hasn't arrived, `UploadRejected` with the reason if it isn't.
     """
     upload = await _allowed(upload_id, actor, "upload:complete")
-    upload = _found(await processing.advance(upload.id))
+    upload = found(await processing.advance(upload.id))
     if upload.state == PENDING:
         raise UploadIncomplete
     if upload.state == REJECTED:
         raise rejected(upload.reason or "malformed")
     if upload.state == DELETED:
         raise UploadInvalidState(marked("The file was deleted."))
-    return _out(upload, actor)
+    return out(upload, actor)
 
 
 async def sign_parts(upload_id: uuid.UUID, wanted: PartsWanted, actor: Subject) -> PartAddresses:
@@ -143,11 +144,11 @@ async def arrived_parts(upload_id: uuid.UUID, actor: Subject) -> PartsArrived:
 async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
     """Delete a file that no post shows; it can be restored for 30 days."""
     async with outbox.transaction() as transaction:
-        upload = _found(await repository.locked(transaction.session, upload_id))
-        _authorise(actor, "upload:delete", upload)
+        upload = found(await repository.locked(transaction.session, upload_id))
+        authorise_on(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            if uses := await references.uses(transaction.session, upload_id, ever=False):
-                known = (use.title for use in uses if not use.private or use.owner == actor.id)
+            if uses := await references.domain().refers(transaction.session, upload_id, ever=False):
+                known = (use.title for use in uses if use.seen_by(actor.id))
                 raise UploadInUse.by(list(dict.fromkeys(known)))
             await processing.remove(transaction, upload, actor.id)
         elif upload.state != DELETED:
@@ -159,16 +160,16 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
     """Take a deletion back; raise `UploadGone` when it was too long ago."""
     async with outbox.transaction() as transaction:
         session = transaction.session
-        upload = _found(await repository.locked(session, upload_id))
-        _authorise(actor, "upload:delete", upload)
+        upload = found(await repository.locked(session, upload_id))
+        authorise_on(actor, "upload:delete", upload)
         if upload.state == CLEAN:
-            return _out(upload, actor)
+            return out(upload, actor)
         if upload.state != DELETED:
             raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))
         usage = await repository.usage(session, upload.owner)
         if usage.bytes + upload.size > _quota():
             raise QuotaExceeded
-        if not await storage.show(upload_id):
+        if not await storage.show(upload.place):
             raise UploadGone
         usage.bytes += upload.size
         processing.attach(transaction, upload)
@@ -176,7 +177,7 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
         upload.due_at = now() + processing.UNATTACHED
         await processing.wake_at(upload.due_at)
         audit.record(session, actor.id, "upload.restored", f"upload:{upload_id}")
-        return _out(upload, actor)
+        return out(upload, actor)
 
 
 # -- how ----------------------------------------------------------------------------------------------------
@@ -213,24 +214,27 @@ def _quota() -> int:
     return settings().upload_quota_mb * MEGABYTE
 
 
-def _found(upload: Upload | None) -> Upload:
+def found(upload: Upload | None) -> Upload:
+    """Return an upload; raise `NotFound` where there is none."""
     if upload is None:
         raise NotFound
     return upload
 
 
-def _authorise(actor: Subject, action: str, upload: Upload) -> None:
-    authorise(actor, action, _policy_object(upload))
+def authorise_on(actor: Subject, action: str, upload: Upload) -> None:
+    """Raise `NotFound` or `Forbidden` unless the policy allows an action on an upload."""
+    authorise(actor, action, policy_object(upload))
 
 
-def _policy_object(upload: Upload) -> dict[str, Any]:
-    return {"type": "upload", "owner": upload.owner}
+def policy_object(upload: Upload) -> dict[str, Any]:
+    """Return an upload as the policy knows it; public posts may show it besides."""
+    return {"type": "upload", "owner": upload.owner, "public": upload.shared}
 
 
 async def _allowed(upload_id: uuid.UUID, actor: Subject, action: str) -> Upload:
     async with reading() as session:
-        upload = _found(await repository.upload(session, upload_id))
-    _authorise(actor, action, upload)
+        upload = found(await repository.upload(session, upload_id))
+    authorise_on(actor, action, upload)
     return upload
 
 
@@ -245,7 +249,7 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
     """Note parts to come, and begin to take parts, once: of two requests at the same time one gives up its own."""
     begun = upload.multipart or await storage.begin_parts(upload)
     async with outbox.transaction() as transaction:
-        locked = _found(await repository.locked(transaction.session, upload.id))
+        locked = found(await repository.locked(transaction.session, upload.id))
         if open_ := locked.state == PENDING:
             locked.multipart = locked.multipart or begun
             locked.part_digests = locked.part_digests | digests
@@ -256,9 +260,10 @@ async def _note(upload: Upload, digests: dict[str, str]) -> Upload:
     return locked
 
 
-def _out(upload: Upload, actor: Subject) -> UploadOut:
-    # Only the owner or an admin reads an upload; for neither it matters whether a post shows the file.
-    (actions,) = allowed(actor, [_policy_object(upload) | {"public": False}])
+def out(upload: Upload, actor: Subject) -> UploadOut:
+    """Return an upload as a caller sees it."""
+    # Whether a public post shows the file doesn't matter to its owner and to admins, and isn't looked up for others.
+    (actions,) = allowed(actor, [policy_object(upload)])
     answer = UploadOut.model_validate(upload)
     answer.allowed = actions
     if upload.state == PENDING and upload.expires_at > now():

@@ -207,7 +207,8 @@ shared contains action if {
 	some action in data.shared.edit
 }
 
-# Who reads a post could read a file in it: so only its owner puts it there, until everybody has it.
+# Who reads a post could read a file in it: so only its owner puts it there, until everybody has it or its owner shares
+# it into the library.
 reasons contains "not_owner" if {
 	permitted
 	input.resource.type == "upload"
@@ -217,7 +218,7 @@ reasons contains "not_owner" if {
 }
 
 had_by_everybody if {
-	input.action == "upload:attach"
+	input.action in {"upload:attach", "upload:read"}
 	input.resource.public
 }
 

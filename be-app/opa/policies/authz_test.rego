@@ -87,7 +87,9 @@ lowest := {
 	"category:delete": "editor",
 	"category:reorder": "editor",
 	"upload:create": "editor",
+	"upload:list": "editor",
 	"upload:read": "editor",
+	"upload:update": "editor",
 	"upload:complete": "editor",
 	"upload:attach": "editor",
 	"upload:delete": "editor",
@@ -320,10 +322,14 @@ overseen(role, action) if allowed(role, action, post("other", true))
 overseen(role, action) if not [role, action] in meant
 
 test_an_upload_is_its_owners if {
-	every action in ["upload:read", "upload:complete", "upload:delete"] {
+	every action in ["upload:read", "upload:update", "upload:complete", "upload:delete"] {
 		allowed("editor", action, {"type": "upload", "owner": "me"})
 		reasons("editor", action, {"type": "upload", "owner": "other"}) == ["not_owner"]
+		reasons("editor", action, attaching("other", false)) == ["not_owner"]
 		allowed("admin", action, {"type": "upload", "owner": "other"})
+	}
+	every action in ["upload:update", "upload:complete", "upload:delete"] {
+		reasons("editor", action, attaching("other", true)) == ["not_owner"]
 	}
 }
 
@@ -336,7 +342,7 @@ test_a_file_is_its_owners_to_attach_until_it_is_public if {
 	}
 	reasons("editor", "upload:attach", attaching("other", false)) == ["not_owner"]
 	allowed("admin", "upload:attach", attaching("other", false))
-	reasons("editor", "upload:read", attaching("other", true)) == ["not_owner"]
+	allowed("editor", "upload:read", attaching("other", true))
 	reasons("viewer", "upload:attach", attaching("me", true)) == ["not_permitted"]
 	every public in ["true", 1, null, [], {}] {
 		malformed(asked(subjects.admin, "upload:attach", attaching("me", public)))
@@ -448,13 +454,14 @@ test_what_is_demanded_in_return if {
 	every role in ["viewer", "editor"] {
 		decided(role, "post:list", null).obligations == {"ownDraftsOnly": true}
 	}
+	decided("editor", "upload:list", null).obligations == {"ownPrivateOnly": true}
 	decided("editor", "member:list", null).obligations == {"fields": ["id", "name", "former"]}
 	decided("editor", "audit:list", null).obligations == {
 		"targets": ["post", "category"],
 		"omit": ["detail", "correlationId"],
 		"ownDraftsOnly": true,
 	}
-	every action in ["post:list", "member:list", "audit:list"] {
+	every action in ["post:list", "upload:list", "member:list", "audit:list"] {
 		decided("admin", action, null) == {"allow": true, "reasons": [], "obligations": {}, "roles": []}
 	}
 }

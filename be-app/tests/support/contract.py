@@ -126,7 +126,7 @@ def ok(answer: httpx.Response, status: int = 200) -> Any:
 
 def pages(client: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
     """Yield a list's items, page by page."""
-    headers = EDITOR if "/editor/" in path else {}
+    headers = EDITOR if "/editor/" in path or path == "/v1/uploads" else {}
     while True:
         page = ok(client.get(path, params=query, headers=headers))
         yield from page["items"]

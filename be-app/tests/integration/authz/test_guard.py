@@ -203,7 +203,7 @@ def test_every_editorial_route_answers_401_to_a_stranger_for_any_body(client: ht
         {"params": {"limit": "x", "unknown": "1"}},
     ]
     routes = editorial(client)
-    assert len(routes) == 75
+    assert len(routes) == 78
     for method, path in routes:
         for value in ("01900000-0000-7000-8000-000000000000", "not-an-id", "%00"):
             for options in sent if value[0] == "0" else sent[:1]:

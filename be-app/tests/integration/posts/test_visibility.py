@@ -89,6 +89,7 @@ NAMES = {
     "CategoryOrder slugs[]": "categories are public",
     "InquiryCategories items[].slug": "categories are public",
     "PreviewCreate revision": "a revision of the post in the path",
+    "Replacement uploadId": "upload:update",
     "PartsWanted items[].number": "a part of the upload in the path",
     "Proof credential": "a passkey of the member whose session it is",
     "? logout_token": "names the provider's own sessions; it is verified",
@@ -112,6 +113,7 @@ NAMES = {
     "query category": "categories are public",
     "query code": "a login of the browser whose cookie comes with it",
     "query cursor": "a place in a list, which is kept to what the caller may know",
+    "query owner": "narrows the list of uploads, which is kept to what the caller may know",
     "query author": "narrows the list of posts, which is kept to what the caller may know",
     "Purge slug": "the slug of the post in the path",
     "query target": "narrows the audit trail, which is kept to what the caller may know",
@@ -120,15 +122,16 @@ NAMES = {
 WORDS = re.compile(
     r"\? state|(CategoryCreate|CategoryUpdate) name\.(en|ko)|Inquiry(Create|Update|Search|ExportRequest) \w+"
     r"|InquiryCategories items\[\]\.(name\.(en|ko)|retentionDays)|PartsWanted items\[\]\.sha256"
-    r"|MarkdownText body|PasskeyAddition name|Passkey\w* credential.*|PreviewCreate hours"
+    r"|MarkdownText (body|lang)|PasskeyAddition name|Passkey\w* credential.*|PreviewCreate hours"
     r"|(PostCreate|PostUpdate|WorkingCopyUpdate)"
     r" (baseVersion|body|canonicalUrl|description|excerpt|lang|noindex|tags\[\]|title)"
     r"|Proof (code|method)|Redirect(Create|Update) (path|target)|RoleChange role"
     r"|ShareUpdate canEdit|Schedule (publishAt|unpublishAt)"
     r"|TotpConfirmation code|UploadCreate (contentType|name|purpose|sha256|size)"
+    r"|UploadDescription (alt\.(ko|en)|focus(\.(x|y))?|shared)"
     r"|path (digest|variant)"
     r"|query (anew|error|iss|lang|limit|maxSpamScore|minSpamScore|path|q|returnTo|state|status|tag|variant"
-    r"|date|since|sort|until)"
+    r"|date|since|sort|type|until|unused|weeksAgo)"
 )
 
 
