@@ -52,7 +52,8 @@ CONTENT = """async ([picture, file]) => {
     const files = { thumbnail, attachments: [thumbnail, await uploaded(file, "attachment")] };
     const tags = ["C++ & <태그>", "신제품/전시회"];
     const common = { category: "news", tags, ...files };
-    const korean = { title: "전시회 <안내>", body: "## 일정\\n\\n서울에서 엽니다.", ...common };
+    const text = `## 일정\\n\\n![전시장](upload:${thumbnail})\\n\\n서울에서 엽니다.`;
+    const korean = { title: "전시회 <안내>", body: text, ...common };
     const { id } = await published({ lang: "ko", slug: "전시회", ...korean });
     const english = { title: "Exhibition", body: "In Seoul.", translationOf: id, ...common };
     const first = await published({ lang: "en", slug: "old-address", ...english });
@@ -97,9 +98,9 @@ class Site:
         """Recovery codes of the admin."""
         self.context = self.new_context()
 
-    def new_context(self) -> Any:
+    def new_context(self, **screen: Any) -> Any:
         """Return a browser's profile that nobody has used."""
-        context = self.browser.new_context()
+        context = self.browser.new_context(**screen)
         context.set_default_timeout(120_000)
         context.add_init_script(WATCH)
         return context
@@ -149,7 +150,7 @@ def site(chromium, running, client_modules, tmp_path_factory):
             call(f"{confirm}.then((a) => a.data.recoveryCodes)"), code(secret, time.time())
         )
         picture = io.BytesIO()
-        Image.new("RGB", (320, 200), "teal").save(picture, "JPEG")
+        Image.new("RGB", (1800, 1125), "teal").save(picture, "JPEG")
         files = [
             ("전시회.jpg", "image/jpeg", picture.getvalue()),
             ("표.pdf", "application/pdf", pdf()),
@@ -234,7 +235,10 @@ def test_a_post_shows_its_picture_files_tags_and_translation(site: Site) -> None
     page = site.open("/ko/posts/전시회")
     assert page.get_by_role("heading", level=1).inner_text() == "전시회 <안내>"
     assert (
-        page.locator("article img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 1
+        page.locator("article .figure img").evaluate(
+            "(image) => image.decode().then(() => image.naturalWidth)"
+        )
+        > 1
     )
     with page.expect_download() as download:
         page.get_by_role("link", name="표.pdf").click()
@@ -247,6 +251,61 @@ def test_a_post_shows_its_picture_files_tags_and_translation(site: Site) -> None
     views = site.api.replace("localhost", "127.0.0.1") + "/v1/posts/new-address"
     assert httpx.get(views).json()["viewCount"] >= 0
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "pixels", "rendition"),
+    [
+        (320, 568, 1, 320),
+        (390, 844, 3, 1600),
+        (768, 1024, 1, 1024),
+        (1440, 900, 1, 1024),
+        (1440, 900, 2, 1600),
+    ],
+)
+def test_each_screen_gets_the_rendition_that_fits_it(
+    site: Site, width: int, height: int, pixels: int, rendition: int
+) -> None:
+    screen = {"viewport": {"width": width, "height": height}, "device_scale_factor": pixels}
+    context = site.new_context(**screen)
+    asked = list[str]()
+    context.on("request", lambda request: asked.append(request.url))
+    page = site.open("/ko/posts/전시회", context)
+    image = page.get_by_role("img", name="전시장")
+    image.scroll_into_view_if_needed()
+    shown = image.evaluate("(image) => image.decode().then(() => [image.currentSrc, image.complete])")
+    assert urlsplit(shown[0]).path.endswith(f"/{rendition}.avif")
+    of_it = {url for url in asked if url.split("/")[-2] == shown[0].split("/")[-2]}
+    assert of_it == {shown[0]}, "one rendition alone"
+    assert page.evaluate("window.shifts") == []
+    context.close()
+
+
+def test_a_missing_picture_leaves_its_text_and_its_place(site: Site) -> None:
+    context = site.new_context()
+    context.route("**/media/**", lambda route: route.abort())
+    page = site.open("/ko/posts/전시회", context)
+    image = page.get_by_role("img", name="전시장")
+    image.scroll_into_view_if_needed()
+    page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+    assert image.evaluate("(image) => image.naturalWidth") == 0
+    # Chromium draws the text in the picture's place, which the page leaves as wide as its column.
+    assert image.evaluate("(image) => image.alt && image.getBoundingClientRect().height > 0")
+    assert page.evaluate("window.shifts") == []
+    context.close()
+    site.complaints.clear()
+
+
+def test_the_demonstration_has_pictures_and_a_document(site: Site) -> None:
+    api = site.api.replace("localhost", "127.0.0.1") + "/v1/posts"
+    with_picture = {post["slug"]: post for post in httpx.get(api, params={"limit": 100}).json()["items"]}
+    for slug in ("창립-40주년", "김해-물류센터-가동"):
+        picture = with_picture[slug]["picture"]
+        assert (picture["width"], picture["height"]) == (960, 640)
+        answer = httpx.get(picture["src"].replace("localhost", "127.0.0.1"))
+        assert answer.headers["Content-Type"] == "image/jpeg"
+    (report,) = httpx.get(f"{api}/2026-3분기-실적").json()["attachments"]
+    assert (report["name"], report["contentType"]) == ("2026-q3-results.pdf", "application/pdf")
 
 
 DRAFT = """async () => {

@@ -1,5 +1,6 @@
 """`familycorp upload`: sends a file as a front end does, for an operator who needs no session."""
 
+import asyncio
 import hashlib
 import sys
 import uuid
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from familycorp_ops import environment, messages, output
 
 if TYPE_CHECKING:
+    from app.uploads.models import Upload
     from app.uploads.schemas import PostForm, UploadCreate
 
 
@@ -23,23 +25,11 @@ def run(file: Path, title: str | None, state: Path, *, as_json: bool) -> None:
 
 
 async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) -> None:
-    from app.auth.subject import SYSTEM  # noqa: PLC0415
     from app.core.http.problems import Problem  # noqa: PLC0415
     from app.core.settings import settings  # noqa: PLC0415
-    from app.uploads import processing, service  # noqa: PLC0415
 
     try:
-        announced = await service.create(_announcement(name, content), None, SYSTEM)
-        if announced.form is None:
-            raise environment.CommandError(_("Files above 10 MB come in parts: attach them in the console."))
-        _post(announced.form, content)
-        upload = await processing.advance(announced.id)
-        if upload is None or upload.state == "rejected":
-            raise environment.CommandError(
-                _("{name} was rejected: {reason}.").format(name=name, reason=upload and upload.reason)
-            )
-        if upload.state == "pending":
-            raise environment.CommandError(_("{name} has not arrived in the bucket.").format(name=name))
+        upload = await sent(name, content)
         if title is not None and upload.state != "clean":
             raise environment.CommandError(
                 _(
@@ -54,6 +44,25 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
         output.show({"state": upload.state, "id": str(upload.id), "url": url}, told, as_json=as_json)
     except Problem as problem:
         raise environment.CommandError(problem.told(messages.chosen())) from None
+
+
+async def sent(name: str, content: bytes) -> "Upload":
+    """Send a file and have it checked; raise `CommandError` where it is rejected, and the service's problems."""
+    from app.auth.subject import SYSTEM  # noqa: PLC0415
+    from app.uploads import processing, service  # noqa: PLC0415
+
+    announced = await service.create(_announcement(name, content), None, SYSTEM)
+    if announced.form is None:
+        raise environment.CommandError(_("Files above 10 MB come in parts: attach them in the console."))
+    await asyncio.to_thread(_post, announced.form, content)
+    upload = await processing.advance(announced.id)
+    if upload is None or upload.state == "rejected":
+        raise environment.CommandError(
+            _("{name} was rejected: {reason}.").format(name=name, reason=upload and upload.reason)
+        )
+    if upload.state == "pending":
+        raise environment.CommandError(_("{name} has not arrived in the bucket.").format(name=name))
+    return upload
 
 
 def _announcement(name: str, content: bytes) -> "UploadCreate":

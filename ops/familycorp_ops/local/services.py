@@ -39,9 +39,12 @@ ROLE_GROUPS = "admins=admin,editors=editor,viewers=viewer"
 
 def load_demo(__: "Settings") -> None:
     """Load the demonstration content; called on the first start, when all stores are there."""
+    from familycorp_ops import environment  # noqa: PLC0415
     from familycorp_ops.content import load_demo as load  # noqa: PLC0415
+    from familycorp_ops.local import demo_files  # noqa: PLC0415
 
     load()
+    environment.run(demo_files.add())
 
 
 def restore(__: "Settings") -> None:
