@@ -55,7 +55,7 @@ function choice({ name, mine, theirs, base, shown, onlyTheirs }) {
   choose(preset);
   return {
     name,
-    element: h("fieldset", {}, h("legend", {}, t(FIELDS[name].label)), diffView(differences(shown(theirs), shown(mine))), h("div", { class: "actions" }, radios), place),
+    element: h("fieldset", {}, h("legend", {}, t(FIELDS[name].label)), diffView(differences(shown(theirs), shown(mine)), t(FIELDS[name].label)), h("div", { class: "actions" }, radios), place),
     value: () => ({ mine, theirs, both: text?.value })[chosen],
     lost: () => chosen === "theirs" && !onlyTheirs,
   };

@@ -27,11 +27,11 @@ export function differences(before, after) {
 
 const NAMES = { "-": "del", "+": "ins" };
 
-/** Show differences; screen readers announce what was removed and added. */
-export function diffView(lines) {
+/** Show differences, of `name` where there are several; screen readers announce what was removed and added. */
+export function diffView(lines, name = "") {
   if (lines.every(([sign]) => sign === " ")) return h("p", { class: "empty" }, t("There is no difference."));
   return h(
-    "div", { class: "diff", tabindex: "0", role: "region", "aria-label": t("Differences") },
+    "div", { class: "diff", tabindex: "0", role: "region", "aria-label": name ? `${t("Differences")}: ${name}` : t("Differences") },
     lines.map(([sign, line]) => h(NAMES[sign] ?? (sign === "@" ? "strong" : "span"), {}, `${sign === "@" ? "" : `${sign} `}${line}`)),
   );
 }
