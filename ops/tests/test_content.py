@@ -1,11 +1,8 @@
 """`familycorp content` through the command line, on real stores."""
 
-import asyncio
 import fcntl
 import itertools
 import json
-import logging
-import os
 import re
 import shutil
 import signal
@@ -13,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,161 +20,33 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, select, text
-from typer.testing import CliRunner, Result
 
 from app.audit.models import AuditEntry
 from app.auth.subject import Subject
 from app.content.schemas import FilePost
 from app.core.clock import now
 from app.core.database import engine
-from app.core.http.problems import NotFound
-from app.core.process import process
-from app.core.settings import Settings
-from app.core.settings import settings as app_settings
 from app.core.write_path import events, outbox
 from app.functions.drain import run_due
 from app.posts import commands as posts
-from app.posts import queries, read_model
+from app.posts import queries
 from app.posts.models import Post
 from app.posts.schemas import PostUpdate, SearchQuery
 from app.redirects import service as redirects
 from app.uploads.models import Attachment
 from familycorp_ops import environment
-from familycorp_ops.cli import main
 from familycorp_ops.content import DEMO, files
 from familycorp_ops.content.exporting import MANIFEST
-from familycorp_ops.local.provision import provision
-from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
+from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import clean_environment, free_port
-from familycorp_ops.servers.valkey import Valkey
-from familycorp_ops.testing.commands import empty_database
+from familycorp_ops.testing import content_site
+from familycorp_ops.testing.content_site import Site
 
 T = TypeVar("T")
 EDITOR = Subject("editor-1", role="admin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = ("draft", "scheduled", "published", "archived")
-REGIONS = (f"content-{os.getpid()}-{n}" for n in itertools.count())
-
-
-class Site:
-    """An environment of its own, a folder, and the command on both."""
-
-    def __init__(self, directory: Path, ministack: MiniStack, valkey: Valkey, schema: Path) -> None:
-        self.folder = directory / "site"
-        self.folder.mkdir(parents=True)
-        self.database = directory / "content.db"
-        shutil.copy(schema, self.database)
-        values = {
-            "env": "test",
-            "database_url": f"sqlite+aiosqlite:///{self.database}",
-            # The environment's name makes the tables' names; the emulator keeps regions apart as AWS does.
-            "aws_region": (region := next(REGIONS)),
-            "uploads_bucket_name": f"uploads-{region}",
-            "aws_endpoint_url": ministack.url,
-            "cache_url": valkey.url.removesuffix("/0") + "/9",
-        }
-        provision(Settings.model_validate(values))
-        self.variables = {f"FAMILYCORP_{name.upper()}": value for name, value in values.items()}
-        self.categories("news")
-
-    def categories(self, *slugs: str) -> None:
-        said = [{"slug": slug, "name": {"ko": f"{slug} 소식", "en": slug}} for slug in slugs]
-        (self.folder / "categories.yaml").write_text(yaml.safe_dump(said, allow_unicode=True), "utf-8")
-
-    def write(self, name: str, body: str = "본문입니다.", **front: str) -> None:
-        slug = name.rpartition("/")[2].removesuffix(".md")
-        said = {"title": f"제목 {slug}", "slug": slug, "lang": "ko", "category": "news", **front}
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        lines = "".join(f"{key}: {value}\n" for key, value in said.items())
-        path.write_bytes(f"---\n{lines}---\n\n{body}\n".encode())
-
-    def run(self, *arguments: str | Path, **variables: str) -> Result:
-        """Run the command in this process."""
-        return self._here(lambda: CliRunner().invoke(main, [str(a) for a in arguments], env=variables))
-
-    def load(self, *options: str, folder: Path | None = None) -> Any:
-        ran = self.run("content", "import", folder or self.folder, "--json", *options)
-        found = json.loads(ran.stdout)
-        assert ran.exit_code == (1 if found["errors"] or found["problem"] else 0), ran.output
-        return found
-
-    def results(self, *options: str) -> dict[str, Any]:
-        found = self.load(*options)
-        assert found["errors"] == []
-        return {f["slug"]: f["changes"] or f["result"] for f in found["files"]}
-
-    def export(self, folder: Path) -> dict[str, bytes]:
-        ran = self.run("content", "export", folder)
-        assert ran.exit_code == 0, ran.output
-        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-    def ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine of the application in this environment."""
-
-        async def closed() -> T:
-            try:
-                return await work()
-            finally:
-                await process.disconnect()
-
-        return self._here(lambda: asyncio.run(closed()))
-
-    def posts(self) -> dict[str, Post]:
-        async def read() -> dict[str, Post]:
-            async with engine.reading() as session:
-                return {post.shown_slug: post for post in await session.scalars(select(Post))}
-
-        return self.ask(read)
-
-    def page(self, slug: str) -> Any:
-        """Return the post as visitors read it, or None."""
-        return self.pages([slug])[slug]
-
-    def pages(self, slugs: Iterable[str]) -> dict[str, Any]:
-        async def read() -> dict[str, Any]:
-            found = dict[str, Any]()
-            for slug in slugs:
-                try:
-                    page = await read_model.page(slug)
-                    assert isinstance(page, bytes)
-                    found[slug] = json.loads(page)
-                except NotFound:
-                    found[slug] = None
-            return found
-
-        return self.ask(read)
-
-    def _here(self, work: Callable[[], T]) -> T:
-        """Do work in this process under this environment's settings, and leave no trace of them in it."""
-        before, level = dict(os.environ), logging.getLogger("app").level
-        os.environ |= {**CREDENTIALS, **self.variables}
-        try:
-            return work()
-        finally:
-            os.environ.clear()
-            os.environ |= before
-            logging.getLogger("app").setLevel(level)
-            asyncio.run(process.close())
-            app_settings.cache_clear()
-
-
-@pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with all tables; a copy of it is there at once."""
-    file = tmp_path_factory.mktemp("schema") / "content.db"
-    file.write_bytes(empty_database())
-    return file
-
-
-@pytest.fixture
-def make_site(tmp_path: Path, ministack: MiniStack, valkey: Valkey, schema: Path) -> Callable[[], Site]:
-    return lambda: Site(tmp_path / uuid.uuid4().hex[:8], ministack, valkey, schema)
-
-
-@pytest.fixture
-def site(make_site: Callable[[], Site]) -> Site:
-    return make_site()
+make_site, schema, site = content_site.make_site, content_site.schema, content_site.site
 
 
 # -- importing ----------------------------------------------------------------------------------------------
