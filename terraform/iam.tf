@@ -117,6 +117,11 @@ locals {
       actions   = ["s3:AbortMultipartUpload", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
     }
+    uploads_sign = {
+      reason    = "Operators send files of an import by forms that are signed with the role; those in parts are joined."
+      actions   = ["s3:ListMultipartUploadParts", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/quarantine/*"] # Every object below this prefix.
+    }
     uploads_keep = {
       reason    = "Stores checked files and their thumbnails."
       actions   = ["s3:PutObject"]
@@ -287,10 +292,10 @@ locals {
       ["media_place", "media_list"], local.dead_ends, local.cached, local.in_vpc
     )
     rotation      = ["signing_key_rotate", "secrets_key"]
-    operator-read = concat(["destructions_check", "tables_key", "exchange_export", "uploads_key"], local.in_vpc)
+    operator-read = concat(["destructions_check", "tables_key", "exchange_export", "uploads_key", "uploads_link"], local.in_vpc)
     operator-write = concat(
       ["posts_write", "events_write", "sessions_profiles", "sessions_erase", "no_public_keys", "tables_key", "exchange_import", "exchange_list", "uploads_key"],
-      ["uploads_link", "media_place", "media_list"], local.cached, local.in_vpc
+      ["uploads_link", "uploads_sign", "media_place", "media_list"], local.cached, local.in_vpc
     )
   }
 

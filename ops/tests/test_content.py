@@ -36,7 +36,7 @@ from app.redirects import service as redirects
 from app.uploads.models import Attachment
 from familycorp_ops import environment
 from familycorp_ops.content import DEMO, files
-from familycorp_ops.content.exporting import MANIFEST
+from familycorp_ops.content.manifest import NAME as MANIFEST
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import clean_environment, free_port
 from familycorp_ops.testing import content_site
@@ -271,48 +271,7 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             pass
 
 
-def test_two_imports_at_once_are_one_after_the_other(
-    site: Site, begin: Callable[..., subprocess.Popen[str]]
-) -> None:
-    for n in range(30):
-        site.write(f"{n}.md", state="draft" if n % 3 else "published")
-    runs = [begin(site, "--json") for _ in range(3)]
-    told = [json.loads(run.communicate()[0]) for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], told
-    assert sorted(one["created"] for one in told) == [0, 0, 30]
-    assert sorted(one["unchanged"] for one in told) == [0, 30, 30]
-    assert all(one["errors"] == [] and one["complete"] for one in told)
-
-
-def test_an_import_says_what_it_waits_for_until_the_other_ends_or_dies(
-    site: Site, begin: Callable[..., subprocess.Popen[str]]
-) -> None:
-    site.write("a.md")
-
-    async def hold() -> None:
-        async with engine.exclusively("import", waits=lambda: None):
-            waiting = begin(site)
-            assert waiting.stderr is not None
-            assert "Another import is running" in waiting.stderr.readline()
-            assert waiting.poll() is None
-            # Looking changes nothing, and waits for nobody.
-            looking = begin(site, "--dry-run")
-            looking.communicate()
-            assert looking.returncode == 0
-            waiting.kill()
-            waiting.communicate()
-            runs.append(begin(site))
-            assert runs[0].stderr is not None
-            assert "Another import is running" in runs[0].stderr.readline()
-
-    runs: list[subprocess.Popen[str]] = []
-    site.ask(hold)
-    runs[0].communicate()
-    assert runs[0].returncode == 0
-    assert site.results() == {"a": "unchanged"}
-
-
-def test_a_killed_import_keeps_nobody_waiting(
+def test_a_second_import_at_once_is_refused_until_the_first_ends_or_dies(
     site: Site, begin: Callable[..., subprocess.Popen[str]]
 ) -> None:
     for n in range(40):
@@ -321,13 +280,19 @@ def test_a_killed_import_keeps_nobody_waiting(
     assert run.stdout is not None
     assert "created" in next(run.stdout)
     run.send_signal(signal.SIGSTOP)
-    waiting = begin(site)
-    assert waiting.stderr is not None
-    assert "Another import is running" in waiting.stderr.readline()
+    refused = begin(site, "--json")
+    told = json.loads(refused.communicate()[0])
+    assert (refused.returncode, told["created"], told["complete"]) == (1, 0, False)
+    assert "Another import is running" in told["problem"]
+    # Looking changes nothing, and is refused to nobody.
+    looking = begin(site, "--dry-run")
+    looking.communicate()
+    assert looking.returncode == 0
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    waiting.communicate()
-    assert waiting.returncode == 0
+    again = begin(site)
+    again.communicate()
+    assert again.returncode == 0
     assert set(site.results().values()) == {"unchanged"}
 
 
@@ -394,7 +359,7 @@ def test_what_an_editor_did_meanwhile_is_kept(site: Site) -> None:
     # The edited post's file says what is public; nobody asked for more.
     assert site.results() == {"edited": "unchanged", "illustrated": "unchanged"}
     ran = site.run("content", "export", site.folder.parent / "out")
-    assert "1 posts have thumbnails or attachments" in ran.stdout
+    assert "pictures and attachments aren't in the storage" in ran.stdout
     assert "1 posts have edits that aren't published" in ran.stdout
     assert "아직" not in (site.folder.parent / "out/ko/edited.md").read_text("utf-8")
     site.write("illustrated.md", "새 본문")
@@ -773,7 +738,7 @@ def test_an_export_imported_elsewhere_and_exported_again_is_the_same(
     first = one.export(tmp_path / "first")
     assert other.load(folder=tmp_path / "first")["errors"] == []
     assert other.export(tmp_path / "second") == first
-    assert len(first) == 2 + len(one.posts())
+    assert len(first) == 3 + len(one.posts())
     assert re.fullmatch(
         "---\ntitle: '- ''따옴표'': #1 😀'\nslug: odd\nlang: ko\ncategory: news\ntags:\n- 'yes'\n- '2026'\n- a, b\n"
         "excerpt: 접힌 글\nstate: published\npublishedAt: 20[0-9T:.-]+Z\n---\n\n본문입니다.\n",
@@ -796,7 +761,7 @@ def test_an_export_replaces_its_own_files_and_no_others(site: Site, tmp_path: Pa
     assert site.run("content", "export", folder, "--force").exit_code == 0
     # Its list of files may have been tampered with.
     (folder / MANIFEST).write_text(
-        (folder / MANIFEST).read_text() + "ko/../../precious.md\nko/..\nmine.txt\n"
+        (folder / MANIFEST).read_text() + "ko/../../precious.md\nko/..\nfiles/..\nmine.txt\n"
     )
 
     async def rename() -> None:
@@ -807,7 +772,7 @@ def test_an_export_replaces_its_own_files_and_no_others(site: Site, tmp_path: Pa
     ran = site.run("content", "export", folder)
     assert "1 files of an earlier export were removed" in ran.stdout
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
-        MANIFEST, "categories.yaml", "ko/b.md", "mine.txt",
+        MANIFEST, "categories.yaml", "hugo.toml", "ko/b.md", "mine.txt",
     ]  # fmt: skip
     assert (folder / "mine.txt").read_text() == precious.read_text() == "precious"
 

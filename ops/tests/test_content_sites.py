@@ -31,7 +31,8 @@ class Read:
         if mapping:
             (root.parent / "map.toml").write_text(mapping, "utf-8")
             manner.mapping = Mapping.read(root.parent / "map.toml")
-        self.job = Folder(root, self.summary, Listener(), manner).job
+        self.folder = Folder(root, self.summary, Listener(), manner)
+        self.job = self.folder.job
         self.root = root
 
     @property
@@ -488,8 +489,11 @@ class Nowhere:
     def address(self, target: str) -> str | None:
         return target
 
-    def file(self, target: str) -> str | None:
+    def picture(self, target: str, _line: int) -> str:
         return target
+
+    def attaches(self, _target: str, _line: int) -> bool:
+        return False
 
 
 @pytest.mark.parametrize(
@@ -559,3 +563,94 @@ def test_a_cover_is_named_by_the_report(tmp_path: Path) -> None:
     page = "---\ntitle: 공지\ndate: 2020-01-01\ncover: a.jpg\n---\n본문\n"
     read = Read(tmp_path / "site", {"hugo.toml": "", "content/post/a.md": page})
     assert {(line, subject) for _, line, subject in read.left_out()} == {(4, "cover")}
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+WXR_WITH_PICTURES = """<rss xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="http://wordpress.org/export/1.2/">
+<channel><item><wp:post_id>1</wp:post_id><wp:post_type>attachment</wp:post_type>
+<wp:attachment_url>https://e.kr/wp-content/uploads/2019/05/cover.png</wp:attachment_url></item>
+<item><title>가</title><wp:post_id>2</wp:post_id><wp:post_type>post</wp:post_type><wp:status>publish</wp:status>
+<wp:post_name>a</wp:post_name><wp:post_date>2019-05-03 09:00:00</wp:post_date>
+<wp:postmeta><wp:meta_key>_thumbnail_id</wp:meta_key><wp:meta_value>1</wp:meta_value></wp:postmeta>
+<content:encoded><![CDATA[<p><a href="https://e.kr/wp-content/uploads/2019/05/a.png"><img
+ src="https://e.kr/wp-content/uploads/2019/05/a-300x200.png" alt="가"></a></p>
+<p><img src="https://e.kr/wp-content/uploads/2019/05/gone.png" alt="나"></p>]]></content:encoded></item>
+</channel></rss>
+"""
+GHOST_WITH_PICTURES = json.dumps(
+    {
+        "db": [
+            {
+                "meta": {"exported_on": 1},
+                "data": {
+                    "posts": [
+                        {
+                            "id": "1",
+                            "title": "가",
+                            "slug": "a",
+                            "type": "post",
+                            "status": "published",
+                            "feature_image": "__GHOST_URL__/content/images/2019/cover.png",
+                            "html": '<img src="__GHOST_URL__/content/images/size/w600/2019/a.png" alt="가">'
+                            '<img src="__GHOST_URL__/content/images/2019/gone.png" alt="나">',
+                        }
+                    ]
+                },
+            }
+        ]
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "gone"),
+    [
+        (
+            {
+                "e.xml": WXR_WITH_PICTURES,
+                "wp-content/uploads/2019/05/a.png": PNG,
+                "wp-content/uploads/2019/05/cover.png": PNG + b"c",
+            },
+            "https://e.kr/wp-content/uploads/2019/05/gone.png",
+        ),
+        (
+            {
+                "e.json": GHOST_WITH_PICTURES,
+                "content/images/2019/a.png": PNG,
+                "content/images/2019/cover.png": PNG + b"c",
+            },
+            "/content/images/2019/gone.png",
+        ),
+        (
+            {
+                "_config.yml": "baseurl: /b\nurl: https://e.kr\n",
+                "_posts/2019-05-03-a.md": "---\ntitle: 가\nheader:\n  teaser: /assets/cover.png\n  show: true\n---\n"
+                "![가]({{ site.baseurl }}/assets/a.png) ![나]({{ '/gone.png' | relative_url }})\n",
+                "assets/a.png": PNG,
+                "assets/cover.png": PNG + b"c",
+            },
+            "{{ '/gone.png' | relative_url }}",
+        ),
+        (
+            {
+                "package.json": '{"dependencies": {"hexo": "7"}}',
+                "source/_posts/a.md": "---\ntitle: 가\ndate: 2019-05-03\ncover: /img/cover.png\n---\n"
+                "{% asset_img a.png 가 %} ![나](gone.png)\n",
+                "source/_posts/a/a.png": PNG,
+                "source/img/cover.png": PNG + b"c",
+            },
+            "gone.png",
+        ),
+    ],
+    ids=["wordpress", "ghost", "jekyll", "hexo"],
+)
+def test_pictures_of_every_system_become_uploads(
+    tmp_path: Path, files: dict[str, str | bytes], gone: str
+) -> None:
+    read = Read(tmp_path / "site", files)
+    (post,) = read.posts.values()
+    found = {named.path.name: upload for upload, named in read.folder.uploads.files.items()}
+    assert set(found) == {"a.png", "cover.png"}
+    assert f"![가](upload:{found['a.png']})" in post.body
+    assert post.thumbnail == found["cover.png"]
+    assert [n.before for _, n in read.summary.notes if n.kind == "left_out"] == [gone]

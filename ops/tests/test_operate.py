@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shlex
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ import pytest
 import sqlalchemy
 from botocore.exceptions import ClientError
 from botocore.session import get_session
+from PIL import Image
 from typer.testing import CliRunner
 
 from app.core.settings import Settings
@@ -31,7 +33,7 @@ from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.local.provision import provision
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION
-from familycorp_ops.servers.process import NotInstalledError
+from familycorp_ops.servers.process import NotInstalledError, clean_environment
 from familycorp_ops.testing.servers import missing
 
 ENV = "dev"
@@ -367,6 +369,42 @@ def test_an_import_goes_on_where_a_call_was_killed(
     target = tmp_path / "export"
     assert cloud.by("reader", "content", "export", target)["posts"] == 24
     assert cloud.by("writer", "content", "import", target)["unchanged"] == 24
+
+
+@pytest.fixture
+def uploads_function(cloud: Cloud, tmp_path: Path) -> Iterator[None]:
+    """Have the bucket's events handled, as the function of uploads does in AWS."""
+    command = [sys.executable, "-m", "app.functions.worker"]
+    with (tmp_path / "worker.log").open("wb") as log:
+        environment = clean_environment(**CREDENTIALS, **cloud.settings)
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait()
+
+
+@pytest.mark.usefixtures("uploads_function")
+def test_files_of_an_import_are_sent_once_and_taken_out_again(
+    cloud: Cloud, folder: Path, tmp_path: Path
+) -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (4, 3), "red").save(png, "PNG")
+    (folder / "a.png").write_bytes(png.getvalue())
+    with zipfile.ZipFile(folder / "자료.zip", "w") as file:
+        file.writestr("a.bin", os.urandom(10_500_000))
+    page = (
+        (folder / "003.md").read_text("utf-8").replace("publishedAt", "attachments: [자료.zip]\npublishedAt")
+    )
+    (folder / "003.md").write_text(page + "\n![가](a.png) ![나](b.png)\n", "utf-8")
+    for sent in (2, 0):
+        ran = cloud.run("content", "import", folder, "--env", ENV, "--json", **cloud.people["writer"])
+        found = json.loads(ran.stdout)
+        assert (ran.exit_code, found["problem"], found["errors"]) == (1, None, []), ran.output
+        assert found["uploads"] == {"sent": sent, "there": 2 - sent}
+        assert [(n["file"], n["line"], n["before"]) for n in found["notes"]] == [("003.md", 12, "b.png")]
+    assert found["unchanged"] == 24
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ SHARED = {
     "MediaPlace": "Each relays the whole outbox, including other functions' rows.",
     "MediaList": "Each relays the whole outbox, including other functions' rows.",
     "UploadsLink": "Each copies public pictures from the files; the backend signs links to them besides.",
+    "UploadsSign": "The operators' function signs the forms that the backend signs.",
     "UploadsCheck": "Each finishes an upload from wherever another function left it.",
     "UploadsList": "Each finishes an upload from wherever another function left it.",
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, cast
 
+from anyio import to_thread
+
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate
 from app.content import aliases, stored
@@ -14,8 +16,12 @@ from app.content.schemas import FilePost
 from app.content.stored import Address, Stored
 from app.core.http.schema import Model
 from app.posts import addresses as post_addresses
-from app.posts.models import PUBLISHED
+from app.posts.models import PUBLISHED, PostRevision
 from app.posts.schemas import Lang, State
+from app.uploads import storage
+from app.uploads.schemas import AttachmentReference
+
+_LINK_S = 3600
 
 BATCH = stored.BATCH
 """How many posts may be requested at once."""
@@ -37,19 +43,29 @@ class Outline(Model):
     posts: list[Listed]
 
 
+class ExportedFile(Model):
+    """A picture or attachment of a post, and a link to it that is good for an hour."""
+
+    id: uuid.UUID
+    name: str
+    link: str
+
+
 @dataclass(frozen=True)
 class Exported:
     """A post's file but for slug and translation key, which the outline has; what of the post it doesn't carry."""
 
     id: uuid.UUID
     post: FilePost
-    with_uploads: bool
+    files: list[ExportedFile]
+    """What the post names: its thumbnail, its pictures in their order, its attachments."""
     with_earlier_revisions: bool
     with_unpublished_edits: bool
 
     def dumped(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {**vars(self), "id": str(self.id), "post": self.post.model_dump(mode="json")}
+        files = [file.model_dump(mode="json") for file in self.files]
+        return {**vars(self), "id": str(self.id), "post": self.post.model_dump(mode="json"), "files": files}
 
     @classmethod
     def loaded(cls, dumped: Mapping[str, Any]) -> Self:
@@ -57,8 +73,16 @@ class Exported:
         post = dict(dumped["post"])
         for name in ("published_at", "scheduled_at"):
             post[name] = post[name] and datetime.fromisoformat(post[name])
-        whole = {**dumped, "id": uuid.UUID(dumped["id"]), "post": FilePost.model_construct(**post)}
-        return cls(**whole)
+        post["thumbnail"] = post["thumbnail"] and uuid.UUID(post["thumbnail"])
+        post["attachments"] = [uuid.UUID(attached) for attached in post["attachments"]]
+        return cls(
+            **{
+                **dumped,
+                "id": uuid.UUID(dumped["id"]),
+                "post": FilePost.model_construct(**post),
+                "files": [ExportedFile.model_validate(file) for file in dumped["files"]],
+            }
+        )
 
 
 async def outline() -> Outline:
@@ -77,7 +101,8 @@ async def outline() -> Outline:
 
 async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
     """Return those of at most `BATCH` posts that exist."""
-    found = [_exported(stored_post) for stored_post in await stored.by_id(ids)]
+    # Signing a link takes a while.
+    found = await to_thread.run_sync(lambda listed: list(map(_exported, listed)), await stored.by_id(ids))
     leading = await aliases.of_addresses([post_addresses.path(f.post.lang, f.post.slug) for f in found])
     for exported in found:
         exported.post.aliases = leading.get(post_addresses.path(exported.post.lang, exported.post.slug), [])
@@ -99,6 +124,8 @@ def _exported(found: Stored) -> Exported:
         category=category,
         tags=revision.tags,
         excerpt=revision.excerpt,
+        thumbnail=uuid.UUID(revision.thumbnail["id"]) if revision.thumbnail else None,
+        attachments=[uuid.UUID(attached["id"]) for attached in revision.attachments],
         body=revision.body,
         description=revision.description,
         canonical_url=revision.canonical_url,
@@ -112,10 +139,21 @@ def _exported(found: Stored) -> Exported:
     return Exported(
         id=post.id,
         post=said,
-        with_uploads=bool(revision.thumbnail or revision.attachments),
+        files=_files(revision),
         with_earlier_revisions=post.revision > 1,
         with_unpublished_edits=edited,
     )
+
+
+def _files(revision: PostRevision) -> list[ExportedFile]:
+    thumbnail = [revision.thumbnail] if revision.thumbnail else []
+    named = {file["id"]: file for file in (*thumbnail, *(revision.pictures or ()), *revision.attachments)}
+    return [_file(AttachmentReference.model_validate(file)) for file in named.values()]
+
+
+def _file(named: AttachmentReference) -> ExportedFile:
+    link = storage.link(storage.file_key(named.id), named.name, named.content_type, _LINK_S)
+    return ExportedFile(id=named.id, name=named.name, link=link)
 
 
 def _translation_keys(addresses: Sequence[Address]) -> dict[uuid.UUID, str]:

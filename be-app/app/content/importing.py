@@ -115,7 +115,19 @@ class Plan:
     def _differences(self, revision: PostRevision, category: str | None) -> list[str]:
         names = ("title", "tags", "excerpt", "body", "description", "canonical_url", "noindex")
         changes = [to_camel(name) for name in names if getattr(self.post, name) != getattr(revision, name)]
-        return changes + ["category"] * (self.post.category != category)
+        changes += ["category"] * (self.post.category != category)
+        thumbnail = self.post.thumbnail
+        named = revision.thumbnail and revision.thumbnail["id"]
+        changes += ["thumbnail"] * (thumbnail is not None and str(thumbnail) != named)
+        return changes + ["attachments"] * (self._attachments(revision) != _attached(revision))
+
+    def _thumbnail(self, revision: PostRevision) -> uuid.UUID | None:
+        """Return the file's thumbnail; a file that names none leaves the one that there is."""
+        there = revision.thumbnail
+        return self.post.thumbnail or (uuid.UUID(there["id"]) if there else None)
+
+    def _attachments(self, revision: PostRevision) -> list[uuid.UUID]:
+        return self.post.attachments or _attached(revision)
 
     @property
     def revises(self) -> list[str]:
@@ -179,7 +191,7 @@ class Plan:
             await posts.schedule(self.id, self.post.scheduled_at, version, IMPORTER)
 
     def _request(self) -> FilePost:
-        """Return the file's post with what no file carries: the ids of other posts and of uploads."""
+        """Return the file's post with what it leaves as it is, and the id of the post that it translates."""
         translation_of = self.leader.id if self.leader else None
         if not self.there or not self.base:
             return self.post.model_copy(update={"translation_of": translation_of})
@@ -193,8 +205,8 @@ class Plan:
         return self.post.model_copy(
             update={
                 "translation_of": translation_of,
-                "thumbnail": self.base.thumbnail and uuid.UUID(self.base.thumbnail["id"]),
-                "attachments": [uuid.UUID(a["id"]) for a in self.base.attachments],
+                "thumbnail": self._thumbnail(self.base),
+                "attachments": self._attachments(self.base),
             }
         )
 
@@ -287,6 +299,10 @@ class Import:
             if CATEGORIES not in self._done:
                 step.outcomes.append(Outcome(CATEGORIES, None, "failed", (), _findings(problem)))
         return set(slugs)
+
+
+def _attached(revision: PostRevision) -> list[uuid.UUID]:
+    return [uuid.UUID(attachment["id"]) for attachment in revision.attachments]
 
 
 def _unfit(post: FilePost, there: Stored | None, known: Collection[str]) -> list[Finding]:

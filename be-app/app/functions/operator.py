@@ -33,6 +33,8 @@ from app.members import service as members
 from app.members.schemas import MemberOut
 from app.redirects import service as redirects
 from app.redirects.schemas import ImportedRedirect, RedirectCreate
+from app.uploads import moving
+from app.uploads.moving import Arrival, Moved
 
 IMPORTS: Final = "imports/"
 EXPORTS: Final = "exports/"
@@ -151,6 +153,15 @@ async def _advance(work: Import, progress: Progress, state: str | None = None) -
     return progress
 
 
+async def _expect(file: Moved) -> Arrival:
+    return await moving.expect(file, IMPORTER)
+
+
+async def _sent(file: uuid.UUID) -> Arrival:
+    # S3 notifies the function of uploads, which has the memory that images take.
+    return await moving.sent(file, checks=False)
+
+
 async def _undo(job: str) -> undo.Undone:
     async with engine.exclusively(importing.LOCK, waits=_refuse):
         return await undo.undo(uuid.UUID(job))
@@ -205,6 +216,9 @@ WRITES: Final[Mapping[str, Command]] = {
     "members.end-sessions": members.log_out,
     "members.erase": members.erase_for_operator,
     "content.import": _import,
+    "content.files": moving.arrivals,
+    "content.expect-file": _expect,
+    "content.sent-file": _sent,
     "content.undo": _undo,
     "redirects.import": _import_redirects,
 }

@@ -42,13 +42,13 @@ IN_PARTS = timedelta(hours=24)
 
 MOST_UNDER_WAY = 50
 
-_SENDING = timedelta(minutes=10)
+SENDING = timedelta(minutes=10)
 """A POST that begins in time may last; only after this is a file taken for missing."""
 
 
 async def create(request: UploadCreate, key: str | None, actor: Subject) -> UploadOut:
     """Announce a file; return how to send it. With an idempotency key, once."""
-    content_type = _kind(request)
+    content_type = type_of(request)
     single = storage.count_parts(request.size) == 1
 
     async def announce(transaction: outbox.Transaction, upload_id: uuid.UUID) -> None:
@@ -80,13 +80,13 @@ async def create(request: UploadCreate, key: str | None, actor: Subject) -> Uplo
             picture=None,
             shared=False,
             expires_at=expires_at,
-            due_at=expires_at + _SENDING,
+            due_at=expires_at + SENDING,
             created_at=at,
             updated_at=at,
         )
         session.add(upload)
         announced.append(upload)
-        await processing.wake_at(expires_at + _SENDING)
+        await processing.wake_at(expires_at + SENDING)
 
     announced = list[Upload]()
     scope = f"uploads:{actor.id}"
@@ -183,8 +183,11 @@ async def restore(upload_id: uuid.UUID, actor: Subject) -> UploadOut:
 # -- how ----------------------------------------------------------------------------------------------------
 
 
-def _kind(request: UploadCreate) -> str:
-    """Return the type that a file is stored as: by its name, since clients' names of types vary."""
+def type_of(request: UploadCreate) -> str:
+    """Return the type that a file is stored as: by its name, since clients' names of types vary.
+
+    Raises `ValidationFailed` for a file that isn't taken.
+    """
     known = ", ".join(kind for kind in KINDS if kinds.allowed(kind, request.purpose))
     kind = kinds.by_name(request.name)
     if kind is None and request.content_type in KINDS:

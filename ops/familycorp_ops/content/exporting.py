@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +11,41 @@ from typing import TYPE_CHECKING
 from app.content import exporting
 from app.content.exporting import Exported, Outline
 from app.content.importing import CATEGORIES
-from familycorp_ops.content import files
+from familycorp_ops.content import files, manifest
 from familycorp_ops.content.importing import Listener
+from familycorp_ops.content.taking import Taking
+from familycorp_ops.content.uploads import Exported as UploadedFile
 from familycorp_ops.messages import marked
 
 if TYPE_CHECKING:
     from familycorp_ops.admin.operator import Operator
 
-MANIFEST = ".familycorp-export"
-"""File that lists what an export wrote, so that the next one replaces and removes just that."""
+_HUGO = b"""# `hugo --source` this folder builds it, with a theme or layouts of yours.
+baseURL = "/"
+defaultContentLanguage = "ko"
 
+[frontmatter]
+date = ["publishedAt", "scheduledAt"]
+publishDate = ["scheduledAt", "publishedAt"]
 
-_POST = re.compile(r"(ko|en)/[^/]+\.md")
+[[module.mounts]]
+source = "ko"
+target = "content/ko/posts"
+
+[[module.mounts]]
+source = "en"
+target = "content/en/posts"
+
+[[module.mounts]]
+source = "files"
+target = "static/files"
+
+[[module.mounts]]
+source = "layouts"
+target = "layouts"
+"""
+
+_WRITTEN = re.compile(r"(?:ko|en)/[^/]+\.md|files/(?!\.\.?$)[^/]+")
 
 
 class Occupied(Exception):
@@ -37,14 +60,16 @@ class Summary:
     categories: int = 0
     removed: int = 0
     """Files of an earlier export whose posts aren't there any more."""
-    with_uploads: int = 0
+    files: int = 0
+    """Pictures and attachments."""
+    missing_files: int = 0
+    """Those of them that the storage doesn't have; their posts name the uploads."""
     with_earlier_revisions: int = 0
     with_unpublished_edits: int = 0
 
     def add(self, exported: Exported) -> None:
         """Count a post that was written."""
         self.posts += 1
-        self.with_uploads += exported.with_uploads
         self.with_earlier_revisions += exported.with_earlier_revisions
         self.with_unpublished_edits += exported.with_unpublished_edits
 
@@ -87,47 +112,53 @@ class Remote(Source):
 
 
 async def run(directory: Path, summary: Summary, listener: Listener, source: Source, *, force: bool) -> None:
-    """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced."""
+    """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced.
+
+    Raises `CommandError` where a file can't be taken.
+    """
     earlier = _earlier(directory, force=force)
     outline = await source.outline()
     names = {post.id: files.post_name(post.lang, post.slug) for post in outline.posts}
     listed = {post.id: post for post in outline.posts}
-    manifest = {CATEGORIES, *names.values()}
+    written: dict[str, UploadedFile | None] = dict.fromkeys((CATEGORIES, files.HUGO, *names.values()))
     # Before anything else, so that an interrupted export can be repeated.
-    _write(directory / MANIFEST, _lines(manifest | earlier))
+    _write(directory / manifest.NAME, manifest.written({**earlier, **written}))
+    _write(directory / files.HUGO, _HUGO)
     _write(directory / CATEGORIES, files.write_categories(outline.categories))
     summary.categories = len(outline.categories)
     ids = list(names)
-    for start in range(0, len(ids), source.batch):
-        for found in await source.posts(ids[start : start + source.batch]):
-            known = listed[found.id]
-            post = found.post.model_copy(
-                update={"slug": known.slug, "translation_key": known.translation_key}
-            )
-            _write(directory / names[found.id], files.write_post(post))
-            summary.add(found)
-            listener.progress(marked("Exporting"), summary.posts, len(ids))
-    for name in earlier - manifest:
+    async with Taking(directory, earlier) as taking:
+        for start in range(0, len(ids), source.batch):
+            batch = ids[start : start + source.batch]
+            found = {exported.id: exported for exported in await source.posts(batch)}
+            # Names of files follow from the order of the posts.
+            ordered = [found[post_id] for post_id in batch if post_id in found]
+            await taking.take(file for exported in ordered for file in exported.files)
+            for exported in ordered:
+                known = listed[exported.id]
+                post = exported.post.model_copy(
+                    update={"slug": known.slug, "translation_key": known.translation_key}
+                )
+                _write(directory / names[exported.id], files.write_post(post, taking.address))
+                summary.add(exported)
+                listener.progress(marked("Exporting"), summary.posts, len(ids))
+            written |= taking.written
+            _write(directory / manifest.NAME, manifest.written({**earlier, **written}))
+    summary.files, summary.missing_files = len(taking.written), len(taking.missing)
+    for name in earlier.keys() - written.keys():
         (directory / name).unlink(missing_ok=True)
         summary.removed += 1
-    _write(directory / MANIFEST, _lines(manifest))
+    _write(directory / manifest.NAME, manifest.written(written))
 
 
-def _earlier(directory: Path, *, force: bool) -> set[str]:
+def _earlier(directory: Path, *, force: bool) -> Mapping[str, UploadedFile | None]:
     """Return what an earlier export wrote into the directory; make sure that there is one."""
     directory.mkdir(parents=True, exist_ok=True)
-    try:
-        names = set((directory / MANIFEST).read_text("utf-8").splitlines())
-    except FileNotFoundError:
-        if not force and any(directory.iterdir()):
-            raise Occupied from None
-        return set()
+    listed = manifest.read(directory)
+    if listed is None and not force and any(directory.iterdir()):
+        raise Occupied
     # The list may have been edited, and nothing outside is ours to remove.
-    return {name for name in names if _POST.fullmatch(name)}
-
-
-def _lines(names: set[str]) -> bytes:
-    return "".join(f"{name}\n" for name in sorted(names)).encode()
+    return {name: file for name, file in (listed or {}).items() if _WRITTEN.fullmatch(name)}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,11 +9,13 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from gettext import gettext as _
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -23,9 +25,10 @@ from app.categories.schemas import CategoryCreate
 from app.content.importing import CATEGORIES, Finding
 from app.content.schemas import FilePost
 from app.core.http import rules
-from familycorp_ops.content import yamltext
+from familycorp_ops.content import pictures, yamltext
 from familycorp_ops.content.sites import keys
-from familycorp_ops.content.sites.notes import Note
+from familycorp_ops.content.sites.notes import Note, shortened
+from familycorp_ops.content.uploads import FileRefused, Naming, Uploads
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 
 SUFFIXES = (".md", ".markdown")
@@ -37,10 +40,13 @@ KEYS = (
     "category",
     "tags",
     "excerpt",
+    "thumbnail",
+    "attachments",
     "description",
     "canonicalUrl",
     "noindex",
     "state",
+    "draft",
     "publishedAt",
     "scheduledAt",
     "translationKey",
@@ -48,10 +54,17 @@ KEYS = (
 )
 """Every key of the front matter, in the order in which it is written."""
 
+HUGO = "hugo.toml"
+"""Name of the file by which Hugo builds an export."""
+
+_HIDDEN = {"draft", "archived"}
+"""States of which Hugo must be told; it keeps what is scheduled back by its time."""
+
 MAX_FILE_BYTES = 1024 * 1024
 _FENCE = re.compile(r"---[ \t]*")
 _BREAK = re.compile(rb"\r\n?|\n")
 """What ends a line, as for editors: no form feed, and none of Unicode's separators."""
+_UPLOAD = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOM = "\N{BYTE ORDER MARK}"
 
 
@@ -91,13 +104,13 @@ def find(directory: Path) -> tuple[list[Path], int]:
             path = Path(place, name)
             if path.suffix.lower() in SUFFIXES:
                 found.append(path)
-            elif path != directory / CATEGORIES:
+            elif path not in {directory / CATEGORIES, directory / HUGO}:
                 others += 1
     return found, others
 
 
-def read_post(path: Path, name: str) -> Source:
-    """Read a post's file; `name` is what messages call it."""
+def read_post(path: Path, name: str, uploads: Uploads | None = None) -> Source:
+    """Read a post's file; `name` is what messages call it, `uploads` receives the files that it names."""
     try:
         front, body, body_line = _split(read_text(path)[0])
         value, lines = yamltext.load(unicodedata.normalize("NFC", front), 2)
@@ -110,13 +123,63 @@ def read_post(path: Path, name: str) -> Source:
     # An empty value is the same as none.
     known = {key: v for key, v in value.items() if key in KEYS and v is not None}
     slug = known.get("slug")
+    hidden = known.get("state") in _HIDDEN
+    if keys.true(known.pop("draft", hidden)) != hidden:
+        message = "is for Hugo alone and must agree with state, which says whether the post is public"
+        faults.append(Fault(lines["draft",], "draft", "state", message))
     source = Source(name, faults, lines, slug if isinstance(slug, str) else None)
+    body = _Attaching(path, source, uploads or Uploads(path.parent)).resolved(known, body)
     try:
         source.post = FilePost.model_validate({**known, "body": body})
     except ValidationError as error:
         faults += [_fault(e, lines, body, body_line) for e in error.errors(include_url=False)]
     faults.sort(key=lambda fault: fault.line)
     return source
+
+
+class _Attaching:
+    """The pictures and files that a post's file names, by their paths."""
+
+    def __init__(self, path: Path, source: Source, uploads: Uploads) -> None:
+        self._path, self._source, self._uploads = path, source, uploads
+
+    def resolved(self, front: dict[str, Any], body: str) -> str:
+        """Replace paths by the uploads that they become; note those that become none."""
+        first = self._source.lines["body",]
+        if isinstance(named := front.get("thumbnail"), str):
+            front["thumbnail"] = self._upload(named, self._source.line("thumbnail"), "thumbnail")
+        if isinstance(named := front.get("attachments"), list):
+            found = [
+                self._upload(target, _nearest(("attachments", number), self._source.lines), "attachments")
+                for number, target in enumerate(named)
+                if isinstance(target, str)
+            ]
+            front["attachments"] = list(dict.fromkeys(filter(None, found)))
+
+        def put(target: str, offset: int) -> str:
+            if ":" in target.partition("/")[0] or target.startswith("//"):
+                return target
+            upload = self._upload(target, first + body.count("\n", 0, offset), "picture")
+            return f"upload:{upload}" if upload else target
+
+        return pictures.replaced(body, put)
+
+    def _upload(self, target: str, line: int, subject: str) -> uuid.UUID | None:
+        if _UPLOAD.fullmatch(target):
+            return uuid.UUID(target)
+        base = self._uploads.root if target.startswith("/") else self._path.parent
+        try:
+            path = base / unquote(target).lstrip("/")
+            if path.is_file():
+                naming = Naming(self._source.name, line, subject, target)
+                return self._uploads.add(path, naming)
+            why = _("There is no such file.")
+        except (OSError, ValueError):  # Too long a name, or one with a null character.
+            why = _("There is no such file.")
+        except FileRefused as refused:
+            why = str(refused)
+        self._source.notes.append(Note(line, "left_out", subject, shortened(target), "", why))
+        return None
 
 
 def read_categories(path: Path) -> Source:
@@ -156,13 +219,29 @@ def post_name(lang: str, slug: str) -> str:
     return f"{lang}/{slug}.md"
 
 
-def write_post(post: FilePost) -> bytes:
-    """Return a post's file. Empty values are left out; the state never is."""
+def write_post(post: FilePost, address: Callable[[uuid.UUID], str | None] = lambda _upload: None) -> bytes:
+    """Return a post's file. Empty values are left out; the state never is.
+
+    Args:
+        post: the post.
+        address: returns where a file of the post is found; None where nowhere.
+    """
     said = post.model_dump(mode="json", by_alias=True, include=_FIELDS)
     for key, at in (("publishedAt", post.published_at), ("scheduledAt", post.scheduled_at)):
         said[key] = at and yamltext.time(at.isoformat().replace("+00:00", "Z"))
+    said["thumbnail"] = post.thumbnail and (address(post.thumbnail) or str(post.thumbnail))
+    said["attachments"] = [address(attached) or str(attached) for attached in post.attachments]
+    said["draft"] = post.state in _HIDDEN
     front = yamltext.dump({key: said[key] for key in KEYS if said[key]})
-    return f"---\n{front}---\n\n{post.body}\n".encode()
+
+    def put(target: str, _offset: int) -> str:
+        scheme, _colon, upload = target.partition("upload:")
+        try:
+            return target if scheme else address(uuid.UUID(upload)) or target
+        except ValueError:
+            return target
+
+    return f"---\n{front}---\n\n{pictures.replaced(post.body, put)}\n".encode()
 
 
 def write_categories(categories: Sequence[CategoryCreate]) -> bytes:

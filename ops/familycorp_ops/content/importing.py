@@ -1,30 +1,35 @@
 """From a folder to an import: its files are read here, and imported where the database is."""
 
+import asyncio
 import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from gettext import gettext as _
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.categories.schemas import CategoryCreate
 from app.content.importing import CATEGORIES, LOCK, Finding, Import, Outcome, Step
-from app.content.schemas import ImportJob, NamedPost
+from app.content.schemas import FilePost, ImportJob, NamedPost
 from app.core.clock import new_id
 from app.core.database import engine
 from app.core.observability import context
 from app.functions.operator import ImportRunning, Progress
 from familycorp_ops.admin.operator import CallFailedError, Operator, RefusedError
-from familycorp_ops.content import files
+from familycorp_ops.content import files, manifest, pictures, sending
 from familycorp_ops.content.files import Source
 from familycorp_ops.content.sites import reading, recognition
 from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.content.sites.mapping import Mapping, Proposal
-from familycorp_ops.content.sites.notes import Note, Omitted
+from familycorp_ops.content.sites.notes import Note, Omitted, shortened
+from familycorp_ops.content.uploads import Uploads
 from familycorp_ops.content.yamltext import Fault
+from familycorp_ops.environment import CommandError
 from familycorp_ops.messages import marked
 
 _LOOKS_AGAIN_S = 2.0
@@ -50,6 +55,10 @@ class Summary:
     omitted: list[Omitted] = field(default_factory=list)
     """Pages of another generator that no post was made of."""
     proposal: Proposal = field(default_factory=Proposal)
+
+    files_sent: int = 0
+    """Pictures and files that were uploaded, or would be."""
+    files_there: int = 0
 
     def count(self, result: str) -> int:
         """Return how many files have a result."""
@@ -96,9 +105,6 @@ class Listener:
     def outcome(self, outcome: Outcome) -> None:
         """Hear what became of a file."""
 
-    def waits(self) -> None:
-        """Hear that another import has to end first."""
-
 
 class Folder:
     """A folder's files: the import that they ask for, and what becomes of them.
@@ -116,24 +122,60 @@ class Folder:
         self._summary, self._listener = summary, listener
         found = recognition.recognised(directory) if manner.kind is None else None
         summary.kind, summary.recognised_by = found or (manner.kind or Kind.familycorp, "--from")
+        root = directory if directory.is_dir() else directory.parent
+        self.uploads = Uploads(root, manifest.files(root))
+        """The files that the posts name."""
         if summary.kind is Kind.familycorp:
-            sources, categories = self._own(directory)
+            sources, self._categories = self._own(directory)
         else:
-            sources, categories = self._foreign(directory, manner)
+            sources, self._categories = self._foreign(directory, manner)
+        summary.notes = [(source.name, note) for source in sources for note in sorted(source.notes)]
         self._sources = {source.name: source for source in sources}
-        self.job = ImportJob.model_construct(
-            categories=categories,
-            adds_categories=summary.kind is not Kind.familycorp,
-            posts=[
-                NamedPost.model_construct(file=source.name, post=source.post)
-                for source in sources
-                if source.post and not source.faults
-            ],
-        )
         for source in self._sources.values():
             if source.faults:
                 self._failed(source, source.faults)
         self._total = 0
+
+    @property
+    def job(self) -> ImportJob:
+        """The import that the files ask for."""
+        return ImportJob.model_construct(
+            categories=self._categories,
+            adds_categories=self._summary.kind is not Kind.familycorp,
+            posts=[
+                NamedPost.model_construct(file=source.name, post=source.post)
+                for source in self._sources.values()
+                if source.post and not source.faults
+            ],
+        )
+
+    async def send(self, way: sending.Way) -> None:
+        """Send the files that the posts name, and take those that are refused out of them; a dry run looks alone.
+
+        Raises `CommandError` where a file can't be sent.
+        """
+        named = [
+            file
+            for file in self.uploads.files.values()
+            if any(not self._sources[naming.file].faults for naming in file.namings)
+        ]
+        progress = partial(self._listener.progress, marked("Uploading"))
+        found = sending.Sending(way, named, progress)
+        await found.look()
+        if not self._summary.dry_run:
+            await found.send()
+        self._summary.files_sent = len(found.missing)
+        self._summary.files_there = found.there
+        for upload, why in found.refused.items():
+            self._refused(upload, why)
+
+    def _refused(self, upload: UUID, why: str) -> None:
+        for naming in self.uploads.files[upload].namings:
+            source = self._sources[naming.file]
+            note = Note(naming.line, "left_out", naming.subject, shortened(naming.target), "", why)
+            self._summary.notes.append((naming.file, note))
+            if source.post:
+                source.post = _without(source.post, upload)
 
     def _own(self, directory: Path) -> tuple[list[Source], list[CategoryCreate]]:
         """Read a folder of this service's own format."""
@@ -142,8 +184,9 @@ class Folder:
             raise NothingToImport
         sources = []
         for number, path in enumerate(paths, start=1):
-            sources.append(files.read_post(path, path.relative_to(directory).as_posix()))
+            sources.append(files.read_post(path, path.relative_to(directory).as_posix(), self.uploads))
             self._listener.progress(marked("Reading"), number, len(paths))
+        self._summary.ignored -= len(self.uploads.files)
         _check_together(sources)
         categories = files.read_categories(directory / CATEGORIES)
         return [categories, *sources], list(categories.categories)
@@ -151,15 +194,12 @@ class Folder:
     def _foreign(self, directory: Path, manner: Manner) -> tuple[list[Source], list[CategoryCreate]]:
         """Read a folder of another generator."""
         layout = reading.LAYOUTS[self._summary.kind](directory)
-        options = reading.Options(manner.zone, manner.mapping)
+        options = reading.Options(manner.zone, manner.mapping, self.uploads)
         site = reading.Reader(
             layout, options, lambda done, total: self._listener.progress(marked("Reading"), done, total)
         ).read()
         if not site.sources and not site.omitted:
             raise NothingToImport
-        self._summary.notes = [
-            (source.name, note) for source in site.sources for note in sorted(source.notes)
-        ]
         self._summary.omitted, self._summary.proposal = site.omitted, site.proposal
         return site.sources, list(site.categories.values())
 
@@ -193,15 +233,15 @@ class Folder:
 async def run(directory: Path, summary: Summary, listener: Listener, manner: Manner | None = None) -> None:
     """Import a directory, or with `summary.dry_run` find out what that would do; `summary` grows meanwhile.
 
-    It waits until no other import into the same database runs. Raises `NothingToImport`, and `Unavailable` when a
-    store doesn't answer; posts imported until then stay.
+    Raises `NothingToImport`, `CommandError` while another import into the same database runs, and `Unavailable` when
+    a store doesn't answer; posts imported until then stay.
     """
     token = context.bind(summary.request_id)
     try:
         if summary.dry_run:
             await _run(directory, summary, listener, manner or Manner())
             return
-        async with engine.exclusively(LOCK, waits=listener.waits):
+        async with engine.exclusively(LOCK, waits=_refuse):
             await _run(directory, summary, listener, manner or Manner())
     finally:
         context.unbind(token)
@@ -209,6 +249,7 @@ async def run(directory: Path, summary: Summary, listener: Listener, manner: Man
 
 async def _run(directory: Path, summary: Summary, listener: Listener, manner: Manner) -> None:
     folder = Folder(directory, summary, listener, manner)
+    await folder.send(sending.Way())
     async for step in Import(folder.job, dry_run=summary.dry_run).steps():
         folder.report(step)
 
@@ -225,12 +266,13 @@ def run_there(
     """
     summary.request_id = operator.request_id
     folder = Folder(directory, summary, listener, manner)
+    asyncio.run(folder.send(sending.RemoteWay(operator)))
     content = folder.job.model_dump_json(by_alias=True).encode()
     name = hashlib.sha256(content).hexdigest()
     operator.leave(name, content)
     said, resumes = Progress(), False
     while not said.finished:
-        answer = _advanced(operator, listener, name=name, dry_run=summary.dry_run, resume=resumes)
+        answer = _advanced(operator, begun=resumes, name=name, dry_run=summary.dry_run, resume=resumes)
         folder.report(
             Step(
                 answer.outcomes[len(said.outcomes) :],
@@ -242,9 +284,12 @@ def run_there(
         said, resumes = answer, True
 
 
-def _advanced(operator: Operator, listener: Listener, **arguments: Any) -> Progress:
-    """Return how far an import is after one more call; a call that ends without an answer is made once more."""
-    waited = failed = False
+def _advanced(operator: Operator, *, begun: bool, **arguments: Any) -> Progress:
+    """Return how far an import is after one more call; a call that ends without an answer is made once more.
+
+    Raises `CommandError` where another import runs. One that was `begun` waits: its own last call may still run.
+    """
+    failed = False
     while True:
         try:
             return Progress.model_validate(operator.write("content.import", **arguments))
@@ -255,10 +300,25 @@ def _advanced(operator: Operator, listener: Listener, **arguments: Any) -> Progr
         except RefusedError as refused:
             if refused.code != ImportRunning.code:
                 raise
-            if not waited:
-                listener.waits()
-                waited = True
+            if not (begun or failed):
+                _refuse()
             time.sleep(_LOOKS_AGAIN_S)
+
+
+def _refuse() -> None:
+    raise CommandError(_("Another import is running: run the same command again when it has ended."))
+
+
+def _without(post: FilePost, upload: UUID) -> FilePost:
+    """Return a post that doesn't name a file any more."""
+    address = f"upload:{upload}"
+    return post.model_copy(
+        update={
+            "body": pictures.replaced(post.body, lambda target, _at: None if target == address else target),
+            "thumbnail": None if post.thumbnail == upload else post.thumbnail,
+            "attachments": [attached for attached in post.attachments if attached != upload],
+        }
+    )
 
 
 def _check_together(sources: Sequence[Source]) -> None:

@@ -74,11 +74,6 @@ class Progress(Listener):
             changes = f": {', '.join(outcome.changes)}" if outcome.changes else ""
             self._lines.print(escape(f"{_(outcome.result)}  {outcome.file}{changes}"), soft_wrap=True)
 
-    def waits(self) -> None:
-        """Say that another import has to end first."""
-        if not self._quiet:
-            self._console.print(_("Another import is running; this one starts when it has ended."))
-
     def __enter__(self) -> Self:
         self._bars.start()
         return self
@@ -101,7 +96,16 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
         told = _("Category: {change} (not yet: dry run).") if summary.dry_run else _("Category: {change}.")
         console.print(escape(told.format(change=change)))
     if summary.kind is not Kind.familycorp:
-        _differences(summary, console)
+        known = _("The site was made with {kind} ({by}).")
+        console.print(escape(known.format(kind=summary.kind, by=summary.recognised_by)), soft_wrap=True)
+    _differences(summary, console)
+    if summary.files_sent or summary.files_there:
+        told = (
+            _("{sent} pictures and files would be uploaded, {there} are there already.")
+            if summary.dry_run
+            else _("{sent} pictures and files were uploaded, {there} were there already.")
+        )
+        console.print(told.format(sent=summary.files_sent, there=summary.files_there))
     if summary.ignored:
         left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
         console.print(left.format(number=summary.ignored))
@@ -115,8 +119,6 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
 
 def _differences(summary: importing.Summary, console: Console) -> None:
     """Print what was changed and what was left out; single places only of what was left out."""
-    known = _("The site was made with {kind} ({by}).").format(kind=summary.kind, by=summary.recognised_by)
-    console.print(escape(known), soft_wrap=True)
     if changed := differences.groups(summary, "changed"):
         table = Table(_("changed"), _("files"), _("first place"), _("before"), _("after"), title=_("Changed"))
         for group in changed:
@@ -160,7 +162,11 @@ def exported(summary: exporting.Summary, directory: Path, problem: str | None) -
         console.print(escape(written), soft_wrap=True)
         for number, told in (
             (summary.removed, _("{number} files of an earlier export were removed.")),
-            (summary.with_uploads, _("Not carried: {number} posts have thumbnails or attachments.")),
+            (summary.files, _("{number} pictures and attachments are in files/.")),
+            (
+                summary.missing_files,
+                _("Not carried: {number} pictures and attachments aren't in the storage."),
+            ),
             (summary.with_earlier_revisions, _("Not carried: {number} posts have earlier revisions.")),
             (
                 summary.with_unpublished_edits,

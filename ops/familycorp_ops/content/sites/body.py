@@ -6,14 +6,12 @@ from collections.abc import Callable
 from gettext import gettext as _
 from typing import Protocol
 
+from familycorp_ops.content.pictures import CODE
 from familycorp_ops.content.sites import tags
 from familycorp_ops.content.sites.notes import Note, shortened
 from familycorp_ops.content.sites.tags import Tag
+from familycorp_ops.content.uploads import FileRefused
 
-_CODE = (
-    r"(?P<fence>^[ \t>]*(?:[-*+]\s+)?(?P<mark>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t>]*(?P=mark)[`~]*[ \t]*(?:$|\n))"
-    r"|(?P<span>(?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){1,2000}?(?<!`)(?P=ticks)(?!`))"
-)
 _HTML = (
     r"|(?P<comment><!--.*?(?:-->|\Z))"
     r"|(?P<frame><iframe\b(?P<frame_attributes>[^>]*)>.*?</iframe\s*>)"
@@ -22,8 +20,8 @@ _HTML = (
     r"|(?P<picture><img\b(?P<picture_attributes>[^>]*)>)"
 )
 _LINKS = (
-    r"|(?P<link>(?P<image>!\[(?P<alt>(?:\\.|[^\[\]\\])*)\]|\])\(\s*(?P<target><[^<>\n]+>|[^\s()<>]+(?:\([^\s()]*\)[^\s()]*)*)"
-    r"(?P<title>\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\))"
+    r"|(?P<link>(?P<image>!\[(?P<alt>(?:\\.|[^\[\]\\])*)\]|\])\(\s*(?P<target><[^<>\n]+>"
+    r"|(?:\{\{(?![<%])[^{}\n]*\}\}|[^\s()<>{]|\{(?!\{))+(?:\([^\s()]*\)[^\s()]*)*)(?P<title>\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\))"
     r"|(?P<definition>^ {0,3}\[[^\]\n]+\]:[ \t]*(?P<defined><[^<>\n]+>|\S+))"
 )
 _HUGO = (
@@ -37,16 +35,18 @@ _LIQUID = (
 _KRAMDOWN = r"|(?P<attributes>\{:[^}\n]*\})"
 _FLAGS = re.DOTALL | re.MULTILINE | re.IGNORECASE
 _PATTERNS = {
-    "hugo": re.compile(_CODE + _HUGO + _HTML + _LINKS, _FLAGS),
-    "jekyll": re.compile(_CODE + _LIQUID + _KRAMDOWN + _HTML + _LINKS, _FLAGS),
-    "hexo": re.compile(_CODE + _LIQUID + _HTML + _LINKS, _FLAGS),
-    "eleventy": re.compile(_CODE + _LIQUID + _HTML + _LINKS, _FLAGS),
-    "plain": re.compile(_CODE + _HTML + _LINKS, _FLAGS),
+    "hugo": re.compile(CODE + _HUGO + _HTML + _LINKS, _FLAGS),
+    "jekyll": re.compile(CODE + _LIQUID + _KRAMDOWN + _HTML + _LINKS, _FLAGS),
+    "hexo": re.compile(CODE + _LIQUID + _HTML + _LINKS, _FLAGS),
+    "eleventy": re.compile(CODE + _LIQUID + _HTML + _LINKS, _FLAGS),
+    "plain": re.compile(CODE + _HTML + _LINKS, _FLAGS),
 }
 _ESCAPED = re.compile(r"\{\{([<%])/\*((?:(?!\{\{[<%]/\*).)*?)\*/([%>])\}\}", re.DOTALL)
 _QUOTED_FILTERED = re.compile(
     r"""["']([^"']*)["']\s*\|\s*(?:relative_url|absolute_url|url|prepend:\s*site\.(?:baseurl|url))(?:\s*\|.*)?"""
 )
+_OUTPUT = re.compile(r"\{\{-?\s*([^{}\n]*?)\s*-?\}\}")
+_ATTACHED = re.compile(r"\[((?:!\[[^\[\]]*\]\([^()\s]*\)|\\.|[^\[\]\\])*)\]\(attached:\)")
 _ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]++)\s*+=\s*+("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _MORE = re.compile(r"<!--\s*(?:more|read ?more|excerpt)\s*-->", re.IGNORECASE)
 
@@ -57,8 +57,11 @@ class Page(tags.Place, Protocol):
     def address(self, target: str) -> str | None:
         """Return where a link leads now: the target itself, another address, or None where it leads nowhere."""
 
-    def file(self, target: str) -> str | None:
-        """Return what a picture's address becomes; None where the picture is left out."""
+    def picture(self, target: str, line: int) -> str:
+        """Return what a picture's address becomes; raise `FileRefused`."""
+
+    def attaches(self, target: str, line: int) -> bool:
+        """Whether a link leads to a file, which the post has as an attachment now; raise `FileRefused`."""
 
 
 class Body:
@@ -93,7 +96,7 @@ class Body:
             else:
                 replaced, at = self._other(found, here), found.end()
             parts.append(replaced)
-        return "".join([*parts, text[at:]])
+        return _ATTACHED.sub(r"\1", "".join([*parts, text[at:]]))
 
     def _code(self, code: str) -> str:
         # Hugo's documentation writes `{{</* … */>}}` for what must not be executed.
@@ -148,16 +151,24 @@ class Body:
         return self._noted(Note(line, "changed", f"<{name}>", found[0], link, why))
 
     def _html_picture(self, found: re.Match[str], line: int) -> str:
-        source = _attributes(found["picture_attributes"]).get("src", "")
+        attributes = _attributes(found["picture_attributes"])
+        source = attributes.get("src", "")
         to = self._picture(source, line) if source else ""
-        return found[0].replace(source, html.escape(to)) if to and to != source else found[0] if to else ""
+        if not to:
+            return html.escape(attributes.get("alt", ""))
+        return found[0] if to == source else found[0].replace(source, html.escape(to), 1)
 
     def _picture(self, source: str, line: int) -> str:
-        to = self._page.file(source)
-        if to is None:
-            why = _("The picture isn't part of what was imported.")
-            return self._noted(Note(line, "left_out", _("picture"), source, "", why))
-        return to
+        try:
+            return self._page.picture(self._filled(source), line)
+        except FileRefused as refused:
+            return self._noted(Note(line, "left_out", _("picture"), source, "", str(refused)))
+
+    def _filled(self, target: str) -> str:
+        """Return an address with the values of its template expressions, as far as they are known."""
+        if self._kind in {"plain", "hugo"}:
+            return target
+        return _OUTPUT.sub(lambda found: found[0] if (v := self._value(found[1])) is None else v, target)
 
     def _link(self, found: re.Match[str], line: int) -> str:
         whole = found["target"] or found["defined"]
@@ -165,6 +176,9 @@ class Body:
         if found["image"] and found["image"] != "]":
             to = self._picture(target, line)
             return found[0].replace(whole, tags.target(to), 1) if to else found["alt"]
+        target = self._filled(target)
+        if found["target"] and self._attaches(target, line):
+            return "](attached:)"
         to_page = self._page.address(target)
         if to_page is None:
             why = _("The link leads to no imported page.")
@@ -176,12 +190,26 @@ class Body:
         )
         return found[0].replace(whole, tags.target(to_page), 1)
 
-    def _output(self, found: re.Match[str], line: int) -> str:
-        expression = found["expression"]
+    def _attaches(self, target: str, line: int) -> bool:
+        """Whether a link leads to a file; one around a picture, which leads to a larger one, is dropped alike."""
+        try:
+            is_file = self._page.attaches(target, line)
+        except FileRefused as refused:
+            self._noted(Note(line, "left_out", _("link"), target, "", str(refused)))
+            return True
+        if is_file:
+            why = _("The file is an attachment of the post now.")
+            self._noted(Note(line, "changed", _("link"), target, "", why))
+        return is_file
+
+    def _value(self, expression: str) -> str | None:
+        """Return the value of a template's expression, if it is plain."""
         if filtered := _QUOTED_FILTERED.fullmatch(expression):
-            value: str | None = filtered[1]
-        else:
-            value = self._page.variable(expression.partition("|")[0].strip())
+            return filtered[1]
+        return self._page.variable(expression.partition("|")[0].strip())
+
+    def _output(self, found: re.Match[str], line: int) -> str:
+        value = self._value(found["expression"])
         if value is None:
             self._unknown(found[0])
             why = _("The template's expression has no counterpart.")

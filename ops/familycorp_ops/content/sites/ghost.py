@@ -1,6 +1,7 @@
 """Exports of Ghost: one file of JSON."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from gettext import gettext as _
@@ -106,9 +107,14 @@ class Ghost(Layout):
         """Return Ghost's address of a post."""
         return f"/{facts.found.where}/"
 
+    def is_own(self, target: str) -> bool:
+        """Whether an address leads to a file of the site."""
+        return "/content/images/" in target or "/content/files/" in target
+
     def file(self, _found: Found, target: str) -> Path | None:
         """Return a file of the content folder."""
         _before, content, name = target.partition("content/")
+        name = re.sub(r"^images/size/[^/]+/(?:format/[^/]+/)?", "images/", name)
         places = [base / name for base in (self.root, self.root / "content") if content]
         return next((place for place in places if place.is_file()), None)
 

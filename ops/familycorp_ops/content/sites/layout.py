@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from gettext import gettext as _
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,8 @@ class Layout:
         self.content = root
         self.prefix = ""
         """Path of the site below its domain."""
+        self.base = ""
+        """Address of the site."""
         self.languages: set[str] = set()
         self.lang: str | None = None
         """Language of pages that name none."""
@@ -98,9 +101,19 @@ class Layout:
 
     def file(self, found: Found, target: str) -> Path | None:
         """Return the file that an address on a page leads to, if it is one of the site's."""
+        if self.is_own(target):
+            target = self.prefix + target.removeprefix(self.base)
         relative = target.removeprefix(self.prefix).lstrip("/") if target.startswith("/") else ""
-        places = [base / relative for base in self.static()] if relative else [found.path.parent / target]
+        if relative:
+            places = [base / relative for base in self.static()]
+        else:  # Beside the file, or where a browser finds it from the page's address.
+            around = [base / folder for base in self.static() for folder in (found.where, found.where.parent)]
+            places = [Path(normpath(folder / target)) for folder in (found.path.parent, *around)]
         return next((place for place in places if place.is_file()), None)
+
+    def is_own(self, target: str) -> bool:
+        """Whether an absolute address leads to the site itself."""
+        return bool(self.base) and target.startswith(f"{self.base}/")
 
     def static(self) -> list[Path]:
         """Return the folders whose files are served as they are."""
@@ -172,6 +185,7 @@ class Layout:
         """Take the site's path from its URL."""
         path = urlsplit(url).path if "://" in url or url.startswith("/") else ""
         self.prefix = "/" + path.strip("/") if path.strip("/") else ""
+        self.base = url.rstrip("/") if "://" in url else ""
 
 
 def expanded(pattern: str, values: Mapping[str, str]) -> str:

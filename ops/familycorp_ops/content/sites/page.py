@@ -62,9 +62,6 @@ class Page:
         if "comments" in self.said:
             self.proposal.keys[self.keys["comments"]] += 1
             self.note("comments", "left_out", self.said["comments"], "", _("Comments aren't imported."))
-        if "picture" in self.said:
-            why = _("The picture isn't part of what was imported.")
-            self.note("picture", "left_out", self.said["picture"], "", why)
         self.categories = keys.words(self.said.get("categories"), " " if self._spaced("categories") else None)
         if self.kind == "jekyll" and not self.categories and self.found.section not in {"", "posts"}:
             self.categories = self.found.section.split("/")

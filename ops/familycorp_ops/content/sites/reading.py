@@ -1,5 +1,6 @@
 """From the folder of another generator to posts, with a report of what was changed and what was left out."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -32,7 +34,9 @@ from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
 from familycorp_ops.content.sites.mapping import Proposal
 from familycorp_ops.content.sites.notes import Note, Omitted
 from familycorp_ops.content.sites.page import Page, line_of
+from familycorp_ops.content.sites.place import Place
 from familycorp_ops.content.sites.wordpress import WordPress
+from familycorp_ops.content.uploads import Naming, Uploads
 from familycorp_ops.content.yamltext import Unreadable
 
 LAYOUTS: Mapping[str, type[Layout]] = {
@@ -40,6 +44,7 @@ LAYOUTS: Mapping[str, type[Layout]] = {
 }  # fmt: skip
 _NO_CATEGORY = CategoryCreate(slug="other", name=LocalisedName(ko="기타", en="Other"))
 _MOST_ALIASES = 20
+_MOST_ATTACHMENTS = 20
 
 
 @dataclass
@@ -54,10 +59,11 @@ class Site:
 
 @dataclass
 class Options:
-    """How to read a site."""
+    """How to read a site, and what receives the files that its pages name."""
 
     zone: ZoneInfo
     mapping: SiteMapping
+    uploads: Uploads
 
 
 class Reader:
@@ -199,7 +205,7 @@ class Reader:
         return [path for path in dict.fromkeys(bare) if path not in {target, "/", ""}][:_MOST_ALIASES]
 
     def _source(self, page: Page) -> Source:
-        place = _Place(page, self)
+        place = Place(page, self)
         unknown = self._site.proposal.shortcodes
         text = Body(
             self._layout.markup,
@@ -225,15 +231,18 @@ class Reader:
             **{(keys.OURS.get(meaning, meaning),): page.line(meaning) for meaning in page.keys},
         }
         try:
-            source.post = FilePost.model_validate(self._content(page, text))
+            source.post = FilePost.model_validate(self._content(page, text, place))
         except ValidationError as error:
             for broken in error.errors(include_url=False):
                 where = str(broken["loc"][0]) if broken["loc"] else None
                 source.faults.append(source.at_line(Finding(where, broken["type"], str(rules.text(broken)))))
         return source
 
-    def _content(self, page: Page, text: str) -> dict[str, Any]:
+    def _content(self, page: Page, text: str, place: Place) -> dict[str, Any]:
         public = page.state in {"published", "scheduled"}
+        if len(place.attached) > _MOST_ATTACHMENTS:
+            why = _("A post has at most {most} attachments.").format(most=_MOST_ATTACHMENTS)
+            page.note("attachments", "left_out", len(place.attached), _MOST_ATTACHMENTS, why)
         return {
             "title": page.title,
             "slug": page.slug,
@@ -242,6 +251,8 @@ class Reader:
             "tags": page.tags(),
             "excerpt": page.excerpt(),
             "body": text,
+            "thumbnail": place.cover(),
+            "attachments": place.attached[:_MOST_ATTACHMENTS],
             "state": page.state,
             "publishedAt": page.at,
             "scheduledAt": page.scheduled,
@@ -299,36 +310,18 @@ class Reader:
 
     def file(self, page: Page, target: str) -> Path | None:
         """Return the file to which an address leads."""
-        return self._layout.file(page.found, unquote(target))
+        try:
+            return self._layout.file(page.found, unquote(re.split(r"[?#]", target, maxsplit=1)[0]))
+        except (OSError, ValueError):  # Too long a name, or one with a null character.
+            return None
 
+    def is_own(self, target: str) -> bool:
+        """Whether an absolute address leads to the site itself."""
+        return self._layout.is_own(target)
 
-class _Place:
-    """What a body may ask for."""
-
-    def __init__(self, page: Page, reader: Reader) -> None:
-        self._page, self._reader = page, reader
-
-    def post_link(self, name: str) -> str | None:
-        page = self._reader.named(name, self._page.lang)
-        return addresses.path(page.lang or "", page.slug) if page else None
-
-    def variable(self, name: str) -> str | None:
-        return self._page.variable(name)
-
-    def address(self, target: str) -> str | None:
-        parts = urlsplit(target)
-        if parts.scheme or parts.netloc or not parts.path:
-            return target
-        page = self._reader.linked(self._page, parts.path)
-        suffix = f"#{parts.fragment}" if parts.fragment else ""
-        if page is None and parts.path.endswith(files.SUFFIXES):
-            page = self._reader.named(parts.path, self._page.lang)
-            if page is None:
-                return None
-        return addresses.path(page.lang or "", page.slug) + suffix if page else target
-
-    def file(self, target: str) -> str | None:
-        return target if target.startswith(("http:", "https:", "//")) else None
+    def upload(self, page: Page, path: Path, line: int, subject: str, target: str) -> UUID:
+        """Return the upload that a file of a page becomes; raise `FileRefused`."""
+        return self._options.uploads.add(path, Naming(page.found.name, line, subject, target))
 
 
 def _path(url: str) -> str:

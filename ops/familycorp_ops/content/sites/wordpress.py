@@ -150,6 +150,10 @@ class WordPress(Layout):
         """Return the permalink."""
         return self._addresses.pop(facts.found.name, None)
 
+    def is_own(self, target: str) -> bool:
+        """Whether an address leads to an upload of the site."""
+        return _UPLOADS in target
+
     def file(self, _found: Found, target: str) -> Path | None:
         """Return a file of the uploads folder; a size that WordPress made is the file that it was made from."""
         _before, uploads, name = target.partition(_UPLOADS)
