@@ -26,6 +26,7 @@ const DEEDS = {
   "post.created": "Wrote a post",
   "post.moved": "Changed a post's address",
   "post.deleted": "Deleted a post",
+  "post.picture_changed": "Replaced a picture of a post",
   "post.published": "Published a post",
   "post.purged": "Deleted a post for good",
   "post.restored": "Restored an earlier revision of a post",
@@ -42,7 +43,9 @@ const DEEDS = {
   "redirect.updated": "Changed a redirect",
   "upload.clean": "Uploaded a file",
   "upload.deleted": "Deleted a file",
+  "upload.described": "Described a file",
   "upload.rejected": "Uploaded a file that was refused",
+  "upload.replaced": "Replaced a file",
   "upload.restored": "Restored a file",
 };
 const OTHERS = { system: "The system", import: "Import", visitor: "A visitor" };
