@@ -14,11 +14,13 @@ from app.categories.schemas import CategoryCreate
 from app.content import aliases, stored
 from app.content.schemas import FilePost
 from app.content.stored import Address, Stored
+from app.core.database.engine import reading
 from app.core.http.schema import Model
 from app.posts import addresses as post_addresses
 from app.posts.models import PUBLISHED, PostRevision
 from app.posts.schemas import Lang, State
-from app.uploads import storage
+from app.uploads import repository, storage
+from app.uploads.models import Upload
 from app.uploads.schemas import AttachmentReference
 
 _LINK_S = 3600
@@ -101,20 +103,29 @@ async def outline() -> Outline:
 
 async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
     """Return those of at most `BATCH` posts that exist."""
+    listed = await stored.by_id(ids)
+    named = {uuid.UUID(file["id"]) for one in listed for file in _named(_shown(one))}
+    async with reading() as session:
+        pictures = await repository.pictures(session, named)
     # Signing a link takes a while.
-    found = await to_thread.run_sync(lambda listed: list(map(_exported, listed)), await stored.by_id(ids))
+    found = await to_thread.run_sync(lambda: [_exported(one, pictures) for one in listed])
     leading = await aliases.of_addresses([post_addresses.path(f.post.lang, f.post.slug) for f in found])
     for exported in found:
         exported.post.aliases = leading.get(post_addresses.path(exported.post.lang, exported.post.slug), [])
     return found
 
 
-def _exported(found: Stored) -> Exported:
-    """Return a post's file: the public revision of a published post, else the newest. The outline has its slug."""
-    post, revision, category = found.post, found.newest, found.post.category
+def _shown(found: Stored) -> PostRevision:
+    """Return the public revision of a published post, else the newest."""
+    return found.public if found.post.state == PUBLISHED and found.public else found.newest
+
+
+def _exported(found: Stored, pictures: Mapping[uuid.UUID, Upload]) -> Exported:
+    """Return a post's file. The outline has its slug."""
+    post, revision, category = found.post, _shown(found), found.post.category
     edited = bool(post.first_published_at and post.wished_slug)
-    if post.state == PUBLISHED and found.public and post.published_category:
-        revision, category = found.public, post.published_category
+    if post.state == PUBLISHED and post.published_category:
+        category = post.published_category
         edited |= revision is not found.newest or category != post.category
     # Stored posts were validated when they were written, and some rules are about the present.
     said = FilePost.model_construct(
@@ -139,21 +150,26 @@ def _exported(found: Stored) -> Exported:
     return Exported(
         id=post.id,
         post=said,
-        files=_files(revision),
+        files=[_file(AttachmentReference.model_validate(file), pictures) for file in _named(revision)],
         with_earlier_revisions=post.revision > 1,
         with_unpublished_edits=edited,
     )
 
 
-def _files(revision: PostRevision) -> list[ExportedFile]:
+def _named(revision: PostRevision) -> Collection[Any]:
     thumbnail = [revision.thumbnail] if revision.thumbnail else []
-    named = {file["id"]: file for file in (*thumbnail, *(revision.pictures or ()), *revision.attachments)}
-    return [_file(AttachmentReference.model_validate(file)) for file in named.values()]
+    return {
+        file["id"]: file for file in (*thumbnail, *(revision.pictures or ()), *revision.attachments)
+    }.values()
 
 
-def _file(named: AttachmentReference) -> ExportedFile:
-    link = storage.link(storage.file_key(named.id), named.name, named.content_type, _LINK_S)
-    return ExportedFile(id=named.id, name=named.name, link=link)
+def _file(named: AttachmentReference, pictures: Mapping[uuid.UUID, Upload]) -> ExportedFile:
+    """Return a file as it is now: a picture may have been replaced since the revision was written."""
+    place, name, content_type = named.id, named.name, named.content_type
+    if picture := pictures.get(named.id):
+        place, name, content_type = picture.place, picture.name, picture.content_type
+    link = storage.link(storage.file_key(place), name, content_type, _LINK_S)
+    return ExportedFile(id=named.id, name=name, link=link)
 
 
 def _translation_keys(addresses: Sequence[Address]) -> dict[uuid.UUID, str]:

@@ -158,6 +158,20 @@ def test_an_alternative_text_and_a_focal_point_serve_every_post(client: httpx.Cl
     breaks(described(client, file, focus={"x": 101, "y": 0}), ("body.focus.x", "less_than_equal"))
 
 
+EXPORTED = """
+import asyncio, io, sys, urllib.request, uuid
+from PIL import Image
+from app.content import exporting
+
+(post,) = asyncio.run(exporting.posts([uuid.UUID(sys.argv[1])]))
+(file,) = post.files
+assert file.name == "new.png", file
+with urllib.request.urlopen(file.link) as answer:
+    assert Image.open(io.BytesIO(answer.read())).size == (400, 100)
+"""
+"""Takes a post out as `familycorp content export` does, and looks at its picture."""
+
+
 def test_posts_follow_a_picture_that_is_replaced(client: httpx.Client, stack: Stack) -> None:
     old = file_of(client, "old.jpg", width=300)
     image = saved(Image.new("RGB", (400, 100), (10, 120, 60)), "PNG")
@@ -195,6 +209,7 @@ def test_posts_follow_a_picture_that_is_replaced(client: httpx.Client, stack: St
         original = httpx.get(moved.headers["Location"], trust_env=False)
         assert original.headers["Content-Type"] == "image/png"
         assert Image.open(io.BytesIO(original.content)).size == (400, 100)
+    stack.run("-c", EXPORTED, post["id"])
     # It can be taken back, until what was replaced is collected; then the posts still show what they show.
     ok(replaced(client, old, old))
     assert page(client, post)["picture"] == first["picture"]
