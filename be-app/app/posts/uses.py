@@ -21,7 +21,9 @@ from app.uploads.references import Use
 MOST: Final = 200
 """Public posts that follow the change of a file in one transaction."""
 
-_ID: Final = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
+_ID: Final = re.compile(
+    r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
 
 
 async def survey(session: AsyncSession) -> Mapping[uuid.UUID, Sequence[Use]]:

@@ -955,13 +955,14 @@ def test_readers_have_priority_over_a_photo(tmp_path: Path) -> None:
     os.mkfifo(source)  # It can be opened for writing once the program is about to read the photo.
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(images.render, source, "image/jpeg")
-        while not making.done():
+        photo: int | None = None
+        while photo is None and not making.done():
             with suppress(OSError):
-                os.close(os.open(source, os.O_WRONLY | os.O_NONBLOCK))
-                break
+                photo = os.open(source, os.O_WRONLY | os.O_NONBLOCK)
             time.sleep(0.01)
+        assert photo is not None
         (child,) = psutil.Process().children()
-        with source.open("wb", buffering=0):
-            assert child.nice() > psutil.Process().nice()
+        assert child.nice() > psutil.Process().nice()
+        os.close(photo)
         with pytest.raises(Rejection):
             making.result()
