@@ -30,7 +30,7 @@ _HUGO = (
 )
 _LIQUID = (
     r"|(?P<tag>\{%-?\s*(?P<name>[\w.-]+)(?P<arguments>(?:[^%]|%(?!\}))*?)-?%\})"
-    r"|(?P<output>\{\{-?\s*(?P<expression>[^{}\n]*?)\s*-?\}\})"
+    r"|(?P<output>\{\{(?P<expression>[^{}]*)\}\})"
 )
 _KRAMDOWN = r"|(?P<attributes>\{:[^}\n]*\})"
 _FLAGS = re.DOTALL | re.MULTILINE | re.IGNORECASE
@@ -45,8 +45,9 @@ _ESCAPED = re.compile(r"\{\{([<%])/\*((?:(?!\{\{[<%]/\*).)*?)\*/([%>])\}\}", re.
 _QUOTED_FILTERED = re.compile(
     r"""["']([^"']*)["']\s*\|\s*(?:relative_url|absolute_url|url|prepend:\s*site\.(?:baseurl|url))(?:\s*\|.*)?"""
 )
-_OUTPUT = re.compile(r"\{\{-?\s*([^{}\n]*?)\s*-?\}\}")
-_ATTACHED = re.compile(r"\[((?:!\[[^\[\]]*\]\([^()\s]*\)|\\.|[^\[\]\\])*)\]\(attached:\)")
+_OUTPUT = re.compile(r"\{\{([^{}]*)\}\}")
+_ATTACHED = "](attached:)"
+_BRACKET = re.compile(r"\\.|\[|\](?:\(attached:\))?", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]++)\s*+=\s*+("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _MORE = re.compile(r"<!--\s*(?:more|read ?more|excerpt)\s*-->", re.IGNORECASE)
 
@@ -96,7 +97,7 @@ class Body:
             else:
                 replaced, at = self._other(found, here), found.end()
             parts.append(replaced)
-        return _ATTACHED.sub(r"\1", "".join([*parts, text[at:]]))
+        return _without_attached("".join([*parts, text[at:]]))
 
     def _code(self, code: str) -> str:
         # Hugo's documentation writes `{{</* … */>}}` for what must not be executed.
@@ -178,7 +179,7 @@ class Body:
             return found[0].replace(whole, tags.target(to), 1) if to else found["alt"]
         target = self._filled(target)
         if found["target"] and self._attaches(target, line):
-            return "](attached:)"
+            return _ATTACHED
         to_page = self._page.address(target)
         if to_page is None:
             why = _("The link leads to no imported page.")
@@ -204,6 +205,7 @@ class Body:
 
     def _value(self, expression: str) -> str | None:
         """Return the value of a template's expression, if it is plain."""
+        expression = expression.strip().removeprefix("-").removesuffix("-").strip()
         if filtered := _QUOTED_FILTERED.fullmatch(expression):
             return filtered[1]
         return self._page.variable(expression.partition("|")[0].strip())
@@ -275,3 +277,17 @@ class Body:
 
 def _attributes(text: str) -> dict[str, str]:
     return {name.lower(): html.unescape(value.strip("\"'")) for name, value in _ATTRIBUTE.findall(text)}
+
+
+def _without_attached(text: str) -> str:
+    """Return a text without the links to attachments, of which their own texts stay."""
+    opened, gone = list[int](), set[int]()
+    for found in _BRACKET.finditer(text):
+        if found[0] == "[":
+            opened.append(found.start())
+        elif found[0][0] == "]":
+            begin = opened.pop() if opened else None
+            if found[0] == _ATTACHED:
+                gone.update(range(*found.span()))
+                gone.update(() if begin is None else (begin,))
+    return "".join(character for at, character in enumerate(text) if at not in gone) if gone else text
