@@ -1,5 +1,6 @@
 """The media library: complete uploads, where each is used, what is said of them, and replacement in place."""
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,9 +50,13 @@ async def listed(query: LibraryQuery, granted: Grant) -> Library:
 
 def _conditions(query: LibraryQuery, uses: _Uses) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [Upload.state == CLEAN]
+    if query.id is not None:
+        conditions.append(Upload.id == query.id)
     if query.q:
-        texts = (Upload.name, cast(Upload.alt, String))
-        conditions.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
+        # Stores keep JSON's letters beyond ASCII as they are, or escaped.
+        spellings = {json.dumps(query.q, ensure_ascii=escaped)[1:-1] for escaped in (False, True)}
+        named = [cast(Upload.alt, String).icontains(spelling, autoescape=True) for spelling in spellings]
+        conditions.append(or_(Upload.name.icontains(query.q, autoescape=True), *named))
     if query.type is not None:
         image = Upload.content_type.startswith("image/")
         conditions.append(image if query.type == "image" else ~image)

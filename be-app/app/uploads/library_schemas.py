@@ -70,6 +70,7 @@ class Library(Model):
 class LibraryQuery(Input):
     """Query of complete uploads."""
 
+    id: uuid.UUID | None = Field(None, description="The upload with this id alone.")
     q: Annotated[str, Field(max_length=100), Line] | None = Field(
         None, description="Part of the name or of an alternative text.", examples=["준공식"]
     )

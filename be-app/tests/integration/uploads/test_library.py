@@ -60,12 +60,14 @@ def test_uploads_are_found_by_what_is_known_of_them(each_client: httpx.Client) -
     document = ok(uploaded(client, pdf(), f"실적 {word}.pdf", "application/pdf", who=EDITOR))
     other = file_of(client, f"{word}.jpg", KIM)
     at = datetime.now(UTC).isoformat()
-    ok(described(client, image, alt={"en": f"Opening {word}-x"}))
+    ok(described(client, image, alt={"en": f"Opening {word}-x", "ko": f"{word} 테이프"}))
     admin = {**LEE, "X-Test-Role": "admin"}
     narrowed: tuple[tuple[dict[str, Any], list[File]], ...] = (
         ({}, [document, image]),
         ({"q": f"실적 {word.upper()}"}, [document]),
         ({"q": f"opening {word}-X"}, [image]),
+        ({"q": f"{word} 테이"}, [image]),
+        ({"id": image["id"]}, [image]),
         ({"type": "image"}, [image]),
         ({"type": "document"}, [document]),
         ({"since": at}, []),
@@ -80,7 +82,8 @@ def test_uploads_are_found_by_what_is_known_of_them(each_client: httpx.Client) -
     assert ids(list(pages(client, "/v1/uploads", q=word, limit=1))) == ids([other, document, image])
     (shown,) = listed(client, q=word, type="image")
     assert httpx.get(shown["thumbnail"], trust_env=False).headers["Content-Type"] == "image/webp"
-    assert (shown["owner"], shown["alt"]["ko"], shown["focus"]) == ("editor-1", "", {"x": 50, "y": 50})
+    assert (shown["owner"], shown["alt"]["ko"]) == ("editor-1", f"{word} 테이프")
+    assert shown["focus"] == {"x": 50, "y": 50}
     # Unused is what no text names: no revision, and no unsaved text.
     post = ok(draft(client, thumbnail=image["id"]), 201)
     assert ids(listed(client, q=word, unused=True)) == [document["id"]]
@@ -105,7 +108,7 @@ def test_a_file_is_private_until_it_is_public_or_in_the_library(client: httpx.Cl
     }
     secret = ok(client.post("/v1/editor/posts", json=body, headers=KIM), 201)
     post = ok(client.post("/v1/editor/posts", json={**body, "thumbnail": public["id"]}, headers=KIM), 201)
-    assert listed(client, LEE, q=word) == []
+    assert listed(client, LEE, q=word) == listed(client, LEE, id=private["id"]) == []
     problem(described(client, private, LEE, shared=True), 404, "not_found")
     problem(client.get(f"/v1/uploads/{shared['id']}", headers=LEE), 404, "not_found")
     taking = {**body, "title": "가져온 글", "thumbnail": shared["id"]}
