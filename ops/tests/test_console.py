@@ -499,14 +499,21 @@ def test_everybody_sees_what_they_may_do(desks: Callable[[str], Desk]) -> None:
 
     editor = desks("editor").open("/")
     heading(editor, "Start")
-    assert entries(editor) == ["Posts", "Calendar", "Categories", "Audit trail", "My account"]
+    assert entries(editor) == [
+        "Posts",
+        "Calendar",
+        "Media library",
+        "Categories",
+        "Audit trail",
+        "My account",
+    ]
     editor.goto(editor.url + "inquiries")
     said(editor, "This needs the role admin.")
     editor.close()
 
     admin = desks("admin").open("/members")
     heading(admin, "Members")
-    assert entries(admin)[3:6] == ["Inquiries", "Members", "Redirects"]
+    assert entries(admin)[4:7] == ["Inquiries", "Members", "Redirects"]
     admin.locator("tbody a", has_text="").nth(0).wait_for()
     admin.close()
 
@@ -676,6 +683,119 @@ def test_files_go_to_the_bucket_with_progress(desks: Callable[[str], Desk], runn
     page.close()
 
 
+def drawn(name: str, color: str) -> dict[str, Any]:
+    """Return a picture of one colour that a browser can send."""
+    data = io.BytesIO()
+    Image.new("RGB", (200, 100), color).save(data, "PNG")
+    return {"name": f"{name} {RUN}.png", "mimeType": "image/png", "buffer": data.getvalue()}
+
+
+def send(page: Any, label: str, *files: dict[str, Any]) -> None:
+    page.locator(f"input[type=file][aria-label='{label}']").set_input_files(list(files))
+
+
+def test_files_of_the_library_are_found_described_used_and_replaced(
+    desks: Callable[[str], Desk], running: Any
+) -> None:
+    theirs = desks("admin").open("/library")
+    send(theirs, "Add files", drawn("관리자의 그림", "navy"))
+    theirs.get_by_role("link", name=f"관리자의 그림 {RUN}.png").wait_for()
+    theirs.close()
+    page = desks("editor").open("/library")
+    heading(page, "Media library")
+    send(page, "Add files", drawn("전경", "skyblue"), drawn("여분", "pink"))
+    page.get_by_role("link", name=f"여분 {RUN}.png").wait_for()
+    page.get_by_role("link", name=f"관리자의 그림 {RUN}.png").click()
+    page.get_by_text("Shared: every editor may use it.").wait_for()
+    assert page.locator("main button, main input").count() == 0, "it is somebody else's"
+
+    page.get_by_role("link", name="All files").click()
+    page.get_by_label("Search in names").fill(f"전경 {RUN}")
+    press(page, "Search")
+    page.get_by_role("row").nth(2).wait_for(state="detached")
+    page.get_by_role("link", name=f"전경 {RUN}.png").click()
+    heading(page, f"전경 {RUN}.png")
+    library = page.url
+    describe(page)
+    insert_and_publish(page, desks("editor"))
+    post = page.url.rpartition("/")[2]
+
+    page.goto(library)
+    page.get_by_role("link", name=f"도시 전경 {RUN}").wait_for()
+    press(page, "Delete")
+    confirm(page, "Delete")
+    said(page, f"Remove it first from these posts: 도시 전경 {RUN}.")
+    send(page, "Replace the picture", drawn("야경", "black"))
+    heading(page, f"야경 {RUN}.png")
+    said(page, "All posts show the new picture.")
+    api = running["FAMILYCORP_API_URL"].replace("localhost", "127.0.0.1")
+    public = httpx.get(f"{api}/v1/posts/{post}").json()
+    assert [file["name"] for file in public["attachments"]] == [f"야경 {RUN}.png"]
+    assert public["picture"]["focus"] == {"x": 25, "y": 80}
+    assert [shown["alt"] for shown in public["pictures"]] == [f"강 건너 {RUN}"]
+    press(page, "Bring the earlier picture back")
+    heading(page, f"전경 {RUN}.png")
+    delete_what_is_unused(page, desks("editor"))
+
+
+def describe(page: Any) -> None:
+    """Point at what crops keep, by a click and by a key, and say in Korean what the picture shows."""
+    left, top = page.get_by_label("From the left"), page.get_by_label("From the top")
+    box = page.locator(".focal img").bounding_box()
+    page.locator(".focal img").click(position={"x": box["width"] / 4, "y": box["height"] * 0.79})
+    assert (left.input_value(), top.input_value()) == ("25", "79")
+    top.press("ArrowUp")
+    left.fill("101")
+    page.get_by_label("Alternative text (Korean)").fill(f"강 건너 {RUN}")
+    press(page, "Save")
+    left.and_(page.locator("[aria-invalid]")).wait_for()
+    left.fill("25")
+    press(page, "Save")
+    said(page, "Saved.")
+    page.reload()
+    assert (left.input_value(), top.input_value()) == ("25", "80")
+    assert page.locator(".crop").evaluate("(image) => image.style.objectPosition") == "25% 80%"
+
+
+def insert_and_publish(page: Any, desk: Desk) -> None:
+    """Put a picture of the library into the text of a post, make it the thumbnail too, and publish the post."""
+    page.goto(f"{desk.url}/console/posts/new")
+    write(page, f"도시 전경 {RUN}", "본문")
+    for opener in ("Insert a picture from the library", "Attach from the library"):
+        press(page, opener)
+        dialog = page.get_by_role("dialog", name="Media library")
+        dialog.get_by_label("Search in names").fill(f"강 건너 {RUN}")
+        dialog.get_by_role("button", name="Search").click()
+        dialog.get_by_role("listitem").nth(1).wait_for(state="detached")
+        assert barriers(page) == []
+        dialog.get_by_role("button", name=f"전경 {RUN}.png").click()
+        if opener.startswith("Insert"):
+            page.get_by_text(f"the library's text serves: 강 건너 {RUN}").wait_for()
+            page.get_by_role("dialog").get_by_role("button", name="Insert").click()
+    page.get_by_label("Thumbnail").check()
+    preview(page).get_by_role("img", name=f"강 건너 {RUN}").wait_for()
+    press(page, "Save")
+    heading(page, "Edit post")
+    press(page, "Publish")
+    said(page, "Published.")
+
+
+def delete_what_is_unused(page: Any, desk: Desk) -> None:
+    page.goto(f"{desk.url}/console/library?q={RUN}&type=image")
+    page.get_by_role("link", name=f"전경 {RUN}.png").wait_for()
+    page.get_by_label("Uses").select_option("true")
+    page.get_by_role("link", name=f"전경 {RUN}.png").wait_for(state="detached")
+    page.get_by_role("link", name=f"여분 {RUN}.png").click()
+    page.get_by_text("No post uses it.", exact=True).wait_for()
+    press(page, "Delete")
+    confirm(page, "Delete")
+    said(page, "Deleted.")
+    press(page, "Restore")
+    said(page, "Restored.")
+    heading(page, f"여분 {RUN}.png")
+    page.close()
+
+
 def check_cookies(page: Any, api: str) -> None:
     """Check that the browser keeps a login's cookies from scripts and from other sites."""
     cookies = {c["name"]: c for c in page.context.cookies(f"{api}/v1/auth") if c["name"].startswith("__")}
@@ -759,6 +879,7 @@ PAGES = (
     "/posts",
     "/posts/new",
     "/calendar",
+    "/library",
     "/categories",
     "/inquiries",
     "/members",
@@ -781,7 +902,16 @@ def test_no_page_has_a_barrier(desks: Callable[[str], Desk], scheme: str) -> Non
         page.evaluate("localStorage.setItem('familycorp:console:language', 'ko')")
     members = page.evaluate("fetch('/v1/members').then((r) => r.json()).then(({ items }) => items[0].id)")
     posts = page.evaluate("fetch('/v1/editor/posts').then((r) => r.json()).then(({ items }) => items[0].id)")
-    for path in (*PAGES, f"/members/{members}", f"/posts/{posts}", f"/posts/{posts}/history"):
+    file = page.evaluate(
+        "fetch('/v1/uploads?type=image').then((r) => r.json()).then(({ items }) => items[0].id)"
+    )
+    for path in (
+        *PAGES,
+        f"/library/{file}",
+        f"/members/{members}",
+        f"/posts/{posts}",
+        f"/posts/{posts}/history",
+    ):
         page.goto(f"{desk.url}/console{path}")
         page.locator("main h1").wait_for()
         SHOTS.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-import { client } from "./api.js";
+import { chooseFile } from "./choosing.js";
 import { button, h, report, say } from "./dom.js";
 import { bytes, t } from "./i18n.js";
-import { insertPictures } from "./pictures.js";
+import { insertLibraryPicture, insertPictures } from "./pictures.js";
+import { sending } from "./sending.js";
 
 const isImage = ({ contentType }) => contentType.startsWith("image/");
 
@@ -13,7 +14,7 @@ export function attachmentsField(area) {
   let [items, thumbnail] = [[], null];
   const list = h("ul", { class: "files" });
   const input = h("input", { type: "file", multiple: true, class: "visually-hidden", tabindex: "-1", "aria-label": t("Attach files") });
-  const element = h("section", { class: "attachments" }, h("h2", {}, t("Files")), list, input, button(t("Attach files"), () => input.click()));
+  const element = h("section", { class: "attachments" }, h("h2", {}, t("Files")), list, input, h("div", { class: "actions" }, button(t("Attach files"), () => input.click()), button(t("Attach from the library"), choose)));
   const changed = () => {
     draw();
     element.dispatchEvent(new Event("input", { bubbles: true }));
@@ -40,19 +41,16 @@ export function attachmentsField(area) {
   }
 
   async function send(file) {
-    const bar = h("progress", { max: "1", value: 0, "aria-label": t("Upload of {name}", { name: file.name }) });
+    const { bar, upload, done } = sending(file);
     const line = h("li", { "data-sending": true }, h("span", {}, file.name), bar);
     list.append(line);
     try {
-      const purpose = file.type.startsWith("image/") ? "image" : "attachment";
-      const upload = client.upload(file, { purpose, onProgress: (share) => (bar.value = share) });
       line.append(h("button", { type: "button", class: "plain", onclick: (event) => {
         if (upload.paused) upload.resume();
         else upload.pause();
         event.target.textContent = upload.paused ? t("Resume") : t("Pause");
       } }, t("Pause")));
-      const { id, name, size, contentType, state } = await upload.done;
-      if (state === "rejected") throw Object.assign(new Error(t("{name} was refused by the check of its content.", { name })));
+      const { id, name, size, contentType, state } = await done;
       if (state !== "clean") say(t("{name} is still being checked; it can be published after that.", { name }));
       items.push({ id, name, size, contentType });
     } catch (error) {
@@ -61,6 +59,13 @@ export function attachmentsField(area) {
       line.remove();
       changed();
     }
+  }
+
+  async function choose() {
+    const file = await chooseFile();
+    if (!file || items.some(({ id }) => id === file.id)) return;
+    items.push({ id: file.id, name: file.name, size: file.size, contentType: file.contentType });
+    changed();
   }
 
   const sendAll = (chosen) => [...chosen].forEach(send);
@@ -91,7 +96,11 @@ export function attachmentsField(area) {
   });
   return {
     element,
-    picture: [picture, h("button", { type: "button", title: t("Insert pictures"), "aria-label": t("Insert pictures into the text"), onclick: () => picture.click() }, "▣")],
+    picture: [
+      picture,
+      h("button", { type: "button", title: t("Insert pictures"), "aria-label": t("Insert pictures into the text"), onclick: () => picture.click() }, "▣"),
+      button("▤", () => insertLibraryPicture(area), { title: t("Insert a picture from the library"), "aria-label": t("Insert a picture from the library") }),
+    ],
     button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, "+"),
     attachments: () => items,
     thumbnail: () => thumbnail,

@@ -14,12 +14,15 @@ import { inquiriesPage, inquiryPage } from "./pages/inquiries.js";
 import { memberPage, membersPage } from "./pages/members.js";
 import { accountPage } from "./pages/account.js";
 import { auditPage } from "./pages/audit.js";
+import { libraryPage } from "./pages/library.js";
+import { filePage } from "./pages/file.js";
 import { categoriesPage } from "./pages/categories.js";
 import { redirectsPage } from "./pages/redirects.js";
 
 const NAVIGATION = [
   ["/posts", "Posts", () => may("post:list")],
   ["/calendar", "Calendar", () => may("post:create")],
+  ["/library", "Media library", () => may("upload:list")],
   ["/categories", "Categories", () => may("category:update")],
   ["/inquiries", "Inquiries", () => may("inquiry:list")],
   ["/members", "Members", () => may("session:list-any")],
@@ -34,6 +37,8 @@ route("/posts/new", "New post", editorPage);
 route("/posts/:id", "Edit post", editorPage);
 route("/posts/:id/history", "History", historyPage);
 route("/calendar", "Calendar", calendarPage);
+route("/library", "Media library", libraryPage);
+route("/library/:id", "File", filePage);
 route("/categories", "Categories", categoriesPage);
 route("/inquiries", "Inquiries", inquiriesPage);
 route("/inquiries/:id", "Inquiry", inquiryPage);

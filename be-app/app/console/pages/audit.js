@@ -49,7 +49,7 @@ const DEEDS = {
   "upload.restored": "Restored a file",
 };
 const OTHERS = { system: "The system", import: "Import", visitor: "A visitor" };
-const PLACES = { post: "/posts/", member: "/members/", inquiry: "/inquiries/" };
+const PLACES = { post: "/posts/", member: "/members/", inquiry: "/inquiries/", upload: "/library/" };
 
 export async function auditPage(_, query) {
   const given = query.get("target") ?? "";
