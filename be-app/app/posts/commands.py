@@ -107,7 +107,8 @@ async def _update(
             await claims.wish_for_slug(transaction, post, request.slug)
         post.category = request.category
         post.first_published_at = first_published_at or post.first_published_at
-        await claims.relate(session, post, request, actor)
+        if "translation_of" in request.model_fields_set:
+            await claims.relate(session, post, request, actor)
         await working_copies.drop(session, post_id, actor)
         return await _next_revision(session, post, request, actor, "post.updated")
 

@@ -131,7 +131,11 @@ class PostUpdate(PostContent):
         None, description="Part of the address; left out, it is kept, or made from the title."
     )
     category: CategorySlug
-    translation_of: uuid.UUID | None = Field(None, description="A post that this one translates.")
+    translation_of: uuid.UUID | None = Field(
+        None,
+        description="A post that this one translates; left out, a post stays with its translations, and null takes it "
+        "from them.",
+    )
 
 
 class PostCreate(PostUpdate):

@@ -38,11 +38,7 @@ async def _add(file: File) -> None:
     named = {"thumbnail": upload.id} if image else {"attachments": [upload.id]}
     for post, revision, _ in lacking:
         content = revisions.content_of(revision).model_dump()
-        # A change that names no translation would leave the group.
-        group = (other.post for other in found if other.post.translation_key == post.translation_key)
-        translated = next((other.id for other in group if other.id != post.id), None)
-        kept = {"category": post.category, "translation_of": translated}
-        request = PostUpdate.model_validate({**content, **kept, **named})
+        request = PostUpdate.model_validate({**content, "category": post.category, **named})
         changed = await commands.update(post.id, request, post.version, SYSTEM)
         await commands.publish(post.id, changed.version, SYSTEM)
 
