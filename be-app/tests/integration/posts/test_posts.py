@@ -829,7 +829,7 @@ def test_there_is_one_translation_in_each_language(each_client: httpx.Client) ->
     problem(draft(each_client, lang="en", translationOf=ko["id"]), 409, "translation_exists")
     problem(draft(each_client, lang="ko", translationOf=en["id"]), 409, "translation_exists")
     # Left out, the link is cut, and its place is free.
-    alone = ok(edit(each_client, en))
+    alone = ok(edit(each_client, en, translationOf=None))
     assert alone["translationKey"] != ko["translationKey"]
     assert draft(each_client, lang="en", translationOf=ko["id"]).status_code == 201
 
