@@ -133,8 +133,8 @@ class PostUpdate(PostContent):
     category: CategorySlug
     translation_of: uuid.UUID | None = Field(
         None,
-        description="A post that this one translates; left out, a post stays with its translations, and null takes it "
-        "from them.",
+        description="A post that this one translates; left out, a post stays with its translations, and null takes "
+        "it from them.",
     )
 
 
