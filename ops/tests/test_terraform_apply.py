@@ -354,7 +354,7 @@ def test_the_emulator_has_what_was_promised(applied: Terraform, emulator: Emulat
     assert secret["KmsKeyId"]
 
     functions = client(emulator.url, "lambda").list_functions()["Functions"]
-    assert len(functions) == 7
+    assert len(functions) == 9
     for function in functions:
         environment = function["Environment"]["Variables"]
         if not function["FunctionName"].endswith("migrations"):

@@ -295,7 +295,7 @@ resource "aws_iam_role_policy" "plan" {
       {
         Sid      = "UserPool"
         Effect   = "Allow"
-        Action   = concat(["cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig"], var.waf ? ["cognito-idp:GetWebACLForResource"] : [])
+        Action   = ["cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig", "cognito-idp:GetWebACLForResource"]
         Resource = ["arn:${local.partition}:cognito-idp:${var.region}:${local.account}:userpool/*"] # Its id is made by Cognito.
       },
       {
