@@ -12,10 +12,9 @@ from app.core.clock import now, timestamp
 from app.core.database.engine import reading
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
-from app.core.translation import Text
 from app.core.write_path import idempotency, outbox
 from app.posts import claims, conflicts, publishing, repository, revisions, views, working_copies
-from app.posts.errors import STATES, InvalidState
+from app.posts.errors import InvalidState
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post
 from app.posts.permission import READ, allowed, at_version
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
@@ -139,7 +138,7 @@ async def publish(post_id: uuid.UUID, expected: int, actor: Subject) -> Editoria
     """Make the current revision public."""
     async with outbox.transaction() as transaction:
         post, revision = await at_version(transaction.session, post_id, expected, actor, "post:publish")
-        _forbid(post, ARCHIVED)
+        _forbid_archived(post)
         await publishing.publish(transaction, post, revision, actor, now())
         return views.editorial(post, revision, actor)
 
@@ -159,7 +158,7 @@ async def schedule(
     _check_times(at, until)
     async with outbox.transaction() as transaction:
         post, revision = await at_version(transaction.session, post_id, expected, actor, "post:schedule")
-        _forbid(post, ARCHIVED)
+        _forbid_archived(post)
         if post.state != PUBLISHED:
             if at is None:
                 raise ValidationFailed.on(
@@ -221,6 +220,6 @@ async def _withdraw(post_id: uuid.UUID, expected: int, actor: Subject, asked: st
         return views.editorial(post, revision, actor)
 
 
-def _forbid(post: Post, *states: str) -> None:
-    if post.state in states:
-        raise InvalidState(marked("The post is {state}. Unpublish it first."), state=Text(STATES[post.state]))
+def _forbid_archived(post: Post) -> None:
+    if post.state == ARCHIVED:
+        raise InvalidState(marked("The post is archived. Unpublish it first."))

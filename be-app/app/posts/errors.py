@@ -3,14 +3,6 @@
 from app.core.http.problems import Problem
 from app.core.messages import marked
 
-STATES = {
-    "draft": marked("a draft"),
-    "scheduled": marked("scheduled"),
-    "published": marked("published"),
-    "archived": marked("archived"),
-}
-"""Names of the states of a post."""
-
 
 class SlugTaken(Problem):
     """Another post has the slug, or had it while it was public."""

@@ -18,7 +18,6 @@ from app.core.aws import dynamodb
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.days import day_of
-from app.core.http.problems import StoreUnavailable
 from app.core.read_path import read_model
 from app.core.settings import settings
 from app.posts import listing
@@ -99,13 +98,10 @@ async def _titles(post_ids: list[str], granted: Grant) -> dict[str, dict[str, An
 
 async def _copies(days: list[date]) -> dict[date, dict[str, int]]:
     """Return the counters at the end of each of some days that has a copy, by post: one request."""
-    table = settings().events_table
     keys = [dynamodb.encode(_key(day, number)) for day in days for number in range(_PARTS)]
-    found = await dynamodb.call("batch_get_item", RequestItems={table: {"Keys": keys}})
-    if found.get("UnprocessedKeys"):
-        raise StoreUnavailable
+    found = await dynamodb.get_all(settings().events_table, keys, consistent=False)
     copies: dict[date, dict[str, int]] = defaultdict(dict)
-    for item in map(dynamodb.decode, found["Responses"][table]):
+    for item in map(dynamodb.decode, found):
         copies[date.fromisoformat(item["sequence"].partition("#")[0])] |= orjson.loads(item["counts"])
     return copies
 

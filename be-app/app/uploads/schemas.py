@@ -103,7 +103,7 @@ Sha256 = Annotated[
 
 
 class AlternativeTexts(Input):
-    """What people who see no picture are told, by language; it serves where a post's text says nothing."""
+    """Alternative text of a picture, by language; it is used where a post's text has none."""
 
     ko: AlternativeText = Field(examples=["준공식에서 테이프를 자르는 사람들"])
     en: AlternativeText = Field(examples=["People cutting a ribbon at the opening"])

@@ -1,6 +1,6 @@
 """DynamoDB: its operations, its errors as ours, and its attribute values."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -48,6 +48,20 @@ async def query(**parameters: Any) -> AsyncIterator[Item]:
         if "LastEvaluatedKey" not in found:
             return
         more = {"ExclusiveStartKey": found["LastEvaluatedKey"]}
+
+
+async def get_all(table: str, keys: Sequence[Item], *, consistent: bool = True) -> list[Item]:
+    """Return those of at most 100 items that exist, in no order: one BatchGetItem. Errors are those of `call`.
+
+    Raises `StoreUnavailable` where DynamoDB leaves a part unread, which it does when it throttles: to take that for
+    absent would be wrong.
+    """
+    request = {table: {"Keys": keys, "ConsistentRead": consistent}}
+    found = await call("batch_get_item", RequestItems=request)
+    if found.get("UnprocessedKeys"):
+        raise StoreUnavailable
+    items: list[Item] = found["Responses"][table]
+    return items
 
 
 def encode(values: Mapping[str, str | int]) -> dict[str, dict[str, str]]:

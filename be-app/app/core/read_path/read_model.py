@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from app.core.aws import dynamodb
-from app.core.http.problems import StoreUnavailable
 from app.core.process import process
 from app.core.settings import settings
 
@@ -219,15 +218,10 @@ async def with_counters(key: str) -> tuple[dict[str, Any] | None, Counter[str]]:
 
     Raises `StoreUnavailable` where DynamoDB leaves a part unread, which it does when it throttles.
     """
-    table = settings().posts_table
     keys = [dynamodb.encode({KEY: name}) for name in (key, *(f"{key}#{n}" for n in range(SHARDS)))]
-    found = await dynamodb.call(
-        "batch_get_item", RequestItems={table: {"Keys": keys, "ConsistentRead": True}}
-    )
-    if found.get("UnprocessedKeys"):
-        raise StoreUnavailable
+    found = await dynamodb.get_all(settings().posts_table, keys)
     item, counters = None, Counter[str]()
-    for read in map(dynamodb.decode, found["Responses"][table]):
+    for read in map(dynamodb.decode, found):
         name = read.pop(KEY)
         if name == key:
             item = {KEY: name, **read}

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from app.core.aws import dynamodb
 from app.core.clock import now, timestamp
-from app.core.http.problems import StoreUnavailable
 from app.core.settings import settings
 
 _AGGREGATE = "destroyed"
@@ -53,9 +52,6 @@ async def among(aggregates: Iterable[str]) -> set[str]:
     table = settings().events_table
     named = set[str]()
     for start in range(0, len(keys), _MOST_KEYS):
-        part = {"Keys": keys[start : start + _MOST_KEYS], "ConsistentRead": True}
-        found = await dynamodb.call("batch_get_item", RequestItems={table: part})
-        if found.get("UnprocessedKeys"):
-            raise StoreUnavailable
-        named |= {dynamodb.decode(item)["sequence"] for item in found["Responses"][table]}
+        found = await dynamodb.get_all(table, keys[start : start + _MOST_KEYS])
+        named |= {dynamodb.decode(item)["sequence"] for item in found}
     return named

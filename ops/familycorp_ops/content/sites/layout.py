@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,7 +62,7 @@ class Facts:
     """When the page was published, in the site's time zone."""
 
 
-class Layout:
+class Layout(ABC):
     """The layout of a site.
 
     Args:
@@ -86,18 +87,18 @@ class Layout:
         self.lists: list[Found] = []
         """Pages of lists, once `pages` has yielded the others."""
 
+    @abstractmethod
     def pages(self) -> Iterator[Found]:
         """Yield the pages in a stable order."""
-        raise NotImplementedError
 
     def front(self, found: Found) -> tuple[Front, list[tuple[str, str, str]]]:
         """Return a page's front matter and body, and how its file was read; raise `Unreadable`."""
         text, notes = files.read_text(found.path)
         return frontmatter.split(text), notes
 
+    @abstractmethod
     def address(self, facts: Facts) -> str | None:
         """Return the path under which the generator published a page, if it did."""
-        raise NotImplementedError
 
     def file(self, found: Found, target: str) -> Path | None:
         """Return the file that an address on a page leads to, if it is one of the site's."""
