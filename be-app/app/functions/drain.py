@@ -45,29 +45,31 @@ async def run_due() -> bool:
         markers = await events.due_markers(at)
         if not markers:
             return False
-        if ends := [marker for marker in markers if events.is_day_end(marker)]:
+        ends = [marker for marker in markers if events.is_day_end(marker)]
+        # The end of a day alone must not wake the database.
+        if work := [marker for marker in markers if marker not in ends]:
+            await _run(at, work)
+        if ends:  # Last: if it fails, nothing else has to wait for it.
             await view_counts.close_day(at)
             await events.mark_day_end(days.end_of_day(at))
             for marker in ends:
                 await events.clear_due(marker)
-            # The end of a day alone must not wake the database.
-            if not (markers := [marker for marker in markers if marker not in ends]):
-                return True
-        # A marker's name begins with when it was due.
-        metrics.add(
-            "outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds()
-        )
-        posts_done = await posts.run(at)
-        looked_at = await uploads.work_due(at)
-        drained = await outbox.drain()
-        destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
-        forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
-        complete = posts_done and looked_at and destroyed and drained and forgotten
-        if complete:
-            for marker in markers:
-                await events.clear_due(marker)
-        logger.info("scheduled_drain_completed", extra={"markers": len(markers), "complete": complete})
         return True
+
+
+async def _run(at: datetime, markers: list[str]) -> None:
+    # A marker's name begins with when it was due.
+    metrics.add("outbox_lag_s", (at - datetime.fromisoformat(markers[0].partition("#")[0])).total_seconds())
+    posts_done = await posts.run(at)
+    looked_at = await uploads.work_due(at)
+    drained = await outbox.drain()
+    destroyed = await inquiries.run(at, recompute=any(map(events.is_retention, markers)))
+    forgotten = not any(map(events.is_invalidation, markers)) or await cache.invalidate()
+    complete = posts_done and looked_at and destroyed and drained and forgotten
+    if complete:
+        for marker in markers:
+            await events.clear_due(marker)
+    logger.info("scheduled_drain_completed", extra={"markers": len(markers), "complete": complete})
 
 
 async def run_minute() -> None:
