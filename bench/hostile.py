@@ -27,7 +27,7 @@ from app.core.rate_limits import fixed_window, gcra
 from app.inquiries import service
 from app.inquiries.schemas import InquiryCreate, InquiryReceipt
 from app.main import app
-from app.posts import diff, markup
+from app.posts.text import diff, markup
 from support.fuzzed import passkeys
 from support.hostile_bodies import BODIES, LONGEST, MARKDOWN, VALID
 

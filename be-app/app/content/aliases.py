@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.auth.subject import Subject
 from app.content.schemas import FilePost
 from app.core.database.engine import reading
-from app.posts import addresses
+from app.posts.publication import addresses
 from app.redirects import service as redirects
 from app.redirects.models import Redirect
 from app.redirects.schemas import ImportedRedirect, RedirectCreate

@@ -16,8 +16,8 @@ from app.content.schemas import FilePost
 from app.content.stored import Address, Stored
 from app.core.database.engine import reading
 from app.core.http.schema import Model
-from app.posts import addresses as post_addresses
 from app.posts.models import PUBLISHED, PostRevision
+from app.posts.publication import addresses as post_addresses
 from app.posts.schemas import Lang, State
 from app.uploads import repository, storage
 from app.uploads.models import Upload

@@ -8,9 +8,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.http.schema import Input, Instant, Line, refused
-from app.posts import complexity, markup
 from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
+from app.posts.text import complexity, markup
 from app.redirects.schemas import SitePath
 
 _SHORTEST_RENDERED = 1_000

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from app.core.database.engine import reading
-from app.posts import claims
 from app.posts.models import Post, PostRevision
+from app.posts.publication import claims
 
 BATCH = 500
 """How many posts one statement may select."""

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 from app.core.clock import now
 from app.core.settings import settings
 from app.feeds.schemas import FeedQuery
-from app.posts import read_model
-from app.posts.metadata import SITE_NAMES
-from app.posts.metadata import address as _address
+from app.posts.publication import read_model
+from app.posts.publication.metadata import SITE_NAMES
+from app.posts.publication.metadata import address as _address
 from app.posts.schemas import PostCard, PostCards, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"

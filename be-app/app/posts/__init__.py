@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
     from app.auth.subject import Subject
     from app.core.write_path.outbox import Transaction
-    from app.posts import media, repository, shares, uses, working_copies
+    from app.posts import repository
+    from app.posts.editing import shares, working_copies
+    from app.posts.files import media, uses
 else:
-    media = lazy_import("app.posts.media")
+    media = lazy_import("app.posts.files.media")
     repository = lazy_import("app.posts.repository")
-    shares = lazy_import("app.posts.shares")
-    uses = lazy_import("app.posts.uses")
-    working_copies = lazy_import("app.posts.working_copies")
+    shares = lazy_import("app.posts.editing.shares")
+    uses = lazy_import("app.posts.files.uses")
+    working_copies = lazy_import("app.posts.editing.working_copies")
 
 
 async def _refers(session: "AsyncSession", upload_id: uuid.UUID, *, ever: bool) -> "list[references.Use]":

@@ -14,11 +14,11 @@ from app.posts.router import STORES, PostId
 from app.posts.schemas import Purge, Share, Shares, ShareUpdate, WorkingCopyOut, WorkingCopyUpdate
 
 if TYPE_CHECKING:
-    from app.posts import removal, sharing, working_copies
+    from app.posts.editing import removal, sharing, working_copies
 else:
-    removal = lazy_import("app.posts.removal")
-    sharing = lazy_import("app.posts.sharing")
-    working_copies = lazy_import("app.posts.working_copies")
+    removal = lazy_import("app.posts.editing.removal")
+    sharing = lazy_import("app.posts.editing.sharing")
+    working_copies = lazy_import("app.posts.editing.working_copies")
 
 editorial = GuardedRouter("/v1/editor/posts", "editorial: posts")
 

@@ -10,10 +10,10 @@ from app.core.lazy import lazy_import
 from app.posts.schemas import Calendar, CalendarQuery, ViewFigures, ViewsQuery
 
 if TYPE_CHECKING:
-    from app.posts import calendar, view_counts
+    from app.posts.publication import calendar, view_counts
 else:
-    calendar = lazy_import("app.posts.calendar")
-    view_counts = lazy_import("app.posts.view_counts")
+    calendar = lazy_import("app.posts.publication.calendar")
+    view_counts = lazy_import("app.posts.publication.view_counts")
 
 editorial = GuardedRouter("/v1/editor", "editorial: posts")
 

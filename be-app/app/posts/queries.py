@@ -11,10 +11,12 @@ from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.offload import offload
-from app.posts import diff as diffs
-from app.posts import listing, markup, pictures, read_model, repository, revisions, searching, views
+from app.posts import repository, revisions, views
+from app.posts.editing import listing
+from app.posts.files import pictures
 from app.posts.models import PostRevision
 from app.posts.permission import READ, allowed
+from app.posts.publication import read_model
 from app.posts.schemas import (
     EditorialCards,
     EditorialPost,
@@ -27,6 +29,8 @@ from app.posts.schemas import (
     SearchHit,
     SearchQuery,
 )
+from app.posts.text import diff as diffs
+from app.posts.text import markup, searching
 from app.uploads import downloads as links
 from app.uploads.pictures import Pictures
 from app.uploads.schemas import DownloadCounts, Downloads

@@ -12,9 +12,11 @@ from app.authz.guard import permitted
 from app.core.http.problems import NotFound, ValidationFailed
 from app.core.messages import marked
 from app.core.offload import offload
-from app.posts import markup, pictures, repository
+from app.posts import repository
+from app.posts.files import pictures
 from app.posts.models import Post, PostRevision
 from app.posts.schemas import PostContent
+from app.posts.text import markup
 from app.uploads import repository as uploads
 from app.uploads.models import Attachment
 from app.uploads.pictures import Pictures

@@ -41,11 +41,12 @@ from app.uploads.router import MOVED, AttachmentId, redirect
 from app.uploads.schemas import DownloadCounts, DownloadQuery
 
 if TYPE_CHECKING:
-    from app.posts import commands, queries, read_model
+    from app.posts import commands, queries
+    from app.posts.publication import read_model
 else:
     commands = lazy_import("app.posts.commands")
     queries = lazy_import("app.posts.queries")
-    read_model = lazy_import("app.posts.read_model")
+    read_model = lazy_import("app.posts.publication.read_model")
 
 public = PublicRouter("/v1", "posts")
 editorial = GuardedRouter("/v1/editor/posts", "editorial: posts")

@@ -7,10 +7,12 @@ from typing import Any
 from app.auth.subject import Subject
 from app.authz.guard import allowed
 from app.core.offload import offload
-from app.posts import markup, metadata, pictures
+from app.posts.files import pictures
 from app.posts.models import Post, PostRevision
 from app.posts.permission import policy_object
+from app.posts.publication import metadata
 from app.posts.schemas import DescribedPost, EditorialCard, EditorialPost, PublicPost
+from app.posts.text import markup
 from app.uploads.pictures import Pictures
 
 _COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]

@@ -15,7 +15,8 @@ from app.core.database.engine import reading, writing
 from app.core.http.problems import NotFound
 from app.core.settings import settings
 from app.members import repository as members
-from app.posts import pictures, revisions, views
+from app.posts import revisions, views
+from app.posts.files import pictures
 from app.posts.models import Post, PostRevision
 from app.posts.permission import allowed
 from app.posts.schemas import PublicPost

@@ -15,7 +15,7 @@ from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, Problem, Unavailable
 from app.core.read_path import read_model
 from app.core.write_path import outbox
-from app.posts import addresses
+from app.posts.publication import addresses
 from app.redirects import repository
 from app.redirects.errors import RedirectExists, RedirectLoop
 from app.redirects.models import Redirect

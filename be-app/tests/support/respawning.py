@@ -25,8 +25,8 @@ LAZY = (
     "app.inquiries.service",
     "app.posts.commands",
     "app.posts.queries",
-    "app.posts.scheduler",
-    "app.posts.read_model",
+    "app.posts.publication.scheduler",
+    "app.posts.publication.read_model",
     "app.system.service",
 )
 

@@ -20,7 +20,7 @@ import pytest
 import app
 import app.core.http.schema
 import familycorp_ops
-from app.posts import searching
+from app.posts.text import searching
 from app.uploads.inspection import pdf
 
 SOURCES = [

@@ -21,8 +21,8 @@ from app.core.http.problems import NotFound
 from app.core.process import process
 from app.core.settings import Settings
 from app.core.settings import settings as app_settings
-from app.posts import read_model
 from app.posts.models import Post
+from app.posts.publication import read_model
 from familycorp_ops.cli import main
 from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack

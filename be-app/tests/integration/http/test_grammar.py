@@ -28,10 +28,10 @@ STRIPS = {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines"}
 HUMAN = {
     "core/http/grammar.py": "is where it is done right",
     "core/http/schema.py": "text that people write",
-    "posts/markup.py": "text that people write",
-    "posts/pictures.py": "text that people write",
+    "posts/text/markup.py": "text that people write",
+    "posts/files/pictures.py": "text that people write",
     "posts/repository.py": "words to search for, and messages of database drivers",
-    "posts/searching.py": "text that people write, and words to search for",
+    "posts/text/searching.py": "text that people write, and words to search for",
     "inquiries/repository.py": "addresses, in whatever case people typed them",
     "inquiries/spam.py": "text that people write",
     "members/addresses.py": "addresses as people may take them for one another",

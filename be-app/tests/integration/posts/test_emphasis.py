@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.posts.markup import _markdown
+from app.posts.text.markup import _markdown
 from support.contract import ok
 from support.stack import EDITOR, draft, published
 

@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from app.core.http import pagination
 from app.core.http.pagination import decode_id, decode_timed, encode, timed_key
 from app.core.http.problems import ValidationFailed
-from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body, Slug, Title
-from app.posts.searching import fold
+from app.posts.text.markup import excerpt, slugify, to_html, to_text
+from app.posts.text.searching import fold
 from support.contract import korean, ok, own_category, pages
 from support.harmless import check_html
 from support.hostile_bodies import PIECES

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.posts.searching import SNIPPET, searchable, words
+from app.posts.text.searching import SNIPPET, searchable, words
 from support.contract import breaks, edit, korean, ok, own_category, pages, problem, unique
 from support.stack import EDITOR, act, draft, published
 

@@ -50,7 +50,7 @@ DRAIN = """
 import asyncio, pathlib, sys, time
 from app.functions import drain as jobs
 from app.core.write_path import outbox
-from app.posts import scheduler
+from app.posts.publication import scheduler
 
 deliver, publish = outbox._deliver_all, scheduler.publish
 

@@ -3,7 +3,7 @@
 An input's halves, about its first zero byte, are the texts.
 """
 
-from app.posts.diff import unified
+from app.posts.text.diff import unified
 
 WITHIN_S = 1.0
 LONGEST = 65_536

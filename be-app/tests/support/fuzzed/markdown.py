@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.http.problems import ValidationFailed
-from app.posts.markup import excerpt, slugify, to_html, to_text
 from app.posts.schemas import Body
-from app.posts.searching import fold
+from app.posts.text.markup import excerpt, slugify, to_html, to_text
+from app.posts.text.searching import fold
 from support.harmless import check_html
 from support.hostile_bodies import MARKDOWN, PIECES
 

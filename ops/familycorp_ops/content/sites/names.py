@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 
-from app.posts import markup
+from app.posts.text import markup
 
 _FIRST = 0xAC00
 _INITIALS = [

@@ -6,7 +6,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from app.posts import addresses
+from app.posts.publication import addresses
 from app.uploads import kinds
 from familycorp_ops.content import files
 from familycorp_ops.content.sites import keys

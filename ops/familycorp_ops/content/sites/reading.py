@@ -19,7 +19,7 @@ from app.content.importing import Finding
 from app.content.schemas import FilePost
 from app.core.http import rules
 from app.core.http.schema import CONTROLS
-from app.posts import addresses
+from app.posts.publication import addresses
 from familycorp_ops.content import files
 from familycorp_ops.content.files import Source
 from familycorp_ops.content.sites import keys, names

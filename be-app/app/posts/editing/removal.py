@@ -18,10 +18,11 @@ from app.core.http.problems import ValidationFailed
 from app.core.messages import marked
 from app.core.read_path import read_model as stored
 from app.core.write_path import idempotency, outbox
-from app.posts import read_model, repository
+from app.posts import repository
 from app.posts.errors import InvalidState
 from app.posts.models import ARCHIVED, Post
 from app.posts.permission import at_version
+from app.posts.publication import read_model
 from app.uploads import processing
 
 PURGED = "post.purged"

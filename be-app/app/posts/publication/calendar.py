@@ -7,7 +7,7 @@ from sqlalchemy import and_, func, or_, select
 
 from app.authz.grant import Grant
 from app.core.database.engine import reading
-from app.posts import listing
+from app.posts.editing import listing
 from app.posts.models import PUBLISHED, SCHEDULED, Post, PostRevision
 from app.posts.schemas import Calendar, CalendarQuery, PlannedStep
 

@@ -7,7 +7,7 @@ import orjson
 
 from app.core.clock import timestamp
 from app.core.settings import settings
-from app.posts import addresses
+from app.posts.publication import addresses
 from app.posts.schemas import DescribedPost, Lang, Metadata, Picture, PostCard
 
 SITE_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}

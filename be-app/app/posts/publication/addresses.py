@@ -3,7 +3,7 @@
 import re
 
 from app.core.http.problems import NotFound
-from app.posts import read_model
+from app.posts.publication import read_model
 
 _OF_A_POST = re.compile(r"/(?:ko|en)/posts/([^/?]+)")
 

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.authz.grant import Grant
-from app.posts import searching, shares
+from app.posts.editing import shares
 from app.posts.models import Post, PostRevision
 from app.posts.repository import CURRENT
 from app.posts.schemas import EditorialQuery
+from app.posts.text import searching
 
 DATES: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
     "created": Post.created_at,

@@ -9,8 +9,11 @@ from app.core.clock import now
 from app.core.offload import offload
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
-from app.posts import claims, markup, media, pictures, read_model, repository, searching, views
+from app.posts import repository, views
+from app.posts.files import media, pictures
 from app.posts.models import PUBLISHED, Post, PostRevision
+from app.posts.publication import claims, read_model
+from app.posts.text import markup, searching
 
 
 async def publish(

@@ -9,8 +9,8 @@ import nh3
 from markdown_it import MarkdownIt
 
 from app.core.http.schema import CONTROLS
-from app.posts import complexity
-from app.posts.emphasis import CjkMarkdown
+from app.posts.text import complexity
+from app.posts.text.emphasis import CjkMarkdown
 
 # What Markdown itself can produce; anything else that an author wrote as HTML is dropped.
 _TAGS = {

@@ -20,7 +20,7 @@ from app.core.database.engine import reading
 from app.core.days import day_of
 from app.core.read_path import read_model
 from app.core.settings import settings
-from app.posts import listing
+from app.posts.editing import listing
 from app.posts.models import Post, PostRevision
 from app.posts.repository import CURRENT
 from app.posts.schemas import Lang, ViewFigures, ViewsOfPost

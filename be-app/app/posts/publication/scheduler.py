@@ -18,10 +18,14 @@ from app.core.http.problems import PreconditionFailed
 from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
-from app.posts import markup, pictures, read_model, removal, repository, revisions, views, working_copies
-from app.posts.complexity import TooComplex
+from app.posts import repository, revisions, views
+from app.posts.editing import removal, working_copies
+from app.posts.files import pictures
 from app.posts.models import DRAFT, PUBLISHED, Post, PostRevision
-from app.posts.publishing import publish, searched, withdraw
+from app.posts.publication import read_model
+from app.posts.publication.publishing import publish, searched, withdraw
+from app.posts.text import markup
+from app.posts.text.complexity import TooComplex
 from app.uploads import media
 
 _DUE_BATCH = 100

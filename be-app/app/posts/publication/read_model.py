@@ -15,7 +15,7 @@ from app.core.http.problems import NotFound
 from app.core.process import process
 from app.core.read_path import lists, read_model
 from app.core.read_path.read_model import Snapshot
-from app.posts import metadata
+from app.posts.publication import metadata
 from app.posts.schemas import DescribedPost, PostCard, PublicPost, PublicQuery, as_id
 
 _PUBLIC_ATTRIBUTES = (

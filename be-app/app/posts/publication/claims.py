@@ -14,11 +14,13 @@ from app.core.clock import new_id, now
 from app.core.http.problems import ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import outbox
-from app.posts import markup, read_model, repository
+from app.posts import repository
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import SCHEDULED, FormerSlug, Post
 from app.posts.permission import READ, policy_object
+from app.posts.publication import read_model
 from app.posts.schemas import PostUpdate, as_id
+from app.posts.text import markup
 
 
 def slug_for(title: str) -> str:

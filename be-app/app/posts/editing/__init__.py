@@ -1,0 +1,1 @@
+"""Editors' work on posts beside their revisions: lists, working copies, sharing, conflicts, removal."""

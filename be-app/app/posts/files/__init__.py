@@ -1,0 +1,1 @@
+"""Files of posts: pictures in their texts, and what names which file."""

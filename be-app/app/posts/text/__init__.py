@@ -1,0 +1,1 @@
+"""Texts of posts: Markdown, its cost, differences and searches; nothing here knows a table."""
