@@ -50,7 +50,7 @@ SITE := clients/site/node_modules/.run
 PROJECTS := pyproject.toml be-app/pyproject.toml ops/pyproject.toml uv.lock
 
 # Tests of the tools that need neither a server nor a process of their own.
-UNIT := $(patsubst %,ops/tests/test_%.py,contract package)
+UNIT := $(patsubst %,ops/tests/%.py,contract/test_contract deploy/test_package)
 
 # The certified login provider of the tests, and the tools of what front ends take, where Node.js can run them; elsewhere
 # their tests are skipped.
@@ -99,18 +99,18 @@ chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and w
 	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_chaos.py be-app/tests/e2e/test_history.py
 
 nightly: $(DEV) $(EMULATOR) $(PROVIDER) ## Run in full what `make test` runs in part: each crash on each database, generated requests
-	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/uploads/test_pictures.py be-app/tests/integration/http/test_schemathesis.py ops/tests/test_console.py
+	@HOLDS_SECONDS=1 $(WITH_ARGS) -m pytest -n 0 -m 'holds or not holds' be-app/tests/integration/posts/test_outbox.py be-app/tests/integration/uploads/test_uploads.py be-app/tests/integration/uploads/test_pictures.py be-app/tests/integration/http/test_schemathesis.py ops/tests/front_ends/test_console.py
 
 console-pictures: $(DEV) $(EMULATOR) $(PROVIDER) ## Take the pictures of the console that README and docs/how-to show
-	@$(WITH_ARGS) -m pytest -n 0 -m holds ops/tests/test_console.py -k pictures
+	@$(WITH_ARGS) -m pytest -n 0 -m holds ops/tests/front_ends/test_console.py -k pictures
 	@mkdir -p docs/images && cp build/console/docs/*.png docs/images/
 
 infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terraform/ in full: every plan, an apply on an emulator, checkov
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
-		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/test_terraform_*.py ops/tests/test_aws_*.py ops/tests/test_pipeline.py ops/tests/test_lifecycle.py ops/tests/test_operations.py ops/tests/test_cost.py ops/tests/test_doctor.py ops/tests/test_switch.py
+		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/terraform/test_*.py ops/tests/deploy/test_pipeline.py ops/tests/deploy/test_lifecycle.py ops/tests/deploy/test_operations.py ops/tests/watch/test_cost.py ops/tests/watch/test_doctor.py ops/tests/deploy/test_switch.py
 
 package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
-	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/test_sam_*.py be-app/tests/integration/http/test_conformance.py
+	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/deploy/test_sam_*.py be-app/tests/integration/http/test_conformance.py
 
 docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
 	@$(WITH_ARGS) -m pytest ops/tests/test_docs.py

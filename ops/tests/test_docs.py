@@ -43,7 +43,7 @@ def blocks() -> Iterator[tuple[str, str, list[str]]]:
 
 def test_every_command_is_run_by_a_test_or_needs_aws() -> None:
     """A block says `tour`, `run here`, `run by` tests, scripts or targets that exist, or `AWS only`."""
-    tests = [*ROOT.glob("be-app/tests/**/test_*.py"), *ROOT.glob("ops/tests/test_*.py")]
+    tests = [*ROOT.glob("be-app/tests/**/test_*.py"), *ROOT.glob("ops/tests/**/test_*.py")]
     names = {
         name for path in tests for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
     }
@@ -197,7 +197,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_every_line_of_the_security_checklist_is_proved_by_a_test() -> None:
-    tests = [*ROOT.glob("be-app/tests/**/test_*.py"), *ROOT.glob("ops/tests/test_*.py")]
+    tests = [*ROOT.glob("be-app/tests/**/test_*.py"), *ROOT.glob("ops/tests/**/test_*.py")]
     named = {int(n) for path in tests for n in re.findall(r"mark\.security\((\d+)\)", path.read_text())}
     assert set(checklist.PROVED) <= named
 

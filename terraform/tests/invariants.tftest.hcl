@@ -1,5 +1,5 @@
 # Every environment with either deployer, against a mocked provider: no credentials, no network.
-# Tests that need all resources at once (encryption, ingress, tags, …) are in ops/tests/test_terraform_plan.py.
+# Tests that need all resources at once (encryption, ingress, tags, …) are in ops/tests/terraform/test_terraform_plan.py.
 
 mock_provider "aws" {
   override_during = plan

@@ -1,7 +1,7 @@
 """Notes what the application asks of AWS, in IAM's terms: which function asks, for which action, on what.
 
 `actions.json` is what the whole suite performs; `make actions` rewrites it. A stack that is closed fails when one
-of its processes did more, and `ops/tests/test_terraform_iam.py` compares the file with the policies of the plan.
+of its processes did more, and `test_terraform_iam.py` compares the file with the policies of the plan.
 """
 
 import json

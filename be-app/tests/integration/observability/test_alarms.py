@@ -38,7 +38,7 @@ TOLD_BY_AWS = {
     "notices-failed": "SNS counts them",
     "table-throttles": "DynamoDB counts what it refuses",
 }
-"""Alarms on AWS's own metrics: that they exist by these names is checked in ops/tests/test_terraform_alarms.py."""
+"""Alarms on AWS's own metrics: that they exist by these names is checked in test_terraform_alarms.py."""
 
 Break = Callable[[Stack, float], list[Line]]
 

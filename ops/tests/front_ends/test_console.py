@@ -869,7 +869,7 @@ def test_somebody_keeps_their_account_and_ends_what_is_elsewhere(
     page.close()
 
 
-SHOTS = Path(__file__).parents[2] / "build" / "console"
+SHOTS = Path(__file__).parents[3] / "build" / "console"
 """Where pictures of the pages are kept, for people."""
 
 CONSOLE = SHOTS.parents[1] / "be-app" / "app" / "console"

@@ -13,7 +13,7 @@ from familycorp_ops.admin.policy import home
 from familycorp_ops.servers.process import clean_environment
 from familycorp_ops.testing.commands import Ran, familycorp
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(*arguments: str, **variables: str) -> Ran:
