@@ -59,7 +59,7 @@ class Post(Base):
     plain_text: Mapped[str | None] = mapped_column(LongText, deferred=True)
     wished_slug: Mapped[str | None] = mapped_column(Key(120), index=True)
     wished_translation_key: Mapped[uuid.UUID | None] = mapped_column(index=True)
-    # Pictures that the public revision shows, as `uploads.media` names them; null while there is none.
+    # Pictures that the public revision shows, as `uploads.pictures.media` names them; null while there is none.
     media: Mapped[dict[str, Any] | None]
     # Whether another post has or had the wished slug. Only `repository.current` reads it.
     wish_is_taken: Mapped[bool] = query_expression()

@@ -32,7 +32,7 @@ from app.posts.schemas import (
 from app.posts.text import diff as diffs
 from app.posts.text import markup, searching
 from app.uploads import downloads as links
-from app.uploads.pictures import Pictures
+from app.uploads.pictures.renditions import Pictures
 from app.uploads.schemas import DownloadCounts, Downloads
 
 

@@ -19,7 +19,7 @@ from app.posts.schemas import PostContent
 from app.posts.text import markup
 from app.uploads import repository as uploads
 from app.uploads.models import Attachment
-from app.uploads.pictures import Pictures
+from app.uploads.pictures.renditions import Pictures
 from app.uploads.schemas import AttachmentReference
 
 MAX_HTML_BYTES = 250_000

@@ -13,7 +13,7 @@ from app.posts.permission import policy_object
 from app.posts.publication import metadata
 from app.posts.schemas import DescribedPost, EditorialCard, EditorialPost, PublicPost
 from app.posts.text import markup
-from app.uploads.pictures import Pictures
+from app.uploads.pictures.renditions import Pictures
 
 _COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]
 _CONTENT = (

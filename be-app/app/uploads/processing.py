@@ -26,10 +26,11 @@ from app.core.observability import metrics
 from app.core.process import process
 from app.core.settings import settings
 from app.core.write_path import events, outbox
-from app.uploads import images, inspection, malware, references, repository, storage
+from app.uploads import inspection, malware, references, repository, storage
 from app.uploads.errors import StorageUnavailable, Vanished
 from app.uploads.kinds import KINDS, THUMBNAILS
 from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Attachment, Upload
+from app.uploads.pictures import images
 from app.uploads.reasons import Rejection
 from app.uploads.storage import Found
 

@@ -29,7 +29,7 @@ from app.uploads.errors import (
     UploadInvalidState,
     UploadRejected,
 )
-from app.uploads.library_schemas import Library, LibraryQuery, Replacement, UploadDescription
+from app.uploads.library.schemas import Library, LibraryQuery, Replacement, UploadDescription
 from app.uploads.schemas import (
     DownloadQuery,
     PartAddresses,
@@ -40,11 +40,13 @@ from app.uploads.schemas import (
 )
 
 if TYPE_CHECKING:
-    from app.uploads import downloads, library, media, service
+    from app.uploads import downloads, service
+    from app.uploads.library import service as library
+    from app.uploads.pictures import media
 else:
     downloads = lazy_import("app.uploads.downloads")
-    library = lazy_import("app.uploads.library")
-    media = lazy_import("app.uploads.media")
+    library = lazy_import("app.uploads.library.service")
+    media = lazy_import("app.uploads.pictures.media")
     service = lazy_import("app.uploads.service")
 
 staff = GuardedRouter("/v1/uploads", "uploads")

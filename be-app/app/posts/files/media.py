@@ -11,8 +11,8 @@ from typing import Any
 from app.core.database.engine import reading
 from app.posts import repository
 from app.posts.models import Post
-from app.uploads import media
-from app.uploads.pictures import Pictures
+from app.uploads.pictures import media
+from app.uploads.pictures.renditions import Pictures
 
 
 def change(post: Post, shown: Pictures) -> dict[str, Any] | None:

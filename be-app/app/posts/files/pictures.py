@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.posts.models import PostRevision
 from app.posts.schemas import EditorWarning, WarningCode
-from app.uploads import pictures as uploaded
 from app.uploads import repository as uploads
-from app.uploads.pictures import Pictures
+from app.uploads.pictures import renditions as uploaded
+from app.uploads.pictures.renditions import Pictures
 from app.uploads.schemas import AttachmentReference, ResponsivePicture
 
 MOST: Final = 50

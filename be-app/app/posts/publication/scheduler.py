@@ -26,7 +26,7 @@ from app.posts.publication import read_model
 from app.posts.publication.publishing import publish, searched, withdraw
 from app.posts.text import markup
 from app.posts.text.complexity import TooComplex
-from app.uploads import media
+from app.uploads.pictures import media
 
 _DUE_BATCH = 100
 _REBUILD_BATCH = 100

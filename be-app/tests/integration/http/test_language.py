@@ -185,7 +185,7 @@ def test_a_denial_says_which_role_is_needed(client: httpx.Client) -> None:
 def problems() -> Iterator[type[Problem]]:
     """Yield every kind of problem of the application."""
     for module in pkgutil.walk_packages(app.__path__, "app."):
-        if not module.name.startswith(("app.functions", "app.uploads.rendering")):
+        if not module.name.startswith(("app.functions", "app.uploads.pictures.rendering")):
             importlib.import_module(module.name)
     waiting: list[type[Problem]] = [Problem]
     while waiting:

@@ -12,7 +12,7 @@ import pyvips
 from PIL import Image, ImageChops, ImageCms, ImageOps
 from PIL.Image import Transpose
 
-from app.uploads import images
+from app.uploads.pictures import images
 from support.uploading import animated, saved
 
 RED, BLUE, GREEN, WHITE = (200, 30, 30), (20, 40, 190), (20, 160, 60), (255, 255, 255)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from app.uploads import images
+from app.uploads.pictures import images
 from app.uploads.reasons import Rejection
 from familycorp_ops.local.provision import provision
 from familycorp_ops.servers.clamd import HARMLESS_MALWARE, Clamd

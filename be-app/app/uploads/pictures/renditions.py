@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.uploads import media, storage
+from app.uploads import storage
 from app.uploads.kinds import THUMBNAILS
 from app.uploads.models import Upload
+from app.uploads.pictures import media
 from app.uploads.schemas import CENTRE, Focus, ResponsivePicture
 
 DRAFT_LINK_S = 900

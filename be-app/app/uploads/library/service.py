@@ -21,9 +21,9 @@ from app.core.offload import offload
 from app.core.write_path import outbox
 from app.uploads import processing, references, repository, storage
 from app.uploads.kinds import THUMBNAILS
-from app.uploads.library_schemas import Library, LibraryItem, LibraryQuery, UploadDescription, UploadUse
+from app.uploads.library.schemas import Library, LibraryItem, LibraryQuery, UploadDescription, UploadUse
 from app.uploads.models import CLEAN, Attachment, Upload
-from app.uploads.pictures import DRAFT_LINK_S
+from app.uploads.pictures.renditions import DRAFT_LINK_S
 from app.uploads.references import Use
 from app.uploads.schemas import CENTRE, UploadOut
 from app.uploads.service import authorise_on, found, out, policy_object

@@ -16,9 +16,9 @@ from app.core.aws import clients as aws
 from app.core.settings import settings
 from app.uploads import storage
 from app.uploads.errors import StorageUnavailable
-from app.uploads.images import variants_of
 from app.uploads.kinds import THUMBNAILS
 from app.uploads.models import Upload
+from app.uploads.pictures.images import variants_of
 
 PREFIX: Final = "media/"
 LINK_S: Final = 3600

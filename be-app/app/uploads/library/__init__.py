@@ -1,0 +1,1 @@
+"""The media library: what is there, where it is used, and replacement in place."""
