@@ -1,8 +1,10 @@
 """Loads the fixtures that every test of the repository may use; commands that tests start speak English."""
 
+import inspect
 import os
 import sys
 
+import httpx
 import pytest
 
 os.environ["LANGUAGE"] = "en"  # Wins over LC_ALL, LC_MESSAGES and LANG, for gettext alone.
@@ -15,6 +17,10 @@ sys.dont_write_bytecode = False
 # What `make test` was given isn't for what tests start.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
+
+# A busy machine is no failure: where a test doesn't say how long it waits, httpx would wait for five seconds.
+for _wait in ("connect", "read", "write", "pool"):
+    setattr(inspect.signature(httpx.get).parameters["timeout"].default, _wait, 120.0)
 
 pytest_plugins = [
     "familycorp_ops.testing.checklist",
