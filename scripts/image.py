@@ -76,27 +76,31 @@ def buildah(
     cold: bool = False,
     form: str = "oci",
 ) -> str:
-    """Build an image with buildah or podman, whose options are the same; return its name in the project's store."""
+    """Build an image with buildah or podman, whose options are the same; return its id in the project's store.
+
+    Its name there may be another build's a moment later.
+    """
     command = [program, "build", "--timestamp", "0", "--isolation", "chroot", "--network", "host"]
     # Layer by layer in either case: else a stage would be one layer.
     command += ["--format", form, "--layers", *(["--no-cache"] if cold else [])]
     command += ["--pull-never", "--label", "familycorp.bases=local"] if local else []
-    name = f"familycorp-{target}"
     with tempfile.TemporaryDirectory() as directory:
         if local and CA.exists():
             # Where registries are out of reach, a mirror of PyPI with a certificate of this machine's own may not be.
             trust = Path(directory, "uv.toml")
             trust.write_text("system-certs = true\n")
             command += ["--volume", f"{CA}:{CA}:ro", "--volume", f"{trust}:/etc/uv/uv.toml:ro"]
-        run([*command, "--tag", name, *_what(target, arch, bases), str(ROOT)], containers.environment())
-    return name
+        made = Path(directory, "id")
+        command += ["--tag", f"familycorp-{target}", "--iidfile", str(made)]
+        run([*command, *_what(target, arch, bases), str(ROOT)], containers.environment())
+        return made.read_text().removeprefix("sha256:")
 
 
-def export(program: str, name: str, to: Path) -> None:
+def export(program: str, image: str, to: Path) -> None:
     """Write an image of the project's store as an OCI archive."""
     with tempfile.TemporaryDirectory() as directory:
         layout = Path(directory, "layout")
-        run([program, "push", "--quiet", name, f"oci:{layout}"], containers.environment())
+        run([program, "push", "--quiet", image, f"oci:{layout}"], containers.environment())
         _without_annotations(layout)
         with tarfile.open(to, "w") as archived:
             for part in sorted(layout.iterdir()):

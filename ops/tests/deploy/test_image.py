@@ -1,6 +1,6 @@
 """How the images are built: bases by digest, by any of the tools, and their content.
 
-What `make image` really makes is tested in `test_image_runs.py`.
+What `make image` really makes is tested in be-app's `test_image.py`.
 """
 
 import json
@@ -133,6 +133,28 @@ def archive(to: Path) -> None:
     (blobs / "m").write_text(json.dumps({"config": {"digest": "sha256:c"}, "layers": []}))
     (blobs.parents[1] / "index.json").write_text(json.dumps({"manifests": [{"digest": "sha256:m"}]}))
     subprocess.run(["tar", "-cf", to, "-C", blobs.parents[1], "blobs", "index.json"], check=True)
+
+
+BUILDAH = """#!/bin/sh
+echo "$*" >>buildah.log
+case "$1" in
+  build) while [ "$1" != --iidfile ]; do shift; done; echo sha256:built >"$2";;
+  push) mkdir -p "${4#oci:}"; tar -xf archive.tar -C "${4#oci:}";;
+esac
+"""
+
+
+def test_an_image_is_written_by_its_id_because_another_build_may_take_its_name(copy: Path) -> None:
+    pins = "".join(f"{name}_DIGEST=sha256:{'0' * 64}\n" for name in ("PYTHON", "UV", "ADAPTER"))
+    (copy / "be-app" / "base-images.env").write_text(pins)
+    for name, text in (("docker", "#!/bin/sh\nexit 1\n"), ("buildah", BUILDAH)):
+        (copy / "bin" / name).write_text(text)
+        (copy / "bin" / name).chmod(0o755)
+    archive(copy / "archive.tar")
+    ran = run(copy, "make", "image", "-o", ".venv/.run")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    said = (copy / "buildah.log").read_text().splitlines()
+    assert [line.split()[2] for line in said if line.startswith("push ")] == ["built", "built"]
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "v0.8.4", "latest", "1"])
