@@ -92,7 +92,7 @@ unit: $(DEV) ## Run the fast tests, which need no server, in seconds; ARGS='-k s
 fuzz: $(DEV) $(FUZZ) ## Look for inputs that break promises, for SECONDS=60 each; TARGET=markdown for one alone
 	@.venv/bin/python ops/fuzz/run.py --seconds $(call given,SECONDS,60) $(if $(value REPRODUCE),--reproduce="$$REPRODUCE") -- $(call given,TARGET)
 
-soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Put one process under mixed traffic for SECONDS (600), then find the load at which latency rises
+soak: $(DEV) $(EMULATOR) $(PROVIDER) ## Find the load that one process keeps up with; put it under half of that for SECONDS (600), and two thirds for a fifth
 	@HOLDS_SECONDS=$(call given,SECONDS,600) $(WITH_ARGS) -m pytest -n 0 -s -m 'holds or not holds' be-app/tests/e2e/test_soak.py
 
 chaos: $(DEV) $(EMULATOR) $(PROVIDER) ## Break each dependency under load, and write down what users saw
@@ -139,8 +139,8 @@ infra-apply: $(RUN) ## Apply a saved plan, unless the state has moved since; `ma
 infra-drift: $(RUN) ## Compare an environment with its configuration, and raise the alarm where they differ; `make infra-drift ENV=dev`
 	@$(WITH_ARGS) .venv/bin/familycorp infra drift "$$ENV"
 
-rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here: no AWS, no Docker
-	@.venv/bin/familycorp rehearse --state "$${STATE:-.local}"
+rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here, without AWS and Docker; VARIANT=zip; BASES=pinned
+	@.venv/bin/familycorp rehearse --state "$${STATE:-.local}" --variant $(call given,VARIANT,image)
 
 plan: $(RUN) ## Write what Terraform would change to build/plan-ENV.txt; `make plan ENV=dev`
 	@.venv/bin/familycorp infra plan "$$ENV"
@@ -252,7 +252,7 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke onl
 	@$(WITH_ARGS) bench/uploads.py
 	@$(WITH_ARGS) bench/hostile.py
 
-bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of what is deployed, against a bare FastAPI
+bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of images (of `make image`) and archives, against a bare FastAPI
 	@.venv/bin/python bench/cold.py
 
 reset: $(RUN) ## Delete the local data that `make up` made, after saying what

@@ -169,9 +169,15 @@ def _address(url: str | None, env: str | None) -> str:
 
 
 @main.command(name="rehearse")
-def rehearse_(as_json: AsJson = False, state: State = environment.STATE) -> None:
+def rehearse_(
+    variant: Annotated[
+        rehearse.Variant, typer.Option(help="What is deployed: images by digest, or zip archives.")
+    ] = rehearse.Variant.IMAGE,
+    as_json: AsJson = False,
+    state: State = environment.STATE,
+) -> None:
     """Rehearse a whole deployment on this machine: no AWS, no Docker."""
-    sys.exit(rehearse.run(state, as_json=as_json))
+    sys.exit(rehearse.run(state, variant, as_json=as_json))
 
 
 main.command()(trail.audit)

@@ -233,6 +233,15 @@ def test_the_report_of_a_rehearsal_is_a_document() -> None:
     ]
     assert told["seconds"] >= 0
     assert {"what", "instead"} == told["onlyAws"][0].keys()
+    assert "times" not in report.pace()
+    for line in (
+        "aws_kms_key.data: Creating...",
+        "aws_kms_key.data: Creation complete",
+        "Apply complete! 1 added",
+    ):
+        report.terraform.read(line)
+    assert 0 < report.terraform.seconds < report.seconds
+    assert "times Terraform's apply and destroy alone" in report.markdown()
 
 
 def test_the_version_is_that_of_the_applications_project() -> None:

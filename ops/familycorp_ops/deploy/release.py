@@ -139,11 +139,17 @@ def build(
 def push(
     env: Env,
     version: Annotated[str, typer.Option(help="The tag's beginning.", callback=_version)],
+    images: Annotated[
+        Path | None, typer.Option(help="Directory of the images; without one that of `make image`.")
+    ] = None,
     as_json: AsJson = False,
 ) -> dict[str, str]:
     """Push the images of `make image` to an environment's registry, with `skopeo`; print their digests."""
     registry, ecr = parameter(env, "registry/backend"), client("ecr")
-    digests = {target: _push(ecr, registry, target, version) for target in OUTPUTS}
+    digests = {
+        target: _push(ecr, registry, (images or BUILD) / archive(target), tag(version, target))
+        for target in OUTPUTS
+    }
     for target, digest in digests.items():
         output(OUTPUTS[target], digest)
     told = {OUTPUTS[target].replace("-d", "D"): digest for target, digest in digests.items()}
@@ -157,9 +163,13 @@ def tag(version: str, target: str) -> str:
     return f"{version}-{target}"
 
 
-def _push(ecr: Any, registry: str, target: str, version: str) -> str:
-    """Push one image to a registry, unless it is there; return its digest."""
-    image, name = BUILD / f"image-{target}.tar", tag(version, target)
+def archive(target: str) -> str:
+    """Return the name of the file that `make image` writes an image to."""
+    return f"image-{target}.tar"
+
+
+def _push(ecr: Any, registry: str, image: Path, name: str) -> str:
+    """Push one image to a registry by a tag, unless it is there; return its digest."""
     ours, there = digest_of(image), pushed(ecr, registry, name)
     if there and there != ours:
         sys.exit(

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from shutil import rmtree
 
@@ -11,7 +12,14 @@ KEPT = 5
 """Rehearsals whose logs are kept."""
 
 
-def run(state: Path, *, as_json: bool) -> int:
+class Variant(StrEnum):
+    """What a release is."""
+
+    IMAGE = "image"
+    ZIP = "zip"
+
+
+def run(state: Path, variant: Variant, *, as_json: bool) -> int:
     """Rehearse, tell how it goes, and keep logs and report below `state`; return the exit status."""
     from rich.console import Console  # noqa: PLC0415 - `--help` needn't wait for it.
     from rich.markup import escape  # noqa: PLC0415
@@ -37,7 +45,7 @@ def run(state: Path, *, as_json: bool) -> int:
         signal.signal(number, signal.default_int_handler)
     problem = ""
     try:
-        Rehearsal(directory, report).run()
+        Rehearsal(directory, report, variant).run()
     except (BrokenPromiseError, ServerError) as error:
         problem = str(error)
     except KeyboardInterrupt:
@@ -50,7 +58,7 @@ def run(state: Path, *, as_json: bool) -> int:
     console.print()
     for table in report.tables():
         console.print(table)
-    console.print(f"{report.seconds:.0f} s; logs and report: {escape(str(directory))}", soft_wrap=True)
+    console.print(f"{report.pace()}; logs and report: {escape(str(directory))}", soft_wrap=True)
     if problem:
         console.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     return 1 if problem else 0

@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from familycorp_ops.facts import FUNCTIONS
-from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse import container, sandbox
 from familycorp_ops.rehearse.data_api import DataApi
 from familycorp_ops.rehearse.fronts import Front, Fronts
 from familycorp_ops.servers.mariadb import MariaDB
@@ -169,6 +169,7 @@ class Cloud:
                 self._keep_function_logs()
         finally:
             self._stack.close()
+            container.remove(self._hosts_directory, f"{LOOPBACK}:{self.emulator.port}")
 
     def _keep_function_logs(self) -> None:
         """Write what functions logged to a file, before the emulator forgets it."""

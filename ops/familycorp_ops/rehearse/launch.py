@@ -3,16 +3,20 @@
 The first argument is the program that functions of Python are started with.
 """
 
+import io
 import json
+import os
 import re
 import runpy
 import sys
+import zipfile
 from typing import Any
 from urllib.parse import unquote
 
 
 def _close_gaps() -> None:
     _know_callers_of_function_urls()
+    _run_images()
     from ministack.core import iam_actions, iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services import kms, rds, secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
     from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
@@ -82,9 +86,56 @@ def _close_gaps() -> None:
         """Tell SAM's translator the stack's parameters, as AWS does: by them it knows when to publish a version."""
         operation = sys._getframe(1).f_locals  # noqa: SLF001 - the emulator has them there, and doesn't hand them on.
         given, before = operation.get("provided_params"), operation.get("previous_params")
-        return translate(template, engine._transform_parameters(template, given, before), *more)  # noqa: SLF001
+        parameters = engine._transform_parameters(template, given, before)  # noqa: SLF001
+        return _as_served(translate(template, parameters, *more))
 
     transform.transform = translated
+
+
+def _as_served(template: Any) -> Any:
+    """Take out what the emulator refuses to make, schedules of rotations, and name the API as it serves it."""
+    refused = "AWS::SecretsManager::RotationSchedule"
+    template["Resources"] = {k: v for k, v in template["Resources"].items() if v["Type"] != refused}
+    if "Api" in template["Resources"] and (address := template.get("Outputs", {}).get("HttpApiUrl")):
+        address["Value"] = {"Fn::Sub": f"https://{_here()}/_aws/execute-api/${{Api}}/$default"}
+    return template
+
+
+def _here() -> str:
+    """Return where the emulator listens."""
+    return f"127.0.0.1:{os.environ['GATEWAY_PORT']}"
+
+
+def _run_images() -> None:
+    """Start functions of images by the program that starts those of archives, and refuse an image that isn't there.
+
+    The emulator is its own registry, whose name in AWS leads nowhere here.
+    """
+    from ministack.services import ecr, lambda_svc  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+
+    updates = lambda_svc._update_code  # noqa: SLF001 - as above.
+
+    def run(function: Any, event: Any, request_id: str) -> Any:
+        config = function["config"]
+        given = config.get("ImageConfigResponse", {}).get("ImageConfig", {})
+        command = [*given.get("EntryPoint", ()), *given.get("Command", ())]
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("image.json", json.dumps({"uri": config["ImageUri"], "command": command}))
+        as_archive = {**config, "PackageType": "Zip", "Runtime": "python3.12", "Handler": "image.handler"}
+        code = {"config": as_archive, "code_zip": archive.getvalue()}
+        return lambda_svc._execute_function_warm(code, event, request_id)  # noqa: SLF001
+
+    def update(name: str, code: Any) -> Any:
+        repository, _, digest = code.get("ImageUri", "").rpartition("/")[2].partition("@")
+        if digest and digest not in ecr._manifest_blobs.get(repository, {}):  # noqa: SLF001
+            return lambda_svc.error_response_json(
+                "InvalidParameterValueException", f"Source image {code['ImageUri']} does not exist.", 400
+            )
+        return updates(name, code)
+
+    lambda_svc._execute_function_docker, lambda_svc._update_code = run, update  # noqa: SLF001
+    ecr._repo_uri = lambda name: f"{_here()}/{name}"  # noqa: SLF001
 
 
 def _know_callers_of_function_urls() -> None:

@@ -15,14 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.load import Load
 from familycorp_ops.deploy.release import SAM
 from familycorp_ops.deploy.smoke import stack as stack_name
 from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY
-from familycorp_ops.rehearse import incidents, sandbox
+from familycorp_ops.rehearse import Variant, incidents
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
 from familycorp_ops.rehearse.journey import PATIENCE_S, Staff, at_browser
 from familycorp_ops.rehearse.operating import (
@@ -35,16 +33,14 @@ from familycorp_ops.rehearse.operating import (
     take_inquiries,
 )
 from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
+from familycorp_ops.rehearse.releases import Archives, Images, Releases
 from familycorp_ops.rehearse.remains import remains
 from familycorp_ops.rehearse.report import Report
 
 ENV: Final = "dev"
 API: Final = "https://api-dev.familycorp.example"
 SITE: Final = "https://dev.familycorp.example"
-TEMPLATE: Final = "template.zip.yaml"
 GAPS: Final = Path(__file__).with_name("gaps.tf")
-SOURCES: Final = ("be-app", "scripts", "pyproject.toml", "uv.lock", "ops/pyproject.toml", TEMPLATE)
-"""What a release is built from."""
 NEW_REVISION: Final = "rehearsal"
 INFRA_ROLE: Final = f"familycorp-{ENV}-infra"
 ADMIN: Final = "admin@familycorp.example"
@@ -106,10 +102,13 @@ class Rehearsal:
     Args:
         directory: where everything goes; what is in there stays.
         report: what is told.
+        variant: what a release is.
     """
 
-    def __init__(self, directory: Path, report: Report) -> None:
+    def __init__(self, directory: Path, report: Report, variant: Variant) -> None:
         self._directory, self._report = directory, report
+        made = Images if variant == Variant.IMAGE else Archives
+        self._releases: Releases = made(directory, self._command)
         self._terraform = directory / "terraform"
         self._url = ""
         self._first_admin: list[str] = []
@@ -122,21 +121,25 @@ class Rehearsal:
             with self._report.step(
                 "An emulator of AWS, a database, a cache and a login provider start"
             ) as row:
-                sandbox.check()
+                self._releases.check()
                 self._cloud = stack.enter_context(Cloud(self._directory, ENV, API))
                 row.seen = f"{self._cloud.emulator.name}, {self._cloud.database.name}, Valkey, NanoIDP"
             # Terraform and CloudFormation mostly wait, so the releases are built meanwhile, one after the other.
-            first = _Background(lambda: self._build(infra.ROOT, "first"))
+            first = _Background(lambda: self._releases.build(infra.ROOT, "first"))
             others = _Background(lambda: self._build_others(first))
             stack.callback(others.wait)
             self._infrastructure()
-            with self._report.step("sam build"):
+            with self._report.step(
+                "The release is built, and pushed by the pipeline where it is images"
+            ) as row:
                 first.result()
+                row.seen = self._push("first")
             self._first_release()
             self._meet(stack)
             self._operate(stack)
-            with self._report.step("sam build, of the two releases that follow"):
+            with self._report.step("So are the two releases that follow") as row:
                 others.result()
+                row.seen = " ".join(map(self._push, ("second", "broken")))
             self._second_release()
             self._failing_releases()
             self._rollback()
@@ -192,9 +195,10 @@ class Rehearsal:
                 Without it they are those of the first admin's.
             refused: whether it is to refuse.
         """
-        archives = str(self._directory / "release-first")
-        asked = ("--version", "first", "--archives", archives, "--admin", ADMIN, "--accept", "vpcs", "--yes")
-        ended, lines = self._operator("environment", *asked, until=until)
+        asked = ("--version", "first", "--admin", ADMIN, "--accept", "vpcs", "--yes")
+        # The registry has the images of this version.
+        chosen = () if isinstance(self._releases, Images) else self._releases.options("first")
+        ended, lines = self._operator("environment", *asked, *chosen, until=until)
         expect(
             bool(ended) == (refused or bool(until)), f"create ended with {ended}: {' / '.join(lines[-3:])}"
         )
@@ -246,15 +250,17 @@ class Rehearsal:
                 file.write(line)
                 file.flush()
                 lines.append(line.strip())
+                if credentials is self._cloud.operator:
+                    self._report.terraform.read(line)
                 if until and line.startswith(f"✓ {until}: "):
                     os.killpg(process.pid, signal.SIGINT)
         return process.returncode, [line for line in lines if line and not line.startswith("make")]
 
     def _build_others(self, first: "_Background") -> None:
         first.wait()
-        self._build(self._source("second", {NEW_REVISION: "posts"}), "second")
+        self._releases.build(self._source("second", {NEW_REVISION: "posts"}), "second")
         # Each migration follows those before it.
-        self._build(
+        self._releases.build(
             self._source("broken", {NEW_REVISION: "posts", "failing": "nowhere"}, breaks=True), "broken"
         )
 
@@ -361,11 +367,9 @@ class Rehearsal:
 
     def _failing_releases(self) -> None:
         with self._report.step("A release that can't be deployed is taken back, and nobody notices") as row:
-            broken = self._directory / "release-impossible"
-            shutil.copytree(self._directory / "release-second", broken)
-            _change(broken / "template.yaml", _demand_the_impossible)
+            chosen = self._releases.impossible("second")
             with self._load() as load:
-                self._deploy("impossible", fails=True)
+                self._deploy_by(chosen, "impossible", fails=True)
             status = self._status()
             expect(status == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {status}")
             row.seen = f"{status}; {_unbroken(load, 'second')}"
@@ -559,7 +563,7 @@ class Rehearsal:
     def _source(self, version: str, migrations: Mapping[str, str], *, breaks: bool = False) -> Path:
         """Return a copy of the source with further migrations, each of a table, or one that can't start."""
         source = self._directory / f"source-{version}"
-        for item in SOURCES:
+        for item in self._releases.sources:
             here, there = infra.ROOT / item, source / item
             there.parent.mkdir(parents=True, exist_ok=True)
             if here.is_dir():
@@ -577,18 +581,19 @@ class Rehearsal:
                 main.write("\nraise RuntimeError('This release is broken on purpose.')\n")
         return source
 
-    def _build(self, source: Path, version: str) -> None:
-        # A real Python of Lambda's version comes first: a shim of one doesn't run.
-        first = (str(sandbox.python().parent), str(infra.ROOT / ".tools"), os.environ["PATH"])
-        to = str(self._directory / f"release-{version}")
-        asked = ("release", "build", "--template", str(source / TEMPLATE), "--to", to)
-        self._familycorp(f"build-{version}", *asked, PATH=os.pathsep.join(first))
-        url = self._cloud.emulator.url
-        _change(Path(to) / "template.yaml", lambda content: _leave_out_what_is_unknown(content, url))
+    def _push(self, version: str) -> str:
+        """Push a release's images as a run of the pipeline does; return the digest of what serves HTTP."""
+        if not isinstance(self._releases, Images):
+            return ""
+        asked = ("--version", version, "--images", str(self._releases.directory(version)))
+        self._pipeline("push", "release", "push", ENV, *asked)
+        return self._releases.options(version)[1][:19]
 
-    def _deploy(self, release: str, version: str | None = None, *, fails: bool = False) -> None:
-        archives = str(self._directory / f"release-{release}")
-        asked = ("release", "deploy", ENV, "--archives", archives, "--version", version or release)
+    def _deploy(self, release: str, version: str | None = None) -> None:
+        self._deploy_by(self._releases.options(release), version or release)
+
+    def _deploy_by(self, options: Sequence[str], version: str, *, fails: bool = False) -> None:
+        asked = ("release", "deploy", ENV, *options, "--version", version)
         self._pipeline("deploy", *asked, allowed=(1,) if fails else (0,))
 
     def _smoke(self, *more: str, fails: bool = False) -> str:
@@ -628,7 +633,8 @@ class Rehearsal:
         """Run `familycorp` as a run of the pipeline would: with the role that trusts GitHub's word for it."""
         session = self._cloud.pipeline(f"familycorp-{ENV}-deploy", ENV)
         expect(bool(session), f"a run of {ENV} doesn't get its role")
-        return self._familycorp(log, *arguments, allowed=allowed, **session)
+        trust = {"SSL_CERT_FILE": str(self._cloud.ca)}  # For `skopeo`.
+        return self._familycorp(log, *arguments, allowed=allowed, **session, **trust)
 
     def _tf(self, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
         plain = [] if arguments[0] in {"output", "show"} else ["-no-color"]
@@ -636,7 +642,7 @@ class Rehearsal:
         return self._command(f"terraform-{arguments[0]}", command, self._terraform, allowed, **TERRAFORM)
 
     def _command(
-        self, log: str, command: Sequence[str], cwd: Path, allowed: Sequence[int], **environment: str
+        self, log: str, command: Sequence[str], cwd: Path, allowed: Sequence[int] = (0,), **environment: str
     ) -> str:
         """Run a program with the emulator's variables, keep what it says, and return what it says to its user."""
         with (self._cloud.logs / f"{log}.log").open("a+", encoding="utf-8") as file:
@@ -687,29 +693,6 @@ class _Background:
         self.wait()
         if self._error is not None:
             raise self._error
-
-
-def _change(template: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a built template, which is plain YAML."""
-    content = yaml.safe_load(template.read_text())
-    change(content)
-    template.write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def _leave_out_what_is_unknown(content: dict[str, Any], emulator: str) -> None:
-    """Take out what the emulator refuses to make, the schedule of rotations, and name the API as it serves it."""
-    content["Resources"].pop("RotationSchedule")
-    address = f"{emulator}/_aws/execute-api/${{Api}}/$default"
-    content["Outputs"]["HttpApiUrl"]["Value"] = {"Fn::Sub": address}
-
-
-def _demand_the_impossible(content: dict[str, Any]) -> None:
-    """Ask for an alias that is there already, once the functions were updated."""
-    content["Resources"]["Impossible"] = {
-        "Type": "AWS::Lambda::Alias",
-        "DependsOn": "BackendFunction",
-        "Properties": {"FunctionName": {"Ref": "BackendFunction"}, "FunctionVersion": "1", "Name": "live"},
-    }
 
 
 def _unbroken(load: Load, *versions: str) -> str:

@@ -1,5 +1,6 @@
 """What a rehearsal shows: its progress, and in the end what was seen and what wasn't."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+BAR: Final = 2.5
+"""How much longer than Terraform's apply and destroy a rehearsal may take."""
 ONLY_AWS: Final = (
     (
-        "image functions behind the Lambda Web Adapter",
-        "the conformance suite runs the same application three ways",
+        "the official base images, and the binary of the Lambda Web Adapter",
+        "stand-ins, where the release is images; the conformance suite compares the adapter's",
     ),
     (
         "canary shifting by CodeDeploy, alarms that roll back",
@@ -47,7 +50,14 @@ ONLY_AWS: Final = (
         "the emulator checks the signature; the rest is added to it, as AWS documents it",
     ),
     ("Cognito's pages", "another OpenID provider, with the second factor of ours"),
-    ("limits of memory, payload and concurrency; throttling; SnapStart", "not enforced here"),
+    (
+        "limits of memory, payload and concurrency; throttling; SnapStart",
+        "a container has its function's memory, an archive hasn't; the rest isn't enforced here",
+    ),
+    (
+        "Lambda's copy of an image, its freezing and its scaling",
+        "podman starts a container for each execution environment, and keeps it",
+    ),
     ("how fast it is there", "nothing here says anything about latency or cold starts in AWS"),
 )
 """What only AWS can show, and what stands in for it."""
@@ -63,6 +73,22 @@ class Row:
     seconds: float = 0.0
 
 
+class Stopwatch:
+    """Adds up how long Terraform applies, by what it writes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began: float | None = None
+
+    def read(self, line: str) -> None:
+        """Take note of a line as it is written."""
+        if self._began is None and re.search(r": (?:Creating|Modifying|Destroying)\.\.\.", line):
+            self._began = time.monotonic()
+        elif self._began is not None and line.startswith("Apply complete!"):
+            self.seconds += time.monotonic() - self._began
+            self._began = None
+
+
 @dataclass
 class Report:
     """Rows as they come, shown as they happen."""
@@ -70,6 +96,7 @@ class Report:
     console: Console
     rows: list[Row] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    terraform: Stopwatch = field(default_factory=Stopwatch)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Row]:
@@ -113,10 +140,21 @@ class Report:
         """How long it has taken."""
         return time.monotonic() - self.began
 
+    def pace(self) -> str:
+        """Return how long it took, and how many times as long as Terraform's apply and destroy in the same run."""
+        alone = self.terraform.seconds
+        if not alone:
+            return f"{self.seconds:.0f} s"
+        return (
+            f"{self.seconds:.0f} s, {self.seconds / alone:.1f} times Terraform's apply and destroy alone"
+            f" ({alone:.0f} s; bar: {BAR})"
+        )
+
     def document(self) -> dict[str, Any]:
         """Return the whole report for programs."""
         return {
             "seconds": round(self.seconds, 1),
+            "terraformSeconds": round(self.terraform.seconds, 1),
             "steps": [asdict(row) for row in self.rows],
             "onlyAws": [{"what": what, "instead": instead} for what, instead in ONLY_AWS],
         }
@@ -127,7 +165,7 @@ class Report:
         for row in self.rows:
             seen = row.seen.replace("|", "\\|")
             lines.append(f"| {row.title} | {'yes' if row.held else '**no**'} | {seen} | {row.seconds:.0f} |")
-        lines += ["", "| only AWS can show | here |", "|---|---|"]
+        lines += ["", self.pace(), "", "| only AWS can show | here |", "|---|---|"]
         lines += [f"| {what} | {instead} |" for what, instead in ONLY_AWS]
         return "\n".join([*lines, ""])
 

@@ -30,6 +30,8 @@ RDS_CA: Final = "app/core/database/rds_ca.pem"
 
 _OUTER: Final = """#!/bin/sh
 # Starts one execution environment of a function: $1 is MiniStack's worker script.
+# Where the release is an image, a container takes the place of what follows.
+[ ! -e image.json ] || exec {container} {hosts} {ca}
 exec unshare --map-root-user --mount --propagation private -- {inner} "$@"
 """
 
@@ -145,6 +147,7 @@ def make(directory: Path, ca: Path) -> Path:
     outer, inner = directory / "function", directory / "function-inside"
     names = {"ca": ca, "hosts": hosts, "inner": inner, "python": python(), "rds_ca": RDS_CA}
     quoted = {key: shlex.quote(str(value)) for key, value in names.items()}
+    quoted["container"] = f"{shlex.quote(sys.executable)} -P -m familycorp_ops.rehearse.container"
     for program, text in ((inner, _INNER), (outer, _OUTER)):
         program.write_text(text.format(**quoted))
         program.chmod(0o755)

@@ -32,6 +32,8 @@ ROOT: Final = Path(__file__).parents[3]
 _SAM: Final = ROOT / "ops" / "sam" / ".venv"
 _CLIENT: Final = ("awslambdaric", "simplejson", "snapshot_restore_py*", "runtime_client*")
 SOURCE_IP: Final = "203.0.113.7"
+TIMEOUT: Final = "AWS_LAMBDA_FUNCTION_TIMEOUT"
+"""Variable by which the emulator knows the function's timeout, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Function(Server):
         extra = {
             "PYTHONPATH": os.pathsep.join(map(str, path)),
             "LAMBDA_TASK_ROOT": str(self._task),
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+            TIMEOUT: "60",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if self._adapter:
@@ -197,7 +199,8 @@ class Function(Server):
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
         """Return what the function answers to an event."""
-        connection = HTTPConnection(LOOPBACK, self.port, timeout=60)
+        # The emulator ends an invocation at the function's own timeout.
+        connection = HTTPConnection(LOOPBACK, self.port, timeout=60 + int(self._settings.get(TIMEOUT, 0)))
         try:
             connection.request("POST", urlsplit(self.url).path, json.dumps(event))
             return json.loads(connection.getresponse().read())
@@ -237,6 +240,7 @@ class ImageFunction(Function):
         command: what the template gives as entry point and command; by default the image's own.
         network: `host`, with which it reaches the stores of a test, or `none`, which reaches nothing.
         memory_mb: memory.
+        options: more options of `podman run`.
     """
 
     def __init__(
@@ -248,10 +252,11 @@ class ImageFunction(Function):
         command: Sequence[str] = (),
         network: str = "host",
         memory_mb: int = 1024,
+        options: Sequence[str] = (),
     ) -> None:
         super().__init__(settings, directory)
         self._image, self._command_given = image, command
-        self._network, self._memory_mb = network, memory_mb
+        self._network, self._memory_mb, self._options = network, memory_mb, options
         self._container = f"familycorp-function-{self.port}"
 
     def command(self) -> Sequence[str]:
@@ -260,7 +265,7 @@ class ImageFunction(Function):
         settings = {
             "AWS_LWA_PORT": served,
             "UVICORN_PORT": served,
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+            TIMEOUT: "60",
             **self._settings,
         }
         # Values aren't in the command line, which every process of the machine may read.
@@ -282,7 +287,7 @@ class ImageFunction(Function):
             ),
             *("--read-only", "--tmpfs", "/tmp:mode=1777,size=512m", "--user", "65534:65534"),  # noqa: S108 - Lambda's.
             *("--memory", f"{self._memory_mb}m", "--cap-drop=all", "--security-opt=no-new-privileges"),
-            *("--network", self._network, "--env-file", str(file)),
+            *("--network", self._network, "--env-file", str(file), *self._options),
             *("--volume", f"{_emulator()}:/emulator:ro", "--entrypoint", "/emulator", self._image),
             *(*_addresses(self.port, self._runtime), *starts),
         ]

@@ -3,12 +3,18 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 
 from familycorp_ops.deploy import infra
 from familycorp_ops.rehearse import sandbox
+from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
+from familycorp_ops.servers.ministack import CREDENTIALS, REGION
 from familycorp_ops.servers.process import NotInstalledError
 from familycorp_ops.testing.servers import missing
 
@@ -91,3 +97,46 @@ def test_a_machine_without_namespaces_gets_a_message(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "")
     with pytest.raises(NotInstalledError, match="unshare"):
         sandbox.check()
+
+
+PROGRAM = """#!{python}
+import json, sys
+sys.stdin.readline()
+print(json.dumps({{"status": "ready"}}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({{"status": "ok", "result": json.load(open("image.json"))}}), flush=True)
+"""
+
+
+def test_a_function_of_an_image_is_started_by_the_program_of_functions(tmp_path: Path) -> None:
+    """The emulator is its own registry, and refuses an image that isn't there, as Lambda does."""
+    program = tmp_path / "function"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    with MiniStackWithoutGaps(directory=tmp_path / "emulator", function=program) as emulator:
+
+        def client(service: str) -> Any:
+            session = botocore.session.get_session()
+            session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+            return session.create_client(service, region_name=REGION, endpoint_url=emulator.url)
+
+        registry = client("ecr").create_repository(repositoryName="backend")["repository"]["repositoryUri"]
+        assert registry == f"127.0.0.1:{emulator.port}/backend"
+        functions, image = client("lambda"), f"{registry}@sha256:{'0' * 64}"
+        trust = {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+        }
+        role = client("iam").create_role(
+            RoleName="drain", AssumeRolePolicyDocument=json.dumps({"Statement": trust})
+        )
+        functions.create_function(
+            FunctionName="drain", PackageType="Image", Code={"ImageUri": image},
+            Role=role["Role"]["Arn"],
+            ImageConfig={"EntryPoint": ["python", "-m", "awslambdaric"], "Command": ["drain.handler"]},
+        )  # fmt: skip
+        seen = json.loads(functions.invoke(FunctionName="drain", Payload=b"{}")["Payload"].read())
+        assert seen == {"uri": image, "command": ["python", "-m", "awslambdaric", "drain.handler"]}
+        with pytest.raises(ClientError, match="does not exist"):
+            functions.update_function_code(FunctionName="drain", ImageUri=image)

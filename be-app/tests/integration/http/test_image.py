@@ -5,6 +5,7 @@ memory of the template. What an emulator can't show is in docs/how-to/operations
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from familycorp_ops import facts
 from familycorp_ops.deploy import templates
 from familycorp_ops.docs.sizes import DOCUMENT
+from familycorp_ops.rehearse import container, sandbox
 from familycorp_ops.servers import containers
 from familycorp_ops.servers.function import ImageFunction, Request, pulled
 from familycorp_ops.servers.ministack import CREDENTIALS, MiniStack
@@ -216,6 +218,56 @@ def test_no_cookie_code_or_token_of_a_login_reaches_a_log(
     secrets += [part.partition("=")[2] for part in query.split("&")] + [person.secret, *person.recovery_codes]
     assert len(secrets) > 5
     assert [secret for secret in secrets if len(secret) > 5 and secret in log] == []
+
+
+def test_a_worker_of_the_rehearsal_is_a_container_that_ends_with_it(
+    images: dict[str, str], tmp_path: Path
+) -> None:
+    """It speaks with MiniStack by lines, resolves the names it is given alone, and logs to standard error."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text("authority")
+    program = sandbox.make(tmp_path / "sandbox", ca)
+    hosts = tmp_path / "sandbox" / "hosts"
+    sandbox.resolve(hosts, "familycorp-test-events", {"database.example": "127.0.0.2"})
+    code = tmp_path / "code"
+    code.mkdir()
+    script = (
+        "import json, os, socket, sys\n"
+        "def handler(event, context):\n"
+        "    print('a line of the log')\n"
+        "    if 'fail' in event: raise ValueError('broken')\n"
+        "    return [socket.gethostbyname('database.example'), open(os.environ['SSL_CERT_FILE']).read(),"
+        " os.environ['FAMILYCORP_ENV'], os.environ.get('SECRET'), event['n']]\n"
+    )
+    begin = (
+        f"import runpy, sys; open('/tmp/seen.py', 'w').write({script!r}); sys.path.insert(0, '/tmp');"
+        " sys.argv = ['awslambdaric', 'seen.handler']; runpy.run_module('awslambdaric', None, '__main__')"
+    )
+    command = ["python", "-c", begin]
+    (code / "image.json").write_text(json.dumps({"uri": images["functions"], "command": command}))
+    started = {"env": {"FAMILYCORP_ENV": "test"}, "memory": 256}
+    lines = [started, {"event": {"n": 1}}, {"event": {"n": 2}}, {"event": {"fail": True}}]
+    environment = {
+        **os.environ, **CREDENTIALS, "AWS_LAMBDA_FUNCTION_NAME": "familycorp-test-events", "_LAMBDA_TIMEOUT": "30",
+        "SECRET": "of this machine",
+    }  # fmt: skip
+    ran = subprocess.run(
+        [program, "worker.py"], cwd=code, env=environment, input="".join(f"{json.dumps(line)}\n" for line in lines),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert said[0] == {"status": "ready"}, ran.stderr
+    for n in (1, 2):
+        assert said[n] == {"status": "ok", "result": ["127.0.0.2", "authority", "test", None, n]}
+    assert (said[3]["status"], said[3]["error"]) == ("error", "broken")
+    assert ran.stderr.count("a line of the log") == 3
+    assert "REPORT RequestId" not in ran.stderr
+    label = f"--filter=label={container.LABEL}={hosts}"
+    left = subprocess.run(
+        [containers.podman(), "ps", "--all", "--quiet", label],
+        env=containers.environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert left.stdout == ""
 
 
 def test_the_image_says_that_its_bases_are_stand_ins() -> None:
