@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import count
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from support.stack import Stack, make_category
 from support.staff import Person, at_browser
 
 DATABASES = ("sqlite", "mariadb", "mysql")
-VALKEY_DATABASES = count(len(DATABASES) + 1)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +34,7 @@ def stacks(
                 None if database == "sqlite" else request.getfixturevalue(database).create_database("content")
             )
             directory = tmp_path_factory.mktemp(database)
-            stack = Stack(directory, ministack, valkey, url, DATABASES.index(database)).prepare()
+            stack = Stack(directory, ministack, valkey, url).prepare()
             stack.start()
             with stack.client() as client:
                 make_category(client, "news")
@@ -54,7 +52,7 @@ def staff_stack(
 ) -> Iterator[Stack]:
     """The worker's stack on SQLite that people log in to, through NanoIDP."""
     directory = tmp_path_factory.mktemp("staff")
-    with Stack(directory, ministack, valkey, valkey_database=len(DATABASES), provider=nanoidp) as stack:
+    with Stack(directory, ministack, valkey, provider=nanoidp) as stack:
         stack.prepare().start()
         with stack.client() as client:
             make_category(client, "news")
@@ -111,11 +109,10 @@ def new_stack(
     made: list[Stack] = []
 
     def make(database: str, **settings: Any) -> Stack:
-        number = next(VALKEY_DATABASES)
         server = None if database == "sqlite" else request.getfixturevalue(database)
-        url = server and server.create_database(f"stack_{number}")
+        url = server and server.create_database(f"stack_{uuid.uuid4().hex[:8]}")
         directory = tmp_path_factory.mktemp(database)
-        made.append(Stack(directory, ministack, valkey, url, number, **settings).prepare())
+        made.append(Stack(directory, ministack, valkey, url, **settings).prepare())
         return made[-1]
 
     yield make

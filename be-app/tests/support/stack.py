@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -109,6 +110,9 @@ class Application(Server):
         return set(re.findall(r"^import time:.*\| +([\w.]+)$", self.log.read_text(), re.MULTILINE))
 
 
+_VALKEY_DATABASES = count()
+
+
 class Stack:
     """An environment of its own: a database, tables and a cache, and application processes on them."""
 
@@ -118,14 +122,13 @@ class Stack:
         ministack: MiniStack | DynamoDBLocal,
         valkey: Valkey,
         database_url: str | None = None,
-        valkey_database: int = 0,
         *,
         provider: Provider | None = None,
         **settings: str,
     ) -> None:
         self.directory = directory
         self.ministack, self.valkey = ministack, valkey
-        self.cache_url = valkey.url.removesuffix("/0") + f"/{valkey_database}"
+        self.cache_url = valkey.url.removesuffix("/0") + f"/{next(_VALKEY_DATABASES)}"
         self._own_file = f"sqlite+aiosqlite:///{directory}/content.db"
         self.database_url = database_url or self._own_file
         self.processes: list[Application] = []

@@ -47,6 +47,7 @@ class Valkey(Server):
             "dir": str(self.directory),
             "save": "",
             "appendonly": "no",
+            "databases": "1000",  # Each environment of a test takes one.
         }
         return [str(binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 

@@ -147,7 +147,7 @@ def limited(
     ministack: MiniStack, valkey: Valkey, nanoidp: NanoIDP, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("limited")
-    with Stack(directory, ministack, valkey, valkey_database=12, provider=nanoidp) as made:
+    with Stack(directory, ministack, valkey, provider=nanoidp) as made:
         made.prepare().start(TEST_LIMITS="1")
         yield made
 

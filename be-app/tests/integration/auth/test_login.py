@@ -25,13 +25,12 @@ def made(
     request: pytest.FixtureRequest,
     factory: pytest.TempPathFactory,
     provider: Provider,
-    number: int,
     **settings: Any,
 ) -> Stack:
     ministack: MiniStack = request.getfixturevalue("ministack")
     valkey: Valkey = request.getfixturevalue("valkey")
     directory = factory.mktemp("login")
-    stack = Stack(directory, ministack, valkey, valkey_database=number, provider=provider, **settings)
+    stack = Stack(directory, ministack, valkey, provider=provider, **settings)
     stack.prepare().start()
     return stack
 
@@ -47,7 +46,7 @@ def account(provider: Any, **changes: Any) -> str:
 @pytest.fixture(scope="module", params=["oidc_provider", "nanoidp"])
 def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The application with each provider in turn."""
-    with made(request, tmp_path_factory, request.getfixturevalue(request.param), 14) as stack:
+    with made(request, tmp_path_factory, request.getfixturevalue(request.param)) as stack:
         yield stack
 
 
@@ -61,7 +60,7 @@ def certified(
         "OIDC_TRUSTED_AMR": "otp",
         "OIDC_POST_LOGOUT_URI": "https://www.familycorp.example/bye",
     }
-    with made(request, tmp_path_factory, oidc_provider, 15, **settings) as stack:
+    with made(request, tmp_path_factory, oidc_provider, **settings) as stack:
         oidc_provider.allow(stack.api_url, post_logout_uri=settings["OIDC_POST_LOGOUT_URI"])
         yield stack
 
@@ -152,7 +151,7 @@ def test_es256_and_a_secret_in_the_body_are_understood(
 ) -> None:
     with (
         OidcProvider(method="client_secret_post", algorithm="ES256", claims_in_id_token=False) as provider,
-        made(request, tmp_path_factory, provider, 10, OIDC_TRUSTED_ACR=TRUSTED) as stack,
+        made(request, tmp_path_factory, provider, OIDC_TRUSTED_ACR=TRUSTED) as stack,
         at_browser(stack, account(provider, acr=TRUSTED)) as editor,
     ):
         assert editor.first_factor() == "done"
@@ -164,7 +163,7 @@ def test_without_the_provider_nobody_can_log_in_and_nobody_is_logged_out(
 ) -> None:
     with (
         OidcProvider() as provider,
-        made(request, tmp_path_factory, provider, 9, OIDC_TRUSTED_ACR=TRUSTED) as stack,
+        made(request, tmp_path_factory, provider, OIDC_TRUSTED_ACR=TRUSTED) as stack,
         at_browser(stack, account(provider, acr=TRUSTED)) as editor,
     ):
         provider.suspend()

@@ -50,7 +50,7 @@ def stack(
         "OIDC_TRUSTED_AMR": "otp",
         "OIDC_ACR_VALUES": "urn:two,urn:one",
     }
-    with Stack(directory, ministack, valkey, valkey_database=13, provider=hostile, **settings) as made:
+    with Stack(directory, ministack, valkey, provider=hostile, **settings) as made:
         made.prepare().start()
         yield made
 
@@ -970,9 +970,7 @@ def test_what_is_odd_in_a_discovery_document_keeps_nobody_out(
         "claims_supported": DEEP,
         "updated": math.nan,
     }
-    with Stack(
-        tmp_path, ministack, valkey, valkey_database=7, provider=provider, OIDC_TRUSTED_ACR="urn:two"
-    ) as stack:
+    with Stack(tmp_path, ministack, valkey, provider=provider, OIDC_TRUSTED_ACR="urn:two") as stack:
         stack.prepare().start()
         with at_browser(stack, "somebody") as person:
             assert person.first_factor() == "failed"

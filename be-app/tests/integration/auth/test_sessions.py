@@ -267,7 +267,7 @@ def graceless(
     """Two processes behind a gateway that give a repeated refresh no time at all: order alone decides."""
     settings = {"REFRESH_GRACE_S": "0"}
     directory = tmp_path_factory.mktemp("graceless")
-    with Stack(directory, ministack, valkey, valkey_database=13, provider=nanoidp, **settings) as made:
+    with Stack(directory, ministack, valkey, provider=nanoidp, **settings) as made:
         made.prepare()
         for _ in range(2):
             made.start(AWS_LAMBDA_RUNTIME_API="127.0.0.1:1")

@@ -90,9 +90,7 @@ def ways(
     except NotInstalledError as error:
         missing("sam", error)
     with ExitStack() as opened:
-        stack = opened.enter_context(
-            Stack(directory, ministack, valkey, database, valkey_database=15, provider=nanoidp)
-        )
+        stack = opened.enter_context(Stack(directory, ministack, valkey, database, provider=nanoidp))
         stack.prepare()
         writer = stack.start()
         with stack.client(writer) as client:

@@ -100,7 +100,7 @@ def test_members_are_the_same_on_every_database(
     database: str,
 ) -> None:
     url = request.getfixturevalue(database).create_database("members")
-    with Stack(tmp_path, ministack, valkey, url, 7, provider=nanoidp) as stack:
+    with Stack(tmp_path, ministack, valkey, url, provider=nanoidp) as stack:
         stack.prepare().start()
         with at_browser(stack, "editor") as editor, at_browser(stack, "admin") as admin:
 
@@ -475,7 +475,7 @@ def test_a_request_costs_one_round_trip_a_second_for_its_session(editor: Person,
 def test_logging_in_needs_no_database_and_never_imports_its_client(
     nanoidp: NanoIDP, ministack: MiniStack, valkey: Valkey, tmp_path: Path
 ) -> None:
-    with Stack(tmp_path, ministack, valkey, valkey_database=11, provider=nanoidp) as stack:
+    with Stack(tmp_path, ministack, valkey, provider=nanoidp) as stack:
         stack.prepare()
         application = stack.start(
             deployed=True,

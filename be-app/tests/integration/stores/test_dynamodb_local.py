@@ -11,7 +11,7 @@ from support.stack import EDITOR, Stack, act, draft, make_category, published
 def test_posts_are_published_read_counted_and_withdrawn(
     dynamodb_local: DynamoDBLocal, valkey: Valkey, tmp_path: Path
 ) -> None:
-    with Stack(tmp_path, dynamodb_local, valkey, valkey_database=15) as stack:
+    with Stack(tmp_path, dynamodb_local, valkey) as stack:
         provision(stack.settings, tables_only=True)
         stack.run("-m", "familycorp_ops", "db", "upgrade")
         stack.start()

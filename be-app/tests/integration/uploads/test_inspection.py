@@ -36,7 +36,7 @@ PDF, ZIP = "application/pdf", "application/zip"
 
 @pytest.fixture(scope="module")
 def stack(ministack: MiniStack, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("inspection"), ministack, valkey, None, 14)
+    stack = Stack(tmp_path_factory.mktemp("inspection"), ministack, valkey)
     stack.prepare().start()
     with stack.client() as client:
         make_category(client, "news")

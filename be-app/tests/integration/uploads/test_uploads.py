@@ -95,10 +95,9 @@ def stacks_of(
             if store != "ministack":
                 server: SeaweedFS | RadosGW = request.getfixturevalue(store)
                 settings["S3_ENDPOINT_URL"] = server.url
-            number = 9 + len(running)
             servers = None if database == "sqlite" else request.getfixturevalue(database)
-            url = servers and servers.create_database(f"uploads_{number}")
-            stack = Stack(tmp_path_factory.mktemp("uploads"), ministack, valkey, url, number, **settings)
+            url = servers and servers.create_database(f"uploads_{len(running)}")
+            stack = Stack(tmp_path_factory.mktemp("uploads"), ministack, valkey, url, **settings)
             stack.prepare().start()
             with stack.client() as client:
                 make_category(client, "news")
