@@ -184,12 +184,12 @@ def attach(transaction: outbox.Transaction, upload: Upload) -> None:
 
 
 async def remove(transaction: outbox.Transaction, upload: Upload, actor: str) -> None:
-    """Take a file away from posts and from its owner's quota; its versions stay for 30 days."""
+    """Take a file away from posts and from its owner's quota, for `hide`, which the caller calls then."""
     session = transaction.session
     if (attachment := await repository.attachment(session, upload.id)) is not None:
         await session.delete(attachment)
     (await repository.usage(session, upload.owner)).bytes -= upload.size
-    upload.state, upload.due_at, upload.updated_at = DELETED, None, now()
+    upload.state, upload.due_at, upload.updated_at = DELETED, now(), now()
     audit.record(session, actor, "upload.deleted", f"upload:{upload.id}")
 
 
@@ -200,11 +200,15 @@ async def let_go(session: AsyncSession, uploads: Collection[uuid.UUID], due: dat
 
 
 async def hide(upload_id: uuid.UUID) -> None:
-    """Hide a deleted file, unless it was restored meanwhile: its row is locked as it is for a restoration."""
+    """Hide a deleted file, whose versions stay for 30 days, unless it was restored meanwhile.
+
+    Its row is locked as it is for a restoration. Until then it is due, so that a crash or an outage leaves no file.
+    """
     async with outbox.transaction() as transaction:
         upload = await repository.locked(transaction.session, upload_id)
         if upload is not None and upload.state == DELETED:
             await storage.hide(upload.place)
+            upload.due_at = None
 
 
 async def scanned(upload_id: uuid.UUID, etag: str, verdict: str) -> None:
@@ -225,6 +229,8 @@ async def work_due(at: datetime) -> bool:
         upload = await _row(upload_id)
         if upload is not None and upload.state == CLEAN:
             await _collect(upload)
+        elif upload is not None and upload.state == DELETED:
+            await hide(upload_id)
         elif upload is not None:
             await _finish(upload_id)
     return len(ids) < _BATCH
@@ -254,10 +260,11 @@ async def _collect(upload: Upload) -> None:
         uses = await references.domain().refers(transaction.session, upload.id, ever=True)
         if not uses:
             await remove(transaction, found, "system")
-        found.due_at = None
-        if uses and all(use.unsaved for use in uses):
+        elif all(use.unsaved for use in uses):
             found.due_at = now() + UNATTACHED
             await wake_at(found.due_at)
+        else:
+            found.due_at = None
     if not uses:
         await hide(upload.id)
 

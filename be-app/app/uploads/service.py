@@ -151,6 +151,7 @@ async def delete(upload_id: uuid.UUID, actor: Subject) -> None:
                 known = (use.title for use in uses if use.seen_by(actor.id))
                 raise UploadInUse.by(list(dict.fromkeys(known)))
             await processing.remove(transaction, upload, actor.id)
+            await processing.wake_at(now())
         elif upload.state != DELETED:
             raise UploadInvalidState(marked("The upload is {state}."), state=Text(STATES[upload.state]))
     await processing.hide(upload_id)

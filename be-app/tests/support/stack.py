@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ import httpx
 import sqlalchemy
 
 from app.core.aws import dynamodb
+from app.core.clock import now, timestamp
 from app.core.read_path.read_model import SHARDS
 from app.core.settings import Settings
 from familycorp_ops.local.provision import provision
@@ -298,9 +300,9 @@ class Stack:
         return [dynamodb.decode(item) for item in found["Items"]]
 
     def undone(self) -> list[dict[str, Any]]:
-        """Return the markers of work that is left; those of destructions, a month or years ahead, are none."""
-        ahead = ("#inquiry:", "#working-copies")
-        return [item for item in self.items("due") if not any(name in item["sequence"] for name in ahead)]
+        """Return the markers of work that is left; those of destructions, a week or years ahead, are none."""
+        ahead = timestamp(now() + timedelta(days=6))
+        return [item for item in self.items("due") if item["sequence"] < ahead]
 
     def events(self, aggregate: str) -> list[str]:
         """Return an aggregate's events, each as `version kind`; they must have been published in that order."""

@@ -7,7 +7,9 @@ import zipfile
 import zlib
 from typing import Any
 
+import botocore.session
 import httpx
+from botocore.config import Config
 from PIL import Image, ImageCms
 
 from support.stack import Stack
@@ -102,6 +104,33 @@ def put_parts(client: httpx.Client, upload: dict[str, Any], content: bytes, numb
             timeout=120,
         )
         assert put.status_code == 200, put.text
+
+
+def s3(stack: Stack) -> Any:
+    """Return a client of the server that has a stack's files."""
+    endpoint = stack.settings.s3_endpoint_url or stack.settings.aws_endpoint_url
+    return botocore.session.get_session().create_client(
+        "s3",
+        region_name=stack.region,
+        endpoint_url=endpoint,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+def stored(stack: Stack, upload: dict[str, Any], place: str = "files") -> dict[str, bytes]:
+    """Return what the bucket holds of an upload, by the end of its key."""
+    store, bucket = s3(stack), stack.settings.uploads_bucket
+    listed = store.list_objects_v2(Bucket=bucket, Prefix=f"{place}/{upload['id']}").get("Contents", ())
+    return {
+        item["Key"].rpartition("/")[2]: store.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+        for item in listed
+    }
+
+
+def public_objects(stack: Stack) -> set[str]:
+    """Return the pictures in the media bucket, by their digest."""
+    listed = s3(stack).list_object_versions(Bucket=stack.settings.media_bucket)
+    return {item["Key"].split("/")[1] for item in listed.get("Versions", ())}
 
 
 def event(stack: Stack, upload: dict[str, Any], name: str = "ObjectCreated:Post") -> dict[str, Any]:

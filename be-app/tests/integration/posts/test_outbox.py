@@ -21,11 +21,16 @@ import pytest
 
 from support.contract import edit, ok, own_category, read, unique
 from support.stack import EDITOR, Application, Stack, act, draft, published
+from support.uploading import photo, public_objects, state, stored, uploaded
 
 GRACE_S = 61
 """After this many seconds the scheduler takes over what a process left behind."""
 
+SENDING_S = 1800
+"""After this many seconds the scheduler has looked at every upload that a test has begun."""
+
 Post = dict[str, Any]
+File = dict[str, Any]
 
 
 class Site:
@@ -49,9 +54,9 @@ class Site:
         due: bool = answer.json()["due"]
         return due
 
-    def finish(self) -> None:
+    def finish(self, *, ahead: float = GRACE_S) -> None:
         """Run the scheduler after a process died; then nothing is left to do."""
-        self.run_due()
+        self.run_due(ahead=ahead)
         assert self.stack.sql("SELECT * FROM outbox") == []
         assert self.stack.undone() == []
 
@@ -64,6 +69,13 @@ def site(request: pytest.FixtureRequest, new_stack: Callable[[str], Stack]) -> S
 @pytest.fixture
 def client(site: Site) -> Iterator[httpx.Client]:
     with site.client() as client:
+        yield client
+
+
+@pytest.fixture
+def scheduler(site: Site) -> Iterator[httpx.Client]:
+    """A client of the process that runs the scheduler."""
+    with site.stack.client(site.sound) as client:
         yield client
 
 
@@ -92,16 +104,16 @@ def soon() -> str:
     return (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
 
 
-def deaths(step: Callable[[dict[str, str]], httpx.Response]) -> Iterator[int]:
-    """Have the process die at each point of a step in turn; at the end the step must get through."""
-    for point in count(1):
+def deaths(step: Callable[[dict[str, str]], httpx.Response], *, every: int = 1) -> Iterator[int]:
+    """Have the process die at every point of a step in turn, or at one of `every`; at the end it must get through."""
+    for point in count(1, every):
         answer = None
         with suppress(httpx.TransportError):
             answer = step({"X-Test-Signal": f"{point} KILL"})
         yield point
         if answer is not None:
             assert answer.status_code < 300, answer.text
-            assert point == len(answer.headers["X-Test-Steps"].split()) + 1
+            assert 0 < point - len(answer.headers["X-Test-Steps"].split()) <= every
             return
 
 
@@ -356,6 +368,264 @@ def test_pending_effects_of_several_dead_processes_are_delivered_in_order(
     site.finish()
     told = ["2 post.published", "3 post.unpublished", "4 post.published", "5 post.archived"]
     assert_consistent(site, client, post, told)
+
+
+# -- a process dies over a post with files -------------------------------------------------------------------
+
+FILES = pytest.mark.parametrize(
+    ("site", "every"),
+    [
+        pytest.param("sqlite", 7, id="sqlite"),
+        pytest.param("sqlite", 1, id="sqlite-whole", marks=pytest.mark.holds),
+        pytest.param("mariadb", 1, id="mariadb-whole", marks=pytest.mark.holds),
+    ],
+    indirect=["site"],
+    scope="module",
+)
+"""Each death takes seconds, so the suite breaks some points; `make nightly` breaks all, on each database."""
+
+
+def picture(client: httpx.Client) -> File:
+    """Upload a small picture of the author of posts."""
+    made: File = ok(uploaded(client, photo(60, 40), f"{unique()}.jpg", "image/jpeg", who=EDITOR))
+    return made
+
+
+def illustrated(client: httpx.Client, category: str, file: File) -> Post:
+    """Publish a post that shows a picture in lists and in its text, and has it attached."""
+    body, files = f"![사진](upload:{file['id']})", {"thumbnail": file["id"], "attachments": [file["id"]]}
+    return published(client, category=category, body=body, **files)
+
+
+def shown_digest(client: httpx.Client, post: Post) -> str:
+    """Return the name of the one picture that visitors see in a post."""
+    page = ok(client.get(f"/v1/posts/{post['id']}"))
+    digests = {shown["src"].split("/")[-2] for shown in (page["picture"], *page["pictures"])}
+    assert len(digests) == 1, digests
+    return str(digests.pop())
+
+
+def trail(client: httpx.Client, target: str) -> list[tuple[str, str]]:
+    """Return who did what to a post or an upload, oldest first."""
+    entries = ok(client.get("/v1/audit", params={"target": target, "limit": 100}, headers=EDITOR))["items"]
+    return [(entry["actor"], entry["action"]) for entry in reversed(entries)]
+
+
+def assert_usage_is_right(site: Site) -> None:
+    """Check that a member's quota counts the files that are there."""
+    counted = site.stack.sql("SELECT bytes, under_way FROM upload_usage WHERE owner = 'editor-1'")
+    present = "SELECT coalesce(sum(size), 0) FROM uploads WHERE owner = 'editor-1' AND state = 'clean'"
+    ((size,),) = site.stack.sql(present)
+    assert counted == [(int(size), 0)]
+
+
+ENDED = [
+    *(("editor-1", f"post.{step}") for step in ("created", "published", "scheduled")),
+    ("system", "post.unpublished"),
+]
+"""The audit entries of a post whose end was planned and has come."""
+
+
+@FILES
+def test_a_death_at_any_point_of_planning_an_end_leaves_a_plan_that_is_kept_or_none(
+    site: Site, client: httpx.Client, category: str, every: int
+) -> None:
+    post: Post = {}
+
+    def plan(headers: dict[str, str]) -> httpx.Response:
+        nonlocal post
+        post = published(client, category=category)
+        return act(client, post, "schedule", {"unpublishAt": soon()}, **headers)
+
+    outcomes = []
+    for _ in deaths(plan, every=every):
+        site.finish()
+        committed = read(client, post)["state"] == "draft"
+        outcomes.append(committed)
+        told = ["2 post.published", "4 post.unpublished"]
+        assert_consistent(site, client, post, told if committed else told[:1])
+        assert trail(client, f"post:{post['id']}") == (ENDED if committed else ENDED[:2])
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+@FILES
+def test_a_death_at_any_point_of_a_planned_end_leaves_the_rest_to_the_next_run(
+    site: Site, client: httpx.Client, scheduler: httpx.Client, category: str, every: int
+) -> None:
+    image, post = picture(client), Post()
+
+    def end(headers: dict[str, str]) -> httpx.Response:
+        nonlocal post
+        post = illustrated(client, category, image)
+        post = ok(act(client, post, "schedule", {"unpublishAt": soon()}))
+        assert public_objects(site.stack) == {shown_digest(client, post)}
+        return scheduler.post("/test/run-due", params={"ahead": GRACE_S}, headers=headers)
+
+    points = list[int]()
+    for point in deaths(end, every=every):
+        points.append(point)
+        site.finish(ahead=SENDING_S)
+        assert_consistent(site, client, post, ["2 post.published", "4 post.unpublished"])
+        assert public_objects(site.stack) == set()
+        now = read(client, post)
+        assert (now["state"], now["unpublishAt"], now["body"]) == ("draft", None, post["body"])
+        assert trail(client, f"post:{post['id']}") == ENDED
+    assert points[-1] > 15
+    assert "original" in stored(site.stack, image), "the draft still shows it"
+
+
+class Archived(NamedTuple):
+    """An archived post, the address that it had before, and the picture that it alone shows."""
+
+    post: Post
+    former: str
+    file: File
+
+
+def archived(client: httpx.Client, category: str) -> Archived:
+    file = picture(client)
+    first = illustrated(client, category, file)
+    moved = ok(act(client, ok(edit(client, first, slug=unique("new-"))), "publish"))
+    return Archived(ok(act(client, moved, "archive")), first["slug"], file)
+
+
+def purge(client: httpx.Client, post: Post, **headers: str) -> httpx.Response:
+    return act(client, post, "purge", {"slug": post["slug"]}, **headers)
+
+
+def assert_purged(site: Site, client: httpx.Client, purged: Archived) -> None:
+    """Check that of a post and its file the audit trail alone is left."""
+    post, former, file = purged
+    told = site.stack.events(f"post:{post['id']}")
+    assert told[-1] == f"{post['version'] + 1} post.purged"
+    assert [event.split()[1] for event in told].count("post.purged") == 1
+    for address in (post["id"], post["slug"], former):
+        assert client.get(f"/v1/posts/{address}").status_code == 404
+    for table, column in (("posts", "id"), ("post_revisions", "post_id"), ("former_slugs", "post_id")):
+        statement = f"SELECT {column} FROM {table} WHERE {column} = :post"
+        assert site.stack.sql(statement, post=uuid.UUID(post["id"]).hex) == []
+    assert trail(client, f"post:{post['id']}")[-1] == ("editor-1", "post.purged")
+    assert stored(site.stack, file) == {}
+    assert public_objects(site.stack) == set()
+    assert state(client, file)["state"] == "deleted"
+    assert trail(client, f"upload:{file['id']}")[-1] == ("system", "upload.deleted")
+    assert_usage_is_right(site)
+
+
+@FILES
+def test_a_death_at_any_point_of_a_purge_leaves_all_of_a_post_or_nothing(
+    site: Site, client: httpx.Client, category: str, every: int
+) -> None:
+    taken = list[Archived]()
+
+    def take(headers: dict[str, str]) -> httpx.Response:
+        taken.append(archived(client, category))
+        return purge(client, taken[-1].post, **headers)
+
+    outcomes = []
+    for _ in deaths(take, every=every):
+        post, _, file = taken[-1]
+        site.finish(ahead=SENDING_S)
+        there = client.get(f"/v1/editor/posts/{post['id']}", headers=EDITOR)
+        outcomes.append(there.status_code == 404)
+        if there.status_code == 200:
+            assert there.json() == post
+            assert state(client, file)["state"] == "clean"
+            assert trail(client, f"post:{post['id']}")[-1] == ("editor-1", "post.archived")
+            # The admin, who got no answer, purges the post again.
+            assert purge(client, post).status_code == 204
+            site.finish(ahead=SENDING_S)
+        else:
+            assert purge(client, post).status_code == 404
+        assert_purged(site, client, taken[-1])
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+@FILES
+def test_a_death_at_any_point_after_a_purge_leaves_no_file(
+    site: Site, client: httpx.Client, scheduler: httpx.Client, category: str, every: int
+) -> None:
+    taken = list[Archived]()
+
+    def collect(headers: dict[str, str]) -> httpx.Response:
+        taken.append(archived(client, category))
+        assert purge(client, taken[-1].post).status_code == 204
+        return scheduler.post("/test/run-due", params={"ahead": GRACE_S}, headers=headers)
+
+    points = list[int]()
+    for point in deaths(collect, every=every):
+        points.append(point)
+        site.finish(ahead=SENDING_S)
+        assert_purged(site, client, taken[-1])
+    assert points[-1] > 15
+
+
+@FILES
+def test_a_death_at_any_point_of_deleting_a_file_leaves_all_of_it_or_nothing(
+    site: Site, client: httpx.Client, every: int
+) -> None:
+    file: File = {}
+
+    def delete(headers: dict[str, str]) -> httpx.Response:
+        nonlocal file
+        file = picture(client)
+        return client.delete(f"/v1/uploads/{file['id']}", headers=EDITOR | headers)
+
+    outcomes = []
+    for _ in deaths(delete, every=every):
+        site.finish(ahead=SENDING_S)
+        outcomes.append(state(client, file)["state"] == "deleted")
+        assert bool(stored(site.stack, file)) is not outcomes[-1]
+        assert_usage_is_right(site)
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+@FILES
+def test_a_death_at_any_point_of_a_replacement_leaves_posts_with_one_picture(
+    site: Site, client: httpx.Client, scheduler: httpx.Client, category: str, every: int
+) -> None:
+    old, new = picture(client), picture(client)
+    post = illustrated(client, category, old)
+    first, told = shown_digest(client, post), ["2 post.published"]
+
+    def replace(client: httpx.Client, by: File, **headers: str) -> httpx.Response:
+        path, body = f"/v1/uploads/{old['id']}/replacement", {"uploadId": by["id"]}
+        return client.put(path, json=body, headers=EDITOR | headers)
+
+    def follows(*, times: int) -> str:
+        """Check that a post followed so many replacements, in every store; return the picture that it shows."""
+        version = 2 + times
+        told.extend(f"{v} post.picture_changed" for v in range(len(told) + 2, version + 1))
+        assert_consistent(site, client, post, told)
+        assert read(client, post)["version"] == version
+        assert trail(client, f"upload:{old['id']}").count(("editor-1", "upload.replaced")) == times
+        assert public_objects(site.stack) == {shown_digest(client, post)}
+        attached = client.get(f"/v1/posts/{post['id']}/attachments/{old['id']}").headers["Location"]
+        assert httpx.get(attached, trust_env=False).status_code == 200
+        assert_usage_is_right(site)
+        return shown_digest(client, post)
+
+    times, outcomes = 0, []
+    for _ in deaths(lambda headers: replace(client, new, **headers), every=every):
+        site.finish(ahead=SENDING_S)
+        committed = shown_digest(client, post) != first
+        outcomes.append(committed)
+        times += committed
+        seen = follows(times=times)
+        # The other process does the rest: each death shall meet one that has left no marker yet.
+        ok(replace(scheduler, new))  # The editor, who got no answer, repeats the replacement …
+        times += not committed
+        assert (follows(times=times) == seen) is committed
+        ok(replace(scheduler, old))  # … and takes it back.
+        times += 1
+        assert follows(times=times) == first
+    ok(act(client, read(client, post), "unpublish"))
+    assert public_objects(site.stack) == set()
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
 
 
 # -- a process lags ------------------------------------------------------------------------------------------

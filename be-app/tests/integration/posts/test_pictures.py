@@ -7,15 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import botocore.session
 import httpx
 import pytest
-from botocore.config import Config
 
 from familycorp_ops.local import cdn
 from support.contract import breaks, edit, ok, problem
 from support.stack import EDITOR, Stack, act, draft, published
-from support.uploading import ADMIN, KIM, LEE, pdf, photo, uploaded
+from support.uploading import ADMIN, KIM, LEE, pdf, photo, public_objects, uploaded
 
 TITLE = "준공식"
 
@@ -35,18 +33,6 @@ def picture(client: httpx.Client, width: int = 900) -> dict[str, Any]:
 
 def shows(*images: dict[str, Any], alt: str = TITLE) -> str:
     return "\n\n".join(f"![{alt}](upload:{image['id']})" for image in images)
-
-
-def public_objects(stack: Stack) -> set[str]:
-    """Return the pictures in the media bucket, by their digest."""
-    s3 = botocore.session.get_session().create_client(
-        "s3",
-        region_name=stack.region,
-        endpoint_url=stack.settings.aws_endpoint_url,
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    listed = s3.list_object_versions(Bucket=stack.settings.media_bucket)
-    return {item["Key"].split("/")[1] for item in listed.get("Versions", ())}
 
 
 @contextmanager

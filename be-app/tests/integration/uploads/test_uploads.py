@@ -50,11 +50,13 @@ from support.uploading import (
     photo,
     png_bomb,
     put_parts,
+    s3,
     saved,
     send,
     sent,
     sha256,
     state,
+    stored,
     uploaded,
 )
 
@@ -124,29 +126,6 @@ def stack(store: str, stacks_of: Callable[[str], Stack]) -> Stack:
 def client(stack: Stack) -> Iterator[httpx.Client]:
     with stack.client() as client:
         yield client
-
-
-def s3(stack: Stack) -> Any:
-    import botocore.session
-    from botocore.config import Config
-
-    endpoint = stack.settings.s3_endpoint_url or stack.settings.aws_endpoint_url
-    return botocore.session.get_session().create_client(
-        "s3",
-        region_name=stack.region,
-        endpoint_url=endpoint,
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
-
-
-def stored(stack: Stack, upload: dict[str, Any], place: str = "files") -> dict[str, bytes]:
-    """Return what the bucket holds of an upload, by the end of its key."""
-    store, bucket = s3(stack), stack.settings.uploads_bucket
-    listed = store.list_objects_v2(Bucket=bucket, Prefix=f"{place}/{upload['id']}").get("Contents", ())
-    return {
-        item["Key"].rpartition("/")[2]: store.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
-        for item in listed
-    }
 
 
 def rejected(answer: httpx.Response, reason: str) -> None:
