@@ -1,6 +1,7 @@
 """Pictures and a document of the demonstration content, drawn here, and the posts that show them."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,11 +9,22 @@ import pyvips
 
 from app.auth.subject import SYSTEM
 from app.content import stored
+from app.core.write_path import outbox
 from app.posts import commands, revisions
 from app.posts.schemas import PostUpdate
+from app.uploads import repository
 from familycorp_ops.admin import uploads
 
 _WIDTH, _HEIGHT = 960, 640
+
+
+class Picture(NamedTuple):
+    """What is said of a picture: its alternative texts, and the focal point in percent."""
+
+    ko: str
+    en: str
+    x: int
+    y: int
 
 
 class File(NamedTuple):
@@ -21,6 +33,7 @@ class File(NamedTuple):
     name: str
     draw: Callable[[], bytes]
     slugs: tuple[str, ...]
+    picture: Picture | None = None
 
 
 async def add() -> None:
@@ -29,18 +42,27 @@ async def add() -> None:
 
 
 async def _add(file: File) -> None:
-    image = file.name.endswith(".jpg")
+    image = file.picture is not None
     found = (await stored.by_slug(file.slugs)).values()
     lacking = [at for at in found if not (at.newest.thumbnail if image else at.newest.attachments)]
     if not lacking:
         return
     upload = await uploads.sent(file.name, file.draw())
+    if file.picture:
+        await _describe(upload.id, file.picture)
     named = {"thumbnail": upload.id} if image else {"attachments": [upload.id]}
     for post, revision, _ in lacking:
         content = revisions.content_of(revision).model_dump()
         request = PostUpdate.model_validate({**content, "category": post.category, **named})
         changed = await commands.update(post.id, request, post.version, SYSTEM)
         await commands.publish(post.id, changed.version, SYSTEM)
+
+
+async def _describe(upload_id: uuid.UUID, said: Picture) -> None:
+    async with outbox.transaction() as transaction:
+        upload = await repository.locked(transaction.session, upload_id)
+        assert upload is not None  # noqa: S101 - it was sent a moment ago.
+        upload.alt, upload.focus = {"ko": said.ko, "en": said.en}, {"x": said.x, "y": said.y}
 
 
 def _sky(below: list[int], above: list[int]) -> Any:
@@ -111,7 +133,19 @@ def _report() -> bytes:
 
 
 FILES = (
-    File("anniversary.jpg", _hall, ("창립-40주년", "forty-years")),
-    File("logistics.jpg", _parcels, ("김해-물류센터-가동",)),
+    File(
+        "anniversary.jpg",
+        _hall,
+        ("창립-40주년", "forty-years"),
+        Picture(
+            "저녁노을 아래 창문마다 불이 켜진 회관", "A hall with lit windows under an evening sky", 45, 60
+        ),
+    ),
+    File(
+        "logistics.jpg",
+        _parcels,
+        ("김해-물류센터-가동",),
+        Picture("아침 하역장에 쌓인 상자들", "Parcels stacked on a loading dock in the morning", 50, 60),
+    ),
     File("2026-q3-results.pdf", _report, ("2026-3분기-실적", "q3-2026-results")),
 )

@@ -49,6 +49,8 @@ CONTENT = """async ([picture, file]) => {
         return { id: data.id, etag: now };
     };
     const thumbnail = await uploaded(picture, "image");
+    const said = { alt: { ko: "들머리", en: "The entrance" }, focus: { x: 20, y: 84 }, shared: false };
+    await client.put("/v1/uploads/{upload_id}/description", { path: { upload_id: thumbnail }, body: said });
     const files = { thumbnail, attachments: [thumbnail, await uploaded(file, "attachment")] };
     const tags = ["C++ & <태그>", "신제품/전시회"];
     const common = { category: "news", tags, ...files };
@@ -281,6 +283,16 @@ def test_each_screen_gets_the_rendition_that_fits_it(
     context.close()
 
 
+def test_lists_crop_a_picture_around_its_focal_point(site: Site) -> None:
+    for path in ("/ko/categories/news", f"/ko/search?q={quote('전시회')}"):
+        page = site.open(path)
+        image = page.locator("li", has=page.get_by_role("link", name="전시회 <안내>")).locator("img")
+        style = "(image) => ['objectFit', 'objectPosition'].map((name) => getComputedStyle(image)[name])"
+        assert image.evaluate(style) == ["cover", "20% 80%"], path
+        page.close()
+    assert site.complaints == []
+
+
 def test_a_missing_picture_leaves_its_text_and_its_place(site: Site) -> None:
     context = site.new_context()
     context.route("**/media/**", lambda route: route.abort())
@@ -302,10 +314,29 @@ def test_the_demonstration_has_pictures_and_a_document(site: Site) -> None:
     for slug in ("창립-40주년", "김해-물류센터-가동"):
         picture = with_picture[slug]["picture"]
         assert (picture["width"], picture["height"]) == (960, 640)
+        assert re.search("[가-힣]", picture["alt"])
         answer = httpx.get(picture["src"].replace("localhost", "127.0.0.1"))
         assert answer.headers["Content-Type"] == "image/jpeg"
     (report,) = httpx.get(f"{api}/2026-3분기-실적").json()["attachments"]
     assert (report["name"], report["contentType"]) == ("2026-q3-results.pdf", "application/pdf")
+
+
+FETCHED = """async (slug) => {
+    const { client } = await import("/scripts/browser/page.js");
+    const { redirected, url, ok } = await fetch(`${client.baseUrl}/v1/posts/${slug}`);
+    const { data } = await client.get("/v1/posts/{id_or_slug}", { path: { id_or_slug: slug } });
+    return [redirected && ok, url.split("/").at(-1), data.title];
+}"""
+
+
+def test_a_browser_follows_the_old_address_of_a_renamed_post(site: Site) -> None:
+    page = site.open("/en/posts/old-address")
+    assert urlsplit(page.url).path == "/en/posts/new-address"
+    page.get_by_role("heading", name="Exhibition").wait_for()
+    assert urlsplit(page.url).netloc != urlsplit(site.api).netloc
+    assert page.evaluate(FETCHED, "old-address") == [True, "new-address", "Exhibition"]
+    assert site.complaints == []
+    page.close()
 
 
 DRAFT = """async () => {
@@ -315,13 +346,16 @@ DRAFT = """async () => {
     const body = { lang: "en", category: "news", title: "Not public yet", body: "*Soon.*", ...files };
     const { data: draft } = await client.post("/v1/editor/posts", { body });
     const path = { post_id: draft.id };
-    return (await client.post("/v1/editor/posts/{post_id}/previews", { path, body: {} })).data.url;
+    const links = "/v1/editor/posts/{post_id}/previews";
+    const { data: link } = await client.post(links, { path, body: {} });
+    const { data: other } = await client.post(links, { path, body: {} });
+    return { post: draft, links: [link, other] };
 }"""
 
 
 def test_a_preview_link_shows_a_draft_with_its_files(site: Site) -> None:
     editor = site.open("/en/search")
-    link = urlsplit(editor.evaluate(DRAFT))
+    link = urlsplit(editor.evaluate(DRAFT)["links"][0]["url"])
     editor.close()
     visitor = site.new_context()
     page = site.open(f"{link.path}#{link.fragment}", visitor)
@@ -342,6 +376,29 @@ def test_a_preview_link_shows_a_draft_with_its_files(site: Site) -> None:
     wrong.get_by_role("status").filter(has_text="취소되었습니다").wait_for()
     assert all("status of 422" in text for text in site.complaints)
     site.complaints.clear()
+    visitor.close()
+
+
+REVOKE = """({ post, links: [{ id }] }) => client.delete(
+    "/v1/editor/posts/{post_id}/previews/{preview_id}", { path: { post_id: post.id, preview_id: id } })"""
+DELETE = """({ post }) => client.delete(
+    "/v1/editor/posts/{post_id}", { path: { post_id: post.id }, ifMatch: `"${post.version}"` })"""
+
+
+def test_a_preview_link_that_was_revoked_or_whose_post_was_deleted_shows_nothing(site: Site) -> None:
+    editor, visitor = site.open("/en/search"), site.new_context()
+    made = editor.evaluate(DRAFT)
+    for link, end in zip((urlsplit(link["url"]) for link in made["links"]), (REVOKE, DELETE), strict=True):
+        page = site.open(f"{link.path}#{link.fragment}", visitor)
+        page.get_by_role("heading", name="Not public yet").wait_for()
+        assert site.complaints == []
+        editor.evaluate(call(f"({end})(given)"), made)
+        page.reload()
+        page.get_by_role("status").filter(has_text="revoked").wait_for()
+        assert "Not public yet" not in page.content()
+        assert all("status of 404" in text for text in site.complaints)
+        site.complaints.clear()
+    editor.close()
     visitor.close()
 
 

@@ -128,6 +128,20 @@ def test_a_link_ends_with_its_time_and_with_its_maker(
 
 
 @pytest.mark.security(49)
+def test_a_link_ends_with_its_post(each_client: httpx.Client) -> None:
+    client = each_client
+    never_public, archived = ok(draft(client), 201), ok(act(client, published(client), "archive"))
+    headers = EDITOR | {"If-Match": f'"{never_public["version"]}"'}
+    made = make(client, never_public), make(client, archived)
+    for link in made:
+        ok(show(client, link))
+    assert client.delete(f"{EDITORIAL}/{never_public['id']}", headers=headers).status_code == 204
+    assert act(client, archived, "purge", {"slug": archived["slug"]}).status_code == 204
+    for link in made:
+        ended(show(client, link))
+
+
+@pytest.mark.security(49)
 def test_a_link_is_made_and_ended_by_those_who_may_change_the_post(client: httpx.Client) -> None:
     post = ok(draft(client), 201)
     link = make(client, post)
