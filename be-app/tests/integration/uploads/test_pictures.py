@@ -1,6 +1,9 @@
 """Pictures: renditions of right size, orientation and colour."""
 
 import io
+import os
+import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -12,7 +15,10 @@ import pyvips
 from PIL import Image, ImageChops, ImageCms, ImageOps
 from PIL.Image import Transpose
 
+from app.core.settings import settings
+from app.uploads import inspection, kinds
 from app.uploads.pictures import images
+from app.uploads.reasons import Rejection
 from support.uploading import animated, saved
 
 RED, BLUE, GREEN, WHITE = (200, 30, 30), (20, 40, 190), (20, 160, 60), (255, 255, 255)
@@ -69,6 +75,15 @@ def half_seen() -> bytes:
     return saved(image, "PNG")
 
 
+def of_16_bits_with_a_hidden_value() -> bytes:
+    """Make a PNG of 16 bits whose white isn't there."""
+    return saved(
+        quartered(mode="L").convert("I").point(lambda value: value * 257).convert("I;16"),
+        "PNG",
+        transparency=65535,
+    )
+
+
 class Case(NamedTuple):
     make: Callable[[], bytes]
     content_type: str = "image/jpeg"
@@ -92,6 +107,9 @@ CASES = {
     "of another colour space": Case(of_another_space),
     "16 bits": Case(of_16_bits, "image/png"),
     "grey": Case(lambda: saved(quartered(mode="L"), "PNG"), "image/png", corners=GREYS),
+    "grey, 16 bits, white isn't there": Case(
+        of_16_bits_with_a_hidden_value, "image/png", corners=(*GREYS[:3], (0, 0, 0, 0))
+    ),
     "palette": Case(lambda: saved(quartered().quantize(8), "GIF"), "image/gif"),
     "seen through": Case(half_seen, "image/png", corners=((*RED, 128), (0, 0, 0, 0)) * 2),
 }  # fmt: skip
@@ -110,9 +128,8 @@ def test_renditions_have_the_picture_s_orientation_and_colours(name: str, tmp_pa
     picture = made.picture
     assert (picture["width"], picture["height"]) == case.size
     widths = [width for width in (320, 640, 1024, 1600, 2560) if width < case.size[0]] + [case.size[0]]
-    assert picture["files"] == {
-        "avif": [width for width in widths if width <= 1600], "webp": widths, "jpg": widths
-    }  # fmt: skip
+    narrow = [width for width in widths if width <= 1600]
+    assert picture["files"] == {"avif": narrow, "webp": narrow, "jpg": widths}
     for variant in images.variants_of(picture):
         with Image.open(made.smaller[variant]) as image:
             assert image.width == int(variant.partition(".")[0])
@@ -177,23 +194,39 @@ def profile_of(name: str) -> bytes:
     return bytes(image.icc_transform(name, input_profile="srgb").get("icc-profile-data"))
 
 
+def of_8_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits with 8, and with alpha where it names a value that can be seen through."""
+    hidden = image.info.get("transparency")
+    grey = image.convert("I").point(lambda value: value / 257).convert("L")
+    alpha = Image.new("L", image.size, 255)
+    if hidden is not None:
+        alpha.putdata(
+            [0 if value == hidden else 255 for value in memoryview(image.convert("I").tobytes()).cast("i")]
+        )
+    return Image.merge("LA", (grey, alpha))
+
+
 def reference(content: bytes) -> Image.Image:
-    """Return what Pillow makes of a file: upright, in sRGB, with its alpha."""
+    """Return what Pillow makes of a file, its first frame: upright, in sRGB, with its alpha."""
     image: Image.Image = Image.open(io.BytesIO(content))
     profile = image.info.get("icc_profile")
+    for name in ("xmp", "XML:com.adobe.xmp"):  # Browsers turn an image by EXIF alone.
+        image.info.pop(name, None)
     if image.mode.startswith("I"):
-        image = image.convert("I").point(lambda value: value / 257).convert("L")
-    upright = ImageOps.exif_transpose(image).convert("RGBA")
+        image = of_8_bits(image)
+    upright = ImageOps.exif_transpose(image)
+    shown = upright.convert("RGBA")
     if not profile:
-        return upright
+        return shown
     colours = ImageCms.profileToProfile(
-        upright.convert("RGB"),
+        upright if image.mode in {"L", "CMYK"} else shown.convert("RGB"),
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.PERCEPTUAL,
+        outputMode="RGB",
     )
     assert colours is not None
-    colours.putalpha(upright.getchannel("A"))
+    colours.putalpha(shown.getchannel("A"))
     return colours
 
 
@@ -203,17 +236,30 @@ def seen(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return shown.convert("RGB").resize(size, Image.Resampling.BOX)
 
 
-def differs(directory: Path, content: bytes, kind: Kind) -> str:
-    """Render a file; return what of it differs from the reference, empty if nothing does."""
-    directory.mkdir()
-    made = rendered(directory, content, f"image/{kind.file.lower()}")
-    expected = reference(content)
-    shape = (12, max(1, round(12 * expected.height / expected.width)))
-    if (made.picture["width"], made.picture["height"]) != expected.size:
+def first_frame(file: Path) -> Image.Image:
+    """Return what a browser shows of a rendition first."""
+    with Image.open(file) as image:
+        if not getattr(image, "is_animated", False):
+            return image.convert("RGBA")
+    # Pillow ignores that the canvas of an animation can be seen through where no frame is; browsers do not.
+    animation = pyvips.Image.webpload(str(file))
+    channels = animation if animation.hasalpha() else animation.bandjoin(255)
+    size = channels.width, channels.height
+    return Image.frombytes("RGBA", size, bytes(channels.write_to_memory()))
+
+
+def fault(made: images.Made, expected: Image.Image) -> str:
+    """Return what of a rendered file differs from the reference, empty if nothing does."""
+    width, height = expected.size
+    across = max(
+        1, min(12, width // 8)
+    )  # Smaller fields would show that encoders halve the resolution of colours.
+    shape = (across, max(1, min(round(across * height / width), height // 8)))
+    widest = max(1, min(width, 2560, width * 16_383 // height))
+    if abs(made.picture["width"] - widest) + abs(made.picture["height"] - height * widest / width) >= 1:
         return f"size {made.picture['width']}x{made.picture['height']}"
     for variant in images.variants_of(made.picture):
-        with Image.open(made.smaller[variant]) as image:
-            found = ImageChops.difference(seen(image, shape), seen(expected, shape))
+        found = ImageChops.difference(seen(first_frame(made.smaller[variant]), shape), seen(expected, shape))
         if (most := max(found.tobytes())) > TOLERANCE:
             return f"{variant} by {most}"
     return ""
@@ -235,11 +281,49 @@ def test_pictures_of_all_kinds_are_rendered_as_pillow_shows_them(orientation: in
 
     def one(number: int) -> str:
         kind, size, profile = cases[number]
-        wrong = differs(tmp_path / str(number), foreign(kind, size, profile, orientation), kind)
+        content = foreign(kind, size, profile, orientation)
+        (directory := tmp_path / str(number)).mkdir()
+        wrong = fault(rendered(directory, content, f"image/{kind.file.lower()}"), reference(content))
         return wrong and f"{kind.file} {kind.mode}, {size}, {profile}: {wrong}"
 
     with ThreadPoolExecutor(2) as pool:
         assert [wrong for wrong in pool.map(one, range(len(cases))) if wrong] == []
+
+
+FOREIGN = os.environ.get("FOREIGN_PICTURES")
+
+
+@pytest.mark.holds
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(FOREIGN is None, reason="FOREIGN_PICTURES names no folder")
+def test_pictures_of_a_folder_are_rendered_as_pillow_shows_them_or_refused(tmp_path: Path) -> None:
+    """For collections that aren't ours, as the pictures of Pillow's and libvips' own tests; `-s` shows the counts."""
+    names = sorted(Path(FOREIGN or "").rglob("*.*"))
+    files = {name: kind for name in names if (kind := kinds.by_name(name.name) or "").startswith("image/")}
+    with ThreadPoolExecutor(2) as pool:
+        directories = (tmp_path / str(number) for number in range(len(files)))
+        outcomes = list(pool.map(outcome, directories, files, files.values()))
+    counted = Counter(said if said.startswith("refused") else said.partition(":")[0] for said in outcomes)
+    sys.stdout.write(f"\n{len(files)} pictures: {dict(counted.most_common())}\n")
+    assert [(str(f), o) for f, o in zip(files, outcomes, strict=True) if o.startswith("fault")] == []
+
+
+def outcome(directory: Path, file: Path, content_type: str) -> str:
+    """Inspect and render a file; return what became of it."""
+    directory.mkdir()
+    content = file.read_bytes()
+    (directory / "file").write_bytes(content)
+    try:
+        inspection.inspect(directory / "file", content_type, settings().upload_max_pixels)
+        made = rendered(directory, content, content_type)
+    except Rejection as rejection:
+        return f"refused: {rejection.reason}"
+    try:
+        expected = reference(content)
+    except (OSError, SyntaxError, ValueError, ImageCms.PyCMSError) as error:
+        return f"rendered, where Pillow has an error: {error}"
+    wrong = fault(made, expected)
+    return f"fault: {wrong}" if wrong else "rendered"
 
 
 def test_an_animation_moves_as_webp_and_stands_as_jpeg(tmp_path: Path) -> None:
@@ -248,6 +332,17 @@ def test_an_animation_moves_as_webp_and_stands_as_jpeg(tmp_path: Path) -> None:
     for variant, frames in (("320.webp", 4), ("320.jpg", 1)):
         with Image.open(made.smaller[variant]) as image:
             assert (getattr(image, "n_frames", 1), image.size) == (frames, (320, 240))
+
+
+def test_an_animation_is_seen_through_where_no_frame_is(tmp_path: Path) -> None:
+    frames = [Image.new("RGBA", (100, 60), (0, 0, 0, 0)) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.paste((*RED, 255), (0, 0, 25 * (number + 1), 60))
+    animation = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=80, disposal=2)
+    made = rendered(tmp_path, animation, "image/gif")
+    assert made.picture["files"] == {"webp": [100], "jpg": [100]}
+    assert fault(made, reference(animation)) == ""
+    assert first_frame(made.smaller["100.webp"]).getchannel("A").getpixel((75, 30)) == 0
 
 
 def test_a_picture_s_name_is_of_its_content(tmp_path: Path) -> None:
