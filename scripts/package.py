@@ -69,9 +69,9 @@ def compile_all(directory: Path, *, keep_sources: bool = True, runs_in: str = ""
         keep_sources: whether sources stay; else bytecode takes their place.
         runs_in: where the directory will be, for tracebacks; by default they name paths relative to it.
     """
-    # Tracebacks must not name this machine's path, and sets of constants must have one order: so the same input gives
-    # the same bytes.
-    command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "-s", str(directory)]
+    # The same input gives the same bytes: tracebacks don't name this machine's path, sets of constants have one order
+    # and one process compiles all, since which constants share a place depends on what it compiled before.
+    command = [sys.executable, "-m", "compileall", "-q", "-s", str(directory)]
     command += ["-p", runs_in] if runs_in else []
     command += ["--invalidation-mode", "unchecked-hash"]
     command += [] if keep_sources else ["-b"]  # Beside its source, where it is found without one.

@@ -1,11 +1,13 @@
-"""What is left of botocore's data in an archive still describes every service that the application calls."""
+"""What is deployed: botocore's data still describes every service that the application calls; bytecode is stable."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import botocore
 import botocore.session
 import package
+import pycparser  # type: ignore[import-untyped]
 
 DATA = Path(botocore.__file__).parent / "data"
 
@@ -25,3 +27,17 @@ def test_models_without_documentation_make_clients_and_sign_forms(tmp_path: Path
     s3 = made["s3"]
     assert s3.generate_presigned_post("bucket", "key")["url"]
     assert s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"})
+
+
+def test_the_same_modules_give_the_same_bytecode_each_time(tmp_path: Path) -> None:
+    installed = Path(pycparser.__file__).parent
+    made = set()
+    for number in range(4):
+        # Neighbours, so that several processes would share the work in another way each time.
+        for name in ("cffi", "fastapi", "pycparser", "redis"):
+            ignored = shutil.ignore_patterns("__pycache__", "*.so")
+            shutil.copytree(installed.with_name(name), tmp_path / str(number) / name, ignore=ignored)
+        package.compile_all(tmp_path / str(number), keep_sources=False)
+        files = sorted((tmp_path / str(number)).rglob("*.pyc"))
+        made.add(hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest())
+    assert len(made) == 1
