@@ -108,19 +108,34 @@ def export(program: str, image: str, to: Path) -> None:
 
 
 def _without_annotations(layout: Path) -> None:
-    """Take the annotations out of an image: buildah names the stage below, whose digest differs from time to time."""
+    """Take out of an image what buildah notes of the stages below, whose ids differ from time to time."""
     index = json.loads((layout / "index.json").read_text())
     (entry,) = index["manifests"]
     blobs = layout / "blobs" / "sha256"
-    named = blobs / entry["digest"].removeprefix("sha256:")
-    manifest = json.loads(named.read_text())
+    manifest = _taken(blobs, entry)
     manifest.pop("annotations", None)
-    named.unlink()
-    text = json.dumps(manifest, separators=(",", ":")).encode()
+    configuration = _taken(blobs, manifest["config"])
+    for step in configuration.get("history", ()):
+        step.pop("comment", None)
+    _put(blobs, manifest["config"], configuration)
+    _put(blobs, entry, manifest)
+    (layout / "index.json").write_text(json.dumps(index))
+
+
+def _taken(blobs: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of an image, and remove its file."""
+    file = blobs / entry["digest"].removeprefix("sha256:")
+    document: dict[str, Any] = json.loads(file.read_text())
+    file.unlink()
+    return document
+
+
+def _put(blobs: Path, entry: dict[str, Any], document: Mapping[str, Any]) -> None:
+    """Write a document of an image, and name it by its digest where it is listed."""
+    text = json.dumps(document, separators=(",", ":")).encode()
     digest = hashlib.sha256(text).hexdigest()
     (blobs / digest).write_bytes(text)
     entry |= {"digest": f"sha256:{digest}", "size": len(text)}
-    (layout / "index.json").write_text(json.dumps(index))
 
 
 def _what(target: str, arch: str, bases: Mapping[str, str]) -> Sequence[str]:
