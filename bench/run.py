@@ -31,7 +31,8 @@ from familycorp_ops.servers.valkey import Valkey
 
 HERE = Path(__file__).parent
 PATH = "/v1/posts?lang=ko&limit=20"
-CONNECTIONS = 8
+CONNECTIONS = (1, 8, 16)
+"""How many connections ask at once; a bar holds only if it does at each."""
 POSTS = 200
 PEER_KEY = "bench:list"
 
@@ -43,13 +44,18 @@ class Sample(NamedTuple):
     cpu_us: float
 
 
+Samples = Mapping[int, Mapping[str, Sequence[Sample]]]
+"""The rounds of each program, by the number of connections."""
+
+
 class Bar(NamedTuple):
-    """A claim: a ratio that must not pass its limit."""
+    """A claim: a ratio that must not pass its limit; and the ratio that we aim at, where that is another one."""
 
     claim: str
     ratio: float
     limit: float
     at_least: bool
+    aim: float | None = None
 
     @property
     def held(self) -> bool:
@@ -71,18 +77,18 @@ def _serve(name: str, target: str, environment: Mapping[str, str], directory: Pa
     return process, port
 
 
-def _load(port: int, seconds: float) -> tuple[int, float]:
-    command = [sys.executable, str(HERE / "load.py"), str(port), PATH, str(CONNECTIONS), str(seconds)]
+def _load(port: int, connections: int, seconds: float) -> tuple[int, float]:
+    command = [sys.executable, str(HERE / "load.py"), str(port), PATH, str(connections), str(seconds)]
     count, took = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, timeout=10 * seconds + 30
     ).stdout.split()
     return int(count), float(took)
 
 
-def _sample(process: Process, port: int, seconds: float) -> Sample:
+def _sample(process: Process, port: int, connections: int, seconds: float) -> Sample:
     watched = psutil.Process(process.pid)
     before = watched.cpu_times()
-    count, took = _load(port, seconds)
+    count, took = _load(port, connections, seconds)
     after = watched.cpu_times()
     cpu = after.user + after.system - before.user - before.system
     # The system counts CPU in ticks, and a short turn may be less than one.
@@ -136,7 +142,7 @@ def _import_ratio(runs: int) -> tuple[float, float, float]:
     )
 
 
-def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path) -> dict[str, list[Sample]]:
+def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path) -> Samples:
     with MiniStack() as ministack, Valkey() as valkey:
         database = f"sqlite+aiosqlite:///{directory}/bench.db"
         ours = {
@@ -175,11 +181,13 @@ def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path)
             servers["Starlette, one Redis GET"] = _serve("redis", "peers:from_redis", peer, directory)
             servers["FastAPI + SQLAlchemy list"] = _serve("plain", "peers:plain", peer, directory)
             for process, port in servers.values():
-                _sample(process, port, seconds / 4)
-            samples: dict[str, list[Sample]] = {name: [] for name in servers}
-            for _ in track(range(rounds), description="Measuring"):
+                _sample(process, port, CONNECTIONS[-1], seconds / 4)
+            samples: dict[int, dict[str, list[Sample]]] = {
+                n: {name: [] for name in servers} for n in CONNECTIONS
+            }
+            for connections in track(CONNECTIONS * rounds, description="Measuring"):
                 for name, (process, port) in servers.items():
-                    samples[name].append(_sample(process, port, seconds))
+                    samples[connections][name].append(_sample(process, port, connections, seconds))
         finally:
             for process, _ in servers.values():
                 process.stop()
@@ -198,49 +206,59 @@ def _ratio(of: Sequence[Sample], to: Sequence[Sample], field: str) -> float:
     return statistics.median(ratios)
 
 
-def _report(samples: Mapping[str, Sequence[Sample]], imports: tuple[float, float, float]) -> tuple[str, bool]:
-    base = samples["Starlette, bytes"]
+def _worst(samples: Samples, of: str, to: str, field: str, *, at_least: bool) -> float:
+    """Return the worst ratio of two programs at any number of connections."""
+    ratios = [_ratio(found[of], found[to], field) for found in samples.values()]
+    return min(ratios) if at_least else max(ratios)
+
+
+def _report(samples: Samples, imports: tuple[float, float, float]) -> tuple[str, bool]:
+    cached, uncached, bare = "ours, cached", "ours, uncached", "Starlette, bytes"
+    first = samples[CONNECTIONS[0]]
+    every = ", ".join(map(str, CONNECTIONS))
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: Python {platform.python_version()},",
-        f"{os.cpu_count()} cores ({platform.machine()}), one worker, {CONNECTIONS} connections, {POSTS} posts on",
-        f"SQLite; medians of {len(base)} rounds in which the programs took turns.",
+        f"{os.cpu_count()} cores ({platform.machine()}), one worker, {every} connections, {POSTS} posts on",
+        f"SQLite; medians of {len(first[bare])} rounds in which the programs took turns.",
         "",
-        "| the list of 20 posts | requests/s | of bare Starlette | CPU µs/request |",
+        f"| the list of 20 posts, {every} connections | requests/s | of bare Starlette | CPU µs/request |",
         "|---|---:|---:|---:|",
     ]
-    for name, found in samples.items():
-        lines.append(
-            f"| {name} | {statistics.median(s.per_second for s in found):,.0f} "
-            f"| {_ratio(found, base, 'per_second'):.2f} | {statistics.median(s.cpu_us for s in found):,.0f} |"
-        )
-    cached, plain = samples["ours, cached"], samples["FastAPI + SQLAlchemy list"]
+    for name in first:
+        rates = (f"{statistics.median(s.per_second for s in found[name]):,.0f}" for found in samples.values())
+        shares = (f"{_ratio(found[name], found[bare], 'per_second'):.2f}" for found in samples.values())
+        spent = (f"{statistics.median(s.cpu_us for s in found[name]):,.0f}" for found in samples.values())
+        lines.append(f"| {name} | {' / '.join(rates)} | {' / '.join(shares)} | {' / '.join(spent)} |")
+    plain, redis = "FastAPI + SQLAlchemy list", "Starlette, one Redis GET"
     bars = [
-        Bar(
-            "cached: requests/s, of Starlette with one Redis GET",
-            _ratio(cached, samples["Starlette, one Redis GET"], "per_second"),
-            0.8,
-            at_least=True,
-        ),
-        Bar("cached: requests/s, of the plain list", _ratio(cached, plain, "per_second"), 15, at_least=True),
-        Bar(
-            "uncached: CPU per request, of the plain list's",
-            _ratio(samples["ours, uncached"], plain, "cpu_us"),
-            1.25,
-            at_least=False,
-        ),
-        Bar(
-            f"`import app.main` ({imports[1]:.0f} ms), of `import fastapi` ({imports[0]:.0f} ms)",
-            imports[2],
-            1.6,
-            at_least=False,
-        ),
+        Bar(claim, _worst(samples, of, to, field, at_least=at_least), limit, at_least, aim)
+        for claim, of, to, field, limit, at_least, aim in (
+            ("cached: requests/s, of bare Starlette", cached, bare, "per_second", 0.35, True, 0.6),
+            (
+                "cached: requests/s, of Starlette with one Redis GET",
+                cached,
+                redis,
+                "per_second",
+                0.8,
+                True,
+                None,
+            ),
+            ("cached: requests/s, of the plain list", cached, plain, "per_second", 15, True, None),
+            ("uncached: CPU per request, of the plain list's", uncached, plain, "cpu_us", 1.25, False, 0.4),
+        )
     ]
-    lines += ["", "| claim | ratio | bar | held |", "|---|---:|---:|---|"]
+    imported = f"`import app.main` ({imports[1]:.0f} ms), of `import fastapi` ({imports[0]:.0f} ms)"
+    bars.append(Bar(imported, imports[2], 1.6, at_least=False, aim=1.4))
+    lines += [
+        "",
+        "| claim, at the worst number of connections | ratio | bar | held | aim |",
+        "|---|---:|---:|---|---:|",
+    ]
     for bar in bars:
         sign = "≥" if bar.at_least else "≤"
-        lines.append(
-            f"| {bar.claim} | {bar.ratio:.2f} | {sign} {bar.limit:g} | {'yes' if bar.held else '**no**'} |"
-        )
+        aim = "" if bar.aim is None else f"{sign} {bar.aim:g}"
+        held = "yes" if bar.held else "**no**"
+        lines.append(f"| {bar.claim} | {bar.ratio:.2f} | {sign} {bar.limit:g} | {held} | {aim} |")
     return "\n".join(lines), all(bar.held for bar in bars)
 
 
