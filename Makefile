@@ -251,6 +251,7 @@ bench: $(DEV) $(EMULATOR) ## Measure what we claim about speed; ARGS=--smoke onl
 	@$(WITH_ARGS) bench/policy.py
 	@$(WITH_ARGS) bench/uploads.py
 	@$(WITH_ARGS) bench/hostile.py
+	@$(WITH_ARGS) bench/content.py
 
 bench-cold: $(DEV) $(EMULATOR) $(SAM) ## Measure a cold start of images (of `make image`) and archives, against a bare FastAPI
 	@.venv/bin/python bench/cold.py

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self, cast
 
 from anyio import to_thread
+from sqlalchemy import select
 
 from app.categories import service as categories
 from app.categories.schemas import CategoryCreate
@@ -19,6 +20,8 @@ from app.core.http.schema import Model
 from app.posts.models import PUBLISHED, PostRevision
 from app.posts.publication import addresses as post_addresses
 from app.posts.schemas import Lang, State
+from app.redirects.models import Redirect
+from app.redirects.schemas import RedirectCreate
 from app.uploads import repository, storage
 from app.uploads.models import Upload
 from app.uploads.schemas import AttachmentReference
@@ -113,6 +116,15 @@ async def posts(ids: Collection[uuid.UUID]) -> list[Exported]:
     for exported in found:
         exported.post.aliases = leading.get(post_addresses.path(exported.post.lang, exported.post.slug), [])
     return found
+
+
+async def redirects() -> list[RedirectCreate]:
+    """Return all redirects, those of posts' earlier addresses among them, in their order."""
+    async with reading() as session:
+        query = select(Redirect.path, Redirect.target).order_by(Redirect.id)
+        found = await session.execute(query)
+        # Stored redirects were validated when they were written.
+        return [RedirectCreate.model_construct(path=path, target=target) for path, target in found]
 
 
 def _shown(found: Stored) -> PostRevision:

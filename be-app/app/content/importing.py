@@ -19,7 +19,9 @@ from app.content.stored import Stored
 from app.core.clock import now
 from app.core.database import engine
 from app.core.http.problems import PreconditionFailed, Problem, Unavailable
+from app.core.messages import marked
 from app.core.observability.context import request_id
+from app.core.translation import Language, Text
 from app.core.write_path import outbox
 from app.posts import commands as posts
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, PostRevision
@@ -37,6 +39,10 @@ CATEGORIES = "categories.yaml"
 
 TOGETHER = 25
 """How many posts share an invalidation of the cache and wait for one another until visitors see them."""
+
+_NO_CATEGORY = marked("There is no category {category}; {file} can create it.")
+_LANG_FIXED = marked("The post is in {lang}, and a post's language can't change.")
+_CHANGED_MEANWHILE = marked("The post was changed during the import. Run the import again to compare it.")
 
 T = TypeVar("T")
 
@@ -247,7 +253,7 @@ class Import:
         remaining = len(changing)
         for part in _batches(sorted(changing, key=lambda plan: plan.leader is not None), TOGETHER):
             remaining -= len(part)
-            yield Step(await _written(part), remaining=remaining)
+            yield Step(await _written(part, self._job.language), remaining=remaining)
         if changing:
             async with engine.writing() as session:
                 posts_ = len(self._job.posts)
@@ -263,7 +269,7 @@ class Import:
             absent = await aliases.missing([named.post for named in part])
             for named in part:
                 found = there.get(named.post.slug)
-                if findings := _unfit(named.post, found, known):
+                if findings := _unfit(named.post, found, known, self._job.language):
                     if named.file not in self._done:
                         step.outcomes.append(Outcome(named.file, named.post.slug, "failed", (), findings))
                 else:
@@ -297,7 +303,9 @@ class Import:
             raise
         except Problem as problem:
             if CATEGORIES not in self._done:
-                step.outcomes.append(Outcome(CATEGORIES, None, "failed", (), _findings(problem)))
+                step.outcomes.append(
+                    Outcome(CATEGORIES, None, "failed", (), _findings(problem, self._job.language))
+                )
         return set(slugs)
 
 
@@ -305,30 +313,30 @@ def _attached(revision: PostRevision) -> list[uuid.UUID]:
     return [uuid.UUID(attachment["id"]) for attachment in revision.attachments]
 
 
-def _unfit(post: FilePost, there: Stored | None, known: Collection[str]) -> list[Finding]:
-    """Return why a post can't be imported, or None."""
+def _unfit(post: FilePost, there: Stored | None, known: Collection[str], language: Language) -> list[Finding]:
+    """Return why a post can't be imported."""
     found = []
     if post.category not in known:
-        message = f"there is no category {post.category}; {CATEGORIES} can create it"
-        found.append(Finding("category", "unknown_category", message))
+        text = Text(_NO_CATEGORY, {"category": post.category, "file": CATEGORIES})
+        found.append(Finding("category", "unknown_category", text.told(language)))
     if there and there.post.lang != post.lang:
-        message = f"the post is in {there.post.lang}, and a post's language can't change"
-        found.append(Finding("lang", "lang_fixed", message))
+        text = Text(_LANG_FIXED, {"lang": there.post.lang})
+        found.append(Finding("lang", "lang_fixed", text.told(language)))
     return found
 
 
-async def _written(plans: Sequence[Plan]) -> list[Outcome]:
+async def _written(plans: Sequence[Plan], language: Language) -> list[Outcome]:
     outcomes = []
     async with outbox.batched():
         for plan in plans:
             outcome = plan.outcome()
             try:
                 await plan.carry_out()
-                led = await aliases.lead(plan.post, IMPORTER) if plan.leads_aliases else []
+                led = await aliases.lead(plan.post, IMPORTER, language) if plan.leads_aliases else []
             except Unavailable:
                 raise
             except Problem as problem:
-                outcome = Outcome(plan.file, plan.post.slug, "failed", (), _findings(problem))
+                outcome = Outcome(plan.file, plan.post.slug, "failed", (), _findings(problem, language))
             else:
                 outcome.findings = [
                     Finding("aliases", "redirect", redirect.message)
@@ -363,17 +371,17 @@ def _ordered(slugs: Sequence[str], wanted: Sequence[CategoryCreate]) -> list[str
     return [*first, *(slug for slug in slugs if slug not in first)]
 
 
-def _findings(problem: Problem) -> list[Finding]:
+def _findings(problem: Problem, language: Language) -> list[Finding]:
     """Return what a service found wrong, by the keys of the file."""
     renamed = {"publishAt": "scheduledAt", "translationOf": "translationKey"}
     of_code = {"slug_taken": "slug", "translation_exists": "translationKey"}
     found = []
     for broken in problem.violations:
         name = broken.field.removeprefix("body.")
-        found.append(Finding(renamed.get(name, name), broken.rule, str(broken.text)))
-    message = str(problem)
+        found.append(Finding(renamed.get(name, name), broken.rule, broken.text.told(language)))
+    message = problem.told(language)
     if problem.code == PreconditionFailed.code:
-        message = "The post was changed during the import. Run the import again to compare it."
+        message = Text(_CHANGED_MEANWHILE).told(language)
     return found or [Finding(of_code.get(problem.code), problem.code, message)]
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.http.schema import Input, Instant, Line, refused
+from app.core.translation import Language
 from app.posts.revisions import MAX_HTML_BYTES
 from app.posts.schemas import PostCreate, Slug, State
 from app.posts.text import complexity, markup
@@ -25,7 +26,7 @@ class FilePost(PostCreate):
     published_at: Instant | None = None
     scheduled_at: Annotated[Instant | None, Field(validate_default=True)] = None
     translation_key: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
-    aliases: Annotated[list[SitePath], Field(max_length=20)] = Field(default=[])
+    aliases: list[SitePath] = Field(default=[])
 
     @field_validator("published_at")
     @classmethod
@@ -77,3 +78,5 @@ class ImportJob(Input):
     adds_categories: bool = False
     """Whether categories that exist keep their names and their order."""
     posts: list[NamedPost]
+    language: Language = "en"
+    """Language of the findings."""

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, validate_call
 import app.previews  # noqa: F401 - it registers what ends with a member.
 from app.audit import service as audit
 from app.audit.schemas import AuditEntries, AuditQuery
-from app.content import exporting, importing, undo
+from app.content import aliases, exporting, importing, undo
 from app.content.importing import IMPORTER, Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
@@ -27,6 +27,7 @@ from app.core.http.schema import Model
 from app.core.messages import marked
 from app.core.observability import context
 from app.core.settings import Role, settings
+from app.core.translation import Language
 from app.functions import invocation, migrations
 from app.inquiries import service as inquiries
 from app.members import service as members
@@ -105,6 +106,10 @@ async def _posts(ids: list[uuid.UUID]) -> Stored:
     return await _exported([found.dumped() for found in await exporting.posts(ids)])
 
 
+async def _redirects() -> Stored:
+    return await _exported([redirect.model_dump() for redirect in await exporting.redirects()])
+
+
 async def _inquiries(cursor: str | None = None, email: str | None = None) -> Stored:
     page = await inquiries.exported(cursor, email)
     stored = await _exported([inquiry.model_dump(mode="json", by_alias=True) for inquiry in page.items])
@@ -173,8 +178,9 @@ async def _progress(state: str) -> Progress:
     return Progress.model_validate_json(await _get(state)) if found.get("Contents") else Progress()
 
 
-async def _import_redirects(items: list[dict[str, str]]) -> list[ImportedRedirect]:
-    return await redirects.imported([RedirectCreate.model_validate(item) for item in items], IMPORTER)
+async def _import_redirects(items: list[dict[str, str]], language: Language = "en") -> list[ImportedRedirect]:
+    wanted = [RedirectCreate.model_validate(item) for item in items]
+    return await redirects.imported(wanted, IMPORTER, language)
 
 
 def _refuse() -> None:
@@ -208,6 +214,7 @@ READS: Final[Mapping[str, Command]] = {
     "db.status": _schema,
     "content.outline": exporting.outline,
     "content.posts": _posts,
+    "content.redirects": _redirects,
     "inquiries.export": _inquiries,
 }
 WRITES: Final[Mapping[str, Command]] = {
@@ -219,6 +226,7 @@ WRITES: Final[Mapping[str, Command]] = {
     "content.files": moving.arrivals,
     "content.expect-file": _expect,
     "content.sent-file": _sent,
+    "content.redirect-targets": aliases.targets_of,
     "content.undo": _undo,
     "redirects.import": _import_redirects,
 }

@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from app.core.http.pagination import Cursor, Limit, NextCursor
 from app.core.http.schema import Input, Instant, Line, Model, pattern
@@ -13,6 +13,11 @@ from app.core.messages import marked
 
 def _decoded(path: object) -> object:
     return unquote(path) if isinstance(path, str) else path
+
+
+def _encoded(path: str) -> str:
+    """Return a path of which `_decoded` makes the same."""
+    return path.replace("%", "%25")
 
 
 SitePath = Annotated[
@@ -30,6 +35,7 @@ SitePath = Annotated[
     ),
     Line,
     BeforeValidator(_decoded),
+    PlainSerializer(_encoded),
 ]
 
 

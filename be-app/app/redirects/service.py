@@ -14,6 +14,7 @@ from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.http.problems import NotFound, PreconditionFailed, Problem, Unavailable
 from app.core.read_path import read_model
+from app.core.translation import Language
 from app.core.write_path import outbox
 from app.posts.publication import addresses
 from app.redirects import repository
@@ -101,7 +102,9 @@ async def delete(redirect_id: uuid.UUID, expected: int, actor: Subject) -> None:
         _emit(transaction, redirect, version, "redirect.deleted", gone)
 
 
-async def imported(requests: Sequence[RedirectCreate], actor: Subject) -> list[ImportedRedirect]:
+async def imported(
+    requests: Sequence[RedirectCreate], actor: Subject, language: Language = "en"
+) -> list[ImportedRedirect]:
     """Have each path lead to its target, whether it led somewhere before or not; raise `Unavailable`."""
     outcomes = []
     async with outbox.batched():
@@ -111,7 +114,7 @@ async def imported(requests: Sequence[RedirectCreate], actor: Subject) -> list[I
             except Unavailable:
                 raise
             except Problem as problem:
-                outcomes.append(ImportedRedirect(result="failed", message=str(problem)))
+                outcomes.append(ImportedRedirect(result="failed", message=problem.told(language)))
     return outcomes
 
 

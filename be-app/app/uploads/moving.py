@@ -20,7 +20,7 @@ from app.core.http.schema import Model
 from app.core.write_path import outbox
 from app.uploads import processing, repository, service, storage
 from app.uploads.models import CLEAN, DELETED, PENDING, REJECTED, SCANNING, Upload
-from app.uploads.reasons import REASONS, Rejection
+from app.uploads.reasons import Rejection
 from app.uploads.schemas import PartAddress, PartWanted, PostForm, UploadCreate
 
 TOGETHER = 500
@@ -44,7 +44,7 @@ class Arrival(Model):
     id: uuid.UUID
     state: str = PENDING
     reason: str | None = None
-    """Why it was refused, in a sentence."""
+    """Why it was refused: one of `REASONS`, or a sentence."""
     form: PostForm | None = None
     parts: list[PartAddress] = Field(default=[])
 
@@ -92,7 +92,7 @@ def _to_be_sent(upload: Upload) -> bool:
 
 
 def _arrival(upload: Upload) -> Arrival:
-    reason = str(REASONS[upload.reason]) if upload.state == REJECTED and upload.reason else None
+    reason = upload.reason if upload.state == REJECTED else None
     return Arrival(id=upload.id, state=upload.state, reason=reason)
 
 

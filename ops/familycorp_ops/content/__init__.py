@@ -96,11 +96,19 @@ def import_command(  # noqa: PLR0917 - Typer takes them by name.
 
 
 @app.command("export")
-def export_command(
+def export_command(  # noqa: PLR0917 - Typer takes them by name.
     directory: Annotated[Path, typer.Argument(help="The folder.", file_okay=False, metavar="DIR")],
     force: Annotated[
         bool, typer.Option("--force", help="Write even among files that no export wrote.")
     ] = False,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            "--wxr",
+            help="Write wordpress.xml, too, for WordPress to import; URL is where it finds DIR on the web.",
+            metavar="URL",
+        ),
+    ] = None,
     env: Env = None,
     as_json: AsJson = False,
     state: State = environment.STATE,
@@ -114,7 +122,7 @@ def export_command(
             if env is None:
                 environment.choose(state, writes=False)
             source = exporting.Source() if env is None else exporting.Remote(Operator(env))
-            environment.run(exporting.run(directory, summary, listener, source, force=force))
+            environment.run(exporting.run(directory, summary, listener, source, force=force, site=site))
             status = 0
         except (environment.CommandError, RefusedError) as error:
             problem = str(error)
@@ -197,6 +205,7 @@ def _imported(summary: "importing.Summary", problem: str | None) -> dict[str, ob
         "categories": summary.categories,
         "ignoredFiles": summary.ignored,
         "uploads": {"sent": summary.files_sent, "there": summary.files_there},
+        "redirects": {result: summary.redirects[result] for result in ("created", "changed", "unchanged")},
         "complete": not (summary.owes or problem),
         "from": summary.kind,
         "recognisedBy": summary.recognised_by,
@@ -218,6 +227,7 @@ def _exported(summary: "exporting.Summary", problem: str | None) -> dict[str, ob
         "posts": summary.posts,
         "categories": summary.categories,
         "files": summary.files,
+        "redirects": summary.redirects,
         "removedFiles": summary.removed,
         "notCarried": {
             "files": summary.missing_files,

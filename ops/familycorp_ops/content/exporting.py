@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 from app.content import exporting
 from app.content.exporting import Exported, Outline
 from app.content.importing import CATEGORIES
-from familycorp_ops.content import files, manifest
+from app.redirects.schemas import RedirectCreate
+from familycorp_ops.content import files, manifest, redirects, wxr
 from familycorp_ops.content.importing import Listener
+from familycorp_ops.content.redirects import Redirects
 from familycorp_ops.content.taking import Taking
 from familycorp_ops.content.uploads import Exported as UploadedFile
 from familycorp_ops.messages import marked
@@ -45,7 +48,9 @@ source = "layouts"
 target = "layouts"
 """
 
-_WRITTEN = re.compile(r"(?:ko|en)/[^/]+\.md|files/(?!\.\.?$)[^/]+")
+_WRITTEN = re.compile(
+    rf"(?:ko|en)/[^/]+\.md|files/(?!\.\.?$)[^/]+|{re.escape(redirects.NAME)}|{re.escape(wxr.NAME)}"
+)
 
 
 class Occupied(Exception):
@@ -62,6 +67,8 @@ class Summary:
     """Files of an earlier export whose posts aren't there any more."""
     files: int = 0
     """Pictures and attachments."""
+    redirects: int = 0
+    """Redirects that no post's file has as an earlier address."""
     missing_files: int = 0
     """Those of them that the storage doesn't have; their posts name the uploads."""
     with_earlier_revisions: int = 0
@@ -88,6 +95,10 @@ class Source:
         """Return those of the posts that exist."""
         return await exporting.posts(ids)
 
+    async def redirects(self) -> list[RedirectCreate]:
+        """Return all redirects."""
+        return await Redirects().there()
+
 
 class Remote(Source):
     """Posts of an environment in AWS.
@@ -110,24 +121,49 @@ class Remote(Source):
         page = self._operator.read("content.posts", ids=[str(post_id) for post_id in ids])
         return [Exported.loaded(dumped) for dumped in json.loads(self._operator.take(page["object"]))]
 
+    async def redirects(self) -> list[RedirectCreate]:
+        """Return all redirects."""
+        return await Redirects(self._operator).there()
 
-async def run(directory: Path, summary: Summary, listener: Listener, source: Source, *, force: bool) -> None:
+
+async def run(
+    directory: Path,
+    summary: Summary,
+    listener: Listener,
+    source: Source,
+    *,
+    force: bool = False,
+    site: str | None = None,
+) -> None:
     """Write all posts and categories; raise `Occupied` rather than write among foreign files, unless forced.
 
     Raises `CommandError` where a file can't be taken.
+
+    Args:
+        directory: the folder.
+        summary: the counts that it adds to.
+        listener: what it reports progress to.
+        source: where the posts are.
+        force: whether to write among foreign files.
+        site: the address that WordPress will find the folder at, for a file that it imports; None writes none.
     """
     earlier = _earlier(directory, force=force)
     outline = await source.outline()
     names = {post.id: files.post_name(post.lang, post.slug) for post in outline.posts}
     listed = {post.id: post for post in outline.posts}
-    written: dict[str, UploadedFile | None] = dict.fromkeys((CATEGORIES, files.HUGO, *names.values()))
+    others = (CATEGORIES, files.HUGO, redirects.NAME, *([wxr.NAME] if site else []))
+    written: dict[str, UploadedFile | None] = dict.fromkeys((*others, *names.values()))
     # Before anything else, so that an interrupted export can be repeated.
     _write(directory / manifest.NAME, manifest.written({**earlier, **written}))
     _write(directory / files.HUGO, _HUGO)
     _write(directory / CATEGORIES, files.write_categories(outline.categories))
     summary.categories = len(outline.categories)
-    ids = list(names)
-    async with Taking(directory, earlier) as taking:
+    ids, carried = list(names), set[str]()
+    async with AsyncExitStack() as stack:
+        taking = await stack.enter_async_context(Taking(directory, earlier))
+        document = wxr.Wxr(directory / wxr.NAME, site, outline.categories, taking.address) if site else None
+        if document:
+            stack.enter_context(document)
         for start in range(0, len(ids), source.batch):
             batch = ids[start : start + source.batch]
             found = {exported.id: exported for exported in await source.posts(batch)}
@@ -140,11 +176,20 @@ async def run(directory: Path, summary: Summary, listener: Listener, source: Sou
                     update={"slug": known.slug, "translation_key": known.translation_key}
                 )
                 _write(directory / names[exported.id], files.write_post(post, taking.address))
+                if document:
+                    document.add(post, exported.files)
+                carried.update(post.aliases)
                 summary.add(exported)
                 listener.progress(marked("Exporting"), summary.posts, len(ids))
             written |= taking.written
             _write(directory / manifest.NAME, manifest.written({**earlier, **written}))
     summary.files, summary.missing_files = len(taking.written), len(taking.missing)
+    leading = [redirect for redirect in await source.redirects() if redirect.path not in carried]
+    summary.redirects = len(leading)
+    if leading:
+        _write(directory / redirects.NAME, redirects.written(leading))
+    else:
+        del written[redirects.NAME]
     for name in earlier.keys() - written.keys():
         (directory / name).unlink(missing_ok=True)
         summary.removed += 1

@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from gettext import gettext as _
 from pathlib import Path
@@ -25,7 +25,9 @@ from app.categories.schemas import CategoryCreate
 from app.content.importing import CATEGORIES, Finding
 from app.content.schemas import FilePost
 from app.core.http import rules
-from familycorp_ops.content import pictures, yamltext
+from familycorp_ops import messages
+from familycorp_ops.content import pictures, redirects, wxr, yamltext
+from familycorp_ops.content.pictures import Address
 from familycorp_ops.content.sites import keys
 from familycorp_ops.content.sites.notes import Note, shortened
 from familycorp_ops.content.uploads import FileRefused, Naming, Uploads
@@ -104,7 +106,7 @@ def find(directory: Path) -> tuple[list[Path], int]:
             path = Path(place, name)
             if path.suffix.lower() in SUFFIXES:
                 found.append(path)
-            elif path not in {directory / CATEGORIES, directory / HUGO}:
+            elif path not in {directory / name for name in (CATEGORIES, HUGO, redirects.NAME, wxr.NAME)}:
                 others += 1
     return found, others
 
@@ -219,7 +221,7 @@ def post_name(lang: str, slug: str) -> str:
     return f"{lang}/{slug}.md"
 
 
-def write_post(post: FilePost, address: Callable[[uuid.UUID], str | None] = lambda _upload: None) -> bytes:
+def write_post(post: FilePost, address: Address = lambda _upload: None) -> bytes:
     """Return a post's file. Empty values are left out; the state never is.
 
     Args:
@@ -233,15 +235,7 @@ def write_post(post: FilePost, address: Callable[[uuid.UUID], str | None] = lamb
     said["attachments"] = [address(attached) or str(attached) for attached in post.attachments]
     said["draft"] = post.state in _HIDDEN
     front = yamltext.dump({key: said[key] for key in KEYS if said[key]})
-
-    def put(target: str, _offset: int) -> str:
-        scheme, _colon, upload = target.partition("upload:")
-        try:
-            return target if scheme else address(uuid.UUID(upload)) or target
-        except ValueError:
-            return target
-
-    return f"---\n{front}---\n\n{pictures.replaced(post.body, put)}\n".encode()
+    return f"---\n{front}---\n\n{pictures.placed(post.body, address)}\n".encode()
 
 
 def write_categories(categories: Sequence[CategoryCreate]) -> bytes:
@@ -312,7 +306,7 @@ def _unknown(key: str) -> str:
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
     # A default that breaks a rule is named as in Python.
     place: Place = tuple(to_camel(part) if isinstance(part, str) else part for part in error["loc"])
-    rule, message = error["type"], str(rules.text(error))
+    rule, message = error["type"], rules.text(error).told(messages.chosen())
     if place == ("body",):
         # The body's own lines are known only here.
         named = error.get("ctx", {}).get("character")

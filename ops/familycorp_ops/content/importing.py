@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from gettext import gettext as _
@@ -20,12 +20,15 @@ from app.core.clock import new_id
 from app.core.database import engine
 from app.core.observability import context
 from app.functions.operator import ImportRunning, Progress
+from app.redirects.schemas import RedirectCreate
+from familycorp_ops import messages
 from familycorp_ops.admin.operator import CallFailedError, Operator, RefusedError
-from familycorp_ops.content import files, manifest, pictures, sending
+from familycorp_ops.content import files, manifest, pictures, redirects, sending
 from familycorp_ops.content.files import Source
 from familycorp_ops.content.sites import reading, recognition
 from familycorp_ops.content.sites.kinds import Kind
-from familycorp_ops.content.sites.mapping import Mapping, Proposal
+from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
+from familycorp_ops.content.sites.mapping import Proposal
 from familycorp_ops.content.sites.notes import Note, Omitted, shortened
 from familycorp_ops.content.uploads import Uploads
 from familycorp_ops.content.yamltext import Fault
@@ -59,6 +62,8 @@ class Summary:
     files_sent: int = 0
     """Pictures and files that were uploaded, or would be."""
     files_there: int = 0
+    redirects: Counter[str] = field(default_factory=Counter)
+    """What became of the lines of `redirects.csv`, or would."""
 
     def count(self, result: str) -> int:
         """Return how many files have a result."""
@@ -86,7 +91,7 @@ class Manner:
 
     kind: Kind | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Seoul"))
-    mapping: Mapping = field(default_factory=Mapping)
+    mapping: SiteMapping = field(default_factory=SiteMapping)
 
 
 class NothingToImport(Exception):
@@ -130,6 +135,7 @@ class Folder:
         else:
             sources, self._categories = self._foreign(directory, manner)
         summary.notes = [(source.name, note) for source in sources for note in sorted(source.notes)]
+        self._redirects = self._led(directory / redirects.NAME, sources)
         self._sources = {source.name: source for source in sources}
         for source in self._sources.values():
             if source.faults:
@@ -141,6 +147,7 @@ class Folder:
         """The import that the files ask for."""
         return ImportJob.model_construct(
             categories=self._categories,
+            language=messages.chosen(),
             adds_categories=self._summary.kind is not Kind.familycorp,
             posts=[
                 NamedPost.model_construct(file=source.name, post=source.post)
@@ -168,6 +175,22 @@ class Folder:
         self._summary.files_there = found.there
         for upload, why in found.refused.items():
             self._refused(upload, why)
+
+    async def lead(self, led: redirects.Redirects) -> None:
+        """Have the folder's redirects lead, but for those that posts name themselves."""
+        progress = partial(self._listener.progress, marked("Redirects"))
+        found, faults = await led.lead(self._redirects, progress, dry_run=self._summary.dry_run)
+        self._summary.redirects += found
+        if faults:
+            self._failed(self._sources[redirects.NAME], faults)
+
+    def _led(self, path: Path, sources: list[Source]) -> Mapping[int, RedirectCreate]:
+        """Read the file of redirects that an export wrote, if there is one."""
+        if self._summary.kind is not Kind.familycorp or not path.is_file():
+            return {}
+        found, faults = redirects.read(path)
+        sources.append(Source(redirects.NAME, faults))
+        return found
 
     def _refused(self, upload: UUID, why: str) -> None:
         for naming in self.uploads.files[upload].namings:
@@ -252,6 +275,7 @@ async def _run(directory: Path, summary: Summary, listener: Listener, manner: Ma
     await folder.send(sending.Way())
     async for step in Import(folder.job, dry_run=summary.dry_run).steps():
         folder.report(step)
+    await folder.lead(redirects.Redirects())
 
 
 def run_there(
@@ -282,6 +306,7 @@ def run_there(
             )
         )
         said, resumes = answer, True
+    asyncio.run(folder.lead(redirects.Redirects(operator)))
 
 
 def _advanced(operator: Operator, *, begun: bool, **arguments: Any) -> Progress:

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Callable
+from uuid import UUID
 
 CODE = (
     r"(?P<fence>^[ \t>]*(?:[-*+]\s+)?(?P<mark>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t>]*(?P=mark)[`~]*[ \t]*(?:$|\n))"
@@ -17,6 +18,9 @@ _PICTURE = re.compile(
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 _ALT = re.compile(r"\balt\s*=\s*\"([^\"]*)\"", re.IGNORECASE)
+
+Address = Callable[[UUID], str | None]
+"""Returns where an upload's file is found; None where nowhere."""
 
 Put = Callable[[str, int], str | None]
 """Receives a picture's address and the offset of the picture; returns the address it gets, None for no picture."""
@@ -41,6 +45,19 @@ def replaced(text: str, put: Put) -> str:
         return found[0][:start] + written + found[0][start + len(whole) :]
 
     return _PICTURE.sub(change, text)
+
+
+def placed(text: str, address: Address) -> str:
+    """Return a text with the addresses of the uploads that its pictures name."""
+
+    def put(target: str, _offset: int) -> str:
+        scheme, _colon, upload = target.partition("upload:")
+        try:
+            return target if scheme else address(UUID(upload)) or target
+        except ValueError:
+            return target
+
+    return replaced(text, put)
 
 
 def destination(address: str) -> str:

@@ -106,10 +106,18 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
             else _("{sent} pictures and files were uploaded, {there} were there already.")
         )
         console.print(told.format(sent=summary.files_sent, there=summary.files_there))
+    if summary.redirects:
+        told = (
+            _("Redirects: {created} would be created, {changed} changed, {unchanged} are as they are.")
+            if summary.dry_run
+            else _("Redirects: {created} created, {changed} changed, {unchanged} unchanged.")
+        )
+        results = {result: summary.redirects[result] for result in ("created", "changed", "unchanged")}
+        console.print(told.format(**results))
     if summary.ignored:
         left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
         console.print(left.format(number=summary.ignored))
-    if not summary.dry_run and summary.count("created"):
+    if not summary.dry_run and (summary.count("created") or summary.redirects["created"]):
         told = _("This import is job {job}: `familycorp content undo {job}` takes it back.")
         console.print(told.format(job=summary.request_id), soft_wrap=True)
     if summary.owes:
@@ -163,6 +171,7 @@ def exported(summary: exporting.Summary, directory: Path, problem: str | None) -
         for number, told in (
             (summary.removed, _("{number} files of an earlier export were removed.")),
             (summary.files, _("{number} pictures and attachments are in files/.")),
+            (summary.redirects, _("{number} redirects are in redirects.csv.")),
             (
                 summary.missing_files,
                 _("Not carried: {number} pictures and attachments aren't in the storage."),

@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 
 from app.content.importing import IMPORTER
+from app.core.translation import Text
 from app.uploads import moving
 from app.uploads.models import CLEAN, REJECTED
 from app.uploads.moving import Arrival, Moved
+from app.uploads.reasons import REASONS
 from app.uploads.schemas import PART_BYTES
+from familycorp_ops import messages
 from familycorp_ops.admin.operator import Operator
 from familycorp_ops.content import uploads
 from familycorp_ops.content.uploads import Named
@@ -106,7 +109,7 @@ class Sending:
             if arrival is None or arrival.state not in {CLEAN, REJECTED}:
                 self.missing.append(named)
             elif arrival.state == REJECTED:
-                self.refused[arrival.id] = arrival.reason or ""
+                self.refused[arrival.id] = _why(arrival)
         self._done = len(self._files) - len(self.missing)
         self.there = self._done - len(self.refused)
 
@@ -125,7 +128,7 @@ class Sending:
         for named in waiting:
             arrival = await self._sent(client, named)
             if arrival.state == REJECTED:
-                self.refused[arrival.id] = arrival.reason or ""
+                self.refused[arrival.id] = _why(arrival)
             self._done += 1
             self._progress(self._done, len(self._files))
 
@@ -154,6 +157,12 @@ class Sending:
                     )
                 await asyncio.sleep(_LOOKS_AGAIN_S)
         return arrival
+
+
+def _why(arrival: Arrival) -> str:
+    """Return why a file was refused, in the command's language."""
+    reason = arrival.reason or ""
+    return Text(REASONS[reason]).told(messages.chosen()) if reason in REASONS else reason
 
 
 async def _deliver(client: httpx.AsyncClient, named: Named, arrival: Arrival) -> None:

@@ -51,8 +51,8 @@ from app.functions.operator import read, write
 importing.TOGETHER, operator.WRITTEN_IN_A_CALL = 5, 12
 written = importing._written
 
-async def dying(part):
-    outcomes = await written(part)
+async def dying(part, language):
+    outcomes = await written(part, language)
     calls = os.environ["DIES"]
     if os.path.exists(calls) and (left := int(open(calls).read())):
         left -= 1
@@ -369,6 +369,12 @@ def test_an_import_goes_on_where_a_call_was_killed(
     target = tmp_path / "export"
     assert cloud.by("reader", "content", "export", target)["posts"] == 24
     assert cloud.by("writer", "content", "import", target)["unchanged"] == 24
+    # So are redirects, which a dry run leaves alone.
+    (target / "redirects.csv").write_text("path,target\n/gone.html,/ko/company\n", "utf-8")
+    for options, result in ((["--dry-run"], "created"), ([], "created"), ([], "unchanged")):
+        assert cloud.by("writer", "content", "import", target, *options)["redirects"][result] == 1
+    cloud.by("reader", "content", "export", target)
+    assert "/gone.html,/ko/company\n" in (target / "redirects.csv").read_text("utf-8")
 
 
 @pytest.fixture

@@ -603,6 +603,7 @@ def test_a_posts_language_is_fixed_and_its_state_is_what_an_editor_left(site: Si
     site.load()
     site.write("a.md", lang="en")
     assert [(e["line"], e["rule"]) for e in site.load()["errors"]] == [(4, "lang_fixed")]
+    assert "이 게시물의 언어는 ko이며" in site.run("content", "import", site.folder, LANGUAGE="ko").output
 
 
 def test_an_outage_ends_the_command_with_a_sentence_and_the_next_finishes(site: Site) -> None:
@@ -746,6 +747,61 @@ def test_an_export_imported_elsewhere_and_exported_again_is_the_same(
     )
     # And into the environment where it came from.
     assert one.load(folder=tmp_path / "first")["changed"] == 0
+
+
+def test_posts_and_their_redirects_are_delivered_together(site: Site) -> None:
+    for n in range(6):
+        site.write(f"{n}.md", aliases=f"[/old/{n}.html]")
+    deliveries, drain = itertools.count(), outbox.drain
+
+    async def counted() -> bool:
+        next(deliveries)
+        return await drain()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, "drain", counted)
+        site.load()
+    # Of the category, of the posts, and of what an earlier import left.
+    assert next(deliveries) == 3
+    assert site.ask(lambda: redirects.location("/old/5.html")) == "/ko/posts/5"
+
+
+def test_redirects_go_out_and_come_in_again(make_site: Callable[[], Site], tmp_path: Path) -> None:
+    one, other = make_site(), make_site()
+    former = [f"/old/{n}.html" for n in range(25)]
+    one.write("a.md", aliases=json.dumps([*former, "/100%25 odd"]))
+    one.load()
+    listed = tmp_path / "listed.csv"
+    listed.write_text(
+        'path,target\n/about.php,/ko/about\n"/a,b",/x\n/%2541,/y?q=%25\n/chain,/about.php\n', "utf-8"
+    )
+    assert one.run("redirects", "import", listed).exit_code == 0
+    first = one.export(tmp_path / "first")
+    assert first["redirects.csv"].decode() == (
+        'path,target\n/about.php,/ko/about\n"/a,b",/x\n/%2541,/y?q=%25\n/chain,/ko/about\n'
+    )
+    assert "- /old/24.html\n- /100%25 odd\n" in first["ko/a.md"].decode()
+
+    def come(*options: str) -> tuple[dict[str, int], list[int]]:
+        found = other.load(*options, folder=tmp_path / "first")
+        return found["redirects"], [error["line"] for error in found["errors"]]
+
+    assert come("--dry-run") == ({"created": 4, "changed": 0, "unchanged": 0}, [])
+    assert come() == ({"created": 4, "changed": 0, "unchanged": 0}, [])
+    assert come() == ({"created": 0, "changed": 0, "unchanged": 4}, [])
+    assert other.export(tmp_path / "second") == first
+
+    assert other.ask(lambda: redirects.location("/old/24.html")) == "/ko/posts/a"
+    assert other.ask(lambda: redirects.location("/%41")) == "/y?q=%25"
+    # A line with an error is reported; the others are taken.
+    with (tmp_path / "first/redirects.csv").open("a", encoding="utf-8") as file:
+        file.write("/one\nnot a path,/x\n/x,/a%2Cb\n/new,/ko/new\n/old/1.html,/ko/company\n")
+    assert come("--dry-run") == ({"created": 1, "changed": 1, "unchanged": 4}, [6, 7, 8])
+    assert come() == ({"created": 1, "changed": 1, "unchanged": 4}, [6, 7, 8])
+    # What an import created is taken back, redirects of the file among it.
+    third = make_site()
+    job = third.load(folder=tmp_path / "second")["requestId"]
+    assert "30 redirects deleted" in third.run("content", "undo", job).stdout
 
 
 def test_an_export_replaces_its_own_files_and_no_others(site: Site, tmp_path: Path) -> None:

@@ -268,7 +268,8 @@ def test_a_site_of_eleventy_becomes_posts(tmp_path: Path) -> None:
             "src/blog/2020-01-02-one.md": "---\ntitle: 하나\n---\n"
             '[둘](./two.md#끝) {% image "https://e.kr/a.png", "가" %}',
             "src/blog/two.md": '---json\n{"title": "둘", "permalink": "/b/{{ page.fileSlug }}/"}\n---\n'
-            '{{ "/f" | url }}',
+            '{{ "/f" | url }} [하나]({{ "/blog/one/" | url }}) [밖]({{ "/c/" | url }}) '
+            "<a href=\"{{ '/d/' | url }}\">d</a>",
             "src/index.njk": "---\n---\n",
         },
     )
@@ -277,7 +278,10 @@ def test_a_site_of_eleventy_becomes_posts(tmp_path: Path) -> None:
     assert (one.slug, one.tags, one.category) == ("one", ["회사"], "blog")
     assert one.aliases == ["/x/blog/one/"]
     assert one.body == "[둘](/ko/posts/two#끝) ![가](https://e.kr/a.png)"
-    assert (two.aliases, two.body) == (["/x/b/two/"], "/f")
+    assert (two.aliases, two.body) == (
+        ["/x/b/two/"],
+        '/f [하나](/ko/posts/one) [밖](/c/) <a href="/d/">d</a>',
+    )
     assert [o.file for o in read.summary.omitted if not o.settled] == ["src/index.njk"]
 
 
@@ -286,7 +290,8 @@ WXR = """<?xml version="1.0" encoding="UTF-8" ?>
  xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:wp="http://wordpress.org/export/1.2/">
 <channel>
-<title>우리 회사</title><link>https://example.com</link><language>ko-KR</language>
+<title>우리 회사</title><link>https://example.com</link><language>en-US</language>
+<wp:base_blog_url>http://example.com</wp:base_blog_url>
 <wp:author><wp:author_login>gil</wp:author_login><wp:author_display_name>홍길동</wp:author_display_name></wp:author>
 <item>
 <title>창립 40주년</title><link>https://example.com/2019/05/%ec%b0%bd%eb%a6%bd/</link><dc:creator>gil</dc:creator>
@@ -300,6 +305,9 @@ c</code></pre><!-- /wp:code -->
 https://youtu.be/abc
 </div></figure><!-- /wp:embed -->
 <!-- wp:table --><table><tr><td colspan="2" onclick="x()">합친 칸</td></tr></table><!-- /wp:table -->
+<!-- wp:file --><div class="wp-block-file"><a href="/about/">보고서</a><a href="/about/" class="wp-block-file__button
+ wp-element-button" download>다운로드</a></div><!-- /wp:file -->
+<p><a href="http://example.com/?p=12">옛</a> <a href="https://example.com/2019/05/둘/#a">새</a></p>
 [contact-form-7 id="5"]
 <img src="https://pictures.example.com/a.png" alt="그림">]]></content:encoded>
 <excerpt:encoded><![CDATA[짧은 소개]]></excerpt:encoded>
@@ -320,6 +328,11 @@ https://youtu.be/abc
 <wp:post_date_gmt>0000-00-00 00:00:00</wp:post_date_gmt>
 <wp:post_name></wp:post_name><wp:status>draft</wp:status><wp:post_type>page</wp:post_type>
 </item>
+<item>
+<title>둘째</title><link>http://example.com/2019/05/%eb%91%98/</link><guid>http://example.com/2019/05/%eb%91%98/</guid>
+<content:encoded>x</content:encoded><wp:post_id>12</wp:post_id><wp:post_date>2019-05-04 09:00:00</wp:post_date>
+<wp:post_name>%eb%91%98</wp:post_name><wp:status>publish</wp:status><wp:post_type>post</wp:post_type>
+</item>
 <item><wp:post_id>10</wp:post_id><wp:status>trash</wp:status><wp:post_type>post</wp:post_type></item>
 <item><wp:post_id>11</wp:post_id><wp:status>publish</wp:status><wp:post_type>product</wp:post_type></item>
 </channel>
@@ -331,18 +344,19 @@ def test_an_export_of_wordpress_becomes_posts(tmp_path: Path) -> None:
     read = Read(tmp_path / "site", {"export.xml": WXR})
     assert (read.summary.kind, read.summary.faults) == ("wordpress", [])
     post = read.post("export.xml#7")
-    assert (post.title, post.slug, post.lang, post.category) == ("창립 40주년", "창립", "ko", "gongji")
+    assert (post.title, post.slug, post.lang, post.category) == ("창립 40주년", "창립", "ko", "notice")
     assert (post.tags, post.excerpt) == (["회사"], "짧은 소개")
     assert post.published_at == datetime(2019, 5, 3, tzinfo=UTC)
     assert post.aliases == ["/2019/05/창립/", "/?p=7"]
     assert post.body == (
         "## 요약\n\n매출이 **늘었습니다**.\n\n```\na < b\n\nc\n```\n\n<https://youtu.be/abc>\n\n"
-        "<table><tbody><tr><td>합친 칸</td></tr></tbody></table>\n\n"
+        "<table><tbody><tr><td>합친 칸</td></tr></tbody></table>\n\n[보고서](/about/)\n\n"
+        "[옛](/ko/posts/둘) [새](/ko/posts/둘#a)\n\n"
         "![그림](https://pictures.example.com/a.png)\n\n*글 홍길동*"
     )
     page = read.post("export.xml#9")
     assert (page.state, page.body) == ("draft", "첫 줄\\\n둘째 줄\n\n[공지] 다음 문단")
-    assert read.left_out() == {("export.xml#7", 8, "contact-form-7"), ("export.xml#7", 8, "commentCount")}
+    assert read.left_out() == {("export.xml#7", 9, "contact-form-7"), ("export.xml#7", 9, "commentCount")}
     assert {(o.file, o.settled) for o in read.summary.omitted} == {
         ("export.xml#10", True),
         ("export.xml", False),

@@ -2,16 +2,19 @@
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from sqlalchemy import select
 
 from app.core.database import engine
 from app.posts.models import Post, PostRevision
+from app.uploads import moving
 from app.uploads.models import Upload
 from familycorp_ops.content.manifest import NAME as MANIFEST
 from familycorp_ops.testing import content_site
@@ -82,12 +85,14 @@ def test_pictures_and_files_of_a_site_come_along_once(site: Site, tmp_path: Path
             "static/img/시공 현장.png": picture("red"),
             "static/img/logo.svg": "<svg/>",
             "static/보고서.pdf": PDF,
+            "static/실적.pdf": PDF,
             "content/news/one/index.md": (
                 "---\ntitle: 하나\ndate: 2019-05-03\ncover: cake.jpg\n---\n"
                 '![케이크](cake.jpg) ![현장](</img/시공 현장.png> "제목")\n\n'
                 "[실적](/site/보고서.pdf) [![작은](small.png)](cake.jpg)\n\n"
                 "![없음](gone.png) ![로고](/img/logo.svg) ![거짓](fake.png) [밖](../../../../out.pdf)\n\n"
-                '`![](cake.jpg)` <img src="https://example.com/site/img/%EC%8B%9C%EA%B3%B5%20현장.png" alt="또">\n'
+                '`![](cake.jpg)` <img src="https://example.com/site/img/%EC%8B%9C%EA%B3%B5%20현장.png" alt="또">\n\n'
+                '<a class="b" href="/site/실적.pdf">실적 <b>표</b></a> <a href="https://example.org/x.pdf">밖</a>\n'
             ),
             "content/news/one/cake.jpg": picture("blue", "JPEG"),
             "content/news/one/small.png": picture("green", "JPEG"),
@@ -101,27 +106,56 @@ def test_pictures_and_files_of_a_site_come_along_once(site: Site, tmp_path: Path
         ("content/news/one/index.md", 10, "../../../../out.pdf"),
     }
     status, dry, left_out = load(site, hugo, "--dry-run")
-    assert (status, dry["uploads"], left_out) == (1, {"sent": 5, "there": 0}, expected)
+    assert (status, dry["uploads"], left_out) == (1, {"sent": 6, "there": 0}, expected)
     assert uploads(site) == {}
     status, found, left_out = load(site, hugo)
     assert (status, found["errors"], found["created"]) == (1, [], 1)
     assert left_out == expected | {("content/news/one/index.md", 10, "fake.png")}
     there = uploads(site)
-    assert set(there) == {"cake.jpg", "시공 현장.png", "small.jpg", "보고서.pdf"}
+    assert set(there) == {"cake.jpg", "시공 현장.png", "small.jpg", "보고서.pdf", "실적.pdf"}
     one = revisions(site)["one"]
     assert one.body == (
         f'![케이크](upload:{there["cake.jpg"]}) ![현장](upload:{there["시공 현장.png"]} "제목")\n\n'
         f"실적 ![작은](upload:{there['small.jpg']})\n\n없음 로고 거짓 밖\n\n"
-        f'`![](cake.jpg)` <img src="upload:{there["시공 현장.png"]}" alt="또">'
+        f'`![](cake.jpg)` <img src="upload:{there["시공 현장.png"]}" alt="또">\n\n'
+        '실적 <b>표</b> <a href="https://example.org/x.pdf">밖</a>'
     )
     assert one.thumbnail is not None
     assert one.thumbnail["id"] == there["cake.jpg"]
-    assert [file["name"] for file in one.attachments] == ["보고서.pdf", "cake.jpg"]
+    assert [file["name"] for file in one.attachments] == ["보고서.pdf", "cake.jpg", "실적.pdf"]
     assert site.page("one")["html"].count("<picture>") == 4
     status, again, left_out_again = load(site, hugo)
-    assert (status, again["uploads"], again["unchanged"]) == (1, {"sent": 0, "there": 4}, 1)
+    assert (status, again["uploads"], again["unchanged"]) == (1, {"sent": 0, "there": 5}, 1)
     assert left_out_again == left_out
     assert uploads(site) == there
+    # Why a file was rejected is said in the language of the command.
+    ran = site.run("content", "import", hugo, LANGUAGE="ko")
+    assert "fake.png: 파일이 손상되었거나" in ran.output
+
+
+def test_interrupted_uploads_are_finished_by_the_next(site: Site) -> None:
+    for n in range(9):
+        put(site.folder, {f"{n}.png": picture("red", size=(8, 8 + n))})
+        site.write(f"{n}.md", f"![]({n}.png)")
+    calls, expect = itertools.count(1), moving.expect
+
+    async def cut_off(*arguments: Any) -> Any:
+        if next(calls) == 6:
+            raise KeyboardInterrupt
+        return await expect(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving, "expect", cut_off)
+        ran = site.run("content", "import", site.folder)
+    assert (ran.exit_code, "Interrupted" in ran.stderr) == (130, True)
+    assert site.posts() == {}
+    arrived = len(stored(site))
+    assert 0 < arrived < 9
+    __, found, left_out = load(site, site.folder)
+    assert (found["created"], found["uploads"], left_out) == (
+        9, {"sent": 9 - arrived, "there": arrived}, set(),
+    )  # fmt: skip
+    assert len(stored(site)) == 9
 
 
 def test_what_an_export_writes_comes_in_again_as_it_was(
@@ -176,3 +210,59 @@ def test_what_an_export_writes_comes_in_again_as_it_was(
     put(tmp_path / "first", {"files/photo.jpg": picture("black", "JPEG")})
     status, found, __ = load(site, tmp_path / "first")
     assert (found["uploads"]["sent"], found["changed"]) == (1, 2)
+
+
+def test_an_export_for_wordpress_comes_in_again(make_site: Callable[[], Site], tmp_path: Path) -> None:
+    one, other = make_site(), make_site()
+    put(one.folder, {"시공 현장.png": picture("red"), "doc/보고서.pdf": PDF, "cover.png": picture("blue")})
+    one.write(
+        "a.md",
+        "첫 줄\n둘째 줄 `]]>`\n\n![현장](</시공 현장.png>)\n\n| 가 | 나 |\n| --- | --- |\n| 1 | 2 |",
+        title="'<b>&amp; ]]> \"따옴표\"'",
+        slug="창립-40주년",
+        tags="[회사, 'a, b']",
+        excerpt="소개 & 요약",
+        thumbnail="cover.png",
+        attachments="[doc/보고서.pdf]",
+        publishedAt="2019-05-03T09:00:00+09:00",
+        translationKey="founding",
+    )
+    one.write("en.md", "Text", lang="en", translationKey="founding", publishedAt="2019-05-04T00:00:00Z")
+    one.write("later.md", state="scheduled", scheduledAt="2099-01-01T00:00:00Z")
+    one.write("gone.md", state="archived")
+    one.write("idea.md", "![현장](</시공 현장.png>)", state="draft")
+    assert one.load()["errors"] == []
+    ran = one.run("content", "export", tmp_path / "out", "--wxr", "https://example.com/archive/")
+    assert ran.exit_code == 0, ran.output
+    text = (tmp_path / "out/wordpress.xml").read_text("utf-8")
+    assert "<wp:wxr_version>1.2</wp:wxr_version>" in text
+    assert text.count("<wp:post_type>attachment</wp:post_type>") == 3
+    # The folder is still one of this service; WordPress's is what it is said to be.
+    assert one.load(folder=tmp_path / "out")["ignoredFiles"] == 0
+    status, found, left_out = load(other, tmp_path / "out", "--from", "wordpress")
+    assert (status, found["errors"], left_out) == (0, [], set())
+    assert found["uploads"] == {"sent": 3, "there": 0}
+    before, after, stored_posts = revisions(one), revisions(other), other.posts()
+    assert {slug: post.state for slug, post in stored_posts.items()} == {
+        "창립-40주년": "published", "en": "published", "later": "scheduled", "gone": "draft", "idea": "draft",
+    }  # fmt: skip
+    assert {p.category for p in stored_posts.values()} == {"news"}
+    assert len({stored_posts[slug].translation_key for slug in ("창립-40주년", "en")}) == 1
+    assert [stored_posts[s].lang for s in ("창립-40주년", "en")] == ["ko", "en"]
+    assert stored_posts["later"].scheduled_at == one.posts()["later"].scheduled_at
+    mine, theirs = before["창립-40주년"], after["창립-40주년"]
+    assert stored_posts["창립-40주년"].first_published_at == one.posts()["창립-40주년"].first_published_at
+    for name in ("title", "tags", "excerpt"):
+        assert getattr(theirs, name) == getattr(mine, name)
+    # Ids of pictures follow from their content, which is the same.
+    there = uploads(other)
+    assert theirs.body.split("\n\n")[:2] == [
+        "첫 줄\n둘째 줄 `]]>`", f"![현장](upload:{there['시공 현장.png']})",
+    ]  # fmt: skip
+    assert "| 1 | 2 |" in theirs.body
+    assert theirs.thumbnail is not None
+    assert theirs.thumbnail["id"] == there["cover.png"]
+    assert [file["name"] for file in theirs.attachments] == ["보고서.pdf"]
+    # Without the option a later export takes the file away.
+    one.export(tmp_path / "out")
+    assert not (tmp_path / "out/wordpress.xml").exists()

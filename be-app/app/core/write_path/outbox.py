@@ -151,8 +151,11 @@ async def batched() -> AsyncIterator[None]:
     """Deliver the effects of the block's transactions at its end, together, instead of after each.
 
     For many small changes in a row: they share markers, the cache's invalidation and the drain's statements.
-    When the block ends by an exception, the scheduler delivers them.
+    When the block ends by an exception, the scheduler delivers them. A block inside of another is a part of that.
     """
+    if _shared.get() is not None:
+        yield
+        return
     shared = _SharedMarkers()
     token = _shared.set(shared)
     try:

@@ -18,6 +18,7 @@ _HTML = (
     r"|(?P<media><(?P<medium>video|audio)\b(?P<media_attributes>[^>]*)>(?P<media_inner>.*?)</(?P=medium)\s*>)"
     r"|(?P<lost><(?P<lost_name>script|style|form|canvas|object|embed|svg|math|input|button|select)\b[^>]*>)"
     r"|(?P<picture><img\b(?P<picture_attributes>[^>]*)>)"
+    r"|(?P<anchor><a\b(?P<anchor_attributes>[^<>]*+)>)(?P<anchored>(?:[^<]++|<(?!/?a\b))*+)</a\s*>"
 )
 _LINKS = (
     r"|(?P<link>(?P<image>!\[(?P<alt>(?:\\.|[^\[\]\\])*)\]|\])\(\s*(?P<target><[^<>\n]+>"
@@ -115,6 +116,7 @@ class Body:
             ("media", self._media),
             ("lost", self._lost),
             ("picture", self._html_picture),
+            ("anchor", self._html_link),
         ):
             if groups.get(group):
                 return handler(found, line)
@@ -159,6 +161,17 @@ class Body:
             return html.escape(attributes.get("alt", ""))
         return found[0] if to == source else found[0].replace(source, html.escape(to), 1)
 
+    def _html_link(self, found: re.Match[str], line: int) -> str:
+        inner = self.translated(found["anchored"], line)
+        written = _attributes(found["anchor_attributes"]).get("href", "")
+        target = self._filled(written)
+        if target and self._attaches(target, line):
+            return inner
+        to = self._led(target, line) if target else target
+        if to == written:
+            return f"{found['anchor']}{inner}</a>"
+        return f'<a href="{html.escape(to)}">{inner}</a>'
+
     def _picture(self, source: str, line: int) -> str:
         try:
             return self._page.picture(self._filled(source), line)
@@ -173,23 +186,26 @@ class Body:
 
     def _link(self, found: re.Match[str], line: int) -> str:
         whole = found["target"] or found["defined"]
-        target = whole.strip("<>")
+        written = target = whole.strip("<>")
         if found["image"] and found["image"] != "]":
             to = self._picture(target, line)
             return found[0].replace(whole, tags.target(to), 1) if to else found["alt"]
         target = self._filled(target)
         if found["target"] and self._attaches(target, line):
             return _ATTACHED
-        to_page = self._page.address(target)
-        if to_page is None:
+        to = self._led(target, line)
+        return found[0] if to == written else found[0].replace(whole, tags.target(to), 1)
+
+    def _led(self, target: str, line: int) -> str:
+        """Return where a link leads now."""
+        to = self._page.address(target)
+        if to is None:
             why = _("The link leads to no imported page.")
-            return self._noted(Note(line, "left_out", _("link"), target, found[0], why))
-        if to_page == target:
-            return found[0]
-        self._noted(
-            Note(line, "changed", _("link"), target, to_page, _("The link leads to the imported page."))
-        )
-        return found[0].replace(whole, tags.target(to_page), 1)
+            self._noted(Note(line, "left_out", _("link"), target, target, why))
+        elif to != target:
+            why = _("The link leads to the imported page.")
+            self._noted(Note(line, "changed", _("link"), target, to, why))
+        return target if to is None else to
 
     def _attaches(self, target: str, line: int) -> bool:
         """Whether a link leads to a file; one around a picture, which leads to a larger one, is dropped alike."""

@@ -84,6 +84,8 @@ class Layout(ABC):
         self.languages: set[str] = set()
         self.lang: str | None = None
         """Language of pages that name none."""
+        self.category_slugs: dict[str, str] = {}
+        """Addresses of categories in ASCII, by their names, where the site has such."""
         self.lists: list[Found] = []
         """Pages of lists, once `pages` has yielded the others."""
 

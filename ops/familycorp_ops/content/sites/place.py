@@ -60,9 +60,12 @@ class Place:
     def address(self, target: str) -> str | None:
         """Return where a link leads now; None where it leads nowhere."""
         parts = urlsplit(target)
-        if parts.scheme or parts.netloc or not parts.path:
+        elsewhere = (parts.scheme or parts.netloc) and not self._site.is_own(target)
+        if elsewhere or not parts.path:
             return target
-        page = self._site.linked(self._page, parts.path)
+        page = (
+            self._site.linked(self._page, f"{parts.path}?{parts.query}") if parts.query else None
+        ) or self._site.linked(self._page, parts.path)
         suffix = f"#{parts.fragment}" if parts.fragment else ""
         if page is None and parts.path.endswith(files.SUFFIXES):
             page = self._site.named(parts.path, self._page.lang)

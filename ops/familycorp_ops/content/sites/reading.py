@@ -20,6 +20,7 @@ from app.content.schemas import FilePost
 from app.core.http import rules
 from app.core.http.schema import CONTROLS
 from app.posts.publication import addresses
+from familycorp_ops import messages
 from familycorp_ops.content import files
 from familycorp_ops.content.files import Source
 from familycorp_ops.content.sites import keys, names
@@ -235,7 +236,9 @@ class Reader:
         except ValidationError as error:
             for broken in error.errors(include_url=False):
                 where = str(broken["loc"][0]) if broken["loc"] else None
-                source.faults.append(source.at_line(Finding(where, broken["type"], str(rules.text(broken)))))
+                source.faults.append(
+                    source.at_line(Finding(where, broken["type"], rules.text(broken).told(messages.chosen())))
+                )
         return source
 
     def _content(self, page: Page, text: str, place: Place) -> dict[str, Any]:
@@ -280,7 +283,8 @@ class Reader:
             if name:
                 plain = line_of(name)[:100]
                 mapped = CategoryCreate(
-                    slug=names.category_slug(name), name=LocalisedName(ko=plain, en=plain)
+                    slug=self._layout.category_slugs.get(name) or names.category_slug(name),
+                    name=LocalisedName(ko=plain, en=plain),
                 )
                 self._site.proposal.categories.setdefault(name, mapped)
         if of != "categories":
@@ -304,7 +308,8 @@ class Reader:
     def linked(self, page: Page, target: str) -> Page | None:
         """Return the page to which a link leads."""
         if target.startswith("/"):
-            return self._by_address.get(unquote(target).rstrip("/") or "/")
+            former = unquote(target).rstrip("/") or "/"
+            return self._by_address.get(former) or self._by_address.get(self._layout.prefix + former)
         path = Path(normpath(page.found.path.parent / unquote(target)))
         return self._by_file.get(path.resolve())
 

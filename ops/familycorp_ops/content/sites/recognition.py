@@ -26,10 +26,10 @@ class Recognised(NamedTuple):
 
 def recognised(root: Path) -> Recognised:
     """Return what a folder is of; one with nothing to go by is taken for this service's own format."""
-    if exported := _export(root):
-        return exported
     if (root / CATEGORIES).is_file():
         return Recognised(Kind.familycorp, CATEGORIES)
+    if exported := _export(root):
+        return exported
     for kind, look in _MARKERS:
         if found := look(root):
             return Recognised(kind, found)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from gettext import gettext as _
 from html import escape
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from familycorp_ops.content.yamltext import Unreadable
 
 _CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
 _STATES = {"draft", "pending", "private"}
+_NEVER = "0000-00-00 00:00:00"
 _UPLOADS = "wp-content/uploads/"
 _PARTS = {
     "attachment", "nav_menu_item", "revision", "custom_css", "customize_changeset", "oembed_cache",
@@ -32,12 +34,15 @@ _BLOCK = re.compile(
 )
 _PRE = re.compile(r"<pre\b.*?</pre>", re.DOTALL | re.IGNORECASE)
 _COMMENT = re.compile(r"<!-- /?wp:.*?-->\n?", re.DOTALL)
+_BUTTON = re.compile(r'<a\b[^<>]*\bclass="[^"<>]*\bwp-block-file__button\b[^<>]*>[^<>]*</a>')
+"""Beside a link to the same file."""
 _CAPTION = re.compile(r"\[caption[^\]]*\](.*?<img[^>]*>(?:\s*</a>)?)(.*?)\[/caption\]", re.DOTALL)
 _GALLERY = re.compile(r"\[gallery\b([^\]]*)\]")
 _EMBED = re.compile(r"\[embed[^\]]*\](.*?)\[/embed\]", re.DOTALL)
 _WRAPPED = re.compile(r'<div class="wp-block-embed__wrapper">\s*(\S+)\s*</div>')
 _MEDIA = re.compile(r"\[(video|audio)\b([^\]]*)\](?:\[/\1\])?")
 _SHORTCODE = re.compile(r"\[/?([a-z][a-z0-9_-]+)((?:\s+[\w-]+=(?:\"[^\"]*\"|'[^']*'|[^\s\]]+))+)?\s*/?\]")
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"(?m)^[ \t]*(https?://\S+)[ \t]*$")
 
 
@@ -83,11 +88,14 @@ class WordPress(Layout):
         try:
             for _event, element in iterparse(path, forbid_dtd=True):
                 tag = element.tag.rpartition("}")[2]
-                if tag == "language" and element.text:
+                # Of many sites English is but the language of the installation: there, the text decides.
+                if tag == "language" and element.text and not element.text.lower().startswith("en"):
                     self.lang = element.text.lower()
                 elif tag == "author" and _of(element, "author_login"):
                     login = _of(element, "author_login")
                     self._authors[login] = _of(element, "author_display_name") or login
+                elif tag in {"base_site_url", "base_blog_url"} and element.text:
+                    self.set_prefix(_secure(element.text.strip()))
                 elif tag == "item":
                     yield element, next(lines, 1)
                     element.clear()
@@ -109,27 +117,37 @@ class WordPress(Layout):
         title, slug = _of(item, "title"), unquote(_of(item, "post_name"))
         where = PurePosixPath(slug or f"post-{_of(item, 'post_id')}")
         link = urlsplit(_of(item, "link"))
-        guid = urlsplit(_of(item, "guid"))
         state = _of(item, "status")
+        kind = "p" if _of(item, "post_type") == "post" else "page_id"
         meta = {_of(entry, "meta_key"): _of(entry, "meta_value") for entry in _all(item, "postmeta")}
-        terms = [(entry.get("domain"), (entry.text or "").strip()) for entry in _all(item, "category")]
+        terms = [
+            (entry.get("domain"), entry.get("nicename", ""), (entry.text or "").strip())
+            for entry in _all(item, "category")
+        ]
+        self.category_slugs |= {
+            text: slug for domain, slug, text in terms if domain == "category" and _SLUG.fullmatch(slug)
+        }
+        of_plugins = {domain: unquote(slug) for domain, slug, _text in terms}
         author = _of(item, "creator")
         comments = len(_all(item, "comment"))
-        at = _of(item, "post_date_gmt")
+        at, local = (_of(item, name).removeprefix(_NEVER) for name in ("post_date_gmt", "post_date"))
         value: dict[str, Any] = {
             "title": title,
             "slug": slug or None,
-            "date": f"{at}Z" if at and not at.startswith("0000") else _of(item, "post_date"),
+            "date": f"{at}Z" if at else local,
             "draft": "true" if state in _STATES else None,
             "password": _of(item, "post_password") or None,
-            "categories": [text for domain, text in terms if domain == "category"],
-            "tags": [text for domain, text in terms if domain == "post_tag"],
+            "categories": [text for domain, _slug, text in terms if domain == "category"],
+            "tags": [text for domain, _slug, text in terms if domain == "post_tag"],
+            # As the plugin Polylang has them.
+            "lang": of_plugins.get("language"),
+            "translationKey": of_plugins.get("post_translations"),
             "author": self._authors.get(author, author) or None,
             "excerpt": next(
                 (e.text for e in item if "excerpt" in e.tag and e.tag.endswith("}encoded")), None
             ),
             "image": self._attachments.get(meta.get("_thumbnail_id", "")),
-            "aliases": [f"/?{guid.query}"] if re.fullmatch(r"(page_id|p)=\d+", guid.query) else None,
+            "aliases": [f"/?{kind}={_of(item, 'post_id')}"] if _of(item, "guid") else None,
             "commentCount": str(comments) if comments else None,
         }
         notes: list[Note] = []
@@ -151,23 +169,32 @@ class WordPress(Layout):
         return self._addresses.pop(facts.found.name, None)
 
     def is_own(self, target: str) -> bool:
-        """Whether an address leads to an upload of the site."""
-        return _UPLOADS in target
+        """Whether an address leads to the site, which may have moved to HTTPS, or to an upload."""
+        return _UPLOADS in target or super().is_own(_secure(target))
 
     def file(self, _found: Found, target: str) -> Path | None:
         """Return a file of the uploads folder; a size that WordPress made is the file that it was made from."""
         _before, uploads, name = target.partition(_UPLOADS)
+        bases = [self.root / "uploads", self.root / _UPLOADS, self.root]
         if not uploads:
-            return None
-        for wanted in (name, re.sub(r"-\d+x\d+(\.\w+)$", r"\1", name)):
-            for base in (self.root / "uploads", self.root / _UPLOADS, self.root):
+            if not self.is_own(target):
+                return None
+            bases, name = [self.root], urlsplit(target).path.removeprefix(self.prefix).lstrip("/")
+        original = re.sub(r"-\d+x\d+(\.\w+)$", r"\1", name)
+        for wanted in (name, original) if name in self._originals else (original, name):
+            for base in bases:
                 if (base / wanted).is_file():
                     return base / wanted
         return None
 
+    @cached_property
+    def _originals(self) -> set[str]:
+        """The names of attachments below the uploads folder; other files are sizes of them."""
+        return {unquote(url.partition(_UPLOADS)[2]) for url in self._attachments.values()}
+
     def _markdown(self, html: str, line: int, notes: list[Note]) -> str:
         blocks = "<!-- wp:" in html
-        text = _COMMENT.sub("", html)
+        text = _BUTTON.sub("", _COMMENT.sub("", html))
         text = _CAPTION.sub(lambda m: f"<figure>{m[1]}<figcaption>{m[2]}</figcaption></figure>", text)
         text = _GALLERY.sub(self._gallery, text)
         text = _EMBED.sub(lambda m: _linked(m[1].strip()), text)
@@ -197,6 +224,10 @@ def _unknown(found: re.Match[str], text: str, line: int, notes: list[Note]) -> s
     if not found[0].startswith("[/"):
         notes.append(Note(line, "left_out", name, shortened(found[0]), "", _("The tag has no counterpart.")))
     return ""
+
+
+def _secure(url: str) -> str:
+    return url.replace("http://", "https://", 1)
 
 
 def _linked(address: str) -> str:
