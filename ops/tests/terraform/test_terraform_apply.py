@@ -196,13 +196,20 @@ def recorder(emulator: Emulator) -> Iterator[Recorder]:
 
 
 @pytest.fixture(scope="module")
-def applied(recorder: Recorder, gaps: Gaps, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+def applied(
+    emulator: Emulator, recorder: Recorder, gaps: Gaps, tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
     try:
         terraform = Terraform(tmp_path_factory.mktemp("apply"), recorder.url)
     except NotInstalledError as error:
         missing("terraform", error)
     (terraform.directory / "gaps_override.tf").write_text(gaps.override)
     (terraform.directory / "gaps.tfvars").write_text(gaps.variables)
+    # People make the boundary before the pipeline makes roles below it.
+    below = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    client(emulator.url, "iam").create_policy(
+        PolicyName="familycorp-dev-boundary", PolicyDocument=json.dumps(below)
+    )
     with Timer() as timer:
         terraform.run("apply", "-auto-approve", "-input=false", *chosen("terraform"))
     made = terraform.run("state", "list").stdout.splitlines()
