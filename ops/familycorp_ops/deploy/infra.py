@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from gettext import gettext as _
 from pathlib import Path
@@ -46,6 +47,7 @@ provider "aws" {
 """
 
 
+REGISTRY: Final = "https://registry.terraform.io/.well-known/terraform.json"
 NO_PROVIDER: Final = marked(
     "Terraform's AWS provider isn't available: set TF_PLUGIN_DIR to a mirror, or allow access to its registry."
 )
@@ -151,6 +153,19 @@ def variables(env: str, directory: Path = SOURCE) -> dict[str, Any]:
 def lacks_provider(said: str) -> bool:
     """Return whether `terraform init` failed for want of the provider, and not because of the configuration."""
     return "provider packages" in said or "Failed to install provider" in said
+
+
+def has_provider() -> bool:
+    """Return whether `terraform init` would find the provider: in `TF_PLUGIN_DIR`, else in its registry."""
+    if mirror := os.environ.get("TF_PLUGIN_DIR"):
+        lock = (SOURCE / ".terraform.lock.hcl").read_text("utf-8")
+        name, version = re.findall(r'^provider "(.+)" \{\n *version *= "(.+)"', lock, re.MULTILINE)[0]
+        return any(Path(mirror, name).glob(f"*{version}*"))
+    try:
+        urllib.request.urlopen(REGISTRY, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def plugins() -> Sequence[str]:

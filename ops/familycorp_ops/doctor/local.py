@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from familycorp_ops import environment
+from familycorp_ops.deploy import infra
 from familycorp_ops.doctor import Check, Finding
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import port_is_free
@@ -79,6 +80,8 @@ def tools() -> Check:
             continue
         version = _version([path, *tool.version])
         seen.append(f"{tool.name} {version or '?'}")
+        if tool.name == "terraform" and not infra.has_provider():
+            seen[-1] += f" ({_(infra.NO_PROVIDER).rstrip('.')})"
         if tool.least and tuple(map(int, version.split(".")[:2])) < tool.least:
             least = ".".join(map(str, tool.least))
             findings.append(

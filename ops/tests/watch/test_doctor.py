@@ -17,6 +17,7 @@ import httpx
 import pytest
 import trustme
 
+from familycorp_ops.deploy import infra
 from familycorp_ops.doctor import environment, first_apply, local, running, upkeep
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
@@ -858,6 +859,26 @@ def test_an_old_terraform_is_found(tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho Terraform v1.5.7\n")
     old.chmod(0o755)
     assert here(tmp_path, PATH=f"{old.parent}:{os.environ['PATH']}") == {"tools"}
+
+
+def test_without_terraforms_provider_the_doctor_says_what_a_bill_says(tmp_path: Path) -> None:
+    try:
+        infra.executable()
+    except NotInstalledError as error:
+        missing("terraform", error)
+    try:
+        MiniStack().command()
+    except NotInstalledError as error:
+        missing("ministack", error)
+    mirror = tmp_path / "registry.terraform.io" / "hashicorp" / "aws" / "5.99.0"
+    mirror.mkdir(parents=True)
+    for variables in ({"TF_PLUGIN_DIR": ""}, {"TF_PLUGIN_DIR": str(tmp_path)}):
+        offline = {**variables, "HTTPS_PROXY": f"http://{LOOPBACK}:{free_port()}", "LANG": "C"}
+        bill = familycorp("cost", "dev", environment=os.environ, **offline)
+        assert (bill.returncode, bill.stdout) == (1, "")
+        assert bill.stderr.startswith("Terraform's AWS provider isn't available: ")
+        machine = familycorp("doctor", "--state", str(tmp_path / "state"), environment=os.environ, **offline)
+        assert bill.stderr.strip().rstrip(".") in machine.stdout
 
 
 def test_a_taken_port_is_found(tmp_path: Path) -> None:
