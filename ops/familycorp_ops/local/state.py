@@ -12,7 +12,7 @@ from typing import IO
 
 from familycorp_ops.environment import DATABASE, LOCK, STATE
 from familycorp_ops.messages import marked
-from familycorp_ops.servers.process import LOOPBACK, free_port, port_is_free, take_port
+from familycorp_ops.servers.process import free_port, port_is_free, take_port
 
 DEFAULT_PORT = 8000
 ELSEWHERE = marked("`make up STATE=DIR` keeps the data in another directory")
@@ -56,9 +56,9 @@ def _holder(file: IO[str]) -> str:
     try:
         note = json.load(file)
         return _(
-            "FamilyCorp is running already at http://{host}:{port} (process {pid}): "
+            "FamilyCorp is running already at http://localhost:{port} (process {pid}): "
             "Ctrl-C in its terminal stops it."
-        ).format(host=LOOPBACK, port=note["port"], pid=note["pid"])
+        ).format(port=note["port"], pid=note["pid"])
     except (ValueError, KeyError, TypeError):  # It was started a moment ago.
         return _("FamilyCorp is running already: Ctrl-C in its terminal stops it.")
 

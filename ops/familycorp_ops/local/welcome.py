@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from familycorp_ops.servers.people import PEOPLE
-from familycorp_ops.servers.process import LOOPBACK
 
 
 def welcome(console: Console, state: Path, port: int, console_url: str, seconds: float) -> None:
     """Show where everything is, and who may log in; `seconds` is how long the start took."""
     *others, last = (person.username for person in PEOPLE)
-    url = f"http://{LOOPBACK}:{port}"
+    # Not 127.0.0.1: browsers wouldn't send the login's cookies there, which `localhost` has.
+    url = f"http://localhost:{port}"
     with suppress(ValueError):
         state = state.relative_to(Path.cwd())
     running, began = _("FamilyCorp is running"), _("started in {seconds:.1f} s").format(seconds=seconds)
