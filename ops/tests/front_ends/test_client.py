@@ -229,6 +229,15 @@ def test_problems_are_typed_and_in_the_language_of_the_client(site: Site) -> Non
     assert (nowhere["code"], nowhere["status"]) == ("network_error", 0)
 
 
+def test_a_login_that_could_not_come_back_is_not_begun(site: Site) -> None:
+    page = site.context.new_page()
+    page.goto(site.url.replace("localhost", LOOPBACK))
+    page.wait_for_function("window.client")
+    begun = "(() => { try { return client.signIn() } catch (error) { return error.message } })()"
+    assert "by localhost" in page.evaluate(begun)
+    page.close()
+
+
 def test_a_list_is_read_to_its_end(site: Site) -> None:
     read, whole = site.tab.evaluate(
         """async () => {

@@ -47,6 +47,10 @@ export class Client {
     }
     /** Leave for the login provider. The browser comes back to `returnTo`, this page unless it is given. */
     signIn(returnTo = location.origin + location.pathname) {
+        const [api, page] = [new URL(this.baseUrl, location.href).hostname, location.hostname];
+        if (api !== page && [api, page].includes("127.0.0.1")) {
+            throw new Error("The login's cookies don't reach another name of this machine: open the page, and name the API, by localhost.");
+        }
         location.assign(`${this.baseUrl}/v1/auth/login?${new URLSearchParams({ returnTo })}`);
     }
     /** Return how the login ended that the browser comes back from, and remove it from the address. */
