@@ -24,7 +24,7 @@ const HEADERS = {
 
 async function respond(path: string, response: ServerResponse): Promise<void> {
   const { pathname } = new URL(path, SITE_URL); // Without `..`.
-  const name = pathname === "/" ? "/index.html" : extname(pathname) in TYPES ? pathname : `${pathname}.html`;
+  const name = pathname === "/" ? "/index.html" : extname(pathname) in TYPES ? pathname : `${pathname.replace(/\/$/, "")}.html`;
   const body = await readFile(new URL(`.${name}`, DIST)).catch(() => undefined);
   if (body) {
     response.writeHead(200, { ...HEADERS, "Content-Type": TYPES[extname(name)] }).end(body);
