@@ -59,12 +59,15 @@ def _local(state: Path, *, writes: bool) -> dict[str, str]:
     database = (state / DATABASE).resolve()
     if not writes and database.exists():
         return {f"{PREFIX}DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
-    raise CommandError(
-        _(
-            "Nothing runs on {state}: start it with `make up` in {checkout}, and run this command there, or name its "
-            "data with --state."
-        ).format(state=state.resolve(), checkout=Path(__file__).parents[2])
-    )
+    raise CommandError(nothing_runs(state))
+
+
+def nothing_runs(state: Path) -> str:
+    """Return what a command says that finds nothing on a state directory."""
+    return _(
+        "Nothing runs on {state}: start it with `make up` in {checkout}, and run this command there, or name its "
+        "data with --state."
+    ).format(state=state.resolve(), checkout=Path(__file__).parents[2])
 
 
 def running_settings(state: Path) -> dict[str, str]:

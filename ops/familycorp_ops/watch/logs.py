@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from familycorp_ops.environment import STATE
+from familycorp_ops.environment import STATE, nothing_runs
 from familycorp_ops.output import AsJson
 
 PROCESSES: Final = ("api", "worker")
@@ -99,7 +98,7 @@ def logs(  # noqa: PLR0917 - these are options of a command line.
     """Show what the local application logs; with --json, the lines as they are."""
     found = files(state)
     if not found:
-        sys.exit(_("There are no logs in {state}: `make up` starts the application.").format(state=state))
+        sys.exit(nothing_runs(state))
     console = Console(highlight=False, soft_wrap=True)
 
     def show(texts: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from familycorp_ops.environment import STATE
+from familycorp_ops.environment import STATE, nothing_runs
 from familycorp_ops.figures import percentile
 from familycorp_ops.messages import marked
 from familycorp_ops.output import AsJson, document
@@ -116,7 +116,7 @@ def top(
     """Show rate, latency, cache hits and errors of the local application; with --json, a line each second."""
     tails = [Tail(file) for file in files(state) if file.name.startswith("api.")]
     if not tails:
-        sys.exit(_("There are no logs in {state}: `make up` starts the application.").format(state=state))
+        sys.exit(nothing_runs(state))
     console, traffic = Console(highlight=False), Traffic(window)
 
     def look() -> Traffic:
