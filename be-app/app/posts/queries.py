@@ -46,7 +46,12 @@ async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
     """Return a page of posts in any state, without others' drafts where the caller may not see them."""
     after = pagination.decode_timed(query.cursor)
     async with reading() as session:
-        found = await listing.page(session, query, granted, after=after, limit=query.limit + 1)
+        translated = None
+        if query.translation_of is not None:
+            translated, _ = await allowed(session, query.translation_of, granted.subject, READ)
+        found = await listing.page(
+            session, query, granted, translated=translated, after=after, limit=query.limit + 1
+        )
     page, more = found[: query.limit], len(found) > query.limit
     last = pagination.timed_key(*listing.sort_key(page[-1][0], query)) if more else None
     return EditorialCards(

@@ -114,7 +114,7 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
     return post
 
 
-@editorial.get("", action="post:list", responses=responses(DatabaseUnavailable))
+@editorial.get("", action="post:list", responses=responses(NotFound, DatabaseUnavailable))
 async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
     """Search and sort posts in any state; of others' posts only those that were public before."""
     return await queries.listed(query, granted)

@@ -537,6 +537,9 @@ class EditorialQuery(Input):
     author: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="Id of the member who wrote the post first."
     )
+    translation_of: uuid.UUID | None = Field(
+        None, description="Id of a post: its translations into other languages, without the post itself."
+    )
     date: Literal["created", "updated", "published"] = Field(
         "updated", description="Which date `since` and `until` compare."
     )

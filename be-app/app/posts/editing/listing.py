@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, String, and_, cast, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -31,11 +31,23 @@ def sort_key(post: Post, query: EditorialQuery) -> Key:
 
 
 async def page(
-    session: AsyncSession, query: EditorialQuery, granted: Grant, *, after: Key | None, limit: int
+    session: AsyncSession,
+    query: EditorialQuery,
+    granted: Grant,
+    *,
+    translated: Post | None,
+    after: Key | None,
+    limit: int,
 ) -> list[tuple[Post, str]]:
-    """Return posts that the caller may see with their current titles, in the query's order, those beyond `after`."""
+    """Return posts that the caller may see with their current titles, in the query's order, those beyond `after`.
+
+    With `translated`, only the translations of that post.
+    """
     columns = select(Post, PostRevision.title).options(shares.of(granted.subject.id))
     statement = columns.join(PostRevision, CURRENT).where(*visible(granted), *_conditions(query))
+    if translated is not None:
+        group = func.coalesce(Post.wished_translation_key, Post.translation_key)
+        statement = statement.where(group == translated.shown_translation_key, Post.id != translated.id)
     found = await session.execute(_sorted(statement, query.sort, after).limit(limit))
     return [(post, title) for post, title in found]
 

@@ -99,3 +99,16 @@ def test_editors_sort_and_limit_by_dates(archive: Archive) -> None:
     for query, rule in (({"sort": "title"}, "literal_error"), ({"since": "1"}, "datetime_type")):
         answer = client.get(EDITORIAL, params=query, headers=EDITOR)
         breaks(answer, (f"query.{next(iter(query))}", rule))
+
+
+def test_a_post_has_its_translations(archive: Archive) -> None:
+    of = {"translationOf": archive.report["id"]}
+    assert archive.found(**of) == []
+    archive._written("english", lang="en", title="Results", body="-", **of)
+    assert archive.found(**of) == ["english"]
+    assert archive.found(archive.member, **of, lang="ko") == []
+    english = archive.client.get(EDITORIAL, params=of, headers=EDITOR).json()["items"][0]["id"]
+    assert archive.found(archive.member, translationOf=english) == ["report"]
+    assert archive.found(LEE, **of) == [], "a draft of somebody else"
+    hidden = archive.client.get(EDITORIAL, params={"translationOf": english}, headers=LEE)
+    assert hidden.status_code == 404

@@ -108,6 +108,7 @@ NAMES = {
     "path session_id": "session:end-own, session:end-any",
     "path slug": "categories are public",
     "path upload_id": "the route's action, of the upload",
+    "query translationOf": "post:read-any",
     "query assignee": "narrows the list of inquiries, which admins alone have",
     "query against": "a revision of the post in the path",
     "query id": "narrows the list of uploads that the caller may see",
