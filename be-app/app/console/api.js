@@ -1,5 +1,6 @@
 import { Client } from "./client/client.js";
 import { language, t } from "./i18n.js";
+import { OTHERS } from "./words.js";
 
 let prover = () => Promise.reject(new Error());
 
@@ -44,9 +45,9 @@ export function members() {
   return found;
 }
 
-/** Return who a post's author is, for people: a viewer may not know. */
+/** Return who wrote or owns something, for people: a viewer may not know. */
 export const authorName = (names, id) =>
-  names.get(id) || (id === "import" ? t("Import") : may("member:list") ? t("Former member") : "–");
+  names.get(id) || (OTHERS[id] ? t(OTHERS[id]) : may("member:list") ? t("Former member") : "–");
 
 let listed = null;
 

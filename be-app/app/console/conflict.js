@@ -1,8 +1,9 @@
 import { dialog, field, h } from "./dom.js";
 import { differences, diffView } from "./diff.js";
-import { differing, FIELDS, withIds } from "./fields.js";
+import { contentOf, differing, FIELDS, withIds } from "./fields.js";
 import { merged } from "./merge.js";
 import { t } from "./i18n.js";
+import { badge } from "./pages/posts.js";
 
 /**
  * Show, field by field, what somebody else saved meanwhile beside what was written here, and return what the person
@@ -32,6 +33,26 @@ export async function mergeVersions({ mine, theirs, bases, who, shownCategory })
       "div", { class: "actions" },
       h("button", { type: "button", class: "primary", onclick: () => close(result()) }, t("Save this as a new revision")),
       h("button", { type: "button", onclick: () => close() }, t("Go on writing")),
+    ),
+  ]);
+}
+
+/** Show what has changed in a post since `was`, of which `shown` is the content; return whether to go on with `now`. */
+export function showChanges({ was, shown, now, shownCategory }) {
+  const theirs = contentOf(now);
+  const words = (name, value) => (name === "category" ? shownCategory : FIELDS[name].shown)(value);
+  const changed = differing(shown, theirs).map((name) => [
+    h("h3", {}, t(FIELDS[name].label)),
+    diffView(differences(words(name, shown[name]), words(name, theirs[name])), t(FIELDS[name].label)),
+  ]);
+  return dialog(t("This post has changed meanwhile"), (close) => [
+    h("p", {}, t("Somebody else has changed it, so nothing was done.")),
+    was.state !== now.state && h("p", {}, t("State"), " ", badge(was), "→ ", badge(now)),
+    changed,
+    h(
+      "div", { class: "actions" },
+      h("button", { type: "button", class: "primary", onclick: () => close(true) }, t("Go on with the newest version")),
+      h("button", { type: "button", onclick: () => close() }, t("Cancel")),
     ),
   ]);
 }

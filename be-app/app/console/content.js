@@ -48,12 +48,14 @@ export function contentForm(post, items, original) {
     preview.render();
   };
   const labelled = (name, ...rest) => field(t(FIELDS[name].label), name, ...rest);
+  const text = labelled("body", body);
+  body.before(toolbar(body, files.picture, files.button));
   const element = h(
     "div", { class: "editor" },
     h(
       "div", { class: "writing" },
       labelled("title", title),
-      h("div", { class: "text" }, toolbar(body, files.picture, files.button), labelled("body", body)),
+      text,
     ),
     h("div", { class: "beside" }, original ? besideOriginal(original, preview) : [h("h2", {}, t("Preview")), preview.element]),
     h(

@@ -25,6 +25,7 @@ export function field(label, name, input, hint = "") {
   input.id = id;
   input.dataset.field = name;
   input.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
+  input.addEventListener("input", () => mark(input, ""));
   return h(
     "div", { class: "field" },
     h("label", { for: id }, label),
@@ -39,15 +40,13 @@ export function showErrors(root, problem) {
   const inputs = [...root.querySelectorAll("[data-field]")];
   for (const input of inputs) mark(input, "");
   const rest = [];
-  let first = null;
   for (const { field: path, message } of problem?.errors ?? []) {
     const name = path.replace(/^body\./, "");
     const input = inputs.find(({ dataset }) => name === dataset.field || name.startsWith(`${dataset.field}.`));
-    if (input) mark(input, message);
+    if (input) mark(input, input.tagName === "SELECT" && !input.value ? t("Choose one") : message);
     else rest.push(message);
-    first ??= input;
   }
-  first?.focus();
+  inputs.find((input) => input.hasAttribute("aria-invalid"))?.focus();
   return rest;
 }
 
@@ -88,6 +87,8 @@ export function form(action, ...children) {
 async function working(control, action, root = null) {
   if (control?.getAttribute("aria-busy") === "true") return;
   control?.setAttribute("aria-busy", "true");
+  const around = ancestors(control);
+  dropProblems();
   try {
     if (root) showErrors(root, null);
     await action();
@@ -95,8 +96,28 @@ async function working(control, action, root = null) {
     report(error, root);
   } finally {
     control?.removeAttribute("aria-busy");
+    if (control && !control.isConnected) refocus(control, around);
   }
 }
+
+function ancestors(element) {
+  const found = [];
+  for (let at = element?.parentElement; at; at = at.parentElement) found.push(at);
+  return found;
+}
+
+/** Move the keyboard's focus from a control that its own action has replaced to what took its place. */
+function refocus({ textContent }, around) {
+  if (document.activeElement !== document.body) return;
+  const near = around.find((element) => element.isConnected && element !== document.body);
+  const controls = [...(near?.querySelectorAll("button, a[href]") ?? [])];
+  (controls.find((one) => one.textContent === textContent) ?? controls[0])?.focus({ preventScroll: true });
+}
+
+const problems = [];
+
+/** Take away what earlier actions reported, since another one begins, or another page. */
+export const dropProblems = () => problems.splice(0).forEach((note) => note.remove());
 
 const reporters = [];
 
@@ -107,8 +128,10 @@ export function report(error, root = null) {
   if (error?.name === "AbortError" || reporters.some((handler) => handler(error))) return;
   const rest = root ? showErrors(root, error) : (error.errors ?? []).map(({ message }) => message);
   const shown = error.title ? [error.title, error.detail, ...rest] : [t("Something went wrong."), error.message];
-  say([...new Set(shown)].filter(Boolean).join(" "), "alert");
+  problems.push(say([...new Set(shown)].filter(Boolean).map(sentence).join(" "), "alert"));
 }
+
+const sentence = (text) => (/[.!?…:]$/.test(text) ? text : `${text}.`);
 
 /** Say something in a live region, which screen readers announce. */
 export function say(text, role = "status") {
@@ -119,6 +142,7 @@ export function say(text, role = "status") {
   if (role === "status") region.querySelectorAll(".status").forEach((old) => old.remove());
   region.append(note);
   if (role === "status") setTimeout(() => note.remove(), 10_000);
+  return note;
 }
 
 /** Open a dialog, and return what `close(value)` was called with; undefined where it was cancelled. */

@@ -98,10 +98,10 @@ export function attachmentsField(area) {
     element,
     picture: [
       picture,
-      h("button", { type: "button", title: t("Insert pictures"), "aria-label": t("Insert pictures into the text"), onclick: () => picture.click() }, "▣"),
-      button("▤", () => insertLibraryPicture(area), { title: t("Insert a picture from the library"), "aria-label": t("Insert a picture from the library") }),
+      h("button", { type: "button", title: t("Insert pictures"), "aria-label": t("Insert pictures into the text"), onclick: () => picture.click() }, t("Picture")),
+      button(t("Library"), () => insertLibraryPicture(area), { title: t("Insert a picture from the library"), "aria-label": t("Insert a picture from the library") }),
     ],
-    button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, "+"),
+    button: h("button", { type: "button", title: t("Attach files"), "aria-label": t("Attach files to the post"), onclick: () => input.click() }, t("File")),
     attachments: () => items,
     thumbnail: () => thumbnail,
     setAttachments(files) {

@@ -28,7 +28,6 @@ const NAVIGATION = [
   ["/members", "Members", () => may("session:list-any")],
   ["/redirects", "Redirects", () => may("redirect:list")],
   ["/audit", "Audit trail", () => may("audit:list")],
-  ["/account", "My account", () => true],
 ];
 
 route("/", "Start", startPage);
@@ -59,14 +58,23 @@ function frame(signedIn) {
       signedIn && h("nav", { "aria-label": t("Console") }, NAVIGATION.filter(([, , shown]) => shown()).map(([path, text]) => link(path, t(text)))),
       h(
         "div", { class: "account" },
-        signedIn && h("span", { class: "me" }, `${caller.me.name} (${roleName(caller.me.role)})`),
+        signedIn && me(),
         signedIn && button(t("Sign out"), signOut, { class: "plain" }),
         h("button", { type: "button", class: "plain", lang: other[0], onclick: () => switchLanguage(other[0]) }, other[1]),
       ),
     ),
     h("div", { id: "notes" }),
-    h("main", { id: "main", tabindex: "-1" }),
+    h("main", { id: "main", tabindex: "-1" }, h("p", { class: "empty" }, t("Loading…"))),
   );
+}
+
+function me() {
+  const name = `${caller.me.name} (${roleName(caller.me.role)})`;
+  const made = link("/account", name);
+  made.className = "me";
+  made.title = t("My account");
+  made.setAttribute("aria-label", `${t("My account")}: ${name}`);
+  return made;
 }
 
 function page(...content) {

@@ -1,4 +1,4 @@
-import { h, report } from "./dom.js";
+import { dropProblems, h, report } from "./dom.js";
 import { t } from "./i18n.js";
 
 export const ROOT = "/console";
@@ -30,9 +30,10 @@ export const onLeave = (action) => leaving.push(action);
 export async function show() {
   const current = ++shown;
   for (const action of leaving.splice(0)) action();
+  dropProblems();
   const path = location.pathname.slice(ROOT.length).replace(/\/$/, "") || "/";
   const main = document.querySelector("main");
-  for (const anchor of document.querySelectorAll("nav a")) {
+  for (const anchor of document.querySelectorAll("nav a, a.me")) {
     const at = new URL(anchor.href).pathname.slice(ROOT.length) || "/";
     const here = at.replace(/\/$/, "") === path.replace(/\/$/, "") || (at.length > 1 && path.startsWith(`${at}/`));
     if (here) anchor.setAttribute("aria-current", "page");

@@ -2,6 +2,8 @@ import { client, members } from "../api.js";
 import { field, form, h, paged, table } from "../dom.js";
 import { t, time } from "../i18n.js";
 import { go, link } from "../router.js";
+import { OTHERS, ROLES } from "../words.js";
+import { STATUSES } from "./inquiries.js";
 
 const DEEDS = {
   "category.created": "Created a category",
@@ -48,7 +50,23 @@ const DEEDS = {
   "upload.replaced": "Replaced a file",
   "upload.restored": "Restored a file",
 };
-const OTHERS = { system: "The system", import: "Import", visitor: "A visitor" };
+const DETAILS = {
+  after: "Now",
+  assignee: "Assignee",
+  at: "Publication",
+  before: "Before",
+  category: "Category",
+  count: "Number",
+  member: "Member",
+  path: "Earlier path",
+  reason: "Reason",
+  revision: "Revision",
+  status: "State",
+  to: "Leads to",
+  until: "End",
+};
+/** What details say in words of the API. */
+const WORDS = { ...ROLES, ...STATUSES, request: "On request", retention: "End of the period", restore: "After a restore" };
 const PLACES = { post: "/posts/", member: "/members/", inquiry: "/inquiries/", upload: "/library/" };
 
 export async function auditPage(_, query) {
@@ -67,7 +85,7 @@ export async function auditPage(_, query) {
       h("a", { href: `/console/audit?${new URLSearchParams({ target: entry.target })}`, "aria-label": t("All about {target}", { target: short }) }, t("All")),
     );
   };
-  const row = (entry) => [time(entry.at), who(entry), DEEDS[entry.action] ? t(DEEDS[entry.action]) : entry.action, where(entry), details(entry.detail)];
+  const row = (entry) => [time(entry.at), who(entry), DEEDS[entry.action] ? t(DEEDS[entry.action]) : entry.action, where(entry), details(entry.detail, names)];
   return [
     form(
       () => go(`/audit?${new URLSearchParams(target.value ? { target: target.value } : {})}`),
@@ -77,7 +95,13 @@ export async function auditPage(_, query) {
   ];
 }
 
-const details = (detail) =>
-  detail && Object.keys(detail).length
-    ? h("span", {}, Object.entries(detail).filter(([, v]) => v !== null).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", "))
-    : "–";
+function details(detail, names) {
+  const known = Object.entries(detail ?? {}).filter(([, value]) => value !== null);
+  return known.map(([key, value]) => `${DETAILS[key] ? t(DETAILS[key]) : key}: ${shownDetail(value, names)}`).join(", ") || "–";
+}
+
+function shownDetail(value, names) {
+  if (typeof value === "object") return JSON.stringify(value);
+  if (/^\d{4}-\d\d-\d\dT/.test(value)) return time(value);
+  return names.get(value) ?? (WORDS[value] ? t(WORDS[value]) : value);
+}

@@ -5,6 +5,7 @@ import { link } from "../router.js";
 
 const DAY_MS = 24 * 3600_000;
 const format = (options) => new Intl.DateTimeFormat(language, { ...options, timeZone: "UTC" });
+const weekday = (date) => format({ weekday: "short" }).format(date);
 const dayOf = (date) => date.toISOString().slice(0, 10);
 
 /** Show a month with what is planned in it, by days of Korea. */
@@ -27,7 +28,7 @@ export async function calendarPage(_, query) {
     const day = dayOf(date);
     const steps = planned.get(day) ?? [];
     return h(
-      "td", { class: day.slice(0, 7) === month(0) ? "" : "outside", "aria-current": day === today ? "date" : false },
+      "td", { class: day.slice(0, 7) === month(0) ? "" : "outside", "aria-current": day === today ? "date" : false, "data-label": weekday(date) },
       h(
         "time", { datetime: day },
         h("span", { "aria-hidden": "true" }, String(date.getUTCDate())),
@@ -47,7 +48,7 @@ export async function calendarPage(_, query) {
     h(
       "table", { class: "month" },
       h("caption", { class: "hint" }, t("What is planned for posts, in Korean time")),
-      h("thead", {}, h("tr", {}, weeks[0].map((date) => h("th", { scope: "col" }, format({ weekday: "short" }).format(date))))),
+      h("thead", {}, h("tr", {}, weeks[0].map((date) => h("th", { scope: "col" }, weekday(date))))),
       h("tbody", {}, weeks.map((week) => h("tr", {}, week.map(cell)))),
     ),
   ];

@@ -3,7 +3,7 @@ import { Autosave, textOfCopy, readCopy } from "../autosave.js";
 import { categoryName } from "./posts.js";
 import { publication } from "./publication.js";
 import { readOnly } from "./reading.js";
-import { mergeVersions } from "../conflict.js";
+import { mergeVersions, showChanges } from "../conflict.js";
 import { button, form, h, say } from "../dom.js";
 import { contentForm } from "../content.js";
 import { contentOf, differing, requestOf, withIds } from "../fields.js";
@@ -11,21 +11,33 @@ import { t, time } from "../i18n.js";
 import { discard, keep, kept } from "../local.js";
 import { Notices } from "../notices.js";
 import { go, onLeave } from "../router.js";
+import { otherLanguage, versionName } from "../words.js";
 
 const POST = "/v1/editor/posts/{post_id}";
 const NEW = { ...contentOf({}), state: "draft", allowed: ["post:update"] };
 
 export async function editorPage({ id }, query) {
-  if (!id) {
-    const of = query.get("translationOf");
-    const original = of && (await client.get(POST, { path: { post_id: of } })).data;
-    const start = original ? { ...NEW, category: original.category, tags: original.tags, lang: original.lang === "ko" ? "en" : "ko" } : { ...NEW, lang: "ko" };
-    return new Editor(start, await categories(), await members(), original).page(null);
-  }
+  if (!id) return newPage(query.get("translationOf"));
   const copy = may("post:create") ? readCopy(id) : null; // Viewers have none.
   const [{ data }, items, names, found] = await Promise.all([client.get(POST, { path: { post_id: id } }), categories(), members(), copy]);
   if (!data.allowed.includes("post:update")) return readOnly(data);
   return new Editor(data, items, names, null).page(found && (await textOfCopy(found, data)));
+}
+
+/** Make the page of a new post; a translation that exists already is shown instead. */
+async function newPage(of) {
+  const [found, there, items, names] = await Promise.all([
+    of && client.get(POST, { path: { post_id: of } }),
+    of && client.get("/v1/editor/posts", { query: { translationOf: of, limit: 1 } }),
+    categories(),
+    members(),
+  ]);
+  const [existing, original] = [there?.data.items[0], found?.data];
+  if (existing) return go(`/posts/${existing.id}`, { replace: true });
+  if (!original) return new Editor({ ...NEW, lang: "ko" }, items, names, null).page(null);
+  const lang = otherLanguage(original.lang);
+  const start = { ...NEW, category: original.category, tags: original.tags, lang };
+  return { title: versionName(lang), content: new Editor(start, items, names, original).page(null) };
 }
 
 const WARNINGS = {
@@ -222,6 +234,30 @@ class Editor {
     await this.autosave.now();
     this.keepNow();
     return false;
+  }
+
+  /**
+   * Do what needs the newest version of the post. If somebody has changed the post meanwhile, show what, and take their
+   * version over where the person wants that; a text that isn't saved stays, and saving it merges.
+   */
+  async upToDate(action) {
+    try {
+      return await action();
+    } catch (error) {
+      if (error.code !== "precondition_failed") throw error;
+    }
+    const { data } = await client.get(POST, { path: { post_id: this.post.id } });
+    const shownCategory = (slug) => categoryName(this.items, slug);
+    if (await showChanges({ was: this.post, shown: this.clean, now: data, shownCategory })) {
+      if (this.dirty()) this.post = data;
+      else {
+        this.form.write(contentOf(data));
+        this.accept(data, this.form.read());
+        this.keepNow();
+      }
+      this.refresh();
+    }
+    throw new DOMException("", "AbortError");
   }
 
   /** Another window of this person has written another text to the working copy. */

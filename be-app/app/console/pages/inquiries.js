@@ -3,7 +3,7 @@ import { button, confirmed, dialog, field, form, h, paged, say, select, table } 
 import { language, number, t, time } from "../i18n.js";
 import { go, link, show } from "../router.js";
 
-const STATUSES = { new: "Unanswered", in_progress: "In progress", done: "Done" };
+export const STATUSES = { new: "Unanswered", in_progress: "In progress", done: "Done" };
 const statuses = () => Object.entries(STATUSES).map(([key, text]) => [key, t(text)]);
 const SPAM_FROM = 50;
 
@@ -79,7 +79,7 @@ export async function inquiryPage({ id }) {
   const note = h("textarea", { rows: "5", maxlength: "10000", value: inquiry.note });
   const facts = [
     [t("From"), [inquiry.name, inquiry.company].filter(Boolean).join(", ")],
-    [t("Email"), h("a", { href: `mailto:${encodeURIComponent(inquiry.email)}?${new URLSearchParams({ subject: `Re: ${inquiry.subject}` }).toString().replaceAll("+", "%20")}` }, inquiry.email)],
+    [t("Reply to"), h("a", { href: `mailto:${encodeURIComponent(inquiry.email)}?${new URLSearchParams({ subject: `Re: ${inquiry.subject}` }).toString().replaceAll("+", "%20")}` }, inquiry.email)],
     [t("Received"), time(inquiry.createdAt)],
     [t("Consent"), `${time(inquiry.consentedAt)} ${inquiry.consentVersion ?? ""}`],
     [t("Found us by"), inquiry.referral || "–"],

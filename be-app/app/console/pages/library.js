@@ -36,7 +36,7 @@ function libraryFilters(given, names) {
   const controls = {
     q: h("input", { type: "search", value: given("q"), maxlength: "100" }),
     type: select([["", t("All kinds")], ["image", t("Pictures")], ["document", t("Documents")]], given("type")),
-    owner: select([["", t("All owners")], [caller.me.id, t("I")], ["import", t("Import")], ...people], given("owner")),
+    owner: select([["", t("All owners")], [caller.me.id, t("I")], ["system", t("The system")], ...people], given("owner")),
     unused: select([["", t("Used or not")], ["true", t("Unused alone")]], given("unused")),
     since: h("input", { type: "date", value: given("since") }),
     until: h("input", { type: "date", value: given("until") }),

@@ -34,7 +34,8 @@ export async function memberPage({ id }) {
     await client.post(`/v1/members/{member_id}/${action}`, { path, ifMatch: etag });
     await show();
   };
-  const role = select(roles(), member.role ?? "");
+  const byProvider = t("As the login provider says: {role}", { role: roleName(member.groupRole) });
+  const role = select([...roles(), ["", byProvider]], member.role ?? "");
   const facts = [[t("Email"), member.email || "–"], [t("Role by the login provider"), roleName(member.groupRole)], [t("Last sign-in"), time(member.seenAt)]];
   return [
     h("p", {}, link("/members", t("All members"))),
@@ -48,7 +49,7 @@ export async function memberPage({ id }) {
           await show();
           say(t("Saved."));
         },
-        h("div", { class: "filters" }, field(t("Role given here"), "role", role, t("“No role” means the role by the login provider.")), h("button", { class: "primary" }, t("Save"))),
+        h("div", { class: "filters" }, field(t("Role given here"), "role", role), h("button", { class: "primary" }, t("Save"))),
       ),
     h(
       "div", { class: "actions" },

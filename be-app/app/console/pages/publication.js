@@ -7,6 +7,7 @@ import { sharing } from "./sharing.js";
 import { button, confirmed, h, say } from "../dom.js";
 import { t } from "../i18n.js";
 import { link } from "../router.js";
+import { otherLanguage, versionName } from "../words.js";
 
 const DONE = {
   publish: "Published. Visitors can read it now.",
@@ -28,10 +29,9 @@ export function publication(editor) {
   // Visitors notice what happens to a public post, so that is asked for.
   const hides = (label) => () => post.state !== "published" || confirmed(label, t("Visitors will no longer see this post."), label);
   const plan = async () => (await saved()) && askForTimes(editor, (body) => change(editor, "schedule", body));
-  const other = post.lang === "ko" ? t("Write the English version") : t("Write the Korean version");
   const [is, neverPublic] = [(state) => post.state === state, !post.firstPublishedAt];
   return [
-    h("div", { class: "where" }, post.id && [badge(post), plans(post).map((text) => h("span", {}, text))], editor.status),
+    h("div", { class: "where" }, post.id && [badge(post), plans(post).map((text) => h("span", {}, text))], editor.status, !post.id && h("p", { class: "hint" }, t("A saved post can be published and scheduled."))),
     h(
       "div", { class: "actions" },
       h("button", { class: "primary" }, t("Save")),
@@ -41,16 +41,17 @@ export function publication(editor) {
       may_("post:archive") && !is("archived") && does("archive", t("Archive"), hides(t("Archive"))),
       may_("post:share") && neverPublic && button(t("Share"), () => sharing(post)),
       may_("preview:create") && button(t("Preview link"), () => previewLinks(post)),
-      may_("post:delete") && neverPublic && button(t("Delete"), () => deletePost(editor.post), { class: "danger" }),
-      may_("post:purge") && is("archived") && button(t("Delete for good"), () => purgePost(editor.post), { class: "danger" }),
+      may_("post:delete") && neverPublic && button(t("Delete"), () => deletePost(editor), { class: "danger" }),
+      may_("post:purge") && is("archived") && button(t("Delete for good"), () => purgePost(editor), { class: "danger" }),
       post.id && link(`/posts/${post.id}/history`, t("History")),
-      post.id && may("post:create") && link(`/posts/new?translationOf=${post.id}`, other),
+      post.id && may("post:create") && link(`/posts/new?translationOf=${post.id}`, versionName(otherLanguage(post.lang))),
     ),
   ];
 }
 
 async function change(editor, action, body) {
-  const options = { path: { post_id: editor.post.id }, ifMatch: etagOf(editor.post.version), body };
-  const { data } = await client.post(`/v1/editor/posts/{post_id}/${action}`, options);
+  const path = { post_id: editor.post.id };
+  const send = () => client.post(`/v1/editor/posts/{post_id}/${action}`, { path, ifMatch: etagOf(editor.post.version), body });
+  const { data } = await editor.upToDate(send);
   editor.accept(data);
 }

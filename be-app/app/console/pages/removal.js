@@ -5,21 +5,24 @@ import { discard } from "../local.js";
 import { go } from "../router.js";
 
 /** Delete a post that never was public. */
-export async function deletePost(post) {
+export async function deletePost(editor) {
+  const { post } = editor;
   if (!(await confirmed(t("Delete"), t("This post and all its revisions are deleted for good."), t("Delete")))) return;
-  await client.delete("/v1/editor/posts/{post_id}", { path: { post_id: post.id }, ifMatch: etagOf(post.version) });
+  await editor.upToDate(() => client.delete("/v1/editor/posts/{post_id}", { path: { post_id: post.id }, ifMatch: etagOf(editor.post.version) }));
   await gone(post);
 }
 
 /** Delete an archived post for good, after its address was typed. */
-export async function purgePost(post) {
+export async function purgePost(editor) {
+  const { post } = editor;
   const slug = h("input", { spellcheck: "false", autocomplete: "off", required: true });
   const purged = await dialog(t("Delete for good"), (close) => [
     h("p", {}, t("The post, its revisions and files that no other post has are deleted for good, and old links to it lead nowhere.")),
     form(
       async () => {
         const path = { post_id: post.id };
-        await client.post("/v1/editor/posts/{post_id}/purge", { path, ifMatch: etagOf(post.version), body: { slug: slug.value.trim() } });
+        const body = { slug: slug.value.trim() };
+        await editor.upToDate(() => client.post("/v1/editor/posts/{post_id}/purge", { path, ifMatch: etagOf(editor.post.version), body }));
         close(true);
       },
       field(t("Type the address of the post to confirm: {slug}", { slug: post.slug }), "slug", slug),

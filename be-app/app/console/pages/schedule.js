@@ -19,7 +19,7 @@ export function askForTimes(editor, plan) {
   const unpublishAt = at(post.unpublishAt);
   const given = ({ value }) => (LOCAL_TIME.test(value) ? fromKst(value) : null);
   const drop = button(t("Drop the plan"), async () => {
-    const { data } = await client.delete(SCHEDULE, { path: { post_id: post.id }, ifMatch: etagOf(editor.post.version) });
+    const { data } = await editor.upToDate(() => client.delete(SCHEDULE, { path: { post_id: post.id }, ifMatch: etagOf(editor.post.version) }));
     editor.accept(data);
     made.close();
     say(t("Nothing is planned for this post any more."));
