@@ -159,7 +159,7 @@ def _render(photo: Path) -> None:
 
     A child inherits its parent's peak: be small.
     """
-    program = Path(__file__).parents[1] / "be-app" / "app" / "uploads" / "rendering.py"
+    program = Path(__file__).parents[1] / "be-app" / "app" / "uploads" / "pictures" / "rendering.py"
     environment = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"}
     compared = subprocess.run(
         [sys.executable, "-c", _ONE_JPEG, photo],
