@@ -109,7 +109,7 @@ infra-test: $(DEV) $(EMULATOR) $(MOTO) $(CHECKOV) $(SAM) $(LINTED) ## Test terra
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}terraform \
 		$(WITH_ARGS) -m pytest -n 0 -s -m 'infra or not infra' ops/tests/terraform/test_*.py ops/tests/deploy/test_pipeline.py ops/tests/deploy/test_lifecycle.py ops/tests/deploy/test_operations.py ops/tests/watch/test_cost.py ops/tests/watch/test_doctor.py ops/tests/deploy/test_switch.py
 
-package-test: $(DEV) $(EMULATOR) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
+package-test: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Build the zip variant, hold its sizes, and compare the three ways to run the application
 	@REQUIRE_SERVERS=$${REQUIRE_SERVERS:+$$REQUIRE_SERVERS,}sam $(WITH_ARGS) -m pytest -n 0 -s -m package ops/tests/deploy/test_sam_*.py be-app/tests/integration/http/test_conformance.py
 
 docs-check: $(DEV) $(EMULATOR) $(PROVIDER) ## Check the documents alone: commands, links, names, tables, diagrams; `make test` does so too
