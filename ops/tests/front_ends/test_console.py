@@ -999,27 +999,34 @@ SLOW = {"offline": False, "latency": 250, "downloadThroughput": 200_000, "upload
 def traffic(page: Any, load: Callable[[], Any]) -> tuple[int, int]:
     """Load a page; return how many round trips it waits for, one after another, and how many bytes come.
 
-    What comes after the page is shown, such as its pictures and the preview of a text, isn't waited for.
+    Pictures, and what comes after the page is shown, such as the preview of a text, aren't waited for. Those of the
+    page before may still come meanwhile.
     """
-    finished: list[Any] = []
+    begun, finished = list[Any](), list[Any]()
 
-    def note(request: Any) -> None:
-        finished.append(request)
+    def begins(request: Any) -> None:
+        begun.append(request)
 
-    page.on("requestfinished", note)
+    def ends(request: Any) -> None:
+        if request in begun and request.resource_type != "image":
+            finished.append(request)
+
+    page.on("request", begins)
+    page.on("requestfinished", ends)
     load()
     page.locator("main:not([aria-busy]) h1").wait_for()
-    page.remove_listener("requestfinished", note)
+    page.remove_listener("request", begins)
+    page.remove_listener("requestfinished", ends)
     sizes = [request.sizes() for request in finished]
     spans = sorted(
         (timing["startTime"], timing["startTime"] + timing["responseEnd"])
         for timing in (request.timing for request in finished)
     )
-    trips, ends = 0, 0.0
-    for begun, ended in spans:
-        if begun >= ends:
-            trips, ends = trips + 1, ended
-        ends = min(ends, ended)
+    trips, earliest = 0, 0.0
+    for start, end in spans:
+        if start >= earliest:
+            trips, earliest = trips + 1, end
+        earliest = min(earliest, end)
     return trips, sum(size["responseHeadersSize"] + size["responseBodySize"] for size in sizes)
 
 
