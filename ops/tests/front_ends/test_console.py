@@ -223,7 +223,7 @@ def correct(page: Any) -> None:
 def publish(page: Any) -> None:
     press(page, "Publish")
     said(page, "Published.")
-    page.wait_for_function("document.activeElement.textContent === 'Save'")  # The first of the new buttons.
+    page.locator("button:focus", has_text="Save").wait_for()  # The first of the new buttons.
 
 
 def translate_and_schedule(page: Any, desk: Desk) -> None:
@@ -238,7 +238,7 @@ def translate_and_schedule(page: Any, desk: Desk) -> None:
     page.get_by_label("Publish at").fill("2039-01-04T09:00")
     page.get_by_role("dialog").get_by_role("button", name="Schedule").click()
     said(page, "Scheduled.")
-    page.wait_for_function("document.activeElement.textContent === 'Schedule'")
+    page.locator("button:focus", has_text="Schedule").wait_for()
     page.get_by_text("Jan 4, 2039, 9:00 AM").wait_for()
     page.goto(f"{desk.url}/console/")
     page.get_by_role("region").or_(page.locator("section", has_text="Planned")).get_by_role(
@@ -473,9 +473,8 @@ def publish_what_another_changed(first: Any) -> None:
     body_of(first).fill("하나\n\n둘\n\n셋 (관리자)")
     press(first, "Publish changes")
     changed.get_by_role("button", name="Go on with the newest version").click()
-    first.wait_for_function(
-        "document.querySelector('.writing textarea').value === '하나\\n\\n둘\\n\\n셋, 넷'"
-    )
+    preview(first).get_by_text("셋, 넷").wait_for()
+    assert body_of(first).input_value() == "하나\n\n둘\n\n셋, 넷"
     press(first, "Publish changes")
     said(first, "Published.")
 
