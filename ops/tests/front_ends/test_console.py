@@ -26,7 +26,7 @@ RUN = uuid.uuid4().hex[:8]
 """Part of titles: two posts can't share an address made of one."""
 HARMLESS = re.compile(
     r"status of 4(?:01|03|09|12|22)|status of 404 .*/v1/editor/posts/|autocomplete|/x\b"
-    r"|Failed to load resource: net::ERR"
+    r"|Failed to load resource: net::ERR|Autofocus processing was blocked"
 )
 """What Chromium reports of answers that say no, and of the picture that a payload names."""
 
