@@ -62,7 +62,7 @@ LINTED := $(if $(filter test coverage infra-test,$(MAKECMDGOALS)),$(shell comman
 # An environment whose Python was removed or upgraded under it counts as not made.
 $(shell for e in .venv $(TOOLS:%=ops/%/.venv); do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.run $$e/.dev; done)
 
-.PHONY: help up free-port unit test coverage soak chaos nightly console-pictures infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy client site sbom audit lock bench fuzz reset clean
+.PHONY: help up free-port unit test coverage soak chaos nightly console-pictures infra-test docs-check actions package-test bench-cold environment environment-destroy infra-bootstrap infra-plan infra-apply infra-drift plan cost cost-difference docs messages doctor rehearse image archives image-test local-api base-images push deploy migrate restore smoke load alarm lint format templates openapi openapi-diff policy client site sbom audit lock bench fuzz reset clean
 
 help: ## Explain every target
 	@echo 'FamilyCorp backend'
@@ -138,6 +138,9 @@ infra-apply: $(RUN) ## Apply a saved plan, unless the state has moved since; `ma
 
 infra-drift: $(RUN) ## Compare an environment with its configuration, and raise the alarm where they differ; `make infra-drift ENV=dev`
 	@$(WITH_ARGS) .venv/bin/familycorp infra drift "$$ENV"
+
+archives: $(RUN) $(SAM) ## Build a release of archives in build/release, where nothing builds images
+	@.venv/bin/familycorp release build --to build/release
 
 rehearse: $(DEV) $(EMULATOR) $(PROVIDER) $(SAM) ## Rehearse a whole deployment here, without AWS and Docker; VARIANT=zip; BASES=pinned
 	@.venv/bin/familycorp rehearse --state "$${STATE:-.local}" --variant $(call given,VARIANT,image)
