@@ -296,6 +296,7 @@ FOREIGN = os.environ.get("FOREIGN_PICTURES")
 @pytest.mark.holds
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(FOREIGN is None, reason="FOREIGN_PICTURES names no folder")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of broken pictures.
 def test_pictures_of_a_folder_are_rendered_as_pillow_shows_them_or_refused(tmp_path: Path) -> None:
     """For collections that aren't ours, as the pictures of Pillow's and libvips' own tests; `-s` shows the counts."""
     names = sorted(Path(FOREIGN or "").rglob("*.*"))
