@@ -13,6 +13,7 @@ from familycorp_ops.servers.process import LOOPBACK
 from support.contract import edit, ok, own_category
 from support.failing_front import FAILED, Front
 from support.stack import EDITOR, Stack, act, draft, published
+from support.uploading import photo, uploaded
 
 NOWHERE: dict[str, Any] = {
     "FAMILYCORP_DATABASE_URL": "mysql+aiomysql://nobody@127.0.0.1:1/nothing",
@@ -189,6 +190,23 @@ def test_editing_takes_few_statements(editor: httpx.Client) -> None:
     post = ok(answer)
     renamed = ok(edit(editor, post, slug=f"{post['slug']}-2"))
     assert trips(act(editor, renamed, "publish")) == Trips(sql=9, dynamodb=6, valkey=1)
+
+
+def test_ten_pictures_cost_what_one_does(site: Site) -> None:
+    statements = set()
+    for number in (1, 10):
+        files = [
+            ok(uploaded(site.one, photo(60 + n, 40), f"{n}.jpg", "image/jpeg", who=EDITOR))
+            for n in range(number)
+        ]
+        body = "\n\n".join(f"![사진](upload:{file['id']})" for file in files)
+        written = ok(draft(site.one, category=site.post["category"], body=body), 201)
+        statements.add(trips(act(site.one, written, "publish")).sql)
+        page = site.one.get(f"/v1/posts/{written['id']}")
+        assert trips(page) == Trips(dynamodb=2, valkey=2)
+        assert len(page.json()["pictures"]) == number
+    # Two more than without pictures: they are read, and once they are copied, what the post shows by then.
+    assert statements == {8}
 
 
 def test_health_touches_nothing(stack: Stack) -> None:
