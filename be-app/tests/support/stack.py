@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -112,9 +111,6 @@ class Application(Server):
         return set(re.findall(r"^import time:.*\| +([\w.]+)$", self.log.read_text(), re.MULTILINE))
 
 
-_VALKEY_DATABASES = count()
-
-
 class Stack:
     """An environment of its own: a database, tables and a cache, and application processes on them."""
 
@@ -130,7 +126,7 @@ class Stack:
     ) -> None:
         self.directory = directory
         self.ministack, self.valkey = ministack, valkey
-        self.cache_url = valkey.url.removesuffix("/0") + f"/{next(_VALKEY_DATABASES)}"
+        self.cache_url = valkey.new_database()
         self._own_file = f"sqlite+aiosqlite:///{directory}/content.db"
         self.database_url = database_url or self._own_file
         self.processes: list[Application] = []

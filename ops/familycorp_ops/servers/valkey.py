@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from gettext import gettext as _
+from itertools import count
 from pathlib import Path
 from platform import machine, system
 
@@ -33,11 +34,16 @@ class Valkey(Server):
         self, *, port: int | None = None, directory: Path | None = None, log: Path | None = None
     ) -> None:
         super().__init__("Valkey", port=port, directory=directory, log=log)
+        self._databases = count(1)
 
     @property
     def url(self) -> str:
         """`redis://` URL of its first database."""
         return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def new_database(self) -> str:
+        """Return the `redis://` URL of a database that no caller has got before."""
+        return f"redis://{LOOPBACK}:{self.port}/{next(self._databases)}"
 
     def command(self) -> Sequence[str]:
         """Return program and arguments; raise `NotInstalledError` where there is none."""

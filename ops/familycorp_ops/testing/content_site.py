@@ -48,7 +48,7 @@ class Site:
             "aws_region": (region := next(REGIONS)),
             "uploads_bucket_name": f"uploads-{region}",
             "aws_endpoint_url": ministack.url,
-            "cache_url": valkey.url.removesuffix("/0") + "/9",
+            "cache_url": valkey.new_database(),
         }
         provision(Settings.model_validate(values))
         self.variables = {f"FAMILYCORP_{name.upper()}": value for name, value in values.items()}

@@ -68,7 +68,7 @@ def whole_site(own_mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -
         with Stack(tmp_path_factory.mktemp("outages"), ministack, valkey, url).prepare() as stack:
             common: dict[str, Any] = {"FAMILYCORP_DATABASE_DEADLINE_S": str(DATABASE_DEADLINE_S)}
             impatient = stack.start(FAMILYCORP_CACHE_TTL_S=str(TTL_S), **common)
-            patient = stack.start(FAMILYCORP_CACHE_URL=stack.cache_url.removesuffix("0") + "1", **common)
+            patient = stack.start(FAMILYCORP_CACHE_URL=valkey.new_database(), **common)
             with stack.client() as client:
                 make_category(client, "news")
             yield Site(stack, own_mariadb, ministack, valkey, impatient, patient)
