@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pytest
@@ -67,6 +68,19 @@ class Site:
         path.parent.mkdir(exist_ok=True)
         lines = "".join(f"{key}: {value}\n" for key, value in said.items())
         path.write_bytes(f"---\n{lines}---\n\n{body}\n".encode())
+
+    def import_until(self, call: int, module: ModuleType, name: str) -> Result:
+        """Import the folder, and interrupt that at a call of a function, the first one being 1."""
+        calls, whole = itertools.count(1), getattr(module, name)
+
+        async def cut_off(*arguments: Any) -> Any:
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return await whole(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, name, cut_off)
+            return self.run("content", "import", self.folder)
 
     def run(self, *arguments: str | Path, **variables: str) -> Result:
         """Run the command in this process."""

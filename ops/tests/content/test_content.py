@@ -170,16 +170,7 @@ def test_a_scheduled_file_whose_time_has_come_is_the_published_post(site: Site) 
 def test_an_interrupted_import_is_finished_by_the_next(site: Site) -> None:
     for n in range(9):
         site.write(f"{n}.md")
-    calls, publish = itertools.count(1), posts.publish
-
-    async def cut_off(*arguments: Any) -> Any:
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-        return await publish(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(posts, "publish", cut_off)
-        ran = site.run("content", "import", site.folder)
+    ran = site.import_until(5, posts, "publish")
     assert ran.exit_code == 130
     assert "Interrupted" in ran.stderr
     assert sorted(p.state for p in site.posts().values()) == ["draft", *["published"] * 4]

@@ -2,13 +2,11 @@
 
 import hashlib
 import io
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from PIL import Image
 from sqlalchemy import select
 
@@ -137,16 +135,7 @@ def test_interrupted_uploads_are_finished_by_the_next(site: Site) -> None:
     for n in range(9):
         put(site.folder, {f"{n}.png": picture("red", size=(8, 8 + n))})
         site.write(f"{n}.md", f"![]({n}.png)")
-    calls, expect = itertools.count(1), moving.expect
-
-    async def cut_off(*arguments: Any) -> Any:
-        if next(calls) == 6:
-            raise KeyboardInterrupt
-        return await expect(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moving, "expect", cut_off)
-        ran = site.run("content", "import", site.folder)
+    ran = site.import_until(6, moving, "expect")
     assert (ran.exit_code, "Interrupted" in ran.stderr) == (130, True)
     assert site.posts() == {}
     arrived = len(stored(site))
