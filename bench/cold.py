@@ -62,13 +62,13 @@ As in AWS, the function `auth` answers for the first and `backend` for the other
 
 The emulator can't restore a snapshot, so SnapStart, for which the application does the same, can't be measured here.
 """
-INIT_BAR = (1.8, 1.4)
+INIT_BAR = (1.5, 1.4)
 BARS = {
     (ME, "on-demand"): (0.6, 0.35),
     (EDITOR, "on-demand"): (2.1, 0.9),
     (EDITOR, "provisioned-concurrency"): (0.5, 0.35),
 }
-"""Of the bare INIT: what holds on slow and fast machines, and what we aim at (docs/reference/performance.md)."""
+"""Of the bare INIT: what may not be passed, and what we aim at (docs/reference/performance.md)."""
 Start = Callable[[Path, dict[str, str], str], Function]
 """Makes a function of a directory for its log, settings, and a program: the application's, or else `bare`."""
 
