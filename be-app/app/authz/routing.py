@@ -19,10 +19,13 @@ from app.auth.subject import Subject
 from app.authz import guard
 from app.authz.grant import Grant
 from app.core.http.problems import (
+    HeadersTooLarge,
     Problem,
     StoreUnavailable,
     TooManyRequests,
     Unauthenticated,
+    UriTooLong,
+    ValidationFailed,
     merged,
     responses,
 )
@@ -38,6 +41,9 @@ else:
 
 SCHEME = "session"
 """Name of the security scheme of guarded routes in the OpenAPI document."""
+
+_COMMON = responses(ValidationFailed, TooManyRequests, UriTooLong, HeadersTooLarge, Problem)
+"""What any route may answer with besides its own responses."""
 
 _RESPONSES = responses(
     Unauthenticated, SessionExpired, Forbidden, CsrfRejected, TooManyRequests, StoreUnavailable
@@ -150,8 +156,27 @@ class GuardedAuthRoute(GuardedRoute):
     in_vpc = False
 
 
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
 class PolicyRouter(APIRouter):
-    """A router that declares no route without an action: a route's class demands one."""
+    """A router that declares no route without an action: a route's class demands one.
+
+    Args:
+        prefix: the path that all its routes begin with.
+        tag: their heading in the OpenAPI document.
+        route_class: the class of its routes.
+    """
+
+    def __init__(self, prefix: str, tag: str, route_class: type[PolicyRoute]) -> None:
+        super().__init__(
+            prefix=prefix,
+            tags=[tag],
+            route_class=route_class,
+            responses=_COMMON,
+            generate_unique_id_function=_operation_id,
+        )
 
     def get(self, path: str, *, action: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         """Declare a GET route."""
@@ -189,16 +214,10 @@ class PolicyRouter(APIRouter):
 
 
 class PublicRouter(PolicyRouter):
-    """A router of public routes.
-
-    Args:
-        prefix: the path that all its routes begin with.
-        tag: their heading in the OpenAPI document.
-        route_class: `PublicAuthRoute` for the auth function's.
-    """
+    """A router of public routes; those of the auth function are `PublicAuthRoute`s."""
 
     def __init__(self, prefix: str, tag: str, route_class: type[PublicRoute] = PublicRoute) -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=route_class)
+        super().__init__(prefix, tag, route_class)
 
     def declare(
         self,
@@ -238,7 +257,7 @@ class GuardedRouter(PolicyRouter):
     """A router of guarded routes, whose handlers take the `Actor`, or a `Granted` where the policy sets terms."""
 
     def __init__(self, prefix: str, tag: str, route_class: type[GuardedRoute] = GuardedRoute) -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=route_class)
+        super().__init__(prefix, tag, route_class)
 
 
 async def _actor(request: Request) -> Subject:

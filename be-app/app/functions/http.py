@@ -9,7 +9,12 @@ import gc
 gc.disable()
 
 import os
+import sys
 from typing import Any
+
+# FastAPI compares each annotation with models of Pydantic 1, and takes an ImportError as "there are none": importing
+# `pydantic.v1` for that costs 5 % of a start.
+sys.modules["pydantic.v1"] = None  # type: ignore[assignment]
 
 from app import main
 from app.core import lazy

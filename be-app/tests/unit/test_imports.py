@@ -157,6 +157,25 @@ print(json.dumps([collected, gc.isenabled(), gc.get_freeze_count() > 0]))
     assert run(script) == [[], True, True]
 
 
+def test_a_start_builds_each_route_once_and_without_pydantic_1() -> None:
+    script = """
+import json, sys
+import app.authz.routing as routing
+built = []
+original = routing.PolicyRoute.__init__
+def counted(self, *args, **options):
+    built.append(1)
+    original(self, *args, **options)
+routing.PolicyRoute.__init__ = counted
+import app.functions.http as http
+routes = [route for route in http.main.api.routes if isinstance(route, routing.PolicyRoute)]
+print(json.dumps([len(built), len(routes), [n for n in sys.modules if n.startswith("pydantic.v1.")]]))
+"""
+    built, served, version_1 = run(script)
+    assert built == served > 50
+    assert version_1 == []
+
+
 def test_an_idle_minute_imports_no_database() -> None:
     loaded = run("import app.functions.drain, sys, json; print(json.dumps(sorted(sys.modules)))")
     assert [n for n in loaded if n.split(".")[0] in {"sqlalchemy", "markdown_it", "nh3", "redis"}] == []

@@ -21,6 +21,7 @@ _CONFIG = Config(
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=40,  # anyio's default number of worker threads
+    user_agent="familycorp-backend",  # botocore would put its own together at each call: a tenth of the call.
     parameter_validation=False,  # Our calls are typed and tested; validating each costs as much as signing.
 )
 
