@@ -5,7 +5,7 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from app.core.http import grammar
+from app.core import grammar
 
 ACCESS = "__Host-access"
 """The access token, a JWT of 15 minutes."""

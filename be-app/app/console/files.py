@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
-from app.core.http.grammar import takes_gzip
+from app.core.grammar import takes_gzip
 from app.core.http.problems import NotFound
 from app.core.settings import settings
 

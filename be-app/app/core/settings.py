@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from app.core.http import grammar
+from app.core import grammar
 
 PREFIX = "FAMILYCORP_"
 

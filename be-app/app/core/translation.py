@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
-from app.core.http import grammar
+from app.core import grammar
 from app.core.lazy import lazy_import
 from app.core.messages import Message, Plural
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from app.auth.subject import Subject
     from app.core.write_path.outbox import Transaction
-    from app.posts import repository
-    from app.posts.editing import shares, working_copies
+    from app.posts import repository, shares
+    from app.posts.editing import working_copies
     from app.posts.files import media, uses
 else:
     media = lazy_import("app.posts.files.media")
     repository = lazy_import("app.posts.repository")
-    shares = lazy_import("app.posts.editing.shares")
+    shares = lazy_import("app.posts.shares")
     uses = lazy_import("app.posts.files.uses")
     working_copies = lazy_import("app.posts.editing.working_copies")
 

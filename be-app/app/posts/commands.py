@@ -13,12 +13,12 @@ from app.core.database.engine import reading
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
-from app.posts import repository, revisions, views
+from app.posts import repository, revisions
 from app.posts.editing import conflicts, working_copies
 from app.posts.errors import InvalidState
 from app.posts.models import ARCHIVED, DRAFT, PUBLISHED, SCHEDULED, Post
 from app.posts.permission import READ, allowed, at_version
-from app.posts.publication import claims, publishing
+from app.posts.publication import claims, publishing, views
 from app.posts.schemas import EditorialPost, PostContent, PostCreate, PostUpdate
 
 _WITHDRAWALS = {

@@ -14,9 +14,10 @@ from app.posts.router import STORES, PostId
 from app.posts.schemas import Purge, Share, Shares, ShareUpdate, WorkingCopyOut, WorkingCopyUpdate
 
 if TYPE_CHECKING:
-    from app.posts.editing import removal, sharing, working_copies
+    from app.posts.editing import sharing, working_copies
+    from app.posts.publication import removal
 else:
-    removal = lazy_import("app.posts.editing.removal")
+    removal = lazy_import("app.posts.publication.removal")
     sharing = lazy_import("app.posts.editing.sharing")
     working_copies = lazy_import("app.posts.editing.working_copies")
 

@@ -11,12 +11,12 @@ from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
 from app.core.offload import offload
-from app.posts import repository, revisions, views
+from app.posts import repository, revisions
 from app.posts.editing import listing
 from app.posts.files import pictures
 from app.posts.models import PostRevision
 from app.posts.permission import READ, allowed
-from app.posts.publication import read_model
+from app.posts.publication import read_model, views
 from app.posts.schemas import (
     EditorialCards,
     EditorialPost,

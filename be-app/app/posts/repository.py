@@ -30,7 +30,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.http.problems import PreconditionFailed, ValidationFailed
 from app.core.messages import marked
-from app.posts.editing import shares
+from app.posts import shares
 from app.posts.errors import SlugTaken, TranslationExists
 from app.posts.models import PUBLISHED, SCHEDULED, FormerSlug, Post, PostRevision
 from app.uploads.references import Use

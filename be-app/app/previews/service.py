@@ -15,10 +15,11 @@ from app.core.database.engine import reading, writing
 from app.core.http.problems import NotFound
 from app.core.settings import settings
 from app.members import repository as members
-from app.posts import revisions, views
+from app.posts import revisions
 from app.posts.files import pictures
 from app.posts.models import Post, PostRevision
 from app.posts.permission import allowed
+from app.posts.publication import views
 from app.posts.schemas import PublicPost
 from app.previews import repository
 from app.previews.models import PreviewLink

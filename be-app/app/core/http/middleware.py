@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.http import grammar
+from app.core import grammar
 from app.core.http.problems import HeadersTooLarge, Problem, UriTooLong
 from app.core.lazy import lazy_import
 from app.core.observability import context, metrics

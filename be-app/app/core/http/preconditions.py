@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header
 
-from app.core.http.grammar import WHITESPACE
+from app.core.grammar import WHITESPACE
 from app.core.http.problems import PreconditionFailed, PreconditionRequired, responses
 from app.core.http.schema import pattern
 from app.core.messages import marked

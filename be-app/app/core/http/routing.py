@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from app.core.http import grammar
+from app.core import grammar
 from app.core.http.problems import MalformedBody, UnsupportedMediaType, ValidationFailed, Violation
 from app.core.lazy import lazy_import
 from app.core.messages import marked

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.authz.grant import Grant
-from app.posts.editing import shares
+from app.posts import shares
 from app.posts.models import Post, PostRevision
 from app.posts.repository import CURRENT
 from app.posts.schemas import EditorialQuery

@@ -13,10 +13,10 @@ from app.auth.subject import Subject
 from app.core.clock import now
 from app.core.messages import marked
 from app.core.write_path import outbox
-from app.posts import repository, views
+from app.posts import repository
 from app.posts.files import media, pictures
 from app.posts.models import Post, PostRevision, WorkingCopy
-from app.posts.publication import publishing, read_model
+from app.posts.publication import publishing, read_model, views
 from app.uploads.errors import UploadInUse
 from app.uploads.references import Use
 

@@ -9,10 +9,10 @@ from app.core.clock import now
 from app.core.offload import offload
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
-from app.posts import repository, views
+from app.posts import repository
 from app.posts.files import media, pictures
 from app.posts.models import PUBLISHED, Post, PostRevision
-from app.posts.publication import claims, read_model
+from app.posts.publication import claims, read_model, views
 from app.posts.text import markup, searching
 
 

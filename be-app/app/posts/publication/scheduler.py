@@ -18,11 +18,11 @@ from app.core.http.problems import PreconditionFailed
 from app.core.offload import offload
 from app.core.read_path import read_model as stored
 from app.core.write_path import events, outbox
-from app.posts import repository, revisions, views
-from app.posts.editing import removal, working_copies
+from app.posts import repository, revisions
+from app.posts.editing import working_copies
 from app.posts.files import pictures
 from app.posts.models import DRAFT, PUBLISHED, Post, PostRevision
-from app.posts.publication import read_model
+from app.posts.publication import read_model, removal, views
 from app.posts.publication.publishing import publish, searched, withdraw
 from app.posts.text import markup
 from app.posts.text.complexity import TooComplex

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 import app
 from app.auth import cookies
-from app.core.http import grammar
+from app.core import grammar
 from support.contract import as_bytes, ok, problem
 from support.stack import EDITOR, Stack, draft
 from support.staff import ACCESS, CSRF, REFRESH, SESSION, Person
@@ -26,7 +26,7 @@ KINDS = {
 }
 STRIPS = {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines"}
 HUMAN = {
-    "core/http/grammar.py": "is where it is done right",
+    "core/grammar.py": "is where it is done right",
     "core/http/schema.py": "text that people write",
     "posts/text/markup.py": "text that people write",
     "posts/files/pictures.py": "text that people write",
