@@ -13,8 +13,9 @@ import typer
 
 from familycorp_ops import content, environment, lifecycle, rehearse
 from familycorp_ops.admin import audit as trail
-from familycorp_ops.admin import db, inquiries, members, policy, redirects
+from familycorp_ops.admin import db, inquiries, members, policy
 from familycorp_ops.admin import uploads as files
+from familycorp_ops.content import redirects_command as redirects
 from familycorp_ops.cost import cost
 from familycorp_ops.deploy import bootstrap
 from familycorp_ops.deploy import load as visits
@@ -25,12 +26,13 @@ from familycorp_ops.docs import contract
 from familycorp_ops.docs.lines import lines
 from familycorp_ops.docs.render import render
 from familycorp_ops.docs.sizes import sizes
-from familycorp_ops.doctor import doctor
+from familycorp_ops.doctor import doctor, status
 from familycorp_ops.lifecycle import pipeline
 from familycorp_ops.local import totp as codes
 from familycorp_ops.local import up as local
 from familycorp_ops.messages import Language
 from familycorp_ops.output import AsJson, Root, known
+from familycorp_ops.rehearse.variant import Variant
 from familycorp_ops.watch import logs, top
 
 main = typer.Typer(
@@ -52,6 +54,7 @@ main.add_typer(redirects.app, name="redirects")
 main.add_typer(releases.app, name="release")
 for command in (pipeline.save, pipeline.apply, pipeline.drift):
     bootstrap.app.command()(command)
+releases.app.command()(status)
 main.command()(logs.logs)
 main.command()(top.top)
 
@@ -171,8 +174,8 @@ def _address(url: str | None, env: str | None) -> str:
 @main.command(name="rehearse")
 def rehearse_(
     variant: Annotated[
-        rehearse.Variant, typer.Option(help="What is deployed: images by digest, or zip archives.")
-    ] = rehearse.Variant.IMAGE,
+        Variant, typer.Option(help="What is deployed: images by digest, or zip archives.")
+    ] = Variant.IMAGE,
     as_json: AsJson = False,
     state: State = environment.STATE,
 ) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from app.posts import repository, shares
     from app.posts.editing import working_copies
     from app.posts.files import media, uses
+    from app.posts.publication import publishing
 else:
     media = lazy_import("app.posts.files.media")
+    publishing = lazy_import("app.posts.publication.publishing")
     repository = lazy_import("app.posts.repository")
     shares = lazy_import("app.posts.shares")
     uses = lazy_import("app.posts.files.uses")
@@ -35,7 +37,7 @@ async def _survey(session: "AsyncSession") -> Mapping[uuid.UUID, Sequence[refere
 
 
 async def _follow(transaction: "Transaction", upload_id: uuid.UUID, actor: "Subject") -> None:
-    await uses.follow(transaction, upload_id, actor)
+    await publishing.follow(transaction, upload_id, actor)
 
 
 references.register(references.Domain(_refers, _survey, _follow))

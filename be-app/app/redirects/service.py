@@ -16,7 +16,7 @@ from app.core.http.problems import NotFound, PreconditionFailed, Problem, Unavai
 from app.core.read_path import read_model
 from app.core.translation import Language
 from app.core.write_path import outbox
-from app.posts.publication import addresses
+from app.posts.publication import read_model as public_posts
 from app.redirects import repository
 from app.redirects.errors import RedirectExists, RedirectLoop
 from app.redirects.models import Redirect
@@ -41,7 +41,7 @@ async def location(path: str) -> str:
     item = await read_model.get(_key(path))
     if item is None or "target" not in item:
         raise NotFound
-    return quote(await addresses.present(item["target"]), safe=_KEPT)
+    return quote(await public_posts.present_path(item["target"]), safe=_KEPT)
 
 
 async def listed(query: RedirectQuery) -> RedirectPage:

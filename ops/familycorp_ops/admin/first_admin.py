@@ -13,7 +13,7 @@ from familycorp_ops.environment import CommandError
 from familycorp_ops.output import AsJson, known, show
 
 if TYPE_CHECKING:
-    from familycorp_ops.doctor.environment import Environment
+    from familycorp_ops.deploy.environment import Environment
 
 _POOL: Final = re.compile(r"https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com/([\w-]+)", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -34,7 +34,7 @@ def first_admin(
     """Make a user of Cognito and put them into the group that gives the role admin; it may be repeated."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needn't wait for it.
 
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415
 
     try:
         made = make(Environment(env, REGION), email, resend=resend)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from familycorp_ops.deploy.infra import SOURCE, deployed_images, executable, plugins
+from familycorp_ops.deploy.infra import SOURCE, executable, plugins
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.output import AsJson, AwsGroup, Deployed, show
 from familycorp_ops.servers.process import NotInstalledError
 
 if TYPE_CHECKING:
-    from familycorp_ops.doctor.environment import Environment
+    from familycorp_ops.deploy.environment import Environment
 
 KEPT: Final = "plans/"
 """Prefix, in the bucket of the state, of saved plans; S3 deletes them a day later."""
@@ -49,13 +49,10 @@ def _client(service: str, region: str) -> Any:
     return get_session().create_client(service, region_name=region, config=config)
 
 
-def state_bucket_name(env: str, account: str) -> str:
-    """Return the name of the bucket of an environment's state; the account's number makes it unique in the world."""
-    return f"familycorp-{env}-state-{account}"
-
-
 def state_bucket(env: str, region: str) -> str:
     """Make the bucket of an environment's state, or bring it in order; return its name."""
+    from familycorp_ops.deploy.environment import state_bucket_name  # noqa: PLC0415
+
     account = _client("sts", region).get_caller_identity()["Account"]
     name = state_bucket_name(env, account)
     s3 = _client("s3", region)
@@ -135,7 +132,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Write what Terraform would change in an environment to build/plan-ENV.txt and .json; change nothing."""
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
     with tempfile.TemporaryDirectory() as kept:
         it = Environment(env, region, directory)
@@ -157,6 +154,8 @@ def planned(
         options: options of `terraform init`.
         as_json: whether standard output is for a document alone.
     """
+    from familycorp_ops.deploy.environment import deployed_images  # noqa: PLC0415
+
     if status := init(it.bucket, it.region, directory, options, as_json=as_json):
         sys.exit(status)
     PLANS.mkdir(exist_ok=True)

@@ -46,7 +46,7 @@ def _here(state: Path) -> dict[str, Any]:
 def _deployed(name: str) -> dict[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415
 
     try:
         kept = Environment(name, REGION).parameters

@@ -11,15 +11,11 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from gettext import gettext as _
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-from familycorp_ops.facts import FUNCTIONS
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.ministack import CREDENTIALS
 from familycorp_ops.servers.process import NotInstalledError, clean_environment
-
-if TYPE_CHECKING:
-    from familycorp_ops.doctor.environment import Environment
 
 ROOT: Final = Path(__file__).parents[3]
 SOURCE: Final = ROOT / "terraform"
@@ -192,33 +188,6 @@ VARIABLES: Final = {"http": "image_digest", "functions": "functions_image_digest
 def image_options(digests: Mapping[str, str]) -> Sequence[str]:
     """Return the options of a plan that name images, given by target."""
     return [f"-var={VARIABLES[target]}={digest}" for target, digest in digests.items()]
-
-
-def deployed_images(it: "Environment") -> Sequence[str]:
-    """Return the options of a plan that leaves the images which Terraform deployed; none where it deployed none."""
-    digests = {}
-    for function in it.in_state("aws_lambda_function"):
-        handler = FUNCTIONS[function["function_name"].removeprefix(f"{it.name}-")]["handler"]
-        digests["http" if handler is None else "functions"] = function["image_uri"].partition("@")[2]
-    return image_options(digests)
-
-
-def provider_in_account(it: "Environment") -> list[str]:
-    """Return the option that names GitHub's OpenID provider, where the account has one that another environment made.
-
-    An account holds one such provider. Only the environment whose state has it keeps it.
-    """
-    chosen = it.variables
-    if chosen["github_repository"] is None or chosen["github_oidc_provider_arn"] is not None:
-        return []
-    if it.in_state("aws_iam_openid_connect_provider"):
-        return []
-    there = it.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    return [
-        f"-var=github_oidc_provider_arn={provider['Arn']}"
-        for provider in there
-        if provider["Arn"].endswith(f"/{GITHUB_ISSUER}")
-    ]
 
 
 def resources(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -389,17 +389,3 @@ def delete(env: Env, as_json: AsJson = False) -> None:
                 layers.append(f"{layer['LayerName']}:{number}")
     said = _("{stack} is deleted.").format(stack=stack(env))
     show({"stack": stack(env), "layers": layers}, said, as_json=as_json)
-
-
-@app.command()
-def status(env: Env, as_json: AsJson = False) -> None:
-    """Show what runs in an environment: release, functions, schema, alarms that ring; exit with 1 if it isn't well.
-
-    Asks the migrations function for the schema's revision, which wakes a database that sleeps.
-    """
-    from familycorp_ops.doctor import report  # noqa: PLC0415 - `--help` needn't wait for it.
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
-    from familycorp_ops.doctor.running import look  # noqa: PLC0415
-
-    checks, told = look(Environment(env, REGION))
-    sys.exit(report(checks, env, as_json=as_json, more=told))

@@ -44,7 +44,7 @@ def switch_database(
                 "The database is unavailable for minutes, and later changes stay in the old cluster: add --yes."
             )
         )
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
     it = Switch(Environment(env, REGION), to)
     try:

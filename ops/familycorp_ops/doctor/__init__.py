@@ -1,34 +1,15 @@
 """`familycorp doctor`: problems of this machine or an environment, and how to fix each. It only reads."""
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from gettext import gettext as _
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from familycorp_ops.deploy.smoke import REGION
+from familycorp_ops.doctor.checks import report
 from familycorp_ops.environment import STATE
-from familycorp_ops.output import AsJson, Deployed, document
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem, and how to fix it."""
-
-    what: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was checked, what was seen, and the problems found."""
-
-    check: str
-    seen: str
-    findings: tuple[Finding, ...] = ()
+from familycorp_ops.output import AsJson, Deployed
 
 
 def doctor(
@@ -51,29 +32,20 @@ def doctor(
 
         found = list(checks(state, port))
     else:
+        from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415
         from familycorp_ops.doctor import deployed  # noqa: PLC0415
-        from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415
 
         found = list(deployed.checks(Environment(env, REGION), certificate_days))
     sys.exit(report(found, env, as_json=as_json))
 
 
-def report(
-    found: Iterable[Check], env: str | None, *, as_json: bool, more: Mapping[str, Any] | None = None
-) -> int:
-    """Print checks for people, or one JSON document for programs, with `more` in it; return the exit status."""
-    found = list(found)
-    problems = sum(len(check.findings) for check in found)
-    if as_json:
-        told = {"environment": env, "healthy": not problems, **(more or {})}
-        sys.stdout.write(f"{document(told | {'checks': [asdict(check) for check in found]})}\n")
-        return 1 if problems else 0
-    for check in found:
-        sys.stdout.write(f"{'✗' if check.findings else '✓'} {_(check.check)}: {check.seen}\n")
-        for finding in check.findings:
-            sys.stdout.write(f"    {finding.what}\n      → {finding.fix}\n")
-    said = (
-        _("Problems found in {env}: {problems}") if env else _("Problems found on this machine: {problems}")
-    )
-    sys.stderr.write(said.format(problems=problems, env=env) + "\n")
-    return 1 if problems else 0
+def status(env: Annotated[str, Deployed(help="dev, stage or prod")], as_json: AsJson = False) -> None:
+    """Show what runs in an environment: release, functions, schema, alarms that ring; exit with 1 if it isn't well.
+
+    Asks the migrations function for the schema's revision, which wakes a database that sleeps.
+    """
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for it.
+    from familycorp_ops.doctor.running import look  # noqa: PLC0415
+
+    checks, told = look(Environment(env, REGION))
+    sys.exit(report(checks, env, as_json=as_json, more=told))

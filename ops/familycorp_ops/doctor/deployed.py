@@ -6,9 +6,10 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from familycorp_ops.doctor import Check, Finding, first_apply
+from familycorp_ops.deploy.environment import Environment, absent
+from familycorp_ops.doctor import first_apply
+from familycorp_ops.doctor.checks import Check, Finding, apply_command, checked
 from familycorp_ops.doctor.drift import drift, infrastructure, names
-from familycorp_ops.doctor.environment import Environment, absent, apply_command, checked
 from familycorp_ops.doctor.upkeep import alarms, backups, certificates, quotas, vpcs
 from familycorp_ops.messages import marked
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from familycorp_ops import facts
+from familycorp_ops.deploy.environment import DRIFT_KEY, Environment, absent
 from familycorp_ops.deploy.smoke import stack
-from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.doctor.environment import DRIFT_KEY, Environment, absent, apply_command, deploy
+from familycorp_ops.doctor.checks import Check, Finding, apply_command, deploy
 
 RESOLVED: Final = {"Subnets": "network/subnets", "CorsOrigins": "api/cors-origins", "ApiDomain": "api/domain"}
 """Parameters of the SAM stack, with the parameter of Terraform's that each is looked up in."""

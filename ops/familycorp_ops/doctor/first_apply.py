@@ -10,8 +10,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from familycorp_ops.deploy import infra
-from familycorp_ops.doctor import Check, Finding, local
-from familycorp_ops.doctor.environment import DENIED, Environment, absent, checked
+from familycorp_ops.deploy.environment import Environment, absent
+from familycorp_ops.doctor import local
+from familycorp_ops.doctor.checks import DENIED, Check, Finding, checked
 from familycorp_ops.messages import marked
 
 NUMBERED_SINCE: Final = "2026-07-15"

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from familycorp_ops import environment
 from familycorp_ops.deploy import infra
-from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.doctor.checks import Check, Finding
 from familycorp_ops.messages import marked
 from familycorp_ops.servers.process import port_is_free
 

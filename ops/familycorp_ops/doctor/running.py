@@ -6,9 +6,9 @@ from gettext import gettext as _
 from typing import Any, Final
 
 from familycorp_ops import facts
-from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.deploy.environment import Environment, absent
+from familycorp_ops.doctor.checks import Check, Finding, checked, deploy
 from familycorp_ops.doctor.drift import stack_faults
-from familycorp_ops.doctor.environment import Environment, absent, checked, deploy
 from familycorp_ops.messages import marked
 
 Facts = dict[str, Any]

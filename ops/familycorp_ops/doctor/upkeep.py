@@ -4,8 +4,8 @@ import datetime
 from gettext import gettext as _
 from typing import Final
 
-from familycorp_ops.doctor import Check, Finding
-from familycorp_ops.doctor.environment import Environment, absent, apply_command
+from familycorp_ops.deploy.environment import Environment, absent
+from familycorp_ops.doctor.checks import Check, Finding, apply_command
 
 BACKUP_DAYS: Final = {"dev": 1, "stage": 7, "prod": 14}
 """Days to which a database must be restorable, as terraform/variables.tf has it for Prod."""

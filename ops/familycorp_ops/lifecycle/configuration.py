@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from familycorp_ops.deploy import infra
 from familycorp_ops.deploy.bootstrap import CHANGES, init, terraform
-from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY, Environment
+from familycorp_ops.deploy.environment import ROLES_KEY, STATE_KEY, Environment, provider_in_account
 from familycorp_ops.lifecycle.consent import confirm
 from familycorp_ops.lifecycle.problem import LifecycleError, StoppedError
 
@@ -81,7 +81,7 @@ class Configuration:
             file = f"{kept}/plan"
             named = [f"-var-file=envs/{self._it.env}.tfvars"]
             if self._which == infra.BOOTSTRAP:
-                named += infra.provider_in_account(self._it)
+                named += provider_in_account(self._it)
             ended = self._run("plan", "-detailed-exitcode", f"-out={file}", *named, *options)
             if ended == 0:
                 return 0

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 from familycorp_ops.admin import first_admin
 from familycorp_ops.deploy import bootstrap, release, smoke
-from familycorp_ops.deploy.infra import BOOTSTRAP, ROOT, TerraformError, deployed_images, image_options
-from familycorp_ops.doctor import Check, deployed, report
-from familycorp_ops.doctor.environment import Environment
+from familycorp_ops.deploy.environment import Environment, deployed_images
+from familycorp_ops.deploy.infra import BOOTSTRAP, ROOT, TerraformError, image_options
+from familycorp_ops.doctor import deployed
+from familycorp_ops.doctor.checks import Check, report
 from familycorp_ops.lifecycle import database_users
 from familycorp_ops.lifecycle.configuration import Configuration
 from familycorp_ops.lifecycle.lock import Lock

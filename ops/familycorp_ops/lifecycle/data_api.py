@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from familycorp_ops.doctor.environment import Environment, absent
+from familycorp_ops.deploy.environment import Environment, absent
 from familycorp_ops.lifecycle.problem import LifecycleError
 
 WAKING: Final = {"DatabaseResumingException", "DatabaseUnavailableException"}

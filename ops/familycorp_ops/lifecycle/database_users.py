@@ -4,7 +4,7 @@ import json
 import secrets
 from typing import Any, Final
 
-from familycorp_ops.doctor.environment import Environment, absent
+from familycorp_ops.deploy.environment import Environment, absent
 from familycorp_ops.lifecycle.data_api import DataApi
 
 APPLICATION: Final = "familycorp_app"

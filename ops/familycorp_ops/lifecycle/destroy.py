@@ -11,8 +11,8 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from familycorp_ops.deploy import release, smoke
-from familycorp_ops.deploy.infra import BOOTSTRAP, GITHUB_ISSUER, deployed_images
-from familycorp_ops.doctor.environment import Environment, absent
+from familycorp_ops.deploy.environment import Environment, absent, deployed_images
+from familycorp_ops.deploy.infra import BOOTSTRAP, GITHUB_ISSUER
 from familycorp_ops.lifecycle.configuration import Configuration
 from familycorp_ops.lifecycle.create import account
 from familycorp_ops.lifecycle.data_api import DataApi

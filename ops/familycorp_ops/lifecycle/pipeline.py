@@ -25,7 +25,7 @@ from familycorp_ops.lifecycle import ForceUnlock, stop_in_order
 from familycorp_ops.output import AsJson, UnusableError, show
 
 if TYPE_CHECKING:
-    from familycorp_ops.doctor.environment import Environment
+    from familycorp_ops.deploy.environment import Environment
 
 TRAILER: Final = "Destroys"
 """Line at the end of a commit's message that names a resource which may go although it holds data."""
@@ -48,7 +48,7 @@ def save(
     as_json: AsJson = False,
 ) -> None:
     """Plan an environment and save the plan for `apply`; stop where it takes data that the commit doesn't name."""
-    from familycorp_ops.doctor.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
+    from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for botocore.
 
     it = Environment(env, region, directory)
     digest = ""
@@ -78,7 +78,7 @@ def apply(  # noqa: PLR0917 - Typer passes them by name.
     as_json: AsJson = False,
 ) -> None:
     """Apply a saved plan, if the state is still the one that it was made on."""
-    from familycorp_ops.doctor.environment import Environment, absent  # noqa: PLC0415
+    from familycorp_ops.deploy.environment import Environment, absent  # noqa: PLC0415
     from familycorp_ops.lifecycle.configuration import Configuration  # noqa: PLC0415
     from familycorp_ops.lifecycle.lock import Lock  # noqa: PLC0415
     from familycorp_ops.lifecycle.problem import LifecycleError  # noqa: PLC0415
@@ -121,7 +121,7 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """Compare an environment with its configuration; where they differ, raise the alarm and exit with 1."""
-    from familycorp_ops.doctor.environment import DRIFT_KEY, Environment  # noqa: PLC0415
+    from familycorp_ops.deploy.environment import DRIFT_KEY, Environment  # noqa: PLC0415
 
     it = Environment(env, region, directory)
     with tempfile.TemporaryDirectory() as kept:
@@ -147,7 +147,7 @@ def drift(
 
 def _moved(it: "Environment") -> dict[str, str]:
     """Return what changes with every change of the state: its serial, and whose serial that is."""
-    from familycorp_ops.doctor.environment import STATE_KEY  # noqa: PLC0415
+    from familycorp_ops.deploy.environment import STATE_KEY  # noqa: PLC0415
 
     state = it.kept(STATE_KEY) or {"serial": 0, "lineage": "none"}
     return {"serial": str(state["serial"]), "lineage": state["lineage"]}

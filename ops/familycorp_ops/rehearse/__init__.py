@@ -4,19 +4,13 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from shutil import rmtree
 
+from familycorp_ops.rehearse.variant import Variant
+
 KEPT = 5
 """Rehearsals whose logs are kept."""
-
-
-class Variant(StrEnum):
-    """What a release is."""
-
-    IMAGE = "image"
-    ZIP = "zip"
 
 
 def run(state: Path, variant: Variant, *, as_json: bool) -> int:

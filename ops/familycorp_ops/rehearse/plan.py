@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.environment import ROLES_KEY, STATE_KEY
 from familycorp_ops.deploy.load import Load
 from familycorp_ops.deploy.release import SAM
 from familycorp_ops.deploy.smoke import stack as stack_name
-from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY
-from familycorp_ops.rehearse import Variant, incidents
+from familycorp_ops.rehearse import incidents
 from familycorp_ops.rehearse.cloud import AWS_SIDE, LOGIN_HOST, LOGIN_PORT, REPOSITORY_IDS, Cloud
 from familycorp_ops.rehearse.journey import PATIENCE_S, Staff, at_browser
 from familycorp_ops.rehearse.operating import (
@@ -36,6 +36,7 @@ from familycorp_ops.rehearse.promise import BrokenPromiseError, expect
 from familycorp_ops.rehearse.releases import Archives, Images, Releases
 from familycorp_ops.rehearse.remains import remains
 from familycorp_ops.rehearse.report import Report
+from familycorp_ops.rehearse.variant import Variant
 
 ENV: Final = "dev"
 API: Final = "https://api-dev.familycorp.example"

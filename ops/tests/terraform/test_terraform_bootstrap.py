@@ -10,8 +10,8 @@ import pytest
 
 from familycorp_ops.deploy import bootstrap as bootstrapping
 from familycorp_ops.deploy import infra
+from familycorp_ops.deploy.environment import ROLES_KEY, STATE_KEY
 from familycorp_ops.deploy.infra import executable
-from familycorp_ops.doctor.environment import ROLES_KEY, STATE_KEY
 from familycorp_ops.rehearse.cloud import MiniStackWithoutGaps
 from familycorp_ops.rehearse.plan import EMULATOR
 from familycorp_ops.servers.ministack import MiniStack, client

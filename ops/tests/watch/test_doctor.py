@@ -17,8 +17,8 @@ import httpx
 import pytest
 import trustme
 
-from familycorp_ops.deploy import infra
-from familycorp_ops.doctor import environment, first_apply, local, running, upkeep
+from familycorp_ops.deploy import environment, infra
+from familycorp_ops.doctor import first_apply, local, running, upkeep
 from familycorp_ops.servers.ministack import CREDENTIALS, REGION, MiniStack
 from familycorp_ops.servers.moto import Moto
 from familycorp_ops.servers.process import LOOPBACK, NotInstalledError, free_port

@@ -1,4 +1,4 @@
-"""Which posts name which files, and public posts that follow a file's change."""
+"""Which posts name which files."""
 
 import re
 import uuid
@@ -9,19 +9,10 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.subject import Subject
 from app.core.clock import now
-from app.core.messages import marked
-from app.core.write_path import outbox
 from app.posts import repository
-from app.posts.files import media, pictures
 from app.posts.models import Post, PostRevision, WorkingCopy
-from app.posts.publication import publishing, read_model, views
-from app.uploads.errors import UploadInUse
 from app.uploads.references import Use
-
-MOST: Final = 200
-"""Public posts that follow the change of a file in one transaction."""
 
 _ID: Final = re.compile(
     r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.ASCII | re.IGNORECASE
@@ -81,36 +72,3 @@ async def _of_working_copies(session: AsyncSession) -> _Found:
         for post, title, editor, content in rows
         for named in _ID.finditer(f"{content['body']} {content['thumbnail']} {content['attachments']}")
     ]
-
-
-async def follow(transaction: outbox.Transaction, upload_id: uuid.UUID, actor: Subject) -> None:
-    """Have public posts show a picture as it is now, by the outbox as at their publication.
-
-    Their public revisions stay. Raises `UploadInUse` where more than `MOST` name it.
-    """
-    session = transaction.session
-    found = await repository.publicly_naming(session, upload_id, MOST + 1)
-    if len(found) > MOST:
-        raise UploadInUse(
-            marked(
-                "More than {most} public posts show the file. Upload another one, and use it from now on."
-            ),
-            most=MOST,
-        )
-    for post, revision in found:
-        assert post.first_published_at  # noqa: S101 - only public posts are found.
-        known = await pictures.named_by(session, revision)
-        public = await views.public(post, revision, post.first_published_at, known)
-        # What editors wish for the next publication isn't public yet.
-        public.category, public.slug = post.published_category or post.category, post.slug
-        public.translation_key = post.translation_key
-        snapshot = read_model.published(public, post.translation_key)
-        await publishing.record(
-            transaction,
-            post,
-            actor,
-            "post.picture_changed",
-            snapshot,
-            files=media.change(post, pictures.shown_by(revision, known)),
-            upload=str(upload_id),
-        )

@@ -2,9 +2,6 @@
 
 import re
 
-from app.core.http.problems import NotFound
-from app.posts.publication import read_model
-
 _OF_A_POST = re.compile(r"/(?:ko|en)/posts/([^/?]+)")
 
 
@@ -13,12 +10,7 @@ def path(lang: str, slug: str) -> str:
     return f"/{lang}/posts/{slug}"
 
 
-async def present(known: str) -> str:
-    """Return a path; where it is a former one of a post that is public now, the post's present one."""
-    matched = _OF_A_POST.fullmatch(known)
-    if matched is None:
-        return known
-    try:
-        return path(*await read_model.address(matched[1]))
-    except NotFound:
-        return known
+def slug_of(path: str) -> str | None:
+    """Return the slug in a post's path on the site; None where the path isn't a post's."""
+    matched = _OF_A_POST.fullmatch(path)
+    return matched and matched[1]

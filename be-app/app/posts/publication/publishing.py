@@ -1,11 +1,13 @@
 """Changes of a post's state, with their audit entry, event and read model; commands and the scheduler share them."""
 
+import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from app.audit import service as audit
 from app.auth.subject import Subject
 from app.core.clock import now
+from app.core.messages import marked
 from app.core.offload import offload
 from app.core.read_path.read_model import Snapshot
 from app.core.write_path import outbox
@@ -14,6 +16,10 @@ from app.posts.files import media, pictures
 from app.posts.models import PUBLISHED, Post, PostRevision
 from app.posts.publication import claims, read_model, views
 from app.posts.text import markup, searching
+from app.uploads.errors import UploadInUse
+
+MOST_FOLLOWING: Final = 200
+"""Public posts that follow the change of a file in one transaction."""
 
 
 async def publish(
@@ -51,6 +57,39 @@ async def withdraw(
     post.published_revision = post.published_category = post.search_text = post.plain_text = None
     snapshot = read_model.withdrawn(post.id) if was_public else None
     await record(transaction, post, actor, action, snapshot, files=media.change(post, {}))
+
+
+async def follow(transaction: outbox.Transaction, upload_id: uuid.UUID, actor: Subject) -> None:
+    """Have public posts show a picture as it is now, by the outbox as at their publication.
+
+    Their public revisions stay. Raises `UploadInUse` where more than `MOST_FOLLOWING` name it.
+    """
+    session = transaction.session
+    found = await repository.publicly_naming(session, upload_id, MOST_FOLLOWING + 1)
+    if len(found) > MOST_FOLLOWING:
+        raise UploadInUse(
+            marked(
+                "More than {most} public posts show the file. Upload another one, and use it from now on."
+            ),
+            most=MOST_FOLLOWING,
+        )
+    for post, revision in found:
+        assert post.first_published_at  # noqa: S101 - only public posts are found.
+        known = await pictures.named_by(session, revision)
+        public = await views.public(post, revision, post.first_published_at, known)
+        # What editors wish for the next publication isn't public yet.
+        public.category, public.slug = post.published_category or post.category, post.slug
+        public.translation_key = post.translation_key
+        snapshot = read_model.published(public, post.translation_key)
+        await record(
+            transaction,
+            post,
+            actor,
+            "post.picture_changed",
+            snapshot,
+            files=media.change(post, pictures.shown_by(revision, known)),
+            upload=str(upload_id),
+        )
 
 
 async def record(

@@ -15,7 +15,7 @@ from app.core.http.problems import NotFound
 from app.core.process import process
 from app.core.read_path import lists, read_model
 from app.core.read_path.read_model import Snapshot
-from app.posts.publication import metadata
+from app.posts.publication import addresses, metadata
 from app.posts.schemas import DescribedPost, PostCard, PublicPost, PublicQuery, as_id
 
 _PUBLIC_ATTRIBUTES = (
@@ -123,12 +123,16 @@ def cards(ready_made: list[str], next_sort_key: str | None) -> bytes:
     )
 
 
-async def address(slug: str) -> tuple[str, str]:
-    """Return language and slug of the public post that a slug leads to; raise `NotFound` where it leads to none."""
-    item, _ = await _public(await _id_of(slug))
-    if item is None:
-        raise NotFound
-    return item["lang"], item["slug"]
+async def present_path(path: str) -> str:
+    """Return a path of the site; where it is a former one of a post that is public now, the post's present one."""
+    slug = addresses.slug_of(path)
+    if slug is None:
+        return path
+    try:
+        post, _ = await _public(await _id_of(slug))
+    except NotFound:
+        return path
+    return addresses.path(post["lang"], post["slug"]) if post else path
 
 
 class Moved(NamedTuple):

@@ -1,37 +1,33 @@
 """An environment in AWS, or in an emulator, as the checks of it read it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from gettext import gettext as _
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from familycorp_ops.deploy import infra
-from familycorp_ops.deploy.bootstrap import state_bucket_name
 from familycorp_ops.deploy.smoke import stack
-from familycorp_ops.doctor import Check, Finding
+from familycorp_ops.facts import FUNCTIONS
 
 STATE_KEY: Final = "familycorp.tfstate"
 ROLES_KEY: Final = "bootstrap.tfstate"
 """State of the pipeline's roles and what bounds them, which people alone apply."""
 DRIFT_KEY: Final = "plans/drift.json"
 """What the last comparison of the environment with its configuration found."""
-DENIED: Final = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthorizationError",
-    "UnauthorizedOperation",
-    "403",
-}
 ABSENT: Final = {
     *("404", "NoSuchBucket", "NoSuchKey", "NoSuchEntity", "NotFoundException", "DBClusterNotFoundFault"),
     *("ResourceNotFoundException", "RepositoryNotFoundException", "ParameterNotFound", "NotFound"),
     "NoSuchHostedZone",
 }
+
+
+def state_bucket_name(env: str, account: str) -> str:
+    """Return the name of the bucket of an environment's state; the account's number makes it unique in the world."""
+    return f"familycorp-{env}-state-{account}"
 
 
 class Environment:
@@ -130,16 +126,6 @@ class Environment:
         ]
 
 
-def deploy(it: Environment) -> str:
-    """Return the command that deploys a release."""
-    return f"`make deploy ENV={it.env} DIGEST=sha256:... FUNCTIONS_DIGEST=sha256:... VERSION=COMMIT`"
-
-
-def apply_command(it: Environment) -> str:
-    """Return the command that applies Terraform's configuration."""
-    return f"`terraform -chdir=terraform apply -var-file=envs/{it.env}.tfvars`"
-
-
 def absent(ask: Callable[..., Any], **arguments: Any) -> Any:
     """Return the call's answer, or None where AWS says that the resource doesn't exist."""
     try:
@@ -150,31 +136,28 @@ def absent(ask: Callable[..., Any], **arguments: Any) -> Any:
         raise
 
 
-def checked(check: Callable[[Environment], Check], it: Environment, name: str) -> Check:
-    """Return what a check says, or that AWS doesn't let it look."""
-    try:
-        return check(it)
-    except ClientError as error:
-        operation, code = error.operation_name, error.response["Error"]["Code"]
-        if code in DENIED:
-            fix = _("let them, or use others: {said}").format(
-                said=error.response["Error"].get("Message", code)
-            )
-            return Check(
-                name,
-                _("unknown"),
-                (Finding(_("These credentials may not {operation}.").format(operation=operation), fix),),
-            )
-        return Check(
-            name,
-            _("unknown"),
-            (
-                Finding(
-                    _("{operation} fails: {error}").format(operation=operation, error=error),
-                    _("try again; then check it in AWS."),
-                ),
-            ),
-        )
-    except BotoCoreError as error:
-        fix = _("log in (`aws sso login`), or set AWS_* variables; AWS_ENDPOINT_URL for an emulator.")
-        return Check(name, _("unknown"), (Finding(_("Cannot reach AWS: {error}").format(error=error), fix),))
+def deployed_images(it: Environment) -> Sequence[str]:
+    """Return the options of a plan that leaves the images which Terraform deployed; none where it deployed none."""
+    digests = {}
+    for function in it.in_state("aws_lambda_function"):
+        handler = FUNCTIONS[function["function_name"].removeprefix(f"{it.name}-")]["handler"]
+        digests["http" if handler is None else "functions"] = function["image_uri"].partition("@")[2]
+    return infra.image_options(digests)
+
+
+def provider_in_account(it: Environment) -> list[str]:
+    """Return the option that names GitHub's OpenID provider, where the account has one that another environment made.
+
+    An account holds one such provider. Only the environment whose state has it keeps it.
+    """
+    chosen = it.variables
+    if chosen["github_repository"] is None or chosen["github_oidc_provider_arn"] is not None:
+        return []
+    if it.in_state("aws_iam_openid_connect_provider"):
+        return []
+    there = it.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    return [
+        f"-var=github_oidc_provider_arn={provider['Arn']}"
+        for provider in there
+        if provider["Arn"].endswith(f"/{infra.GITHUB_ISSUER}")
+    ]
