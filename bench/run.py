@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import psutil
+import shares
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
@@ -142,7 +144,10 @@ def _import_ratio(runs: int) -> tuple[float, float, float]:
     )
 
 
-def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path) -> Samples:
+def _measure(
+    rounds: int, seconds: float, number_of_posts: int, directory: Path
+) -> tuple[Samples, Mapping[str, Mapping[str, float]]]:
+    """Return the rounds of each program, and what the time of ours is made of."""
     with MiniStack() as ministack, Valkey() as valkey:
         database = f"sqlite+aiosqlite:///{directory}/bench.db"
         ours = {
@@ -188,10 +193,15 @@ def _measure(rounds: int, seconds: float, number_of_posts: int, directory: Path)
             for connections in track(CONNECTIONS * rounds, description="Measuring"):
                 for name, (process, port) in servers.items():
                     samples[connections][name].append(_sample(process, port, connections, seconds))
+            parts = {}
+            for name in ("ours, cached", "ours, uncached"):
+                process, port = servers[name]
+                load = partial(_load, port, CONNECTIONS[1], 4 * seconds)
+                parts[name] = shares.measured(psutil.Process(process.pid).pid, load, 4 * seconds)
         finally:
             for process, _ in servers.values():
                 process.stop()
-    return samples
+    return samples, parts
 
 
 def _put(url: str, peer_key: str, body: bytes) -> None:
@@ -272,8 +282,9 @@ def main() -> int:
     chosen = parser.parse_args()
     rounds, seconds, posts = (1, 0.2, 20) if chosen.smoke else (chosen.rounds, chosen.seconds, POSTS)
     with tempfile.TemporaryDirectory() as directory:
-        samples = _measure(rounds, seconds, posts, Path(directory))
+        samples, parts = _measure(rounds, seconds, posts, Path(directory))
     table, held = _report(samples, _import_ratio(1 if chosen.smoke else max(5, 2 * rounds)))
+    table += f"\n\n{shares.table(parts)}"
     if chosen.write:
         chosen.write.write_text(with_part(chosen.write, "measured", table))
     console = Console()

@@ -25,9 +25,12 @@ app = main.app
 # variables"), so that no request waits for an import.
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"snap-start", "provisioned-concurrency"}:
     lazy.load_all()
-elif os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-auth"):
-    # Each request of the auth function verifies or signs a token; a visitor's never does.
+elif main.AUTH_ALONE:
+    # Each of its requests verifies or signs a token, decides by the policy and reads DynamoDB; a visitor's request
+    # of the backend function may need none of these.
+    import botocore.session  # noqa: F401
     import jwt.algorithms  # noqa: F401
+    import wasmtime  # noqa: F401
 # What the imports allocated is never freed: exempt it from later collections.
 gc.freeze()
 gc.enable()

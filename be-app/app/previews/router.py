@@ -10,6 +10,7 @@ from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailab
 from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
 from app.posts.schemas import PublicPost
+from app.previews.headers import HEADER
 from app.previews.schemas import PreviewCreate, PreviewCreated, PreviewFile, Previews, Token
 from app.uploads.router import AttachmentId
 from app.uploads.schemas import DownloadQuery
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from app.previews import service
 else:
     service = lazy_import("app.previews.service")
-
-HEADER = "X-Preview-Token"
-"""Carries a link's token, which stands in no address that the API gets: access logs have addresses."""
 
 public = PublicRouter("/v1/preview", "previews")
 editorial = GuardedRouter("/v1/editor/posts/{post_id}/previews", "editorial: posts")

@@ -117,16 +117,21 @@ print(json.dumps([lazy, sorted(sys.modules)]))
     assert {"sqlalchemy", "aiomysql", "botocore", "redis", "jwt", "wasmtime"} <= set(loaded)
 
 
-def test_the_function_that_logs_in_starts_with_what_each_of_its_requests_needs() -> None:
+def test_the_auth_function_starts_with_what_each_of_its_requests_needs_and_its_own_routes_alone() -> None:
     script = """
 import os
 os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "familycorp-dev-auth"
-import app.functions.http, sys, json
-print(json.dumps(sorted(sys.modules)))
+import app.functions.http as http, sys, json
+print(json.dumps([sorted(sys.modules), [route.path for route in http.main.api.routes]]))
 """
-    loaded = set(run(script))
-    assert "jwt.algorithms" in loaded
-    assert not {"sqlalchemy", "botocore", "redis"} & loaded
+    loaded, paths = run(script)
+    assert {"jwt.algorithms", "botocore.session", "wasmtime"} <= set(loaded)
+    assert not {"sqlalchemy", "redis", "app.posts.router", "app.uploads.router"} & set(loaded)
+    # API Gateway leads these paths to it, and the Web Adapter asks for its health.
+    whole = run("import app.main, json; print(json.dumps([r.path for r in app.main.api.routes]))")
+    own = [path for path in paths if path != "/openapi.json"]
+    assert own == ["/health", "/ready", *(path for path in own if path.startswith("/v1/auth/"))]
+    assert sorted(own[2:]) == sorted(path for path in whole if path.startswith("/v1/auth/"))
 
 
 def test_importing_the_application_opens_nothing() -> None:

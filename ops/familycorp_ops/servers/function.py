@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -221,10 +222,12 @@ class Function(Server):
 
     def init_ms(self) -> float:
         """Return what Lambda would bill as initialisation, in milliseconds, after the first invocation."""
-        # The REPORT line of the emulator gives a wrong duration; this one is right.
-        found = re.search(r"INIT REPORT\(durationMs: ([0-9.]+)\)", self.log.read_text())
-        assert found, self.tail(30)  # noqa: S101 - it was invoked.
-        return float(found[1])
+        # The REPORT line of the emulator gives a wrong duration; this one is right. A container's lines come late.
+        for _ in range(100):
+            if found := re.search(r"INIT REPORT\(durationMs: ([0-9.]+)\)", self.log.read_text()):
+                return float(found[1])
+            time.sleep(0.1)
+        raise AssertionError(self.tail(30))
 
 
 class ImageFunction(Function):
