@@ -64,9 +64,9 @@ The emulator can't restore a snapshot, so SnapStart, for which the application d
 """
 INIT_BAR = (1.5, 1.4)
 BARS = {
-    (ME, "on-demand"): (0.6, 0.35),
+    (ME, "on-demand"): (0.35, 0.35),
     (EDITOR, "on-demand"): (2.1, 0.9),
-    (EDITOR, "provisioned-concurrency"): (0.5, 0.35),
+    (EDITOR, "provisioned-concurrency"): (0.35, 0.35),
 }
 """Of the bare INIT: what may not be passed, and what we aim at (docs/reference/performance.md)."""
 Start = Callable[[Path, dict[str, str], str], Function]
