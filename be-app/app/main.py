@@ -16,6 +16,7 @@ from app.core.http.cors import Cors
 from app.core.http.load_shedding import Shedding
 from app.core.lazy import lazy_import
 from app.core.observability import logging
+from app.core.read_path.public_cache import PublicCache
 from app.core.settings import Settings, settings
 from app.previews.headers import HEADER as PREVIEW_HEADER
 
@@ -98,7 +99,7 @@ def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext
     bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
     return middleware.RequestContext(
         Cors(
-            middleware.UnhandledErrors(middleware.PublicCache(bounded, prefixes=PUBLIC_CACHED)),
+            middleware.UnhandledErrors(PublicCache(bounded, prefixes=PUBLIC_CACHED)),
             allow_origins=chosen.cors_origins,
             allow_origin_regex=chosen.development_origins,
             allow_credentials=True,

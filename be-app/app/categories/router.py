@@ -7,10 +7,10 @@ from fastapi import Path, Response
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
 from app.categories.errors import CategoryExists, CategoryInUse
 from app.categories.schemas import CategoryCreate, CategoryListOut, CategoryOrder, CategoryUpdate
-from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
+from app.core.read_path.public_cache import PublicResponse
 
 if TYPE_CHECKING:
     from app.categories import service

@@ -49,6 +49,14 @@ def weighted(field: str) -> list[tuple[str, float]]:
     return [(element, float(weight or 1)) for element, weight in _WEIGHTED.findall(lower(field))]
 
 
+def field(headers: Headers, name: bytes) -> str | None:
+    """Return the first header field of a name in an ASGI scope; None without one."""
+    for key, value in headers:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
 def cookies(headers: Headers, name: bytes) -> list[str]:
     """Return the value of every cookie of exactly that name, in each Cookie field of an ASGI scope (RFC 6265 §4.2.1).
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Query, Response
 
 from app.authz.routing import PublicRouter
-from app.core.http.middleware import PublicResponse
 from app.core.http.problems import StoreUnavailable, responses
 from app.core.lazy import lazy_import
+from app.core.read_path.public_cache import PublicResponse
 from app.feeds.schemas import FeedQuery
 
 if TYPE_CHECKING:

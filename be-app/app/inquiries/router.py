@@ -7,7 +7,6 @@ from fastapi import Path, Query, Response
 
 from app.auth.errors import StepUpRequired
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
-from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -21,6 +20,7 @@ from app.core.http.problems import (
 )
 from app.core.lazy import lazy_import
 from app.core.rate_limits import fixed_window
+from app.core.read_path.public_cache import PublicResponse
 from app.inquiries.errors import ExportTooLarge
 from app.inquiries.schemas import (
     InquiryCards,

@@ -8,7 +8,6 @@ from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
 from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
-from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -20,6 +19,7 @@ from app.core.http.problems import (
 )
 from app.core.http.schema import Digits
 from app.core.lazy import lazy_import
+from app.core.read_path.public_cache import PublicResponse
 from app.posts.errors import InvalidState, SlugTaken, TranslationExists
 from app.posts.schemas import (
     EditorialCards,

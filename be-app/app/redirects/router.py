@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Path, Query, Response
 
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
-from app.core.http.middleware import PublicResponse
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
+from app.core.read_path.public_cache import PublicResponse
 from app.redirects.errors import RedirectExists, RedirectLoop
 from app.redirects.schemas import (
     RedirectCreate,

@@ -16,7 +16,7 @@ import pymysql  # type: ignore[import-untyped]
 import pytest
 import redis
 
-from app.core.http import middleware
+from app.core.read_path import public_cache
 from familycorp_ops.markdown import table
 from familycorp_ops.servers.mariadb import MariaDB
 from familycorp_ops.servers.ministack import MiniStack
@@ -57,7 +57,7 @@ RECOVERY_S = 5
 DATABASE_DEADLINE_S = 8
 AWS_S = 6
 """What one call of AWS may take: two attempts, each of a second to connect and two to be answered."""
-AS_DEPLOYED: dict[str, Any] = {"TEST_PATIENCE_S": str(middleware.PATIENCE_S)}
+AS_DEPLOYED: dict[str, Any] = {"TEST_PATIENCE_S": str(public_cache.PATIENCE_S)}
 """How long a visitor waits where there is a stale answer."""
 BUSY = Answered(503, b"<Error><Code>SlowDown</Code></Error>", "text/xml")
 

@@ -36,10 +36,9 @@ from app.auth.subject import Subject
 from app.core import clock
 from app.core.aws import clients as aws
 from app.core.database import engine as database
-from app.core.http import middleware
 from app.core.http.problems import Problem
 from app.core.rate_limits import fixed_window, gcra
-from app.core.read_path import cache
+from app.core.read_path import cache, public_cache
 from app.functions import drain
 from app.main import api
 from app.main import app as real
@@ -96,7 +95,7 @@ def _instrument() -> None:
 
     redis.asyncio.Redis.execute_command = counted  # type: ignore[method-assign] # Every client of the process counts.
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
-    middleware.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
+    public_cache.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
     if "TEST_LIMITS" not in os.environ:
         fixed_window.spend = gcra.count = _nothing
 

@@ -1,30 +1,22 @@
-"""The outermost layers of a request's way: correlation id, headers, one log line; then the public cache."""
+"""The outermost middleware: correlation id, response headers, one log line, and a generic 500."""
 
-import asyncio
 import logging
 import os
 import re
 import time
-import unicodedata
-from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple, Self
+from typing import Final
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import grammar
+from app.core.grammar import Headers, field
 from app.core.http.problems import HeadersTooLarge, Problem, UriTooLong
-from app.core.lazy import lazy_import
 from app.core.observability import context, metrics
 from app.core.observability.logging import sampled
 
-# Valkey's client is imported by the first request that may be cached.
-cache: Any = lazy_import("app.core.read_path.cache")
-
 logger = logging.getLogger("app.access")
 
-# What every answer carries, unless its route says otherwise: nothing is stored by browsers or proxies (ASVS 14.3.2).
+# Of every response, unless its route says otherwise: browsers and proxies store nothing (ASVS 14.3.2).
 _HEADERS: Final = (
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
     (b"x-content-type-options", b"nosniff"),
@@ -36,27 +28,43 @@ _HEADERS: Final = (
 _COUNTED: Final = {403: "denied", 429: "rate_limited"}
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context §3.2
 _MOST_HEADERS, _HEADER_BYTES, _ADDRESS_BYTES = 200, 64 * 1024, 10_240
-"""What is read of a request before its route: some of it in Python, field by field. API Gateway's own quota for the
+"""Limits of a request's head, which Python reads field by field before the route. API Gateway's own quota for the
 request line and all header fields is 10,240 bytes; the Web Adapter adds two fields."""
 
-_COMPOSED: Final = "familycorp.composed"
-_ROUTE: Final = "familycorp.route"
 
-_TRACKING: Final = re.compile(rb"utm_|(?:fbclid|gclid|msclkid)(?:=|$)")
-"""Query parameters that messengers, mail and advertising add to links. They mean nothing here."""
+class RequestContext:
+    """Gives every request its correlation id, and the log one line about it."""
 
-PATIENCE_S = 0.75
-"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being rendered."""
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-_PAUSE_S: Final = 1.0
-_MOST_LATE: Final = 16
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value).decode("latin-1")
-    return None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        scope[context.ARRIVED_AT] = int(time.time() * 1000)
+        refused = _oversized(scope)
+        inner = _inner(scope, refused)
+        request_id = context.accept_request_id(field(inner["headers"], b"x-request-id"))
+        token = context.bind(request_id, () if refused is HeadersTooLarge else scope["headers"])
+        response = _Response(inner, send, request_id, without_body=scope["method"] == "HEAD")
+        with sampled(), metrics.measured() as fields:
+            try:
+                app = refused().response() if refused else self._app
+                await app(inner, receive, response.send)
+            finally:
+                fields["method"], fields["status"], fields["bytes"] = (
+                    scope["method"],
+                    response.status,
+                    response.size,
+                )
+                fields["route"] = inner.get(context.ROUTE) or getattr(inner.get("route"), "path", "-")
+                fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
+                if logger.isEnabledFor(logging.INFO):
+                    _write_line(fields, inner["headers"])
+                context.unbind(token)
 
 
 def _oversized(scope: Scope) -> type[Problem] | None:
@@ -69,69 +77,60 @@ def _oversized(scope: Scope) -> type[Problem] | None:
     return None
 
 
-class RequestContext:
-    """Gives every request its correlation id, every answer its headers, and the log one line for both."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        scope[context.ARRIVED_AT] = int(time.time() * 1000)
-        method = scope["method"]
-        headers = scope["headers"]
-        refused = _oversized(scope)
-        if refused:
-            scope = {**scope, "headers": []}
-        request_id = context.accept_request_id(_header(scope, b"x-request-id"))
-        token = context.bind(request_id, () if refused is HeadersTooLarge else headers)
-        head = method == "HEAD"
-        if head:  # Answered as the GET it stands for, without the content (RFC 9110 §9.3.2).
-            scope = {**scope, "method": "GET"}
-        status = size = 0
-
-        async def send_dressed(message: Message) -> None:
-            nonlocal status, size
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = list(message["headers"])
-                present = {name for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in present]
-                headers.append((b"x-request-id", request_id.encode()))
-                headers += scope.get(context.RATE_HEADERS, ())
-                message["headers"] = headers
-            else:
-                if head:
-                    message = {**message, "body": b""}
-                size += len(message.get("body", b""))
-            await send(message)
-
-        with sampled(), metrics.measured() as fields:
-            try:
-                app = refused().response() if refused else self._app
-                await app(scope, receive, send_dressed)
-            finally:
-                fields["method"], fields["status"], fields["bytes"] = method, status, size
-                fields["route"] = scope.get(_ROUTE) or getattr(scope.get("route"), "path", "-")
-                fields["latency"] = round((time.perf_counter() - started) * 1000, 2)
-                if logger.isEnabledFor(logging.INFO):
-                    _write_line(fields, scope)
-                context.unbind(token)
+def _inner(scope: Scope, refused: type[Problem] | None) -> Scope:
+    """Return a request as the application gets it: a HEAD as the GET it stands for (RFC 9110 §9.3.2)."""
+    if refused:
+        scope = {**scope, "headers": []}
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
-def _write_line(fields: metrics.Fields, scope: Scope) -> None:
+class _Response:
+    """A response on its way: adds the headers of every response, and counts bytes.
+
+    Args:
+        scope: of the request, as the application gets it.
+        send: the server's.
+        request_id: the correlation id.
+        without_body: whether the response is to a HEAD.
+    """
+
+    __slots__ = ("_request_id", "_scope", "_send", "_without_body", "size", "status")
+
+    def __init__(self, scope: Scope, send: Send, request_id: str, *, without_body: bool) -> None:
+        self._scope, self._send, self._request_id = scope, send, request_id
+        self._without_body = without_body
+        self.status = self.size = 0
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the response."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._with_common(message["headers"])
+        else:
+            if self._without_body:
+                message = {**message, "body": b""}
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+    def _with_common(self, own: Headers) -> Headers:
+        present = {name for name, _ in own}
+        return [
+            *own,
+            *(header for header in _HEADERS if header[0] not in present),
+            (b"x-request-id", self._request_id.encode()),
+            *self._scope.get(context.RATE_HEADERS, ()),
+        ]
+
+
+def _write_line(fields: metrics.Fields, headers: Headers) -> None:
     """Log a request's one line, which is its metrics, too."""
     status = fields["status"]
     fields["errors"] = int(status >= 500 or not status)
     if name := _COUNTED.get(status):
         fields[name] = 1
-    if (traced := _header(scope, b"traceparent")) and _TRACE.fullmatch(traced):
+    if (traced := field(headers, b"traceparent")) and _TRACE.fullmatch(traced):
         fields["trace_id"] = traced[3:35]
-    if traced := _header(scope, b"x-amzn-trace-id") or os.environ.get("_X_AMZN_TRACE_ID"):
+    if traced := field(headers, b"x-amzn-trace-id") or os.environ.get("_X_AMZN_TRACE_ID"):
         fields["xray_trace_id"] = traced.removeprefix("Root=")[:35]
     # `logger.info` would search the stack for its caller: a tenth of the whole cost of a cache hit.
     line = {"name": logger.name, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"}
@@ -165,214 +164,3 @@ class UnhandledErrors:
                 await Problem().response()(scope, receive, send)
             elif not complete:
                 raise  # The server cuts the connection, so that half an answer can't pass for a whole one.
-
-
-class PublicResponse(Response):
-    """An answer that any visitor may get, and therefore the cache may keep. Nothing else is ever kept."""
-
-    location = ""
-
-    @classmethod
-    def moved(cls, location: str) -> Self:
-        """Return the permanent redirect (308) to a path of this API."""
-        redirect = cls(media_type="text/plain")
-        redirect.location = location
-        return redirect
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Leave the answer to `PublicCache`, which stores and sends it."""
-        assert self.media_type  # noqa: S101 - every caller names one
-        entry = cache.Entry.of(
-            bytes(self.body),
-            content_type=self.media_type,
-            route=scope["route"].path,
-            location=self.location,
-        )
-        scope[_COMPOSED].append(entry)
-
-
-class _Asked(NamedTuple):
-    """A request for something that the cache may keep."""
-
-    key: bytes
-    scope: Scope
-    receive: Receive
-    send: Send
-
-
-class _Refresh:
-    """An attempt to render a stale answer again, whose result is held back until it is chosen."""
-
-    def __init__(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
-        self.entry: Any = None
-        self.status = 500
-        self._messages: list[Message] = []
-        self.task = asyncio.create_task(self._run(key, compose))
-
-    async def _run(self, key: bytes, compose: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
-        try:
-            self.entry = await compose(self._hold)
-        except Exception:
-            logger.exception("unhandled_error")
-            self.status = 500
-        if self.entry is not None:
-            self.status = 200
-        elif self.status < 500 and self.status != 429:
-            await cache.forget(key)
-
-    async def _hold(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        self._messages.append(message)
-
-    async def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until it ends, or for so long; return whether it has ended."""
-        await asyncio.wait({self.task}, timeout=timeout_s)
-        return self.task.done()
-
-    async def send(self, asked: _Asked) -> None:
-        """Send what came of it."""
-        if self.entry is not None:
-            await _send_entry(self.entry, asked.scope, asked.send)
-        elif self._messages:
-            for message in self._messages:
-                await asked.send(message)
-        else:
-            await Problem().response()(asked.scope, asked.receive, asked.send)
-
-
-class PublicCache:
-    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`.
-
-    Where a fresh answer can't be had (5xx, an exception, no answer within `PATIENCE_S`), a stale one is served if the
-    cache has one. A render that takes longer finishes in the background, and its answer is stored.
-    """
-
-    def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:
-        self._app = app
-        self._prefixes = tuple(prefixes)
-        self._late: set[asyncio.Task[None]] = set()
-        self._paused: dict[bytes, float] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        if (
-            scope["type"] != "http"
-            or scope["method"] != "GET"
-            or not scope["path"].startswith(self._prefixes)
-        ):
-            await self._app(scope, receive, send)
-            return
-        until = time.monotonic() + PATIENCE_S
-        _normalise(scope)
-        # The order of parameters means nothing; one entry serves all orders.
-        query = b"&".join(sorted(scope["query_string"].split(b"&")))
-        key = scope["path"].encode() + b"?" + query
-        found = await cache.lookup(key)
-        if found.entry is not None:
-            metrics.add("cache_hit")
-            await _send_entry(found.entry, scope, send, cached=True)
-            return
-        metrics.add("cache_miss")
-        asked = _Asked(key, scope, receive, send)
-        if found.stale is not None:
-            await self._refresh(asked, found, until)
-            return
-        entry = await self._compose(asked, found.epoch, send)
-        if entry is not None:
-            await _send_entry(entry, scope, send)
-
-    async def _compose(self, asked: _Asked, epoch: bytes | None, send: Send) -> Any:
-        """Have the application answer, and store the answer; return None where it sent another kind of answer."""
-        composed: list[Any] = []
-        asked.scope[_COMPOSED] = composed
-        await self._app(asked.scope, asked.receive, send)
-        if not composed:
-            return None
-        await cache.store(asked.key, composed[0], epoch)
-        return composed[0]
-
-    async def _refresh(self, asked: _Asked, found: Any, until: float) -> None:
-        """Serve a fresh answer in place of a stale one, or the stale one."""
-        route, refresh, reason = found.stale.route, None, "slow"
-        if self._may_try(route):
-            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, found.epoch, hold))
-            if await refresh.wait(max(0, until - time.monotonic())):
-                self._paused.pop(route, None)
-                if refresh.status < 500:
-                    await refresh.send(asked)
-                    return
-                reason = str(refresh.status)
-            else:
-                self._paused[route] = time.monotonic() + _PAUSE_S
-                self._late.add(refresh.task)
-                refresh.task.add_done_callback(self._late.discard)
-        again = await cache.last_good(asked.key, found)
-        entry = again.entry or again.stale
-        if entry is not None:
-            if again.entry is None:
-                metrics.add("cache_stale")
-                metrics.note("stale_reason", reason)
-            await _send_entry(entry, asked.scope, asked.send, cached=True)
-            return
-        if refresh is None:
-            refresh = _Refresh(asked.key, lambda hold: self._compose(asked, again.epoch, hold))
-        await refresh.wait()
-        await refresh.send(asked)
-
-    def _may_try(self, route: bytes) -> bool:
-        """Tell whether a stale answer is worth the wait for a fresh one.
-
-        After one of a route was late, only one request a second tries, and the others are served at once. What is
-        late keeps a thread or two of the forty in which AWS is called, so nobody tries while much is.
-        """
-        if len(self._late) >= _MOST_LATE:
-            return False
-        now, until = time.monotonic(), self._paused.get(route)
-        if until is None:
-            return True
-        if now < until:
-            return False
-        self._paused[route] = now + _PAUSE_S
-        return True
-
-
-def _normalise(scope: Scope) -> None:
-    """Give an address the form that its spellings have in common: letters composed (NFC), nothing of a campaign.
-
-    Slugs are in NFC; macOS decomposes the letters of Hangul.
-    """
-    if not scope["path"].isascii():
-        scope["path"] = unicodedata.normalize("NFC", scope["path"])
-    if query := scope["query_string"]:
-        scope["query_string"] = b"&".join(p for p in query.split(b"&") if not _TRACKING.match(p))
-
-
-async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:
-    """Send an entry; one that comes from the cache has an `Age` (RFC 9111 §5.1)."""
-    scope[_ROUTE] = entry.route.decode()
-    # Also a redirect is asked for again, since its target may become the address once more (RFC 9110 §15.4.9 lets
-    # browsers keep it for good otherwise).
-    headers = [(b"cache-control", b"public, no-cache")]
-    if cached:
-        age = time.time() - entry.made
-        headers.append((b"age", b"%d" % age if age > 0 else b"0"))
-    if entry.location:
-        headers += [(b"location", entry.location), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 308, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    headers += [(b"etag", entry.etag), (b"vary", b"Origin, Accept-Encoding")]
-    if_none_match = _header(scope, b"if-none-match")
-    if if_none_match and grammar.matches(if_none_match, entry.etag.decode()):
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    if grammar.takes_gzip(_header(scope, b"accept-encoding") or ""):
-        body = entry.gzipped
-        headers.append((b"content-encoding", b"gzip"))
-    else:
-        body = entry.body()
-    headers += [(b"content-type", entry.content_type), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

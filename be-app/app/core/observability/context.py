@@ -13,6 +13,9 @@ RATE_HEADERS = "familycorp.rate"
 ARRIVED_AT = "familycorp.arrived"
 """Where a request's scope keeps when this process received it, in epoch milliseconds."""
 
+ROUTE = "familycorp.route"
+"""Where a request's scope keeps the route of a response from the public cache, which the router never saw."""
+
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 Headers = Sequence[tuple[bytes, bytes]]
