@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Dialect, MetaData, String, Text, event, text
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
@@ -30,7 +30,10 @@ from app.core.observability import metrics
 from app.core.process import process
 from app.core.settings import settings
 
-mysql = lazy_import("app.core.database.mysql")
+if TYPE_CHECKING:
+    from app.core.database import mysql
+else:
+    mysql = lazy_import("app.core.database.mysql")
 
 TEXT_COLLATION = "utf8mb4_unicode_520_ci"
 """For people's text: the newest Unicode collation that MariaDB and MySQL share."""

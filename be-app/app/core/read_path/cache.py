@@ -21,7 +21,7 @@ import logging
 import time
 import zlib
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import redis.asyncio as redis
@@ -36,7 +36,10 @@ from app.core.observability import metrics
 from app.core.process import process
 from app.core.settings import settings
 
-iam = lazy_import("app.core.aws.iam")
+if TYPE_CHECKING:
+    from app.core.aws import iam
+else:
+    iam = lazy_import("app.core.aws.iam")
 
 LOCAL_TTL_S = 1.0
 """Seconds for which a process answers from its own copy without reading Valkey."""

@@ -6,7 +6,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,8 +16,13 @@ from app.core.http.problems import Problem
 from app.core.lazy import lazy_import
 from app.core.observability import context, metrics
 
-# Valkey's client is imported by the first request that may be cached.
-cache: Any = lazy_import("app.core.read_path.cache")
+if TYPE_CHECKING:
+    from app.core.read_path import cache
+
+    _Render = Callable[[Send], Coroutine[None, None, cache.Entry | None]]
+else:
+    # Valkey's client is imported by the first request that may be cached.
+    cache = lazy_import("app.core.read_path.cache")
 
 logger = logging.getLogger("app.access")
 
@@ -70,13 +75,13 @@ class _Asked(NamedTuple):
 class _Refresh:
     """An attempt to render a stale answer again, whose result is held back until it is chosen."""
 
-    def __init__(self, key: bytes, render: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
-        self.entry: Any = None
+    def __init__(self, key: bytes, render: "_Render") -> None:
+        self.entry: cache.Entry | None = None
         self.status = 500
         self._messages: list[Message] = []
         self.task = asyncio.create_task(self._run(key, render))
 
-    async def _run(self, key: bytes, render: Callable[[Send], Coroutine[Any, Any, Any]]) -> None:
+    async def _run(self, key: bytes, render: "_Render") -> None:
         try:
             self.entry = await render(self._hold)
         except Exception:
@@ -143,15 +148,15 @@ class PublicCache:
         metrics.add("cache_miss")
         asked = _Asked(key, scope, receive, send)
         if found.stale is not None:
-            await self._refresh(asked, found, until)
+            await self._refresh(asked, found, found.stale.route, until)
             return
         entry = await self._render(asked, found.epoch, send)
         if entry is not None:
             await _send_entry(entry, scope, send)
 
-    async def _render(self, asked: _Asked, epoch: bytes | None, send: Send) -> Any:
+    async def _render(self, asked: _Asked, epoch: bytes | None, send: Send) -> "cache.Entry | None":
         """Have the application respond, and store a `PublicResponse`; return None where it sent another response."""
-        entry: Any = None
+        entry: cache.Entry | None = None
 
         async def receive_entry(message: Message) -> None:
             nonlocal entry
@@ -165,9 +170,9 @@ class PublicCache:
             await cache.store(asked.key, entry, epoch)
         return entry
 
-    async def _refresh(self, asked: _Asked, found: Any, until: float) -> None:
+    async def _refresh(self, asked: _Asked, found: "cache.Lookup", route: bytes, until: float) -> None:
         """Serve a fresh answer in place of a stale one, or the stale one."""
-        route, refresh, reason = found.stale.route, None, "slow"
+        refresh, reason = None, "slow"
         if self._may_try(route):
             refresh = _Refresh(asked.key, lambda hold: self._render(asked, found.epoch, hold))
             if await refresh.wait(max(0, until - time.monotonic())):
@@ -221,7 +226,7 @@ def _normalise(scope: Scope) -> None:
         scope["query_string"] = b"&".join(p for p in query.split(b"&") if not _TRACKING.match(p))
 
 
-async def _send_entry(entry: Any, scope: Scope, send: Send, *, cached: bool = False) -> None:
+async def _send_entry(entry: "cache.Entry", scope: Scope, send: Send, *, cached: bool = False) -> None:
     """Send an entry; one that comes from the cache has an `Age` (RFC 9111 §5.1)."""
     scope[context.ROUTE] = entry.route.decode()
     # Also a redirect is asked for again, since its target may become the address once more (RFC 9110 §15.4.9 lets
