@@ -21,7 +21,7 @@ import app
 import app.core.http.schema
 import familycorp_ops
 from app.posts.text import searching
-from app.uploads.inspection import pdf
+from app.uploads.inspection.pdf import document
 
 SOURCES = [
     path for package in (app, familycorp_ops) for path in Path(str(package.__file__)).parent.rglob("*.py")
@@ -97,7 +97,7 @@ def module_of(source: Path) -> str:
 
 
 FOUND = list(expressions())
-BOUNDED = {pdf._NUMBERS_BEFORE.pattern.decode()}
+BOUNDED = {document._NUMBERS_BEFORE.pattern.decode()}
 """Those that read only a few bytes of any file."""
 WRITTEN_OUT = sorted(
     ({(found, how) for source, written, how in FOUND if (found := literal(source, written))} | COMPUTED)
