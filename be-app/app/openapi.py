@@ -1,5 +1,7 @@
 """The OpenAPI document: what FastAPI generates of the routes, completed for people and for generators of clients."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -96,6 +98,9 @@ _TEXTS: Final[Mapping[str, str]] = {
     "uri": "https://www.familycorp.example/",
 }
 
+_PAGE: Final = re.compile(r'(?<=["/])Page_(\w+?)_"')
+"""The name that Pydantic makes of `Page[PostSummary]`; clients get `PostSummaryPage`, as its title is."""
+
 Document = dict[str, Any]
 
 
@@ -110,7 +115,7 @@ def document(
         cached: beginnings of paths that the public cache serves.
         exempt: paths that load shedding exempts.
     """
-    found = get_openapi(
+    generated = get_openapi(
         title=api.title,
         version=api.version,
         summary=api.summary,
@@ -120,6 +125,7 @@ def document(
         servers=[{"url": "/", "description": "The host that serves this document."}],
         license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
     )
+    found: Document = json.loads(_PAGE.sub(r'\1Page"', json.dumps(generated)))
     components = found["components"]
     components["securitySchemes"] = {
         routing.SCHEME: {

@@ -9,7 +9,7 @@ from app.account.dependencies import OWN_SESSIONS, SESSIONS_CHANGE
 from app.account.problems import UNAVAILABLE
 from app.auth import cookies
 from app.auth.errors import LastFactor, StepUpRequired
-from app.auth.schemas import FactorCard, FactorCards, Me, Permissions, RecoveryCodesOut, SessionCards
+from app.auth.schemas import Factors, FactorSummary, Me, Permissions, RecoveryCodesOut, Sessions
 from app.authz import guard
 from app.authz.routing import Actor, GuardedAuthRoute, GuardedRouter
 from app.core.http.problems import NotFound, PreconditionFailed, responses
@@ -29,16 +29,16 @@ me = GuardedRouter("/v1/me", "account")
 
 
 @staff.get("/factors", action="factor:list", responses=responses(*UNAVAILABLE))
-async def list_factors(actor: Actor) -> FactorCards:
+async def list_factors(actor: Actor) -> Factors:
     """List the caller's second factors."""
     held = await stored.load(actor.id)
     cards = [
-        FactorCard(id=p["id"], kind="passkey", name=p["name"], created_at=p["createdAt"])
+        FactorSummary(id=p["id"], kind="passkey", name=p["name"], created_at=p["createdAt"])
         for p in held.passkeys
     ]
     if held.totp:
-        cards.insert(0, FactorCard(id="totp", kind="totp", name="", created_at=held.totp_at))
-    return FactorCards(items=cards, recovery_codes_left=len(held.recovery))
+        cards.insert(0, FactorSummary(id="totp", kind="totp", name="", created_at=held.totp_at))
+    return Factors(items=cards, recovery_codes_left=len(held.recovery))
 
 
 @staff.delete(
@@ -87,10 +87,10 @@ async def read_permissions(actor: Actor) -> Permissions:
 
 
 @staff.get("/sessions", action="session:list-own", responses=responses(*UNAVAILABLE))
-async def list_sessions(actor: Actor) -> SessionCards:
+async def list_sessions(actor: Actor) -> Sessions:
     """List the caller's sessions, the one used last first."""
     (actions,) = guard.allowed(actor, [{"type": "session", "owner": actor.id}])
-    return SessionCards.of(await sessions.listed(actor.id), actor.session.session, actions)
+    return Sessions.of(await sessions.listed(actor.id), actor.session.session, actions)
 
 
 @staff.delete(

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Input, Instant, Model
 
 
@@ -26,13 +26,6 @@ class AuditEntryOut(Model):
     target: str = Field(examples=["post:01900000-0000-7000-8000-000000000000"])
     detail: dict[str, Any] | None = Field(None, examples=[{"revision": 2}])
     correlation_id: str | None = Field(None, examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1c"])
-
-
-class AuditEntries(Model):
-    """A page of the audit trail, newest first."""
-
-    items: list[AuditEntryOut]
-    next_cursor: NextCursor
 
 
 class AuditQuery(Input):

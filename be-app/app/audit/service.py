@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import repository, visibility
 from app.audit.models import AuditEntry
-from app.audit.schemas import AuditEntries, AuditEntryOut, AuditQuery
+from app.audit.schemas import AuditEntryOut, AuditQuery
 from app.authz.grant import Grant
 from app.core.clock import new_id, now
 from app.core.database.engine import reading
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.observability.context import request_id
 
 MEMBER_ERASED = "member.erased"
@@ -48,7 +49,7 @@ def record(session: AsyncSession, actor: str, action: str, target: str, **detail
     )
 
 
-async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
+async def listed(query: AuditQuery, granted: Grant | None) -> Page[AuditEntryOut]:
     """Return a page of the trail, as far as the caller may know it; None is for an operator, who may know all."""
     obligations = granted.obligations if granted else {}
     drafts_of = granted.subject.id if granted and obligations.get("ownDraftsOnly") else None
@@ -71,7 +72,7 @@ async def listed(query: AuditQuery, granted: Grant | None) -> AuditEntries:
         for entry in page
     )
     hidden = dict.fromkeys(map(to_snake, obligations.get("omit", ())))
-    return AuditEntries(
+    return Page[AuditEntryOut](
         items=[entry.model_copy(update=hidden) for entry in entries],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )

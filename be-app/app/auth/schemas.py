@@ -140,7 +140,7 @@ class RecoveryCodesOut(Model):
     recovery_codes: list[str] = Field(examples=[_CODES])
 
 
-class FactorCard(Model):
+class FactorSummary(Model):
     """A second factor."""
 
     id: str = Field(examples=["totp"])
@@ -149,10 +149,10 @@ class FactorCard(Model):
     created_at: Timestamp
 
 
-class FactorCards(Model):
+class Factors(Model):
     """The caller's second factors."""
 
-    items: list[FactorCard]
+    items: list[FactorSummary]
     recovery_codes_left: int
 
 
@@ -178,7 +178,7 @@ class Permissions(Model):
     )
 
 
-class SessionCard(Model):
+class SessionSummary(Model):
     """A session: one browser that is logged in."""
 
     id: str = Field(examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1d"])
@@ -191,17 +191,17 @@ class SessionCard(Model):
     allowed: Allowed = Field(examples=[["session:end-own"]])
 
 
-class SessionCards(Model):
+class Sessions(Model):
     """A member's sessions."""
 
-    items: list[SessionCard]
+    items: list[SessionSummary]
 
     @classmethod
     def of(cls, items: list[dict[str, Any]], current: str, allowed: list[str]) -> Self:
         """Make the response of stored sessions; `current` is the caller's, `allowed` what they may do to each."""
         return cls(
             items=[
-                SessionCard(
+                SessionSummary(
                     id=item["session"],
                     device=item["device"],
                     created_at=_instant(item["createdAt"]),

@@ -10,12 +10,13 @@ from uuid import UUID
 from xml.etree import ElementTree as ET
 
 from app.core.clock import now
+from app.core.http.pagination import Page
 from app.core.settings import settings
 from app.feeds.schemas import FeedQuery
 from app.posts.publication import read_model
 from app.posts.publication.metadata import SITE_NAMES
 from app.posts.publication.metadata import address as _address
-from app.posts.schemas import PostCard, PostCards, PublicQuery
+from app.posts.schemas import PostSummary, PublicQuery
 
 _ATOM = "http://www.w3.org/2005/Atom"
 _MEDIA = "http://search.yahoo.com/mrss/"
@@ -26,9 +27,9 @@ _ENTRIES = 20
 _MAX_SITEMAP_URLS = 50_000  # sitemaps.org protocol
 
 
-async def _newest(query: FeedQuery) -> list[PostCard]:
+async def _newest(query: FeedQuery) -> list[PostSummary]:
     listed = await read_model.listed(PublicQuery(**query.model_dump(), limit=_ENTRIES))
-    return PostCards.model_validate_json(listed).items
+    return Page[PostSummary].model_validate_json(listed).items
 
 
 def _home(query: FeedQuery) -> str:
@@ -41,7 +42,7 @@ def _own_address(name: str, query: FeedQuery) -> str:
     return f"{settings().api_url}/v1/{name}" + (f"?{parameters}" if parameters else "")
 
 
-def _latest(posts: list[PostCard]) -> datetime:
+def _latest(posts: list[PostSummary]) -> datetime:
     """Return when a feed last changed; of one without entries, only that it was before today."""
     today = datetime.combine(now(), time(), UTC)  # The same all day, so that caches may keep the feed.
     return max((post.updated_at for post in posts), default=today)
@@ -113,7 +114,7 @@ async def atom(query: FeedQuery) -> bytes:
 async def sitemap() -> bytes:
     """Return the address of every post that is for search engines (sitemaps.org protocol), with its translations."""
     posts = [post async for post in _indexed()]
-    groups = defaultdict[UUID | None, list[PostCard]](list)
+    groups = defaultdict[UUID | None, list[PostSummary]](list)
     for post in posts:
         groups[post.translation_key].append(post)
     root = ET.Element("urlset", {"xmlns": _SITEMAP, "xmlns:xhtml": "http://www.w3.org/1999/xhtml"})
@@ -129,14 +130,14 @@ async def sitemap() -> bytes:
     return _bytes(root)
 
 
-async def _indexed() -> AsyncIterator[PostCard]:
+async def _indexed() -> AsyncIterator[PostSummary]:
     """Yield the posts that search engines may show under their address here."""
     urls = 0
     for lang in SITE_NAMES:
         cursor, more = None, True
         while more:
             listed = await read_model.listed(PublicQuery(lang=lang, limit=100, cursor=cursor))
-            page = PostCards.model_validate_json(listed)
+            page = Page[PostSummary].model_validate_json(listed)
             for post in page.items:
                 if post.noindex or post.canonical_url or urls == _MAX_SITEMAP_URLS:
                     continue

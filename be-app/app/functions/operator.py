@@ -16,12 +16,13 @@ from pydantic import Field, ValidationError, validate_call
 
 import app.previews  # noqa: F401 - it registers what ends with a member.
 from app.audit import service as audit
-from app.audit.schemas import AuditEntries, AuditQuery
+from app.audit.schemas import AuditEntryOut, AuditQuery
 from app.content import aliases, exporting, importing, undo
 from app.content.importing import IMPORTER, Import, Outcome
 from app.content.schemas import ImportJob
 from app.core.aws import clients
 from app.core.database import engine
+from app.core.http.pagination import Page
 from app.core.http.problems import Problem, ValidationFailed
 from app.core.http.schema import Model
 from app.core.messages import marked
@@ -93,7 +94,9 @@ class Progress(Model):
 # -- what reads ----------------------------------------------------------------------------------------------------
 
 
-async def _audit(target: str | None = None, limit: int = 50, cursor: str | None = None) -> AuditEntries:
+async def _audit(
+    target: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[AuditEntryOut]:
     return await audit.listed(AuditQuery(target=target, limit=limit, cursor=cursor), None)
 
 

@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 
 from app.auth.errors import StepUpRequired
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
+from app.core.http.pagination import Page
 from app.core.http.preconditions import CONFLICTS, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -23,7 +24,6 @@ from app.core.rate_limits import fixed_window
 from app.core.read_path.public_cache import PublicResponse
 from app.inquiries.errors import ExportTooLarge
 from app.inquiries.schemas import (
-    InquiryCards,
     InquiryCategories,
     InquiryCategoriesOut,
     InquiryCreate,
@@ -32,6 +32,7 @@ from app.inquiries.schemas import (
     InquiryQuery,
     InquiryReceipt,
     InquirySearch,
+    InquirySummary,
     InquiryUpdate,
     PersonalExport,
 )
@@ -81,7 +82,7 @@ async def list_inquiry_categories() -> Response:
 
 
 @editorial.get("/inquiries", action="inquiry:list", responses=responses(*STORES))
-async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> InquiryCards:
+async def list_inquiries(_: Actor, query: Annotated[InquiryQuery, Query()]) -> Page[InquirySummary]:
     """List inquiries, newest first."""
     return await service.listed(query)
 
@@ -110,7 +111,7 @@ def _listed(response: Response, listed: tuple[InquiryCategoriesOut, int]) -> Inq
 
 
 @editorial.post("/inquiry-search", action="inquiry:search", responses=responses(*STORES))
-async def search_inquiries(_: Actor, body: InquirySearch) -> InquiryCards:
+async def search_inquiries(_: Actor, body: InquirySearch) -> Page[InquirySummary]:
     """List the inquiries of a person, by e-mail address whatever the case of its letters, newest first."""
     return await service.found(body)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Digits, Input, Instant, Line, Model, PlainSlug, Text, pattern, refused
 from app.core.messages import marked
 
@@ -129,7 +129,7 @@ class InquiryReceipt(Model):
     id: uuid.UUID
 
 
-class InquiryCard(Model):
+class InquirySummary(Model):
     """An inquiry in a list."""
 
     id: uuid.UUID
@@ -147,7 +147,7 @@ class InquiryCard(Model):
     created_at: Instant
 
 
-class InquiryOut(InquiryCard):
+class InquiryOut(InquirySummary):
     """An inquiry."""
 
     email: str = Field(examples=["haneul@example.com"])
@@ -166,20 +166,6 @@ class InquiryOut(InquiryCard):
         description="When the inquiry will be destroyed if nothing changes; null until the next run of the "
         "scheduler where an earlier release wrote it."
     )
-
-
-class InquiryCards(Model):
-    """A page of inquiries, newest first."""
-
-    items: list[InquiryCard]
-    next_cursor: NextCursor
-
-
-class InquiryExport(Model):
-    """A page of whole inquiries, newest first."""
-
-    items: list[InquiryOut]
-    next_cursor: NextCursor
 
 
 class InquiryUpdate(Input):

@@ -10,6 +10,7 @@ from app.auth.subject import SYSTEM, Subject
 from app.core.clock import now
 from app.core.database.engine import reading, writing
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.http.problems import NotFound, PreconditionFailed, ValidationFailed
 from app.core.messages import marked
 from app.core.write_path import idempotency, outbox
@@ -17,14 +18,12 @@ from app.inquiries import categories, repository, retention, spam
 from app.inquiries.errors import ExportTooLarge
 from app.inquiries.models import DONE, NEW, Inquiry
 from app.inquiries.schemas import (
-    InquiryCard,
-    InquiryCards,
     InquiryCreate,
-    InquiryExport,
     InquiryOut,
     InquiryQuery,
     InquiryReceipt,
     InquirySearch,
+    InquirySummary,
     InquiryUpdate,
     PersonalExport,
 )
@@ -67,24 +66,24 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
     return InquiryReceipt(id=await idempotency.create_once(retention.SCOPE, key, request, write))
 
 
-async def listed(query: InquiryQuery) -> InquiryCards:
+async def listed(query: InquiryQuery) -> Page[InquirySummary]:
     """Return a page of inquiries, newest first."""
     return await _cards(query, **query.model_dump(exclude={"limit", "cursor"}))
 
 
-async def found(query: InquirySearch) -> InquiryCards:
+async def found(query: InquirySearch) -> Page[InquirySummary]:
     """Return a page of a person's inquiries, newest first."""
     return await _cards(query, email=query.email)
 
 
-async def _cards(query: InquiryQuery | InquirySearch, **chosen: Any) -> InquiryCards:
+async def _cards(query: InquiryQuery | InquirySearch, **chosen: Any) -> Page[InquirySummary]:
     async with reading() as session:
         found = await repository.page(
             session, before=pagination.decode_id(query.cursor), limit=query.limit + 1, **chosen
         )
     page = found[: query.limit]
-    return InquiryCards(
-        items=[InquiryCard.model_validate(inquiry) for inquiry in await retention.present(page)],
+    return Page[InquirySummary](
+        items=[InquirySummary.model_validate(inquiry) for inquiry in await retention.present(page)],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )
 
@@ -103,7 +102,7 @@ async def exported_of(email: str, actor: Subject) -> PersonalExport:
     return PersonalExport(items=[InquiryOut.model_validate(inquiry) for inquiry in present])
 
 
-async def exported(cursor: str | None, email: str | None = None) -> InquiryExport:
+async def exported(cursor: str | None, email: str | None = None) -> Page[InquiryOut]:
     """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out.
 
     With `email` those of one person alone.
@@ -115,7 +114,7 @@ async def exported(cursor: str | None, email: str | None = None) -> InquiryExpor
         page = found[:_EXPORTED_AT_ONCE]
         present = await retention.present(page)
         audit.record(session, SYSTEM.id, "inquiry.exported", "inquiries", count=len(present))
-    return InquiryExport(
+    return Page[InquiryOut](
         items=[InquiryOut.model_validate(inquiry) for inquiry in present],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > len(page) else None,
     )

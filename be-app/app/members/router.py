@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Path, Query, Response
 
 from app.auth.errors import Forbidden, StepUpRequired
-from app.auth.schemas import SessionCards
+from app.auth.schemas import Sessions
 from app.authz import guard
 from app.authz.routing import Actor, Granted, GuardedRouter
+from app.core.http.pagination import Page
 from app.core.http.preconditions import CONFLICTS, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, merged, responses
 from app.core.lazy import lazy_import
 from app.members.errors import FormerMember
-from app.members.schemas import MemberCards, MemberOut, MemberQuery, RoleChange
+from app.members.schemas import MemberOut, MemberQuery, RoleChange
 
 if TYPE_CHECKING:
     from app.members import service
@@ -30,7 +31,7 @@ CHANGES = merged(CONFLICTS, ENDINGS, responses(FormerMember))
 
 
 @staff.get("", action="member:list", responses=responses(DatabaseUnavailable))
-async def list_members(granted: Granted, query: Annotated[MemberQuery, Query()]) -> MemberCards:
+async def list_members(granted: Granted, query: Annotated[MemberQuery, Query()]) -> Page[MemberOut]:
     """List everybody who ever logged in; only admins learn more than names."""
     return await service.listed(query, granted)
 
@@ -96,10 +97,10 @@ async def erase_member(
 
 
 @staff.get("/{member_id}/sessions", action="session:list-any", responses=STORES)
-async def list_member_sessions(actor: Actor, member_id: MemberId) -> SessionCards:
+async def list_member_sessions(actor: Actor, member_id: MemberId) -> Sessions:
     """List a member's sessions, the one used last first."""
     (actions,) = guard.allowed(actor, [{"type": "session", "owner": str(member_id)}])
-    return SessionCards.of(await service.sessions_of(member_id), actor.session.session, actions)
+    return Sessions.of(await service.sessions_of(member_id), actor.session.session, actions)
 
 
 @staff.delete("/{member_id}/sessions", action="session:end-any", status_code=204, responses=ENDINGS)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Allowed, Input, Instant, Model
 from app.core.settings import Role
 
@@ -32,13 +32,6 @@ class MemberOut(Model):
     )
     version: int | None = None
     allowed: Allowed | None = Field(None, examples=[["member:disable", "member:set-role"]])
-
-
-class MemberCards(Model):
-    """A page of members."""
-
-    items: list[MemberOut]
-    next_cursor: NextCursor
 
 
 class MemberQuery(Input):

@@ -22,6 +22,7 @@ from app.authz.guard import allowed, authorise
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.http.problems import NotFound, PreconditionFailed, Unauthenticated
 from app.core.messages import marked
 from app.core.observability import metrics
@@ -31,7 +32,7 @@ from app.core.write_path import destructions, outbox
 from app.members import addresses, endings, repository
 from app.members.errors import FormerMember, MemberAmbiguous, MemberNotFound
 from app.members.models import Member
-from app.members.schemas import MemberCards, MemberOut, MemberQuery
+from app.members.schemas import MemberOut, MemberQuery
 
 _BATCH = 100
 _ATTEMPTS = 10
@@ -108,7 +109,7 @@ def _profile(member: Member) -> Snapshot:
     )
 
 
-async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
+async def listed(query: MemberQuery, granted: Grant) -> Page[MemberOut]:
     """Return a page of members, with the fields that the caller may know."""
     after = pagination.decode_id(query.cursor)
     async with reading() as session:
@@ -120,7 +121,7 @@ async def listed(query: MemberQuery, granted: Grant) -> MemberCards:
     items = [_out(member, fields, former=member.id in former) for member in page]
     for item, mine in zip(items, actions, strict=True):
         item.allowed = mine
-    return MemberCards(
+    return Page[MemberOut](
         items=items,
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )

@@ -10,6 +10,7 @@ from app.authz.grant import Grant
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.offload import offload
 from app.posts import repository, revisions
 from app.posts.editing import listing
@@ -18,14 +19,14 @@ from app.posts.models import PostRevision
 from app.posts.permission import READ, allowed
 from app.posts.publication import read_model, views
 from app.posts.schemas import (
-    EditorialCards,
     EditorialPost,
     EditorialQuery,
+    EditorialSummary,
     PublicPost,
     Revision,
-    RevisionCard,
-    RevisionCards,
     RevisionDiff,
+    Revisions,
+    RevisionSummary,
     SearchHit,
     SearchQuery,
 )
@@ -42,7 +43,7 @@ async def read(post_id: uuid.UUID, actor: Subject) -> EditorialPost:
         return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 
 
-async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
+async def listed(query: EditorialQuery, granted: Grant) -> Page[EditorialSummary]:
     """Return a page of posts in any state, without others' drafts where the caller may not see them."""
     after = pagination.decode_timed(query.cursor)
     async with reading() as session:
@@ -54,7 +55,7 @@ async def listed(query: EditorialQuery, granted: Grant) -> EditorialCards:
         )
     page, more = found[: query.limit], len(found) > query.limit
     last = pagination.timed_key(*listing.sort_key(page[-1][0], query)) if more else None
-    return EditorialCards(
+    return Page[EditorialSummary](
         items=views.editorial_cards(page, granted.subject), next_cursor=pagination.encode(last)
     )
 
@@ -78,12 +79,12 @@ async def rendered(body: str, lang: str, actor: Subject) -> str:
     return (await offload(pictures.fill, html, known, lang, public=False)).html
 
 
-async def history(post_id: uuid.UUID, actor: Subject) -> RevisionCards:
+async def history(post_id: uuid.UUID, actor: Subject) -> Revisions:
     """Return a post's revisions, newest first."""
     async with reading() as session:
         await allowed(session, post_id, actor, READ)
         found = await repository.history(session, post_id)
-    return RevisionCards(items=[RevisionCard.model_validate(row) for row in found])
+    return Revisions(items=[RevisionSummary.model_validate(row) for row in found])
 
 
 async def revision(post_id: uuid.UUID, number: int, actor: Subject) -> Revision:

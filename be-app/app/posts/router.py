@@ -8,6 +8,7 @@ from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
 from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
+from app.core.http.pagination import Page
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IdempotencyKey, IfMatch, etag
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -22,19 +23,19 @@ from app.core.lazy import lazy_import
 from app.core.read_path.public_cache import PublicResponse
 from app.posts.errors import InvalidState, SlugTaken, TranslationExists
 from app.posts.schemas import (
-    EditorialCards,
     EditorialPost,
     EditorialQuery,
-    PostCards,
+    EditorialSummary,
     PostCreate,
+    PostSummary,
     PostUpdate,
     PublicPost,
     PublicQuery,
     Revision,
-    RevisionCards,
     RevisionDiff,
+    Revisions,
     Schedule,
-    SearchHits,
+    SearchHit,
     SearchQuery,
 )
 from app.uploads.router import MOVED, AttachmentId, redirect
@@ -64,7 +65,7 @@ RENAMED: dict[int | str, dict[str, Any]] = {
 @public.get(
     "/posts",
     action="post:view",
-    response_model=PostCards,
+    response_model=Page[PostSummary],
     responses=responses(StoreUnavailable),
 )
 async def list_posts(query: Annotated[PublicQuery, Query()]) -> Response:
@@ -101,7 +102,7 @@ async def count_view(post_id: PostId) -> None:
     "/search",
     action="post:search",
     cost=5,
-    response_model=SearchHits,
+    response_model=Page[SearchHit],
     responses=responses(DatabaseUnavailable),
 )
 async def search_posts(query: Annotated[SearchQuery, Query()]) -> Response:
@@ -115,7 +116,9 @@ def _answer(response: Response, post: EditorialPost) -> EditorialPost:
 
 
 @editorial.get("", action="post:list", responses=responses(NotFound, DatabaseUnavailable))
-async def list_all_posts(granted: Granted, query: Annotated[EditorialQuery, Query()]) -> EditorialCards:
+async def list_all_posts(
+    granted: Granted, query: Annotated[EditorialQuery, Query()]
+) -> Page[EditorialSummary]:
     """Search and sort posts in any state; of others' posts only those that were public before."""
     return await queries.listed(query, granted)
 
@@ -250,7 +253,7 @@ async def list_downloads(actor: Actor, post_id: PostId) -> DownloadCounts:
 @editorial.get(
     "/{post_id}/revisions", action="post:read-any", responses=responses(NotFound, DatabaseUnavailable)
 )
-async def list_revisions(actor: Actor, post_id: PostId) -> RevisionCards:
+async def list_revisions(actor: Actor, post_id: PostId) -> Revisions:
     """List a post's revisions, newest first."""
     return await queries.history(post_id, actor)
 

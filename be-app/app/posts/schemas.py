@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from app.categories.schemas import CategorySlug
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Allowed, Digits, Input, Instant, Line, Model, Text, Uri, pattern, refused
 from app.core.messages import marked
 from app.core.zones import ZonedInstant
@@ -233,7 +233,7 @@ Zoned = Annotated[
 ]
 
 
-class PostCard(Model):
+class PostSummary(Model):
     """A published post in a list."""
 
     id: uuid.UUID
@@ -288,7 +288,7 @@ class Metadata(Model):
     )
 
 
-class DescribedPost(PostCard):
+class DescribedPost(PostSummary):
     """A published post with its text for search engines and messengers."""
 
     description: StoredDescription = ""
@@ -310,14 +310,7 @@ class PublicPost(DescribedPost):
     translations: list[Translation]
 
 
-class PostCards(Model):
-    """A page of published posts, newest first."""
-
-    items: list[PostCard]
-    next_cursor: NextCursor
-
-
-class SearchHit(PostCard):
+class SearchHit(PostSummary):
     """A published post that a search finds."""
 
     snippet: str = Field(
@@ -325,13 +318,6 @@ class SearchHit(PostCard):
         "`…` stands where it is cut.",
         examples=["…올해 매출실적이 크게 늘었습니다. 해외 사업이…"],
     )
-
-
-class SearchHits(Model):
-    """A page of published posts, those first whose titles hold more of the words, then the newest."""
-
-    items: list[SearchHit]
-    next_cursor: NextCursor
 
 
 WarningCode = Literal["alt_missing", "picture_hotlinked", "picture_address"]
@@ -352,7 +338,7 @@ class EditorWarning(Model):
     )
 
 
-class EditorialCard(Model):
+class EditorialSummary(Model):
     """A post in an editor's list."""
 
     id: uuid.UUID
@@ -379,7 +365,7 @@ class EditorialCard(Model):
     allowed: Allowed = Field(examples=[["post:read-any", "post:update"]])
 
 
-class EditorialPost(EditorialCard):
+class EditorialPost(EditorialSummary):
     """A post as an editor sees it, with its current revision."""
 
     excerpt: StoredExcerpt
@@ -437,14 +423,7 @@ class ViewFigures(Model):
     complete: bool = Field(description="Whether that is all: 500 posts at most.")
 
 
-class EditorialCards(Model):
-    """A page of posts in any state, newest first."""
-
-    items: list[EditorialCard]
-    next_cursor: NextCursor
-
-
-class RevisionCard(Model):
+class RevisionSummary(Model):
     """A revision in a post's history."""
 
     number: int
@@ -453,7 +432,7 @@ class RevisionCard(Model):
     created_at: Instant
 
 
-class Revision(RevisionCard):
+class Revision(RevisionSummary):
     """Content of a post at one time."""
 
     excerpt: StoredExcerpt
@@ -466,10 +445,10 @@ class Revision(RevisionCard):
     noindex: Noindex
 
 
-class RevisionCards(Model):
+class Revisions(Model):
     """A post's history, newest first."""
 
-    items: list[RevisionCard]
+    items: list[RevisionSummary]
 
 
 class RevisionDiff(Model):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Path, Query, Response
 
 from app.authz.routing import Actor, GuardedRouter, PublicRouter
+from app.core.http.pagination import Page
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, StoreUnavailable, responses
 from app.core.lazy import lazy_import
@@ -15,7 +16,6 @@ from app.redirects.schemas import (
     RedirectCreate,
     RedirectLookup,
     RedirectOut,
-    RedirectPage,
     RedirectQuery,
     RedirectUpdate,
 )
@@ -53,7 +53,7 @@ async def find_redirect(query: Annotated[RedirectLookup, Query()]) -> Response:
 
 
 @editorial.get("", action="redirect:list", responses=responses(DatabaseUnavailable))
-async def list_redirects(_: Actor, query: Annotated[RedirectQuery, Query()]) -> RedirectPage:
+async def list_redirects(_: Actor, query: Annotated[RedirectQuery, Query()]) -> Page[RedirectOut]:
     """List redirects, newest first."""
     return await service.listed(query)
 

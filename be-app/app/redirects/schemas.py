@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
 
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Input, Instant, Line, Model, pattern
 from app.core.messages import marked
 
@@ -63,13 +63,6 @@ class RedirectOut(Model):
     version: int
     created_at: Instant
     updated_at: Instant
-
-
-class RedirectPage(Model):
-    """A page of redirects, newest first."""
-
-    items: list[RedirectOut]
-    next_cursor: NextCursor
 
 
 class RedirectQuery(Input):

@@ -12,6 +12,7 @@ from app.auth.subject import Subject
 from app.core.clock import new_id, now
 from app.core.database.engine import reading
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.http.problems import NotFound, PreconditionFailed, Problem, Unavailable
 from app.core.read_path import read_model
 from app.core.translation import Language
@@ -24,7 +25,6 @@ from app.redirects.schemas import (
     ImportedRedirect,
     RedirectCreate,
     RedirectOut,
-    RedirectPage,
     RedirectQuery,
     RedirectUpdate,
 )
@@ -44,13 +44,13 @@ async def location(path: str) -> str:
     return quote(await public_posts.present_path(item["target"]), safe=_KEPT)
 
 
-async def listed(query: RedirectQuery) -> RedirectPage:
+async def listed(query: RedirectQuery) -> Page[RedirectOut]:
     """Return a page of redirects, newest first."""
     before = pagination.decode_id(query.cursor)
     async with reading() as session:
         found = await repository.page(session, path=query.path, before=before, limit=query.limit + 1)
     page = found[: query.limit]
-    return RedirectPage(
+    return Page[RedirectOut](
         items=[RedirectOut.model_validate(redirect) for redirect in page],
         next_cursor=pagination.encode(str(page[-1].id)) if len(found) > query.limit else None,
     )

@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 from fastapi.responses import RedirectResponse
 
 from app.authz.routing import Actor, Granted, GuardedRouter, PublicRouter
+from app.core.http.pagination import Page
 from app.core.http.preconditions import IdempotencyKey
 from app.core.http.problems import (
     DatabaseUnavailable,
@@ -29,7 +30,7 @@ from app.uploads.errors import (
     UploadInvalidState,
     UploadRejected,
 )
-from app.uploads.library.schemas import Library, LibraryQuery, Replacement, UploadDescription
+from app.uploads.library.schemas import LibraryItem, LibraryQuery, Replacement, UploadDescription
 from app.uploads.schemas import (
     DownloadQuery,
     PartAddresses,
@@ -88,7 +89,7 @@ async def create_upload(
 
 
 @staff.get("", action="upload:list", responses=responses(DatabaseUnavailable))
-async def list_uploads(granted: Granted, query: Annotated[LibraryQuery, Query()]) -> Library:
+async def list_uploads(granted: Granted, query: Annotated[LibraryQuery, Query()]) -> Page[LibraryItem]:
     """List and search complete uploads: your own, those in the library, and those of public posts."""
     return await library.listed(query, granted)
 

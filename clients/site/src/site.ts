@@ -2,7 +2,7 @@ import type { Language, Schemas } from "@familycorp/client";
 import type { Html } from "./html.js";
 
 export type { Language };
-export type Card = Schemas["PostCard"];
+export type Card = Schemas["PostSummary"];
 export type Post = Schemas["PublicPost"];
 
 /** What every page of the site may need. */

@@ -8,13 +8,13 @@ import binascii
 import re
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
 from app.core.clock import timestamp
 from app.core.http.problems import ValidationFailed
-from app.core.http.schema import Digits
+from app.core.http.schema import Digits, Model
 from app.core.messages import marked
 
 Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of items in the page."), Digits]
@@ -32,6 +32,21 @@ NextCursor = Annotated[
         examples=["MjAyNi0xMi0wMVQwMDowMDowMC4wMDAwMDBa"],
     ),
 ]
+
+T = TypeVar("T")
+
+
+class Page(Model, Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    next_cursor: NextCursor
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return the name of a page in the API's description: `PostSummaryPage`."""
+        return f"{params[0].__name__}Page"
+
 
 # A Unicode-aware `\d` would let digits through that databases and DynamoDB sort elsewhere.
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")

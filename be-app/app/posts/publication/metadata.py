@@ -8,7 +8,7 @@ import orjson
 from app.core.clock import timestamp
 from app.core.settings import settings
 from app.posts.publication import addresses
-from app.posts.schemas import DescribedPost, Lang, Metadata, Picture, PostCard
+from app.posts.schemas import DescribedPost, Lang, Metadata, Picture, PostSummary
 
 SITE_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
 
@@ -16,7 +16,7 @@ SITE_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCo
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 
-def address(post: PostCard) -> str:
+def address(post: PostSummary) -> str:
     """Return the URL of a post's page on the site."""
     return settings().site_url + quote(addresses.path(post.lang, post.slug))
 

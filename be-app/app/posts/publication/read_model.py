@@ -16,7 +16,7 @@ from app.core.process import process
 from app.core.read_path import lists, read_model
 from app.core.read_path.read_model import Snapshot
 from app.posts.publication import addresses, metadata
-from app.posts.schemas import DescribedPost, PostCard, PublicPost, PublicQuery, as_id
+from app.posts.schemas import DescribedPost, PostSummary, PublicPost, PublicQuery, as_id
 
 _PUBLIC_ATTRIBUTES = (
     "slug",
@@ -31,17 +31,17 @@ _PUBLIC_ATTRIBUTES = (
 )
 
 
-def sort_key(post: PostCard) -> str:
+def sort_key(post: PostSummary) -> str:
     """Return where a post stands in lists."""
     return pagination.timed_key(post.published_at, post.id)
 
 
-def card(post: PostCard) -> str:
+def card(post: PostSummary) -> str:
     """Return a post's card as JSON."""
     return orjson.dumps(post.model_dump(mode="json", by_alias=True, include=_CARD_FIELDS)).decode()
 
 
-_CARD_FIELDS = set(PostCard.model_fields)
+_CARD_FIELDS = set(PostSummary.model_fields)
 _FORMER = "~"
 
 

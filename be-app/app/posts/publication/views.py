@@ -11,11 +11,11 @@ from app.posts.files import pictures
 from app.posts.models import Post, PostRevision
 from app.posts.permission import policy_object
 from app.posts.publication import metadata
-from app.posts.schemas import DescribedPost, EditorialCard, EditorialPost, PublicPost
+from app.posts.schemas import DescribedPost, EditorialPost, EditorialSummary, PublicPost
 from app.posts.text import markup
 from app.uploads.pictures.renditions import Pictures
 
-_COLUMNS: Sequence[str] = [n for n in EditorialCard.model_fields if n not in {"title", "allowed"}]
+_COLUMNS: Sequence[str] = [n for n in EditorialSummary.model_fields if n not in {"title", "allowed"}]
 _CONTENT = (
     *("title", "excerpt", "body", "tags", "thumbnail", "attachments"),
     *("description", "canonical_url", "noindex"),
@@ -37,11 +37,11 @@ def editorial(post: Post, revision: PostRevision, actor: Subject) -> EditorialPo
     return EditorialPost.model_validate({**_columns(post), **_content(revision), "allowed": actions})
 
 
-def editorial_cards(posts: Sequence[tuple[Post, str]], actor: Subject) -> list[EditorialCard]:
+def editorial_cards(posts: Sequence[tuple[Post, str]], actor: Subject) -> list[EditorialSummary]:
     """Return posts with their titles as the items of a list, as an editor sees them."""
     actions = allowed(actor, [_policy_object(post) for post, _ in posts])
     return [
-        EditorialCard.model_validate({**_columns(post), "title": title, "allowed": mine})
+        EditorialSummary.model_validate({**_columns(post), "title": title, "allowed": mine})
         for (post, title), mine in zip(posts, actions, strict=True)
     ]
 

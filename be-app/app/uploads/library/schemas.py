@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.core.http.pagination import Cursor, Limit, NextCursor
+from app.core.http.pagination import Cursor, Limit
 from app.core.http.schema import Allowed, Input, Instant, Line, Model, Uri
 from app.uploads.schemas import AlternativeTexts, Focus
 
@@ -58,13 +58,6 @@ class LibraryItem(Model):
         description="How many other texts name it: earlier revisions, and what you may not see.", examples=[0]
     )
     allowed: Allowed = Field(examples=[["upload:attach", "upload:read"]])
-
-
-class Library(Model):
-    """A page of uploads, the newest first."""
-
-    items: list[LibraryItem]
-    next_cursor: NextCursor
 
 
 class LibraryQuery(Input):

@@ -15,13 +15,14 @@ from app.authz.guard import allowed
 from app.core.clock import now
 from app.core.database.engine import reading
 from app.core.http import pagination
+from app.core.http.pagination import Page
 from app.core.http.problems import ValidationFailed
 from app.core.messages import marked
 from app.core.offload import offload
 from app.core.write_path import outbox
 from app.uploads import processing, references, repository, storage
 from app.uploads.kinds import THUMBNAILS
-from app.uploads.library.schemas import Library, LibraryItem, LibraryQuery, UploadDescription, UploadUse
+from app.uploads.library.schemas import LibraryItem, LibraryQuery, UploadDescription, UploadUse
 from app.uploads.models import CLEAN, Attachment, Upload
 from app.uploads.pictures.renditions import DRAFT_LINK_S
 from app.uploads.references import Use
@@ -31,7 +32,7 @@ from app.uploads.service import authorise_on, found, out, policy_object
 _Uses = Mapping[uuid.UUID, Sequence[Use]]
 
 
-async def listed(query: LibraryQuery, granted: Grant) -> Library:
+async def listed(query: LibraryQuery, granted: Grant) -> Page[LibraryItem]:
     """Return a page of complete uploads, without others' private ones where the caller may not see them."""
     before = pagination.decode_id(query.cursor)
     async with reading() as session:
@@ -45,7 +46,7 @@ async def listed(query: LibraryQuery, granted: Grant) -> Library:
         page = (await session.scalars(newest)).all()
     items = await offload(_items, page[: query.limit], uses, granted.subject)
     more = len(page) > query.limit
-    return Library(items=items, next_cursor=pagination.encode(str(items[-1].id)) if more else None)
+    return Page[LibraryItem](items=items, next_cursor=pagination.encode(str(items[-1].id)) if more else None)
 
 
 def _conditions(query: LibraryQuery, uses: _Uses) -> list[ColumnElement[bool]]:

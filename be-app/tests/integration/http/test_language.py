@@ -15,13 +15,13 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 import app
-from app import main
 from app.core.http import rules
 from app.core.http.problems import Problem
 from app.core.http.schema import PATTERNS
 from app.core.messages import Message, Plural
 from app.core.settings import Settings
 from app.core.translation import Text
+from app.routers import ROUTERS
 from support.contract import NOBODY, ok, problem
 from support.stack import EDITOR, act, published
 
@@ -285,7 +285,7 @@ def schemas(dependant: Dependant) -> Iterator[Any]:
 
 def test_every_rule_that_a_request_may_break_has_words_in_both_languages() -> None:
     broken, patterns = {"missing", "extra_forbidden", "repeated"}, set[str]()
-    for route in (route for router in main.ROUTERS for route in router.routes):
+    for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
         for schema in schemas(route.dependant):
             for node in nodes(schema, {}):
