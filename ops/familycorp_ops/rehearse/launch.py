@@ -17,14 +17,24 @@ from urllib.parse import unquote
 def _close_gaps() -> None:
     _know_callers_of_function_urls()
     _run_images()
-    from ministack.core import iam_actions, iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
-    from ministack.services import kms, rds, secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
-    from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
-    from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    _keep_endpoints_of_clusters()
+    _list_versions_with_values()
+    _resolve_conditions()
+    _authorize_by_names_of_aws()
+    _name_resources()
+    _translate_with_parameters()
+
+
+def _keep_endpoints_of_clusters() -> None:
+    from ministack.services import rds  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     # Once a cluster has an instance it would call the endpoint `localhost`. With the name that it gave first, as AWS
     # gives it, functions look up and verify a name as they do there.
     rds._sync_cluster_endpoints = lambda _: None  # noqa: SLF001 - a gap of the emulator, closed from outside.
+
+
+def _list_versions_with_values() -> None:
+    from ministack.services import secretsmanager  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     staged = secretsmanager._vid_to_stages  # noqa: SLF001
 
@@ -35,6 +45,11 @@ def _close_gaps() -> None:
         return {version: stages for version, stages in staged(secret).items() if version in has}
 
     secretsmanager._vid_to_stages = with_value  # noqa: SLF001
+
+
+def _resolve_conditions() -> None:
+    from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services import kms  # noqa: PLC0415
 
     known = iam_evaluator._resolve_condition_key  # noqa: SLF001
 
@@ -53,6 +68,11 @@ def _close_gaps() -> None:
 
     iam_evaluator._resolve_condition_key = resolve  # noqa: SLF001
 
+
+def _authorize_by_names_of_aws() -> None:
+    from ministack.core import iam_evaluator  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from ministack.services import kms  # noqa: PLC0415
+
     enforces = iam_evaluator.enforce
 
     def enforce(
@@ -67,6 +87,10 @@ def _close_gaps() -> None:
 
     iam_evaluator.enforce = enforce
 
+
+def _name_resources() -> None:
+    from ministack.core import iam_actions  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+
     names = iam_actions.extract_resource_arn
 
     def name(service: str, method: str, path: str, headers: Any, body: bytes, *more: Any) -> Any:
@@ -79,6 +103,11 @@ def _close_gaps() -> None:
         return named
 
     iam_actions.extract_resource_arn = name
+
+
+def _translate_with_parameters() -> None:
+    from ministack.services.cloudformation import engine  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+    from samtranslator.translator import transform  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
 
     translate = transform.transform
 
