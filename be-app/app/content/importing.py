@@ -318,10 +318,10 @@ def _unfit(post: FilePost, there: Stored | None, known: Collection[str], languag
     found = []
     if post.category not in known:
         text = Text(_NO_CATEGORY, {"category": post.category, "file": CATEGORIES})
-        found.append(Finding("category", "unknown_category", text.told(language)))
+        found.append(Finding("category", "unknown_category", text.in_language(language)))
     if there and there.post.lang != post.lang:
         text = Text(_LANG_FIXED, {"lang": there.post.lang})
-        found.append(Finding("lang", "lang_fixed", text.told(language)))
+        found.append(Finding("lang", "lang_fixed", text.in_language(language)))
     return found
 
 
@@ -378,10 +378,10 @@ def _findings(problem: Problem, language: Language) -> list[Finding]:
     found = []
     for broken in problem.violations:
         name = broken.field.removeprefix("body.")
-        found.append(Finding(renamed.get(name, name), broken.rule, broken.text.told(language)))
-    message = problem.told(language)
+        found.append(Finding(renamed.get(name, name), broken.rule, broken.text.in_language(language)))
+    message = problem.in_language(language)
     if problem.code == PreconditionFailed.code:
-        message = Text(_CHANGED_MEANWHILE).told(language)
+        message = Text(_CHANGED_MEANWHILE).in_language(language)
     return found or [Finding(of_code.get(problem.code), problem.code, message)]
 
 

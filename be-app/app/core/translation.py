@@ -33,9 +33,9 @@ class Text(NamedTuple):
     values: Mapping[str, Any] = _NOTHING
 
     def __str__(self) -> str:
-        return self.told("en")
+        return self.in_language("en")
 
-    def told(self, language: Language) -> str:
+    def in_language(self, language: Language) -> str:
         """Return the text in a language."""
         message, values = self.message, self.values
         if isinstance(message, Plural):
@@ -49,7 +49,7 @@ class Text(NamedTuple):
         if not values:
             return template
         return template.format_map(
-            {name: v.told(language) if isinstance(v, Text) else v for name, v in values.items()}
+            {name: v.in_language(language) if isinstance(v, Text) else v for name, v in values.items()}
         )
 
 

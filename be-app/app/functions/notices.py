@@ -95,4 +95,4 @@ def _lines(happened: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str
 
 
 def _told(message: Message, **values: str) -> str:
-    return Text(message, values).told(settings().language)
+    return Text(message, values).in_language(settings().language)

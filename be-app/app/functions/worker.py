@@ -42,8 +42,8 @@ async def _hear() -> None:
     """Handle the bucket's events; the queue delivers a message again unless its event was handled."""
     try:
         queue = (await clients.call("sqs", "get_queue_url", QueueName=settings().uploads_queue))["QueueUrl"]
-        told = await clients.call("sqs", "receive_message", QueueUrl=queue, MaxNumberOfMessages=10)
-        for message in told.get("Messages", ()):
+        received = await clients.call("sqs", "receive_message", QueueUrl=queue, MaxNumberOfMessages=10)
+        for message in received.get("Messages", ()):
             await uploads.received(orjson.loads(message["Body"]))
             await clients.call(
                 "sqs", "delete_message", QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"]

@@ -103,7 +103,7 @@ async def exported_of(email: str, actor: Subject) -> PersonalExport:
 
 
 async def exported(cursor: str | None, email: str | None = None) -> Page[InquiryOut]:
-    """Return a page of whole inquiries, newest first, for an operator; the trail tells that they were taken out.
+    """Return a page of whole inquiries, newest first, for an operator; the audit trail records the export.
 
     With `email` those of one person alone.
     """

@@ -65,7 +65,7 @@ async def provision(state: State) -> Subject:
                     )
                     transaction.session.add(member)
                 elif member.erased_at is not None or member.seen_at > seen_at:
-                    break  # An older session of theirs; a newer one has told better already.
+                    break  # An older session of theirs; a newer one has brought newer claims.
                 member.email, member.name = identity.email, identity.name
                 member.group_role = identity.role or None
                 member.seen_at, member.updated_at = seen_at, now()
@@ -271,7 +271,7 @@ async def sessions_of(member_id: uuid.UUID) -> list[dict[str, Any]]:
 
 
 async def end_sessions(member_id: uuid.UUID, ended: uuid.UUID | None, actor: Subject) -> None:
-    """End one session of a member, or all of them; the trail tells who did."""
+    """End one session of a member, or all of them; the audit trail records who did."""
     authorise(actor, "session:end-any", {"type": "session", "owner": str(member_id)})
     async with outbox.transaction() as transaction:
         if await repository.by_id(transaction.session, member_id) is None:
@@ -352,7 +352,7 @@ async def _one(session: AsyncSession, who: str) -> Member:
 
 
 def _told_apart(member: Member) -> str:
-    """Return a line that tells a member from another with the same address, look-alike letters spelt out."""
+    """Return a line that distinguishes a member from another with the same address, look-alike letters spelt out."""
     email, subject = (t.encode("ascii", "backslashreplace").decode() for t in (member.email, member.subject))
     disabled = ", disabled" if member.disabled_at else ""
     return f"{member.id}: {email}, {member.name}, {subject} at {member.issuer}{disabled}"

@@ -143,7 +143,7 @@ class PostRevision(Base):
     description: Mapped[str] = mapped_column(String(300), server_default="")
     canonical_url: Mapped[str | None] = mapped_column(String(500))
     noindex: Mapped[bool] = mapped_column(server_default=false())
-    # References to the images that the body shows, and what to tell editors of them; null before there were any.
+    # References to the images that the body shows, and editors' warnings about them; null before there were any.
     pictures: Mapped[list[Any] | None]
     warnings: Mapped[list[Any] | None]
     # The version of the post that has this revision first: what an editor who read a version began with. Null in rows

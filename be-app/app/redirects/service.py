@@ -114,7 +114,7 @@ async def imported(
             except Unavailable:
                 raise
             except Problem as problem:
-                outcomes.append(ImportedRedirect(result="failed", message=problem.told(language)))
+                outcomes.append(ImportedRedirect(result="failed", message=problem.in_language(language)))
     return outcomes
 
 

@@ -102,7 +102,7 @@ def status_command(env: Env = None, as_json: AsJson = False) -> None:
         revision, lacking = schema["revision"], schema["lacking"]
         if not schema["known"]:
             sys.exit(
-                _("The schema is {revision}, which the release that runs doesn't know.").format(**schema)
+                _("The running release doesn't know the schema {revision}.").format(**schema)
             )
     fix = f"`make migrate ENV={env}`" if env else "`familycorp db upgrade`"
     if not lacking:

@@ -42,10 +42,10 @@ def first_admin(
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(_("Cannot reach AWS: {error}").format(error=error))
-    show(made, "\n".join(told(made)), as_json=as_json)
+    show(made, "\n".join(lines(made)), as_json=as_json)
 
 
-def told(made: Mapping[str, Any]) -> Iterator[str]:
+def lines(made: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a person reads of the admin that was made."""
     said = _("{email} is in the group {group} and is an admin from the next login on, at {url}.")
     yield said.format(**made)

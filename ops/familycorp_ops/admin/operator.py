@@ -59,7 +59,10 @@ class RefusedError(Exception):
     def of(cls, problem: "Problem") -> "RefusedError":
         """Return the refusal of a service in this process."""
         language = messages.chosen()
-        return cls(problem.code, problem.detail.told(language) if problem.detail else problem.told(language))
+        return cls(
+            problem.code,
+            problem.detail.in_language(language) if problem.detail else problem.in_language(language),
+        )
 
 
 class Operator:
@@ -110,7 +113,7 @@ class Operator:
                 answer = client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise CallFailedError(
-                _("The function {function} doesn't answer: {error}.").format(
+                _("The function {function} doesn't respond: {error}.").format(
                     function=self._name(function), error=str(error) or type(error).__name__
                 )
             ) from None
@@ -199,7 +202,7 @@ def _refusal(problem: dict[str, Any]) -> Exception:
     if problem["status"] == 503:
         store = _("The database") if problem["code"] == "database_unavailable" else "DynamoDB"
         return CommandError(
-            _("{store} doesn't answer: once it does, the same command does the rest.").format(store=store)
+            _("{store} doesn't respond: run the same command again when it does.").format(store=store)
         )
     errors = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors", ()))
     return RefusedError(problem["code"], problem.get("detail") or errors or problem["title"])

@@ -36,14 +36,14 @@ async def _send(name: str, content: bytes, title: str | None, *, as_json: bool) 
                     "{name} is still {state}, so no post was published. Attach upload {id} to one once it is clean."
                 ).format(name=name, state=upload.state, id=upload.id)
             )
-        told, url = f"{upload.state} {upload.id}", None
+        message, url = f"{upload.state} {upload.id}", None
         if title is not None:
             post = await _publish(title, upload.id)
             url = f"{settings().api_url}/v1/posts/{post}/attachments/{upload.id}"
-            told += f"\n{url}"
-        output.show({"state": upload.state, "id": str(upload.id), "url": url}, told, as_json=as_json)
+            message += f"\n{url}"
+        output.show({"state": upload.state, "id": str(upload.id), "url": url}, message, as_json=as_json)
     except Problem as problem:
-        raise environment.CommandError(problem.told(messages.chosen())) from None
+        raise environment.CommandError(problem.in_language(messages.chosen())) from None
 
 
 async def sent(name: str, content: bytes) -> "Upload":
@@ -81,7 +81,7 @@ def _announcement(name: str, content: bytes) -> "UploadCreate":
     except ValidationError as error:
         raise environment.CommandError(
             _("The upload of {name} can't be created: {reason}").format(
-                name=name, reason=rules.text(error.errors()[0]).told(messages.chosen())
+                name=name, reason=rules.text(error.errors()[0]).in_language(messages.chosen())
             )
         ) from None
 

@@ -60,7 +60,7 @@ HUGO = "hugo.toml"
 """Name of the file by which Hugo builds an export."""
 
 _HIDDEN = {"draft", "archived"}
-"""States of which Hugo must be told; it keeps what is scheduled back by its time."""
+"""States that Hugo needs in front matter; it holds scheduled posts back by their time."""
 
 MAX_FILE_BYTES = 1024 * 1024
 _FENCE = re.compile(r"---[ \t]*")
@@ -306,7 +306,7 @@ def _unknown(key: str) -> str:
 def _fault(error: ErrorDetails, lines: Mapping[Place, int], body: str = "", body_line: int = 1) -> Fault:
     # A default that breaks a rule is named as in Python.
     place: Place = tuple(to_camel(part) if isinstance(part, str) else part for part in error["loc"])
-    rule, message = error["type"], rules.text(error).told(messages.chosen())
+    rule, message = error["type"], rules.text(error).in_language(messages.chosen())
     if place == ("body",):
         # The body's own lines are known only here.
         named = error.get("ctx", {}).get("character")

@@ -105,8 +105,10 @@ def _row(place: tuple[str, Note]) -> list[str]:
 def _proposal(summary: Summary) -> str:
     if not summary.proposal:
         return ""
-    told = _paragraph(_("A mapping file (--map) that settles what was left out; change it to what is meant:"))
-    return f"<h2>{escape(_('Mapping file'))}</h2>{told}<pre>{escape(summary.proposal.toml())}</pre>"
+    prose = _paragraph(
+        _("A mapping file (--map) that settles what was left out; change it to what is meant:")
+    )
+    return f"<h2>{escape(_('Mapping file'))}</h2>{prose}<pre>{escape(summary.proposal.toml())}</pre>"
 
 
 def _paragraph(text: str) -> str:

@@ -54,7 +54,7 @@ def read(file: Path) -> tuple[dict[int, RedirectCreate], list[Fault]]:
                     wanted[reader.line_num] = RedirectCreate(path=row[0], target=row[1])
                 except ValidationError as error:
                     broken = ValidationFailed.of(error.errors(include_url=False, include_input=False))
-                    why = broken.told(messages.chosen())
+                    why = broken.in_language(messages.chosen())
                     faults.append(Fault(reader.line_num, row[0], broken.code, why))
     except (UnicodeDecodeError, csv.Error) as error:
         raise CommandError(
@@ -110,7 +110,9 @@ class Redirects:
             elif not dry_run:
                 changing.append(line)
             elif redirect.path in {redirect.target, led.get(redirect.target)}:
-                faults.append(Fault(line, redirect.path, "redirect", RedirectLoop().told(messages.chosen())))
+                faults.append(
+                    Fault(line, redirect.path, "redirect", RedirectLoop().in_language(messages.chosen()))
+                )
             else:
                 results["created" if known is None else "changed"] += 1
         for start in range(0, len(changing), _TOGETHER):

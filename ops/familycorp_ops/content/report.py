@@ -93,33 +93,35 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
     if summary.outcomes or not problem:
         console.print(table)
     for change in summary.categories:
-        told = _("Category: {change} (not yet: dry run).") if summary.dry_run else _("Category: {change}.")
-        console.print(escape(told.format(change=change)))
+        sentence = (
+            _("Category: {change} (not yet: dry run).") if summary.dry_run else _("Category: {change}.")
+        )
+        console.print(escape(sentence.format(change=change)))
     if summary.kind is not Kind.familycorp:
         known = _("The site was made with {kind} ({by}).")
         console.print(escape(known.format(kind=summary.kind, by=summary.recognised_by)), soft_wrap=True)
     _differences(summary, console)
     if summary.files_sent or summary.files_there:
-        told = (
+        sentence = (
             _("{sent} pictures and files would be uploaded, {there} are there already.")
             if summary.dry_run
             else _("{sent} pictures and files were uploaded, {there} were there already.")
         )
-        console.print(told.format(sent=summary.files_sent, there=summary.files_there))
+        console.print(sentence.format(sent=summary.files_sent, there=summary.files_there))
     if summary.redirects:
-        told = (
+        sentence = (
             _("Redirects: {created} would be created, {changed} changed, {unchanged} are as they are.")
             if summary.dry_run
             else _("Redirects: {created} created, {changed} changed, {unchanged} unchanged.")
         )
         results = {result: summary.redirects[result] for result in ("created", "changed", "unchanged")}
-        console.print(told.format(**results))
+        console.print(sentence.format(**results))
     if summary.ignored:
         left = _("{number} files are neither Markdown nor categories.yaml; they were left out.")
         console.print(left.format(number=summary.ignored))
     if not summary.dry_run and (summary.count("created") or summary.redirects["created"]):
-        told = _("This import is job {job}: `familycorp content undo {job}` takes it back.")
-        console.print(told.format(job=summary.request_id), soft_wrap=True)
+        sentence = _("This import is job {job}: `familycorp content undo {job}` takes it back.")
+        console.print(sentence.format(job=summary.request_id), soft_wrap=True)
     if summary.owes:
         console.print(_("Some posts aren't visible yet; the scheduled job will finish that within minutes."))
     _show(problem)
@@ -146,8 +148,8 @@ def _differences(summary: importing.Summary, console: Console) -> None:
         console.print(table)
     if keys := differences.groups(summary, "no_counterpart"):
         listed = ", ".join(f"{group.subject} ({group.files})" for group in keys)
-        told = _("Keys without a counterpart, and the number of files: {keys}.").format(keys=listed)
-        console.print(escape(told), soft_wrap=True)
+        sentence = _("Keys without a counterpart, and the number of files: {keys}.").format(keys=listed)
+        console.print(escape(sentence), soft_wrap=True)
     for omitted in summary.omitted:
         sign = "[dim]-[/]" if omitted.settled else "[yellow]![/]"
         console.print(f"{sign} {escape(f'{omitted.file}: {omitted.why}')}", soft_wrap=True)
@@ -168,7 +170,7 @@ def exported(summary: exporting.Summary, directory: Path, problem: str | None) -
             posts=summary.posts, categories=summary.categories, directory=directory
         )
         console.print(escape(written), soft_wrap=True)
-        for number, told in (
+        for number, sentence in (
             (summary.removed, _("{number} files of an earlier export were removed.")),
             (summary.files, _("{number} pictures and attachments are in files/.")),
             (summary.redirects, _("{number} redirects are in redirects.csv.")),
@@ -183,7 +185,7 @@ def exported(summary: exporting.Summary, directory: Path, problem: str | None) -
             ),
         ):
             if number:
-                console.print(told.format(number=number))
+                console.print(sentence.format(number=number))
         console.print(_("View counts are never carried."))
     _show(problem)
 

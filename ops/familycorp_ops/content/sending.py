@@ -162,7 +162,7 @@ class Sending:
 def _why(arrival: Arrival) -> str:
     """Return why a file was refused, in the command's language."""
     reason = arrival.reason or ""
-    return Text(REASONS[reason]).told(messages.chosen()) if reason in REASONS else reason
+    return Text(REASONS[reason]).in_language(messages.chosen()) if reason in REASONS else reason
 
 
 async def _deliver(client: httpx.AsyncClient, named: Named, arrival: Arrival) -> None:

@@ -79,8 +79,8 @@ class Alarm(NamedTuple):
         """
         if self.expression != SUM:
             raise ValueError(f"{self.name} is computed by {self.expression}")
-        told = [values for series in self.series if (values := series.values(lines))]
-        return sum(_statistic(self.statistic, values) for values in told) if told else None
+        measured = [values for series in self.series if (values := series.values(lines))]
+        return sum(_statistic(self.statistic, values) for values in measured) if measured else None
 
     def crossed(self, lines: Sequence[Line]) -> bool:
         """Return whether the lines of one period cross the threshold; without data they don't."""

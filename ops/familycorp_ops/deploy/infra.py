@@ -69,7 +69,7 @@ class Terraform:
     Args:
         directory: where the copy goes.
         endpoint: an emulator's address; without one, only what needs no AWS can be run.
-        configuration: which configuration of the copy is run; `terraform/` itself unless told otherwise.
+        configuration: which configuration of the copy is run; `terraform/` itself by default.
     """
 
     def __init__(self, directory: Path, endpoint: str | None = None, configuration: str = ".") -> None:

@@ -85,7 +85,7 @@ def run(url: str, seconds: int, visitors: int, timeout_s: int, *, as_json: bool)
     trust = ssl.create_default_context()
     with Load(url.rstrip("/"), READS, trust, visitors, timeout_s) as load:
         time.sleep(seconds)
-    told = {
+    figures = {
         "requests": load.total,
         "failed": load.failed,
         "seconds": seconds,
@@ -96,7 +96,7 @@ def run(url: str, seconds: int, visitors: int, timeout_s: int, *, as_json: bool)
     said = _("{total} requests in {seconds} s, {failed} failed, the slowest took {slowest:.1f} s.").format(
         total=load.total, seconds=seconds, failed=load.failed, slowest=load.slowest_s
     )
-    output.show(told, said, as_json=as_json)
+    output.show(figures, said, as_json=as_json)
     if load.failed and not as_json:
         sys.stderr.write(_("Responses: {answers}").format(answers=dict(load.answers)) + "\n")
     return 1 if load.failed or not load.total else 0

@@ -152,9 +152,9 @@ def push(
     }
     for target, digest in digests.items():
         output(OUTPUTS[target], digest)
-    told = {OUTPUTS[target].replace("-d", "D"): digest for target, digest in digests.items()}
+    details = {OUTPUTS[target].replace("-d", "D"): digest for target, digest in digests.items()}
     text = "\n".join(f"{registry}@{digest}  {target}" for target, digest in digests.items())
-    show({"registry": registry, "version": version, **told}, text, as_json=as_json)
+    show({"registry": registry, "version": version, **details}, text, as_json=as_json)
     return digests
 
 
@@ -264,7 +264,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
         *("deploy", *config, *places, "--template-file", str(template), "--parameter-overrides", *overrides),
         as_json=as_json,
     )
-    told = {
+    details = {
         "environment": env,
         "stack": stack(env),
         "version": version,
@@ -274,7 +274,7 @@ def deploy(  # noqa: PLR0917 - Typer passes them by name.
         "previousDigest": before.get("ImageDigest"),
         "previousFunctionsDigest": before.get("FunctionsDigest"),
     }
-    show(told, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
+    show(details, _("{stack} is deployed.").format(stack=stack(env)), as_json=as_json)
 
 
 def stack_of(env: str) -> dict[str, Any]:

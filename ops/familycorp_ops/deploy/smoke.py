@@ -105,9 +105,9 @@ def run(
 def report(results: Sequence[Result], url: str, *, as_json: bool) -> int:
     """Print results for people, or one JSON document for programs; return the exit status."""
     failed = sum(not result.passed for result in results)
-    told = {"url": url, "passed": not failed, "checks": [asdict(result) for result in results]}
+    details = {"url": url, "passed": not failed, "checks": [asdict(result) for result in results]}
     lines = (f"{'✓' if result.passed else '✗'} {_(result.check)}: {result.seen}" for result in results)
-    output.show(told, "\n".join(lines), as_json=as_json)
+    output.show(details, "\n".join(lines), as_json=as_json)
     if not as_json:
         said = _("{passed} passed, {failed} failed at {url}")
         sys.stderr.write(said.format(passed=len(results) - failed, failed=failed, url=url) + "\n")

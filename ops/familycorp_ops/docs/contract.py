@@ -86,13 +86,13 @@ class _Comparison:
                 continue  # Errors are one document everywhere, with a `code`.
             found = new.get("responses", {}).get(status)
             if found is None:
-                yield _("{where} no longer answers {status}").format(where=where, status=status)
+                yield _("{where} no longer responds with {status}").format(where=where, status=status)
                 continue
             for name in sorted(answer.get("headers", {}).keys() - found.get("headers", {}).keys()):
-                yield _("{where} no longer answers the header {name}").format(where=where, name=name)
+                yield _("{where} no longer sends the header {name}").format(where=where, name=name)
             for kind, content in answer.get("content", {}).items():
                 if kind not in found.get("content", {}):
-                    yield _("{where} no longer answers {kind}").format(where=where, kind=kind)
+                    yield _("{where} no longer responds with {kind}").format(where=where, kind=kind)
                 elif "schema" in content:
                     schema = found["content"][kind].get("schema", {})
                     yield from self._schemas(
@@ -238,6 +238,6 @@ def diff(
     else:
         verdict = _("This breaks clients of {before}, and the version is {after}: raise it.")
     lines = [*found, verdict.format(base=base, before=before, after=after)]
-    told = {"base": base, "before": before, "after": after, "breaks": found, "allowed": allowed}
-    show(told, "\n".join(lines), as_json=as_json)
+    details = {"base": base, "before": before, "after": after, "breaks": found, "allowed": allowed}
+    show(details, "\n".join(lines), as_json=as_json)
     sys.exit(0 if allowed else 1)

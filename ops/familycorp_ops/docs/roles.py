@@ -14,12 +14,12 @@ DOCUMENT = ROOT / "docs" / "reference" / "opa.md"
 
 def _conditions(data: dict[str, Any], action: str) -> str:
     """Return an action's other conditions, and its obligations."""
-    told = [f"object: {data['objects'][action]}"] if action in data["objects"] else []
+    conditions = [f"object: {data['objects'][action]}"] if action in data["objects"] else []
     if action in data["stepUp"]:
-        told.append("recent second factor")
+        conditions.append("recent second factor")
     for role, demanded in data["obligations"].get(action, {}).items():
-        told.append(f"{role}: `{json.dumps(demanded)}`")
-    return "; ".join(told)
+        conditions.append(f"{role}: `{json.dumps(demanded)}`")
+    return "; ".join(conditions)
 
 
 def table() -> str:

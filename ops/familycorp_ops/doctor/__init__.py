@@ -47,5 +47,5 @@ def status(env: Annotated[str, Deployed(help="dev, stage or prod")], as_json: As
     from familycorp_ops.deploy.environment import Environment  # noqa: PLC0415 - `--help` needn't wait for it.
     from familycorp_ops.doctor.running import look  # noqa: PLC0415
 
-    checks, told = look(Environment(env, REGION))
-    sys.exit(report(checks, env, as_json=as_json, more=told))
+    checks, facts = look(Environment(env, REGION))
+    sys.exit(report(checks, env, as_json=as_json, more=facts))

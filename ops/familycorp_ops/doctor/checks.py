@@ -86,8 +86,8 @@ def report(
     found = list(found)
     problems = sum(len(check.findings) for check in found)
     if as_json:
-        told = {"environment": env, "healthy": not problems, **(more or {})}
-        sys.stdout.write(f"{document(told | {'checks': [asdict(check) for check in found]})}\n")
+        summary = {"environment": env, "healthy": not problems, **(more or {})}
+        sys.stdout.write(f"{document(summary | {'checks': [asdict(check) for check in found]})}\n")
         return 1 if problems else 0
     for check in found:
         sys.stdout.write(f"{'✗' if check.findings else '✓'} {_(check.check)}: {check.seen}\n")

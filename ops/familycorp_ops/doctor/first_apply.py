@@ -82,8 +82,8 @@ def region(it: Environment) -> Check:
             _("set region to {region}.").format(region=it.region),
         )
         return Check("region", wanted, (finding,))
-    (told,) = it.client("ec2").describe_regions(RegionNames=[wanted], AllRegions=True)["Regions"]
-    if told["OptInStatus"] == "not-opted-in":
+    (described,) = it.client("ec2").describe_regions(RegionNames=[wanted], AllRegions=True)["Regions"]
+    if described["OptInStatus"] == "not-opted-in":
         finding = Finding(
             _("The region {region} is switched off in this account.").format(region=wanted),
             f"`aws account enable-region --region-name {wanted}`",
@@ -189,24 +189,26 @@ def github(it: Environment) -> Check:
 
 
 def _subject(it: Environment, repository: str) -> Iterator[Finding]:
-    told, custom = _gh(f"repos/{repository}"), _gh(f"repos/{repository}/actions/oidc/customization/sub")
-    if told is None:
+    described, custom = _gh(f"repos/{repository}"), _gh(f"repos/{repository}/actions/oidc/customization/sub")
+    if described is None:
         yield Finding(
             _("GitHub has no information about {repository}.").format(repository=repository),
             _("install `gh`, log in (`gh auth login`), and correct github_repository if there is none."),
         )
         return
-    if told["full_name"] != repository:
+    if described["full_name"] != repository:
         yield Finding(
-            _("GitHub writes {repository} as {name}.").format(repository=repository, name=told["full_name"]),
-            _('set github_repository = "{name}".').format(name=told["full_name"]),
+            _("GitHub writes {repository} as {name}.").format(
+                repository=repository, name=described["full_name"]
+            ),
+            _('set github_repository = "{name}".').format(name=described["full_name"]),
         )
-    numbers = {"owner": told["owner"]["id"], "repository": told["id"]}
+    numbers = {"owner": described["owner"]["id"], "repository": described["id"]}
     given = it.variables["github_repository_ids"]
     fix = _("set github_repository_ids = {{ owner = {owner}, repository = {repository} }}.").format(**numbers)
     if given is not None and given != numbers:
         yield Finding(_("github_repository_ids are another repository's numbers."), fix)
-    if given is None and told["created_at"] >= NUMBERED_SINCE:
+    if given is None and described["created_at"] >= NUMBERED_SINCE:
         yield Finding(_("Tokens of {repository} name it with numbers.").format(repository=repository), fix)
     keys = (custom or {}).get("include_claim_keys")
     if custom and not custom["use_default"] and keys is not None and keys not in DEFAULT_CLAIMS:

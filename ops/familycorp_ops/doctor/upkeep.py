@@ -49,9 +49,9 @@ def backups(it: Environment) -> Check:
                 )
             )
             continue
-        told = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-        seen.append(f"{key} {told['PointInTimeRecoveryStatus'].lower()}")
-        if told["PointInTimeRecoveryStatus"] != "ENABLED":
+        described = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        seen.append(f"{key} {described['PointInTimeRecoveryStatus'].lower()}")
+        if described["PointInTimeRecoveryStatus"] != "ENABLED":
             fix = _("apply terraform/ with {tfvars}: it switches point-in-time recovery on.").format(
                 tfvars=tfvars
             )
@@ -122,14 +122,14 @@ def certificates(it: Environment, days: int) -> Check:
             fix = apply_command(it)
             found.append(Finding(_("The certificate {arn} is gone.").format(arn=arn), fix))
             continue
-        told = answer["Certificate"]
-        name, status = told["DomainName"], told["Status"]
+        described = answer["Certificate"]
+        name, status = described["DomainName"], described["Status"]
         renew = _("the record that ACM's console shows must be in DNS for the certificate to be renewed.")
         if status != "ISSUED":
             found.append(
                 Finding(_("The certificate of {name} is {status}.").format(name=name, status=status), renew)
             )
-        elif (ends := told.get("NotAfter")) is not None:
+        elif (ends := described.get("NotAfter")) is not None:
             left = (ends - now).days
             seen.append(_("{name} {left} days").format(name=name, left=left))
             if left < days:

@@ -117,7 +117,7 @@ def destroy(  # noqa: PLR0917 - as above.
 
 
 def _commit() -> str:
-    """Return the commit that is checked out: what a release calls itself unless told otherwise."""
+    """Return the commit that is checked out: the default version of a release."""
     ran = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     if ran.returncode:
         sys.exit(_("This is no checkout of git, so say --version."))

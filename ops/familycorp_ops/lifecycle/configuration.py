@@ -171,7 +171,7 @@ class Configuration:
             check=False,
         )
         if ran.returncode:
-            raise LifecycleError(_("Terraform couldn't be asked: see above."))
+            raise LifecycleError(_("Terraform failed: see above."))
         return ran.stdout
 
     @staticmethod

@@ -248,14 +248,14 @@ class Creation:
 
     def _first_admin(self) -> str:
         if self._wanted.admin is None:
-            return _("none asked for: `familycorp members first-admin --env {env} --email ADDRESS`").format(
+            return _("none yet: `familycorp members first-admin --env {env} --email ADDRESS`").format(
                 env=self._env
             )
         try:
             made = first_admin.make(self._it, self._wanted.admin, resend=False)
         except first_admin.AnotherProviderError as error:
             return str(error)
-        return "\n".join(first_admin.told(made))
+        return "\n".join(first_admin.lines(made))
 
     def _smoke(self) -> str:
         if self._terraform_deploys:
@@ -267,7 +267,7 @@ class Creation:
         if smoke.report(found, self.url, as_json=False):
             raise LifecycleError(
                 _("The site isn't served yet at {url}. {records}").format(
-                    url=self.url, records=_Records(self._it).told()
+                    url=self.url, records=_Records(self._it).text()
                 )
             )
         return self.url
@@ -302,14 +302,14 @@ class _Records:
         for summary in (s for page in pages for s in page["CertificateSummaryList"]):
             if summary["DomainName"] != self._domain:
                 continue
-            told = acm.describe_certificate(CertificateArn=summary["CertificateArn"])["Certificate"]
-            for option in told.get("DomainValidationOptions", ()):
+            described = acm.describe_certificate(CertificateArn=summary["CertificateArn"])["Certificate"]
+            for option in described.get("DomainValidationOptions", ()):
                 if record := option.get("ResourceRecord"):
                     said = _("The apply waits for this record in DNS: {Name} {Type} {Value}")
                     sys.stderr.write(said.format(**record) + "\n")
                     self._shown = True
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Return which record leads to the API, as a sentence; nothing where Route 53 has it."""
         if self._domain is None:
             return ""

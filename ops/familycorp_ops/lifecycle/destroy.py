@@ -216,8 +216,8 @@ class Destruction:
         client: Any = self._it.client("cognito-idp")
         pages = client.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60})
         for pool in (p for page in pages for p in page["UserPools"] if p["Name"] == name):
-            told = client.describe_user_pool(UserPoolId=pool["Id"])["UserPool"]
-            protected = told.get("DeletionProtection") == "ACTIVE"
+            described = client.describe_user_pool(UserPoolId=pool["Id"])["UserPool"]
+            protected = described.get("DeletionProtection") == "ACTIVE"
             filled = client.list_users(UserPoolId=pool["Id"], Limit=1)["Users"]
             return ", ".join(filter(None, (filled and _("users"), protected and _("deletion protection"))))
         return ""

@@ -179,8 +179,8 @@ def _install_python(home: Path, root: Path) -> None:
 
 def _libraries(files: Iterable[Path]) -> set[Path]:
     """Return the shared libraries that programs and modules load on this machine (ldd(1))."""
-    told = subprocess.run(["ldd", *files], capture_output=True, text=True, check=False).stdout
-    return {Path(found) for found in re.findall(r"=> (/\S+)", told)}
+    listing = subprocess.run(["ldd", *files], capture_output=True, text=True, check=False).stdout
+    return {Path(found) for found in re.findall(r"=> (/\S+)", listing)}
 
 
 def _uv() -> Path:

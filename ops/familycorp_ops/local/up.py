@@ -76,10 +76,10 @@ def up(state: Path, port: int | None, *, as_json: bool = False) -> int:
 
 def reset(state: Path, *, as_json: bool = False) -> None:
     """Delete the state directory after saying so; leave with a sentence where that can't be."""
-    told = {"directory": str(state.resolve()), "deleted": state.exists()}
+    summary = {"directory": str(state.resolve()), "deleted": state.exists()}
     if not state.exists():
         nothing = _("There is nothing to delete: {state} doesn't exist.").format(state=state)
-        output.show(told, nothing, as_json=as_json)
+        output.show(summary, nothing, as_json=as_json)
         return
     if not (state / LOCK).is_file():
         sys.exit(_("{state} isn't a directory that `make up` made; nothing was deleted.").format(state=state))
@@ -91,7 +91,7 @@ def reset(state: Path, *, as_json: bool = False) -> None:
             print(said, flush=True)
         rmtree(state)
         if as_json:
-            print(output.document(told))
+            print(output.document(summary))
 
 
 def _watch(services: Services, errors: Console, stopped: Callable[[], bool]) -> int:

@@ -14,7 +14,7 @@ KEPT = 5
 
 
 def run(state: Path, variant: Variant, *, as_json: bool) -> int:
-    """Rehearse, tell how it goes, and keep logs and report below `state`; return the exit status."""
+    """Rehearse, print each step, and keep logs and report below `state`; return the exit status."""
     from rich.console import Console  # noqa: PLC0415 - `--help` needn't wait for it.
     from rich.markup import escape  # noqa: PLC0415
 
@@ -46,8 +46,8 @@ def run(state: Path, variant: Variant, *, as_json: bool) -> int:
         problem = "It was stopped."
     report.write(directory / "report.md")
     if as_json:
-        told = {"held": not problem, "problem": problem or None, "directory": str(directory)}
-        sys.stdout.write(f"{document(told | report.document())}\n")
+        summary = {"held": not problem, "problem": problem or None, "directory": str(directory)}
+        sys.stdout.write(f"{document(summary | report.document())}\n")
         return 1 if problem else 0
     console.print()
     for table in report.tables():

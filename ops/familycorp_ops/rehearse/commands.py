@@ -48,7 +48,7 @@ class Commands:
 
     Args:
         directory: where everything goes; what is in there stays.
-        report: what is told.
+        report: receives each step.
         variant: what a release is.
     """
 
@@ -140,8 +140,8 @@ class Commands:
         lines = self._infra("apply", "infra", fails=bool(refused), PLAN=plan)
         return next(line for line in lines if (refused or "Applied") in line)
 
-    def _told(self, act: Callable[[], object]) -> str:
-        """Return the message that who hears of alarms gets while something is done."""
+    def _alarm_during(self, act: Callable[[], object]) -> str:
+        """Return the message that subscribers of alarms get while `act` runs; empty without one."""
         sqs, sns = self._cloud.client("sqs"), self._cloud.client("sns")
         where = f"/familycorp/{ENV}/events/alarms-topic"
         topic = self._cloud.client("ssm").get_parameter(Name=where)["Parameter"]["Value"]
@@ -208,7 +208,7 @@ class Commands:
         return f"{said.count('✓')} of {said.count('✓') + said.count('✗')} checks"
 
     def _running(self) -> dict[str, Any]:
-        """Return what `familycorp release status` tells; whether it is all well isn't the question here."""
+        """Return what `familycorp release status` prints, whether it finds problems or not."""
         said: dict[str, Any] = json.loads(
             self._familycorp("status", "release", "status", ENV, "--json", allowed=(0, 1))
         )

@@ -38,7 +38,7 @@ class DataApi(LoopbackServer):
             self.asleep -= 1
             return 400, "DatabaseResumingException", {"message": "The database is resuming."}
         if self.failing and sql.startswith(self.failing):
-            return 400, "BadRequestException", {"message": "It was told to fail."}
+            return 400, "BadRequestException", {"message": "A test makes this call fail."}
         self.statements.append(sql)
         connection = pymysql.connect(
             host=LOOPBACK, port=self.database, user="root", database=database, autocommit=True

@@ -132,14 +132,14 @@ class Staff:
         """Send a picture straight to S3 and have it checked; return its id."""
         content = picture()
         digest = hashlib.sha256(content).hexdigest()
-        told = {
+        wanted = {
             "name": "점.png",
             "contentType": "image/png",
             "size": len(content),
             "sha256": digest,
             "purpose": "image",
         }
-        announced = self.post("/v1/uploads", told)
+        announced = self.post("/v1/uploads", wanted)
         expect(announced.status_code == 201, f"no upload: {announced.status_code} {announced.text}")
         upload = announced.json()
         form = upload["form"]

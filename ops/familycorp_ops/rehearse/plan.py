@@ -80,7 +80,7 @@ class Rehearsal(Commands):
 
     Args:
         directory: where everything goes; what is in there stays.
-        report: what is told.
+        report: receives each step.
         variant: what a release is.
     """
 
@@ -206,13 +206,12 @@ class Rehearsal(Commands):
             row.seen = f"a run of {ENV}-plan is refused"
         with self._report.step("The smoke test passes") as row:
             row.seen = self._smoke("--release", "first")
-        with self._report.step("What runs is told, as an operator asks for it") as row:
-            told = self._running()
-            expect(told["release"] == "first", f"the release is {told['release']}")
-            expect(told["schema"]["lacking"] == [], f"the schema is {told['schema']}")
-            row.seen = (
-                f"{told['release']}, {len(told['functions'])} functions, schema {told['schema']['revision']}"
-            )
+        with self._report.step("`release status` shows what runs") as row:
+            status = self._running()
+            expect(status["release"] == "first", f"the release is {status['release']}")
+            expect(status["schema"]["lacking"] == [], f"the schema is {status['schema']}")
+            functions, revision = len(status["functions"]), status["schema"]["revision"]
+            row.seen = f"{status['release']}, {functions} functions, schema {revision}"
         with self._report.step("sam logs shows the functions' lines") as row:
             shown = self._shell(f"{SAM} logs --config-env {ENV}")
             expect('"correlation_id"' in shown, f"sam logs shows {shown[:300]!r}")
@@ -304,14 +303,16 @@ class Rehearsal(Commands):
         with self._report.step("A release that doesn't serve fails the smoke test") as row:
             self._deploy("broken")
             row.seen = f"{self._smoke('--release', 'broken', fails=True)} passed"
-        with self._report.step("Its migration, which fails, says why; those who hear alarms are told") as row:
+        with self._report.step(
+            "Its migration, which fails, says why; the alarm reaches its subscribers"
+        ) as row:
             said = self._shell(f"make migrate ENV={ENV} 2>&1 || echo ended with $?")
             failed = re.search(r"The migration failed: .*nowhere.*", said)
             expect(failed is not None and "ended with" in said, f"the migration says: {said}")
-            told = self._told(
+            reported = self._alarm_during(
                 lambda: self._pipeline("alarm", "release", "alarm", ENV, "A deployment failed.")
             )
-            expect("A deployment failed." in told, f"the alarm says: {told}")
+            expect("A deployment failed." in reported, f"the alarm says: {reported}")
             row.seen = "no table to change; an alarm by mail or queue"
 
     def _rollback(self) -> None:
@@ -353,8 +354,8 @@ class Rehearsal(Commands):
             group, logs = f"/aws/lambda/familycorp-{ENV}-drain", self._cloud.client("logs")
             [before] = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
             logs.put_retention_policy(logGroupName=group, retentionInDays=1)
-            told = self._told(lambda: self._infra("drift", "plan", fails=True))
-            expect("differ" in told, f"the alarm says: {told}")
+            reported = self._alarm_during(lambda: self._infra("drift", "plan", fails=True))
+            expect("differ" in reported, f"the alarm says: {reported}")
             said = json.loads(self._familycorp("doctor", "doctor", ENV, "--json", allowed=(1,)))
             [found] = (c["findings"] for c in said["checks"] if c["check"] == "infrastructure")
             expect(any('log_group.function["drain"]' in f["what"] for f in found), f"doctor shows {found}")
@@ -404,7 +405,7 @@ class Rehearsal(Commands):
         with self._report.step("terraform plan is empty after all that") as row:
             self._tf("plan", "-input=false", "-out=plan", f"-var-file=envs/{ENV}.tfvars")
             changes = infra.changes(json.loads(self._tf("show", "-json", "plan")))
-            # Of an alarm the emulator tells nothing but the name, so each plan would set it again.
+            # The emulator describes an alarm by its name alone, so each plan would set it again.
             planned = [
                 address for address in changes if not address.startswith("aws_cloudwatch_metric_alarm.")
             ]

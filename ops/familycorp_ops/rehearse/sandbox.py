@@ -59,7 +59,7 @@ IFS=$saved
 mount -o remount,ro /opt
 
 mount -t tmpfs -o mode=1777,size=512m tmpfs /tmp
-# MiniStack tells its worker where the code is by this machine's path.
+# MiniStack gives its worker the code's path on this machine.
 mkdir -p "$code" 2>/dev/null && mount --rbind /var/task "$code"
 mount --bind /var/runtime/hosts /etc/hosts
 mount --bind /dev/null /etc/resolv.conf

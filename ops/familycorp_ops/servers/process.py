@@ -98,7 +98,7 @@ class _Guardian:
         self._lock = threading.Lock()
         self._program: subprocess.Popen[bytes] | None = None
 
-    def tell(self, sign: str, pid: int) -> None:
+    def notify(self, sign: str, pid: int) -> None:
         """Say that a process group now needs (`+`) or no longer needs (`-`) the guardian."""
         with self._lock:
             if self._program is None:
@@ -219,7 +219,7 @@ class Process:
                     _("{name} can't be executed ({reason}).").format(name=self.name, reason=error.strerror)
                 ) from error
         self._group = self._child.pid
-        _guardian.tell("+", self._group)
+        _guardian.notify("+", self._group)
 
     def _execute(
         self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None, output: IO[bytes]
@@ -281,7 +281,7 @@ class Process:
         if self._child is not None and self._group is not None:
             self._signal(signal.SIGKILL)
             self._child.wait()
-            _guardian.tell("-", self._group)
+            _guardian.notify("-", self._group)
             self._group = None
 
     def suspend(self) -> None:

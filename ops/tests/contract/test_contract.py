@@ -103,7 +103,7 @@ def post(new: dict[str, Any], **properties: Any) -> None:
 GET, PUT = "GET /posts/{id}", "PUT /posts/{id}"
 BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     f"{GET} is gone": lambda n: n["paths"]["/posts/{id}"].pop("get"),
-    f"{GET} no longer answers 200": lambda n: get(n).update(responses={"201": {}}),
+    f"{GET} no longer responds with 200": lambda n: get(n).update(responses={"201": {}}),
     f"{GET}: query parameter q is new and required": lambda n: parameter(n, required=True),
     f"{GET}: query parameter limit has become required": lambda n: get(n)["parameters"][2].update(
         required=True
@@ -115,7 +115,7 @@ BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     f"{GET}: query parameter lang no longer takes null": lambda n: get(n)["parameters"][1]["schema"][
         "anyOf"
     ].pop(),
-    f"{GET} no longer answers the header ETag": lambda n: get(n)["responses"]["200"]["headers"].pop("ETag"),
+    f"{GET} no longer sends the header ETag": lambda n: get(n)["responses"]["200"]["headers"].pop("ETag"),
     f"{GET}: header parameter if-match is new and required": lambda n: get(n)["parameters"].append(
         {"$ref": "#/components/parameters/IfMatch"}
     ),

@@ -527,7 +527,7 @@ def test_the_proxys_password_is_made_and_kept_and_shown_to_nobody(account: Accou
 def test_a_plan_is_applied_by_a_yes_alone_and_one_that_loses_data_by_a_persons(account: Account) -> None:
     asked = ("--version", VERSION, "--archives", str(account.directory / "archives"), "--accept", "vpcs")
     status, _, errors = account.run("create", *asked)
-    assert (status, "Nobody is there to ask: say --yes." in errors) == (1, True)
+    assert (status, "There is no terminal to answer on: pass --yes." in errors) == (1, True)
     assert f"Make these 1 changes to {NAME} in the account {ACCOUNT}?" in errors
     ours, theirs = pty.openpty()
     os.write(ours, b"n\n")

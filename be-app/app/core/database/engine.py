@@ -257,11 +257,11 @@ async def exclusively(name: str, *, waits: Callable[[], None]) -> AsyncIterator[
     else:
         lock = _server_lock(name)
     async with lock as acquired:
-        told = False
+        is_reported = False
         while not await acquired():
-            if not told:
+            if not is_reported:
                 waits()
-                told = True
+                is_reported = True
             await asyncio.sleep(_LOOKS_AGAIN_S)
         yield
 

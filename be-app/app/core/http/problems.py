@@ -116,28 +116,28 @@ class Problem(Exception):
         self.extensions = dict(extensions or {})
 
     def __str__(self) -> str:
-        return self.told("en")
+        return self.in_language("en")
 
-    def told(self, language: Language) -> str:
+    def in_language(self, language: Language) -> str:
         """Return the problem in one line: the title and the detail."""
         known = [v.text for v in self.violations] or ([self.detail] if self.detail else [])
-        title = Text(self.title).told(language)
-        return ": ".join([title, *filter(None, [" ".join(text.told(language) for text in known)])])
+        title = Text(self.title).in_language(language)
+        return ": ".join([title, *filter(None, [" ".join(text.in_language(language) for text in known)])])
 
     def response(self) -> Response:
         """Render the problem document in the language that the current request prefers."""
         language = preferred(header(b"accept-language"), settings().language)
         document = {
             "type": f"urn:familycorp:problem:{self.code}",
-            "title": Text(self.title).told(language),
+            "title": Text(self.title).in_language(language),
             "status": self.status,
             "code": self.code,
-            "detail": self.detail and self.detail.told(language),
+            "detail": self.detail and self.detail.in_language(language),
             "requestId": request_id(),
             "reasons": self.reasons,
             "errors": [
                 # The client chose the names of unknown fields.
-                {"field": v.field[:_LONGEST_FIELD], "rule": v.rule, "message": v.text.told(language)}
+                {"field": v.field[:_LONGEST_FIELD], "rule": v.rule, "message": v.text.in_language(language)}
                 for v in self.violations[:_MOST_ERRORS]
             ],
             **self.extensions,

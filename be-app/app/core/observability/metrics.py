@@ -95,8 +95,11 @@ def embedded(fields: Fields) -> Fields:
     `sql_ms` is a unit of work's whole time, from connecting (an Aurora that was paused takes seconds) to the commit.
     """
     names = frozenset(fields.keys() & (BY_ROUTE.keys() | BY_SERVICE.keys()))
-    told = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": _directives(names, "route" in fields)}
-    return fields | {"env": settings().env, "_aws": told}
+    metadata = {
+        "Timestamp": int(time.time() * 1000),
+        "CloudWatchMetrics": _directives(names, "route" in fields),
+    }
+    return fields | {"env": settings().env, "_aws": metadata}
 
 
 @cache

@@ -252,14 +252,14 @@ class Archive:
         if not _LINKS.isdisjoint(extra):
             raise Rejection("unsafe_path")
         size, packed, _ = _sizes(extra, size, packed, 0)
-        told, seen = (entry.checksum, entry.packed, entry.size), (checksum, packed, size)
+        stated, seen = (entry.checksum, entry.packed, entry.size), (checksum, packed, size)
         later = flags & _DESCRIBED_LATER
         compared = _ENCRYPTED | _DESCRIBED_LATER | (0 if name.isascii() else _UTF_8)
         if (
             name != entry.name
             or method != entry.method
             or flags & compared != entry.flags & compared
-            or any(a != b and not (later and not b) for a, b in zip(told, seen, strict=True))
+            or any(a != b and not (later and not b) for a, b in zip(stated, seen, strict=True))
         ):
             raise Rejection("malformed")
         self._begins[entry.offset] = begin
@@ -270,8 +270,8 @@ class Archive:
         """Return the length of what follows an entry whose header didn't know its sizes yet (4.3.9)."""
         rest = self._data[at:following] if 0 <= following - at <= 24 else b""
         numbers = rest.removeprefix(_DESCRIPTOR) if len(rest) in {16, 24} else rest
-        told = (entry.checksum, entry.packed, entry.size)
-        if numbers not in (struct.pack("<3I", *told), struct.pack("<I2Q", *told)):
+        stated = (entry.checksum, entry.packed, entry.size)
+        if numbers not in (struct.pack("<3I", *stated), struct.pack("<I2Q", *stated)):
             raise Rejection("malformed")
         return len(rest)
 
@@ -322,11 +322,11 @@ def _is_archive(head: bytes) -> bool:
 
 def _is_tar(head: bytes) -> bool:
     """Return whether a file begins with a header of tar; that of Unix V7 shows by its checksum alone (POSIX pax)."""
-    told = head[148:156].strip(b"\0 ")
-    if len(head) < 512 or not head[0] or not told.isdigit():
+    stated = head[148:156].strip(b"\0 ")
+    if len(head) < 512 or not head[0] or not stated.isdigit():
         return False
     try:
-        return int(told, 8) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:512])
+        return int(stated, 8) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:512])
     except ValueError:
         return False
 

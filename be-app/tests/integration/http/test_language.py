@@ -121,9 +121,9 @@ def test_the_detail_of_an_error_is_translated_with_what_it_names(client: httpx.C
 
 def test_numbers_have_their_plural() -> None:
     most = rules.MESSAGES["string_too_long"]
-    assert Text(most, {"max_length": 1}).told("en") == "Enter at most 1 character."
-    assert Text(most, {"max_length": 2}).told("en") == "Enter at most 2 characters."
-    assert {Text(most, {"max_length": n}).told("ko") for n in (1, 2)} == {
+    assert Text(most, {"max_length": 1}).in_language("en") == "Enter at most 1 character."
+    assert Text(most, {"max_length": 2}).in_language("en") == "Enter at most 2 characters."
+    assert {Text(most, {"max_length": n}).in_language("ko") for n in (1, 2)} == {
         "1자까지 입력할 수 있습니다.",
         "2자까지 입력할 수 있습니다.",
     }
@@ -199,7 +199,9 @@ def in_both_languages(message: Message) -> bool:
     values = {message.by: 2} if isinstance(message, Plural) else {}
     names = re.findall(r"{(\w+)}", message.other if isinstance(message, Plural) else message)
     text = Text(message, dict.fromkeys(names, "7") | values)
-    return text.told("en") != text.told("ko") and HANGUL.search(text.told("ko")) is not None
+    return (
+        text.in_language("en") != text.in_language("ko") and HANGUL.search(text.in_language("ko")) is not None
+    )
 
 
 def test_every_problem_is_written_in_both_languages() -> None:

@@ -237,7 +237,9 @@ class Reader:
             for broken in error.errors(include_url=False):
                 where = str(broken["loc"][0]) if broken["loc"] else None
                 source.faults.append(
-                    source.at_line(Finding(where, broken["type"], rules.text(broken).told(messages.chosen())))
+                    source.at_line(
+                        Finding(where, broken["type"], rules.text(broken).in_language(messages.chosen()))
+                    )
                 )
         return source
 
