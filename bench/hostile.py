@@ -66,7 +66,7 @@ def _bodies(rounds: int) -> dict[str, float]:
     async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:  # noqa: ARG001
         return InquiryReceipt(id="01900000-0000-7000-8000-000000000000")
 
-    fixed_window.spend = gcra.count = nothing  # type: ignore[assignment]
+    fixed_window.consume = gcra.count = nothing  # type: ignore[assignment]
     service.receive = receive
     runner = asyncio.Runner()
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench")

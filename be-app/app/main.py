@@ -50,7 +50,7 @@ PUBLIC_CACHED = (
     "/v1/feed.",
     "/v1/sitemap.xml",
 )
-SPARED = frozenset({"/health"})
+EXEMPT = frozenset({"/health"})
 """Paths that load shedding exempts."""
 
 
@@ -95,8 +95,8 @@ CORS: Final[dict[str, Any]] = {
 
 
 def wrap_middleware(api: FastAPI, chosen: Settings) -> middleware.RequestContext:
-    """Wrap the routes in what every request passes. An answer from the cache never enters the framework."""
-    bounded = Shedding(api, most=chosen.max_concurrency, spared=SPARED)
+    """Wrap the routes in what every request passes. A response from the cache never enters the framework."""
+    bounded = Shedding(api, limit=chosen.max_concurrency, exempt=EXEMPT)
     return middleware.RequestContext(
         Cors(
             middleware.UnhandledErrors(PublicCache(bounded, prefixes=PUBLIC_CACHED)),
@@ -114,7 +114,7 @@ async def _provision(state: "State") -> "Subject":
 
 def _openapi(api: FastAPI) -> dict[str, Any]:
     if api.openapi_schema is None:
-        api.openapi_schema = openapi.document(api, ROUTERS, cached=PUBLIC_CACHED, exempt=SPARED)
+        api.openapi_schema = openapi.document(api, ROUTERS, cached=PUBLIC_CACHED, exempt=EXEMPT)
     return api.openapi_schema
 
 

@@ -179,7 +179,7 @@ def _complete_parameters(operation: dict[str, Any], route: routing.PolicyRoute) 
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         if parameter["in"] == "header" and "anyOf" in parameter["schema"]:
-            # No header is null; to FastAPI If-Match is optional, since the API answers 428 without it.
+            # No header is null; to FastAPI If-Match is optional, since the API responds with 428 without it.
             parameter["schema"] = parameter["schema"]["anyOf"][0]
             parameter["required"] = parameter["name"] == "If-Match"
     guarded = isinstance(route, routing.GuardedRoute)

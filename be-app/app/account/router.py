@@ -64,7 +64,7 @@ async def renew_recovery_codes(actor: Actor) -> RecoveryCodesOut:
 
 @staff.get("/me", action="self:read")
 async def read_me(actor: Actor) -> Me:
-    """Tell who is logged in, and as what."""
+    """Return who is logged in, and as what."""
     state = actor.session
     return Me(
         id=actor.id,

@@ -123,7 +123,7 @@ Enroller = Annotated[_Holder, Depends(_enroller)]
     responses=responses(*LIMITED, Unauthenticated, SessionExpired),
 )
 async def read_second_factor(holder: Annotated[_Holder, Depends(_holder)]) -> SecondFactorState:
-    """Tell whether this browser's login still wants a second factor, and which it may be."""
+    """Return whether this browser's login still wants a second factor, and which it may be."""
     held = await stored.load(holder.member)
     return SecondFactorState(
         state="pending" if holder.pending else "active",

@@ -26,7 +26,7 @@ _operator: ContextVar[str] = ContextVar("operator", default="")
 
 @contextmanager
 def operated_by(arn: str) -> Iterator[None]:
-    """Have the entries of the block name an operator, by the ARN that AWS vouches for, as who made the change."""
+    """Have the entries of the block name an operator, by the ARN that AWS verified, as who made the change."""
     token = _operator.set(arn)
     try:
         yield

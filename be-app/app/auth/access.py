@@ -1,7 +1,7 @@
 """From an access token to its subject: a signature, then the session as DynamoDB has it.
 
 The token alone would be good for 15 minutes; what makes revocation, roles and disabled members count at once is that
-the session is looked up. A process remembers the answer for one second, so that is how long an ended session may
+the session is looked up. A process remembers the response for one second, so that is how long an ended session may
 live on, and how often a busy one costs a round trip.
 """
 

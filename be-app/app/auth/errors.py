@@ -56,7 +56,7 @@ class CsrfRejected(Forbidden):
 
 
 class ProviderUnavailable(Unavailable):
-    """The OpenID provider doesn't answer, or none is configured."""
+    """The OpenID provider doesn't respond, or none is configured."""
 
     code, title = "login_provider_unavailable", marked("The login provider is temporarily unavailable")
 

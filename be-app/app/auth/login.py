@@ -121,7 +121,7 @@ async def finish(secret: str | None, answer: dict[str, str]) -> Returned:
 
 def _verified(answer: dict[str, str], begun: dict[str, Any]) -> oidc.Verified:
     named = answer.get("iss")
-    # RFC 9207: the answer's issuer must be the requested provider, else it may have another provider's code.
+    # RFC 9207: the response's issuer must be the requested provider, else it may have another provider's code.
     if (named is None and oidc.provider().names_issuer) or (named is not None and named != oidc.issuer()):
         raise oidc.LoginFailed("another issuer answered (iss)")
     if "code" not in answer:

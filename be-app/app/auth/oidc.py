@@ -1,7 +1,7 @@
 """The OpenID provider, known by discovery: authorization code flow with PKCE.
 
 The rules are those of OpenID Connect Core, RFC 7636 (PKCE), RFC 9207 (issuer in answers) and RFC 9700. What asks the
-provider blocks and runs in a worker thread. No redirect is followed and every answer is bounded.
+provider blocks and runs in a worker thread. No redirect is followed and every response is bounded.
 """
 
 import base64
@@ -91,7 +91,7 @@ def redirect_uri() -> str:
 
 
 def _ask(method: str, url: str, **options: Any) -> Any:
-    """Return the JSON object of an answer; raise `ProviderUnavailable`, or `LoginFailed` where it refuses."""
+    """Return the JSON object of a response; raise `ProviderUnavailable`, or `LoginFailed` where it refuses."""
     try:
         answer = _http().request(method, url, redirect=False, preload_content=False, **options)
         try:
@@ -161,7 +161,7 @@ def _described(found: Mapping[str, Any]) -> Provider:
 
 
 def _is_true(value: Any) -> bool:
-    """Tell whether a provider says yes: as JSON, or as text like Cognito. Anything else is a no."""
+    """Return whether a provider says yes: as JSON, or as text like Cognito. Anything else is a no."""
     return value is True or value == "true"
 
 

@@ -1,4 +1,4 @@
-"""Requests and answers about logging in."""
+"""Requests and responses about logging in."""
 
 import json
 import re

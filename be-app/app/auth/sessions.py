@@ -247,7 +247,7 @@ async def _current_token(
     """Return the current token of a family for a request that raced with the rotation of `secret`.
 
     None if it came too late: after the grace period, or after the successor was used by more than a step-up, which
-    shows that its answer wasn't lost.
+    shows that its response wasn't lost.
     """
     grace = settings().refresh_grace_s * 1000
     successor = _successor(secret, rotation.get("salt", ""))

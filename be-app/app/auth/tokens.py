@@ -136,7 +136,7 @@ def _kid(token: str) -> str | None:
 
 
 def has_key_of(token: str) -> bool:
-    """Tell whether a token is signed, as it says, with a key that this process has found before."""
+    """Return whether a token is signed, as it says, with a key that this process has found before."""
     return _kid(token) in _keys().public
 
 

@@ -48,7 +48,7 @@ _DETAILS = {
 """Detail of a denial for a reason that no other role would change."""
 
 # The action that the policy allowed on condition that `authorise` evaluates it again with the object.
-_owed: ContextVar[set[str] | None] = ContextVar("owed_decisions", default=None)
+_pending: ContextVar[set[str] | None] = ContextVar("pending_decisions", default=None)
 
 
 class UndecidedAction(Exception):
@@ -63,13 +63,13 @@ def decision(subject: Subject, action: str) -> Iterator[Grant | None]:
     wasn't called about it.
     """
     granted = _first_answer(subject, action)
-    owed = {action} if granted is None else set[str]()
-    token = _owed.set(owed)
+    pending = {action} if granted is None else set[str]()
+    token = _pending.set(pending)
     try:
         yield granted
     finally:
-        _owed.reset(token)
-    if owed:
+        _pending.reset(token)
+    if pending:
         raise UndecidedAction(action)
 
 
@@ -109,8 +109,8 @@ def authorise(subject: Subject, action: str, resource: Mapping[str, Any] | None)
     decision = _decide(subject, action, resource)
     if not decision.allow or decision.obligations:
         raise NotFound if _NOT_OWNER in decision.reasons else _refusal(decision)
-    if (owed := _owed.get()) is not None:
-        owed.discard(action)
+    if (pending := _pending.get()) is not None:
+        pending.discard(action)
 
 
 def allowed(subject: Subject, resources: Sequence[Mapping[str, Any] | None]) -> list[list[str]]:

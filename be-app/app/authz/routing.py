@@ -98,7 +98,7 @@ class PublicRoute(PolicyRoute):
         if self.in_vpc and self.cost:
             await gcra.of_visitor(request.scope, self.cost)
         if self.limit is not None:
-            await fixed_window.spend(self.limit, request)
+            await fixed_window.consume(self.limit, request)
 
 
 class PublicAuthRoute(PublicRoute):

@@ -1,4 +1,4 @@
-"""Requests and answers about categories."""
+"""Requests and responses about categories."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Requests and answers about the preview."""
+"""Requests and responses about the preview."""
 
 from pydantic import Field
 

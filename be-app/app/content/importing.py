@@ -232,7 +232,7 @@ class Import:
     async def steps(self) -> AsyncGenerator[Step, None]:
         """Import, and yield each part's outcome; completed parts stay if a later one fails.
 
-        Raises `Unavailable` when a store doesn't answer.
+        Raises `Unavailable` when a store doesn't respond.
         """
         step = Step()
         known = await self._categories(step)

@@ -170,9 +170,9 @@ def downgrade(revision: str) -> None:
 
 
 def handler(event: Mapping[str, Any], __: object) -> dict[str, Any]:
-    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the answer.
+    """Serve Lambda: bring the database to the newest revision; a failure is raised, and named in the response.
 
-    An event with `look` changes nothing: the answer names the database's revision, and those that it lacks, or that
+    An event with `look` changes nothing: the response names the database's revision, and those that it lacks, or that
     this release doesn't know it, because a later one was here.
     """
     configure("familycorp-migrations", settings().log_level)

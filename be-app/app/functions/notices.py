@@ -37,7 +37,7 @@ Record = Mapping[str, Any]
 
 
 def handler(event: Mapping[str, Any], _: object) -> dict[str, list[dict[str, str]]]:
-    """Serve Lambda: send the notices of a batch; the answer names the record from which on the stream retries.
+    """Serve Lambda: send the notices of a batch; the response names the record from which on the stream retries.
 
     The shape of both is that of "Using Lambda with DynamoDB" (AWS Lambda developer guide), with
     `ReportBatchItemFailures`.

@@ -75,7 +75,7 @@ class Request(Model):
 
 
 class Stored(Model):
-    """Where in the bucket an answer is."""
+    """Where in the bucket a response is."""
 
     object: str
     next_cursor: str | None = None
@@ -129,7 +129,7 @@ async def _grant_role(who: str, role: Role | None) -> MemberOut:
 async def _import(name: str, dry_run: bool = False, resume: bool = False) -> Progress:
     """Do a part of an import, from where an earlier call of the same job ended.
 
-    A finished job starts again, unless the call is to `resume`: then its answer was lost on the way.
+    A finished job starts again, unless the call is to `resume`: then its response was lost on the way.
     """
     job = ImportJob.model_validate_json(await _get(IMPORTS + name))
     if dry_run:

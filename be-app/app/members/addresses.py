@@ -11,7 +11,7 @@ _BLANK = re.compile(f"[{IGNORABLE}\u2800]+")
 
 
 def is_same(one: str, other: str) -> bool:
-    """Tell whether two addresses are the same but for the case of ASCII letters."""
+    """Return whether two addresses are the same but for the case of ASCII letters."""
     # Bytes have no other letters. Any Unicode normalization makes more of them equal: the Kelvin sign becomes K.
     return one.encode("utf-8", "replace").lower() == other.encode("utf-8", "replace").lower()
 

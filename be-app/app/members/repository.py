@@ -35,6 +35,6 @@ async def page(session: AsyncSession, *, after: uuid.UUID | None, limit: int) ->
 
 
 async def is_present(session: AsyncSession, member_id: uuid.UUID) -> bool:
-    """Tell whether a member is there, and neither disabled nor erased."""
+    """Return whether a member is there, and neither disabled nor erased."""
     member = await session.get(Member, member_id)
     return member is not None and member.disabled_at is None and member.erased_at is None

@@ -1,4 +1,4 @@
-"""Requests and answers about members."""
+"""Requests and responses about members."""
 
 import uuid
 from typing import Annotated

@@ -71,7 +71,7 @@ async def current(
 
 
 async def slug_is_taken(session: AsyncSession, post_id: uuid.UUID, slug: str) -> bool:
-    """Tell whether another post has a slug, or had it while it was public."""
+    """Return whether another post has a slug, or had it while it was public."""
     return bool(await session.scalar(select(_taken(literal(post_id), literal(slug)))))
 
 
@@ -133,7 +133,7 @@ async def wishing(session: AsyncSession, post: Post, group: uuid.UUID, reader: s
 
 
 async def shows(session: AsyncSession, upload: uuid.UUID) -> bool:
-    """Tell whether a post that is public now names a file.
+    """Return whether a post that is public now names a file.
 
     Revisions keep references as JSON, so this reads all public ones: a site has thousands, and an editor seldom names
     a file of somebody else.

@@ -1,4 +1,4 @@
-"""Requests and answers about posts."""
+"""Requests and responses about posts."""
 
 import uuid
 from datetime import date

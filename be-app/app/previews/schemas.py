@@ -1,4 +1,4 @@
-"""Requests and answers about previews."""
+"""Requests and responses about previews."""
 
 import uuid
 from typing import Annotated
@@ -40,7 +40,7 @@ class PreviewOut(Model):
 
 
 class PreviewCreated(PreviewOut):
-    """A new preview link, with its address. The address is in this answer alone."""
+    """A new preview link, with its address. The address is in this response alone."""
 
     url: Uri = Field(
         description="Page of the front end, with the token as the fragment.",

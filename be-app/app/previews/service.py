@@ -107,7 +107,7 @@ async def _shown(token: str) -> tuple[Post, PostRevision]:
 
 
 async def _has_its_maker(session: AsyncSession, link: PreviewLink) -> bool:
-    """Tell whether the member who made a link is neither disabled nor erased."""
+    """Return whether the member who made a link is neither disabled nor erased."""
     with suppress(ValueError):  # Only members have ids of this kind.
         return await members.is_present(session, uuid.UUID(link.created_by))
     return True

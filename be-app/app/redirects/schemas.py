@@ -1,4 +1,4 @@
-"""Requests and answers about redirects."""
+"""Requests and responses about redirects."""
 
 import uuid
 from typing import Annotated, Literal

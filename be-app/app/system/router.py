@@ -19,7 +19,7 @@ public = PublicRouter("", "system")
 
 @public.get("/health", action="system:health", cost=0, strict=False)
 async def health() -> Health:
-    """Tell that the process is up. Touches no store."""
+    """Respond while the process is up. Touches no store."""
     return Health(version=settings().version, environment=settings().env)
 
 
@@ -33,7 +33,7 @@ async def health() -> Health:
 async def ready(response: Response) -> Readiness:
     """Ask every store for a sign of life. This wakes a sleeping database: for people, not load balancers.
 
-    An answer serves every caller for five seconds.
+    A response serves every caller for five seconds.
     """
     found = await service.readiness()
     response.status_code = 200 if found.status == "ok" else 503

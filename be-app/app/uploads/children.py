@@ -16,7 +16,7 @@ REJECTED = 3
 """Exit status of a program that prints the reason of a rejection."""
 
 _DEADLINE_S = 27 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else 300
-"""Less than API Gateway waits for an answer. Elsewhere nobody cuts it off, and the limit of processor time holds."""
+"""Less than API Gateway waits for a response. Elsewhere nobody cuts it off, and the limit of processor time holds."""
 
 
 def run(program: list[str], directory: Path) -> None:

@@ -18,7 +18,7 @@ STATES = {
 
 
 class StorageUnavailable(Unavailable):
-    """S3 doesn't answer."""
+    """S3 doesn't respond."""
 
     code, title = "storage_unavailable", marked("File storage is temporarily unavailable")
 

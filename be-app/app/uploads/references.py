@@ -32,7 +32,7 @@ class Use(NamedTuple):
     """Whether visitors see the file there."""
 
     def seen_by(self, member: str) -> bool:
-        """Tell whether a member may know of it."""
+        """Return whether a member may know of it."""
         return not self.private or self.owner == member
 
 
@@ -69,7 +69,7 @@ def register(domain: Domain) -> None:
 def domain() -> Domain:
     """Return the domain that names files.
 
-    Raises `RuntimeError` in a process that has loaded none: without its answer no file is known to be unused.
+    Raises `RuntimeError` in a process that has loaded none: without its response no file is known to be unused.
     """
     if not _registered:
         raise RuntimeError("no domain has registered whether it refers to files")

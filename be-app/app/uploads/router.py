@@ -166,7 +166,7 @@ async def restore_upload(actor: Actor, upload_id: UploadId) -> UploadOut:
 
 
 def redirect(url: str) -> Response:
-    """Redirect to a download link; the answer must not be stored."""
+    """Redirect to a download link; the response must not be stored."""
     return RedirectResponse(url, 302)
 
 

@@ -1,4 +1,4 @@
-"""Requests and answers about files."""
+"""Requests and responses about files."""
 
 import re
 import uuid

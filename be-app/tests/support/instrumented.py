@@ -97,7 +97,7 @@ def _instrument() -> None:
     cache.HOLD_S = float(os.environ.get("TEST_CACHE_HOLD_S", cache.HOLD_S))
     public_cache.PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "30"))
     if "TEST_LIMITS" not in os.environ:
-        fixed_window.spend = gcra.count = _nothing
+        fixed_window.consume = gcra.count = _nothing
 
 
 async def _nothing(*_: Any, **__: Any) -> None:

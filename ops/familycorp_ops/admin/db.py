@@ -101,9 +101,7 @@ def status_command(env: Env = None, as_json: AsJson = False) -> None:
             schema = operator.Operator(env).read("db.status")
         revision, lacking = schema["revision"], schema["lacking"]
         if not schema["known"]:
-            sys.exit(
-                _("The running release doesn't know the schema {revision}.").format(**schema)
-            )
+            sys.exit(_("The running release doesn't know the schema {revision}.").format(**schema))
     fix = f"`make migrate ENV={env}`" if env else "`familycorp db upgrade`"
     if not lacking:
         said = _("The schema is {revision}, the newest.")

@@ -40,7 +40,7 @@ State = Annotated[
 
 
 class CallFailedError(CommandError):
-    """A call ended without an answer: whether its work was done isn't known."""
+    """A call ended without a response: whether its work was done isn't known."""
 
 
 class RefusedError(Exception):

@@ -206,7 +206,7 @@ def _imported(summary: "importing.Summary", problem: str | None) -> dict[str, ob
         "ignoredFiles": summary.ignored,
         "uploads": {"sent": summary.files_sent, "there": summary.files_there},
         "redirects": {result: summary.redirects[result] for result in ("created", "changed", "unchanged")},
-        "complete": not (summary.owes or problem),
+        "complete": not (summary.pending or problem),
         "from": summary.kind,
         "recognisedBy": summary.recognised_by,
         "leftOut": summary.left_out,

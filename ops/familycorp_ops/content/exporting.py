@@ -107,7 +107,7 @@ class Remote(Source):
         operator: its operator functions.
     """
 
-    batch = 100  # An answer, like its posts, takes memory there; many are taken one after the other.
+    batch = 100  # A response, like its posts, takes memory there; many are taken one after the other.
 
     def __init__(self, operator: "Operator") -> None:
         self._operator = operator

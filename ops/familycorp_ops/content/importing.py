@@ -49,7 +49,7 @@ class Summary:
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
     ignored: int = 0
-    owes: bool = False
+    pending: bool = False
     """Whether visitors don't see some accepted changes yet."""
     kind: Kind = Kind.familycorp
     recognised_by: str = ""
@@ -240,7 +240,7 @@ class Folder:
         self._total = max(self._total, step.remaining)
         if self._total:
             self._listener.progress(marked("Importing"), self._total - step.remaining, self._total)
-        self._summary.owes = step.pending
+        self._summary.pending = step.pending
 
     def _failed(self, source: Source, faults: Sequence[Fault]) -> None:
         for fault in faults:
@@ -257,7 +257,7 @@ async def run(directory: Path, summary: Summary, listener: Listener, manner: Man
     """Import a directory, or with `summary.dry_run` find out what that would do; `summary` grows meanwhile.
 
     Raises `NothingToImport`, `CommandError` while another import into the same database runs, and `Unavailable` when
-    a store doesn't answer; posts imported until then stay.
+    a store doesn't respond; posts imported until then stay.
     """
     token = context.bind(summary.request_id)
     try:
@@ -310,7 +310,7 @@ def run_there(
 
 
 def _advanced(operator: Operator, *, begun: bool, **arguments: Any) -> Progress:
-    """Return how far an import is after one more call; a call that ends without an answer is made once more.
+    """Return how far an import is after one more call; a call that ends without a response is made once more.
 
     Raises `CommandError` where another import runs. One that was `begun` waits: its own last call may still run.
     """

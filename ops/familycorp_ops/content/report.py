@@ -122,7 +122,7 @@ def imported(summary: importing.Summary, problem: str | None) -> None:
     if not summary.dry_run and (summary.count("created") or summary.redirects["created"]):
         sentence = _("This import is job {job}: `familycorp content undo {job}` takes it back.")
         console.print(sentence.format(job=summary.request_id), soft_wrap=True)
-    if summary.owes:
+    if summary.pending:
         console.print(_("Some posts aren't visible yet; the scheduled job will finish that within minutes."))
     _show(problem)
 

@@ -1,4 +1,4 @@
-"""Pictures and files that the posts of a folder name: each is found and digested once, whoever names it."""
+"""Pictures and files that the posts of a folder name: each is found and digested once, however many name it."""
 
 import hashlib
 import re

@@ -90,7 +90,7 @@ class Alarm(NamedTuple):
         return value < self.threshold if self.below else value > self.threshold
 
     def rings(self, periods: Sequence[Sequence[Line]]) -> bool:
-        """Tell whether it rings after periods of lines, the last of them last."""
+        """Return whether it rings after periods of lines, the last of them last."""
         return sum(map(self.crossed, periods[-self.of :])) >= self.times
 
 

@@ -207,7 +207,7 @@ def changes(plan: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 class Timer:
-    """Tells how long a block took."""
+    """Measures how long a block took."""
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()

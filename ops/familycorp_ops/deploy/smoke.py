@@ -29,7 +29,7 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'",
     "referrer-policy": "no-referrer",
 }
-"""Headers of every answer, and the start of their values."""
+"""Headers of every response, and the start of their values."""
 
 
 class SmokeError(Exception):

@@ -13,6 +13,8 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise LifecycleError(_("{question} There is no terminal to answer on: pass --yes.").format(question=question))
+        raise LifecycleError(
+            _("{question} There is no terminal to answer on: pass --yes.").format(question=question)
+        )
     if not typer.confirm(question, err=True):
         raise LifecycleError(_("Nothing was changed."))

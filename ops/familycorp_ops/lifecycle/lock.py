@@ -29,7 +29,7 @@ class Lock:
     Args:
         it: the environment, whose bucket of Terraform's state exists.
         command: what the run does, for others to read.
-        force: take the lock, whoever holds it.
+        force: take the lock, even if another run holds it.
     """
 
     def __init__(self, it: Environment, command: str, *, force: bool) -> None:

@@ -34,7 +34,7 @@ def browser(base_url: str = "", transport: httpx.BaseTransport | None = None) ->
 def log_in(
     client: httpx.Client, start_url: str, username: str, password: str, *, until: str, code: str = ""
 ) -> httpx.Response:
-    """Log in at a provider and return the answer that sends the browser back.
+    """Log in at a provider and return the response that sends the browser back.
 
     Args:
         client: one of `browser()`.

@@ -31,7 +31,7 @@ class DataApi(LoopbackServer):
         super().__init__(self._handler())
 
     def execute(self, sql: str, database: str) -> tuple[int, str, dict[str, Any]]:
-        """Run a statement; return status, type of the error if there is one, and body of the answer."""
+        """Run a statement; return status, type of the error if there is one, and body of the response."""
         import pymysql  # type: ignore[import-untyped]  # noqa: PLC0415 - only tests need it.
 
         if self.asleep:

@@ -31,7 +31,7 @@ def shown(section: str, env: str, **values: str) -> list[str]:
 
 
 def forged(person: Staff, key: Mapping[str, str]) -> str:
-    """Return a token such as the thief of a signing key makes: somebody's own, but made anew."""
+    """Return a token such as the thief of a signing key makes: a member's own, signed again."""
     import jwt  # noqa: PLC0415 - only a rehearsal needs it.
 
     claims = jwt.decode(_token(person), options={"verify_signature": False})
@@ -86,8 +86,8 @@ def take_files_back(shell: Shell, s3: Any, env: str) -> str:
     expect(not left, "the file wasn't deleted")
     look, _ = shown("A file", env, KEY=file["Key"])
     markers = json.loads(shell(look))["DeleteMarkers"]
-    _, mend = shown("A file", env, KEY=file["Key"], MARKER=markers[0]["VersionId"])
-    shell(mend)
+    _, fix = shown("A file", env, KEY=file["Key"], MARKER=markers[0]["VersionId"])
+    shell(fix)
     back = s3.head_object(Bucket=bucket, Key=file["Key"])
     expect(back["ContentLength"] == file["Size"], "another file came back")
     return str(file["Key"])

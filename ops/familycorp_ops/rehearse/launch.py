@@ -112,7 +112,7 @@ def _translate_with_parameters() -> None:
     translate = transform.transform
 
     def translated(template: Any, _: Any, *more: Any) -> Any:
-        """Tell SAM's translator the stack's parameters, as AWS does: by them it knows when to publish a version."""
+        """Give SAM's translator the stack's parameters, as AWS does: by them it knows when to publish a version."""
         operation = sys._getframe(1).f_locals  # noqa: SLF001 - the emulator has them there, and doesn't hand them on.
         given, before = operation.get("provided_params"), operation.get("previous_params")
         parameters = engine._transform_parameters(template, given, before)  # noqa: SLF001

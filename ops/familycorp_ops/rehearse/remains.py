@@ -23,7 +23,7 @@ LISTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("elasticache", "describe_serverless_caches", "ServerlessCaches", "ServerlessCacheName"),
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
-"""Service, operation, member of its answer, and what names an entry (nothing: the entry itself)."""
+"""Service, operation, member of its response, and what names an entry (nothing: the entry itself)."""
 
 
 def remains(client: Callable[[str], Any], prefix: str) -> Iterator[str]:

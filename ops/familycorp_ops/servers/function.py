@@ -109,7 +109,7 @@ def _is_text(body: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as a browser gets it; names of headers are in lower case, in no order."""
+    """A response as a browser gets it; names of headers are in lower case, in no order."""
 
     status: int
     headers: frozenset[tuple[str, str]]
@@ -209,9 +209,9 @@ class Function(Server):
             connection.close()
 
     def ask(self, request: Request) -> Answer:
-        """Return the answer that API Gateway would make of the function's."""
+        """Return the response that API Gateway would make of the function's."""
         said = self.invoke(request.event())
-        assert "statusCode" in said, said  # noqa: S101 - else Lambda failed, and API Gateway answers 500.
+        assert "statusCode" in said, said  # noqa: S101 - else Lambda failed, and API Gateway responds with 500.
         body = said.get("body") or ""
         return Answer(
             said["statusCode"],
@@ -391,7 +391,7 @@ def _addresses(port: int, runtime: int) -> Sequence[str]:
 
 
 def ask_directly(port: int, request: Request) -> Answer:
-    """Return the answer of an HTTP server on loopback."""
+    """Return the response of an HTTP server on loopback."""
     connection = HTTPConnection(LOOPBACK, port, timeout=60)
     try:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)

@@ -112,5 +112,5 @@ class MiniStack(Server):
         return clean_environment(**settings)
 
     def is_ready(self) -> bool:
-        """Return whether it has loaded its state and answers."""
+        """Return whether it has loaded its state and responds."""
         return http_ok(self.port, "/_ministack/ready")

@@ -436,7 +436,7 @@ def http_ok(port: int, path: str) -> bool:
 
 
 def http_post(port: int, path: str, headers: Mapping[str, str] | None = None) -> None:
-    """POST nothing to a loopback server; raise `ServerError` where it doesn't answer with success."""
+    """POST nothing to a loopback server; raise `ServerError` where it doesn't respond with success."""
     from http.client import HTTPConnection  # noqa: PLC0415 - not needed by `familycorp up`.
 
     with contextlib.closing(HTTPConnection(LOOPBACK, port, timeout=120.0)) as connection:

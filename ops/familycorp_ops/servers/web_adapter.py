@@ -63,7 +63,7 @@ def register(host: str) -> None:
 
 
 def is_healthy(status: int) -> bool:
-    """Return whether an answer of this status means that the application is ready."""
+    """Return whether a response of this status means that the application is ready."""
     low, _, high = os.environ.get("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS", "100-499").partition("-")
     return int(low) <= status <= int(high or low)
 
@@ -110,7 +110,7 @@ def invocation_context(headers: Message | Mapping[str, str]) -> dict[str, Any]:
 def answer(
     connection: HTTPConnection, event: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Ask the web server what an event asks, and return its answer as API Gateway wants it.
+    """Ask the web server what an event asks, and return its response as API Gateway wants it.
 
     Raises:
         UnicodeDecodeError: a response header isn't UTF-8.

@@ -79,7 +79,7 @@ def services() -> set[str]:
 
 
 def exists(series: Series) -> bool:
-    """Tell whether the application, or AWS, keeps a metric by exactly these dimensions."""
+    """Return whether the application, or AWS, keeps a metric by exactly these dimensions."""
     if series.namespace == metrics.NAMESPACE:
         names = {**metrics.BY_SERVICE, **metrics.BY_ROUTE}
         return (

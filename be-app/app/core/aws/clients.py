@@ -83,7 +83,7 @@ def _tell(metric: str, error: BotoCoreError | ClientError) -> None:
 
 
 def is_outage(error: BotoCoreError | ClientError) -> bool:
-    """Tell whether `error` says that a service is away, failing or busy, so that trying again may help."""
+    """Return whether `error` says that a service is away, failing or busy, so that trying again may help."""
     if not isinstance(error, ClientError):
         return True
     code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -91,7 +91,7 @@ def is_outage(error: BotoCoreError | ClientError) -> bool:
 
 
 def _is_refusal(error: Any) -> bool:
-    """Return whether an error is a denial, by an incomplete policy or of an attack; most services answer 400."""
+    """Return whether an error is a denial, by an incomplete policy or of an attack: a 400 of most services."""
     return (
         error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         or "AccessDenied" in error.response["Error"]["Code"]

@@ -183,7 +183,7 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether `error` says that the database is away, busy or read-only, rather than that we erred."""
+    """Return whether `error` says that the database is away, busy or read-only, rather than that we erred."""
     if isinstance(error, PoolTimeout | OSError | TimeoutError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:

@@ -31,7 +31,7 @@ class Cors(CORSMiddleware):
         return answer if answer.status_code == 200 else PreflightRejected().response()
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        """Add the headers that let the page of an allowed origin read the answer."""
+        """Add the headers that let the page of an allowed origin read the response."""
         if self.is_allowed_origin(request_headers.get("origin", "")):
             await super().send(message, send, request_headers)
         else:
@@ -39,5 +39,5 @@ class Cors(CORSMiddleware):
 
     @staticmethod
     def allow_explicit_origin(headers: MutableHeaders, origin: str) -> None:
-        """Name the origin, and leave `Vary` alone: every answer says that it depends on the origin."""
+        """Name the origin, and leave `Vary` alone: every response says that it depends on the origin."""
         headers["Access-Control-Allow-Origin"] = origin

@@ -12,24 +12,24 @@ from app.core.observability import metrics
 
 
 class Shedding:
-    """Answers 503 `overloaded` to requests that come while `most` others are in the application.
+    """Answers 503 `overloaded` to requests that come while `limit` others are in the application.
 
-    Lambda sends a process one request at a time, so there it never does. `spared` paths are always let in: a busy
+    Lambda sends a process one request at a time, so there it never does. `exempt` paths are always let in: a busy
     process isn't a broken one.
     """
 
-    def __init__(self, app: ASGIApp, *, most: int, spared: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, exempt: frozenset[str]) -> None:
         self._app = app
-        self._most = most
-        self._spared = spared
+        self._limit = limit
+        self._exempt = exempt
         self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
-        if scope["type"] != "http" or scope["path"] in self._spared:
+        if scope["type"] != "http" or scope["path"] in self._exempt:
             await self._app(scope, receive, send)
             return
-        if self._inside >= self._most:
+        if self._inside >= self._limit:
             metrics.add("shed")
             await Overloaded().response()(scope, receive, send)
             return

@@ -163,4 +163,4 @@ class UnhandledErrors:
             if not began:
                 await Problem().response()(scope, receive, send)
             elif not complete:
-                raise  # The server cuts the connection, so that half an answer can't pass for a whole one.
+                raise  # The server cuts the connection, so that half a response can't pass for a whole one.

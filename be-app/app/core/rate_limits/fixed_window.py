@@ -1,6 +1,6 @@
 """Rate limits of requests that are costly or worth a brute-force attack.
 
-`spend`: fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and
+`consume`: fixed windows, counted in the sessions table by conditional writes, so that they hold for every process and
 also for the function outside the VPC, which can't reach Valkey. Without DynamoDB nothing is let through: what is
 limited there needs it anyway.
 """
@@ -38,7 +38,7 @@ INQUIRY = Limit("inquiry", 20, 600)
 PREVIEW = Limit("preview", 60, 60)
 
 
-async def spend(limit: Limit, request: Request) -> None:
+async def consume(limit: Limit, request: Request) -> None:
     """Count a request of this client; raise `TooManyRequests` when it is one too many."""
     at = int(now().timestamp())
     started = at - at % limit.seconds

@@ -83,7 +83,7 @@ async def of_member(scope: Any, member: str, cost: int) -> None:
 async def count(scope: Any, rate: Rate, caller: str, cost: int) -> None:
     """Count a request; raise `TooManyRequests` when the caller's quota is exceeded.
 
-    Its answer gets `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): units left, and in
+    Its response gets `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): units left, and in
     how many seconds all are back.
     """
     # An address is personal data; a counter only has to distinguish callers.

@@ -1,11 +1,11 @@
-"""Ready-made public answers in Valkey, and for a moment in the process: compressed bytes with an ETag.
+"""Ready-made public responses in Valkey, and for a moment in the process: compressed bytes with an ETag.
 
 All of them are fields of one hash, so that one command ends every list, feed and page, and a read costs one round
 trip. The hash carries an epoch, renewed by each change: an entry is fresh while its own epoch is the hash's and its
-age is below `cache_ttl_s`. An answer that was rendered before a change can't be stored after it. Losing Valkey slows,
-never breaks: every failure here is a miss.
+age is below `cache_ttl_s`. A response that was rendered before a change can't be stored after it. Without Valkey
+everything is slower and nothing breaks: every failure here is a miss.
 
-An entry that isn't fresh any more is stale: for `cache_stale_s` it may be served where a fresh answer can't be had
+An entry that isn't fresh any more is stale: for `cache_stale_s` it may be served where a fresh response can't be had
 (stale-if-error, RFC 5861 §4). A change ends entries in one of two ways, which CDNs call soft purge and purge:
 
 - `expire` makes all entries stale. For changes that only add something: older answers are incomplete, not wrong.
@@ -100,13 +100,13 @@ logger = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """A ready-made answer."""
+    """A ready-made response."""
 
     etag: bytes
     content_type: bytes
     route: bytes
     location: bytes
-    """Where the resource is now, for an answer that redirects; else empty."""
+    """Where the resource is now, for a response that redirects; else empty."""
     gzipped: bytes
     made: float
     """When it was stored, in seconds since the epoch; clocks may differ."""
@@ -143,10 +143,10 @@ class Lookup(NamedTuple):
     """Result of a read; on a miss, the epoch to pass when storing."""
 
     entry: Entry | None
-    """A fresh answer."""
+    """A fresh response."""
     epoch: bytes | None
     stale: Entry | None = None
-    """An answer that may be served where no fresh one can be had."""
+    """A response that may be served where no fresh one can be had."""
 
 
 class _Copy(NamedTuple):
@@ -163,7 +163,7 @@ class _Local:
     def __init__(self) -> None:
         self.copies: dict[bytes, _Copy] = {}
         self.changes = 0
-        self.owed = ""
+        self.pending = ""
         """A change that Valkey did not get; this process makes it up before it reads there again."""
         self.breaker = CircuitBreaker(
             failure_threshold=1, recovery_timeout=1, expected_exception=(RedisError, OSError), name="valkey"
@@ -236,14 +236,14 @@ def _tell(error: Exception) -> None:
 
 
 async def lookup(key: bytes) -> Lookup:
-    """Look an answer up: in this process, then in Valkey with one command."""
+    """Look a response up: in this process, then in Valkey with one command."""
     if len(key) > _LONGEST_KEY:
         return Lookup(None, None)
     local = _local()
     kept = local.copies.get(key)
     if kept and kept.fresh_until > time.monotonic():
         return Lookup(kept.entry, None)
-    if not _usable() or (local.owed and not await _change(local.owed)):
+    if not _usable() or (local.pending and not await _change(local.pending)):
         return Lookup(None, None, _unconfirmed(key))
     before = local.changes
     try:
@@ -266,7 +266,7 @@ async def lookup(key: bytes) -> Lookup:
 
 
 async def last_good(key: bytes, found: Lookup) -> Lookup:
-    """Look a stale answer up again that `found` had, because it may have been invalidated meanwhile."""
+    """Look a stale response up again that `found` had, because it may have been invalidated meanwhile."""
     if found.epoch is not None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_AGAIN_S):
@@ -293,7 +293,7 @@ def _unconfirmed(key: bytes) -> Entry | None:
 
 
 async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
-    """Store an answer that was rendered after a `lookup` returned `epoch`, unless something has changed since.
+    """Store a response that was rendered after a `lookup` returned `epoch`, unless something has changed since.
 
     Soon after a change that only added something, the entry is stored as stale.
     """
@@ -307,7 +307,7 @@ async def store(key: bytes, entry: Entry, epoch: bytes | None) -> None:
 
 
 async def forget(key: bytes) -> None:
-    """Remove one answer, of which a fresh one says that it isn't there any more."""
+    """Remove one response, of which a fresh one says that it isn't there any more."""
     _local().copies.pop(key, None)
     await script(_FORGET, _HASH, _FORM + key)
 
@@ -325,12 +325,12 @@ async def script(text: str, key: str, *arguments: Any) -> Any:
 
 
 async def expire() -> None:
-    """Make every answer stale, after a change that only added something."""
+    """Make every response stale, after a change that only added something."""
     await _change(_EXPIRED)
 
 
 async def invalidate() -> bool:
-    """Remove every answer, fresh or stale. Return whether Valkey has done so, too."""
+    """Remove every response, fresh or stale. Return whether Valkey has done so, too."""
     return await _change(_INVALIDATED)
 
 
@@ -345,8 +345,8 @@ async def _change(kind: str) -> bool:
     except (RedisError, OSError) as error:
         _tell(error)
     finally:  # Not before: what another request has just read in Valkey would be kept after that.
-        if local.owed != _INVALIDATED or kind == _INVALIDATED:
-            local.owed = "" if delivered else kind
+        if local.pending != _INVALIDATED or kind == _INVALIDATED:
+            local.pending = "" if delivered else kind
         local.changes += 1
         if kind == _INVALIDATED:
             local.copies.clear()

@@ -27,7 +27,7 @@ else:
 logger = logging.getLogger("app.access")
 
 PATIENCE_S = 0.75
-"""Seconds after which a visitor gets a stale answer, if there is one, while the fresh one is still being rendered."""
+"""Seconds after which a visitor gets a stale response, if there is one; the fresh one goes on being rendered."""
 
 _TRACKING: Final = re.compile(rb"utm_|(?:fbclid|gclid|msclkid)(?:=|$)")
 """Query parameters that messengers, mail and advertising add to links. They mean nothing here."""
@@ -73,7 +73,7 @@ class _Asked(NamedTuple):
 
 
 class _Refresh:
-    """An attempt to render a stale answer again, whose result is held back until it is chosen."""
+    """An attempt to render a stale response again, whose result is held back until it is chosen."""
 
     def __init__(self, key: bytes, render: "_Render") -> None:
         self.entry: cache.Entry | None = None
@@ -114,10 +114,10 @@ class _Refresh:
 
 
 class PublicCache:
-    """Answers public GETs from the cache, and keeps those answers that are a `PublicResponse`.
+    """Answers public GETs from the cache, and keeps those responses that are a `PublicResponse`.
 
-    Where a fresh answer can't be had (5xx, an exception, no answer within `PATIENCE_S`), a stale one is served if the
-    cache has one. A render that takes longer finishes in the background, and its answer is stored.
+    Where a fresh response can't be had (5xx, an exception, none in `PATIENCE_S`), a stale one is served if there is
+    one. A render that takes longer finishes in the background, and its response is stored.
     """
 
     def __init__(self, app: ASGIApp, *, prefixes: Sequence[str]) -> None:
@@ -171,7 +171,7 @@ class PublicCache:
         return entry
 
     async def _refresh(self, asked: _Asked, found: "cache.Lookup", route: bytes, until: float) -> None:
-        """Serve a fresh answer in place of a stale one, or the stale one."""
+        """Serve a fresh response in place of a stale one, or the stale one."""
         refresh, reason = None, "slow"
         if self._may_try(route):
             refresh = _Refresh(asked.key, lambda hold: self._render(asked, found.epoch, hold))
@@ -199,7 +199,7 @@ class PublicCache:
         await refresh.send(asked)
 
     def _may_try(self, route: bytes) -> bool:
-        """Tell whether a stale answer is worth the wait for a fresh one.
+        """Return whether a stale response is worth the wait for a fresh one.
 
         After one of a route was late, only one request a second tries, and the others are served at once. What is
         late keeps a thread or two of the forty in which AWS is called, so nobody tries while much is.

@@ -91,17 +91,17 @@ async def note_periods(periods: str) -> None:
 
 
 def is_retention(marker: str) -> bool:
-    """Tell whether a marker says that destruction times must be computed again."""
+    """Return whether a marker says that destruction times must be computed again."""
     return marker.endswith(f"#{_RETENTION}")
 
 
 def is_day_end(marker: str) -> bool:
-    """Tell whether a marker says that a day is over, which is no work for the database."""
+    """Return whether a marker says that a day is over, which is no work for the database."""
     return marker.endswith(f"#{_DAY_END}")
 
 
 def is_invalidation(marker: str) -> bool:
-    """Tell whether a marker says that the cache must be invalidated."""
+    """Return whether a marker says that the cache must be invalidated."""
     return marker.endswith(_INVALIDATION)
 
 

@@ -219,7 +219,7 @@ async def drain() -> bool:
 
 
 class _Change(IntEnum):
-    """Effect of a batch on cached answers."""
+    """Effect of a batch on cached responses."""
 
     NONE = 0
     ADDS = 1
@@ -227,7 +227,7 @@ class _Change(IntEnum):
 
 
 async def _forget(change: _Change) -> None:
-    """Have the cache end the answers that a change ends; what Valkey doesn't get is due in a minute."""
+    """Have the cache end the responses that a change ends; what Valkey doesn't get is due in a minute."""
     if change is _Change.ADDS:
         await cache.expire()
     elif change is _Change.REPLACES and not await cache.invalidate():

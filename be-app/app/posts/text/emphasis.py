@@ -42,7 +42,7 @@ def _is_punctuation(char: str) -> bool:
 
 class _State(StateInline):
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803 - the library's names
-        """Tell whether the run of markers at `start` can open or close emphasis, and how long it is."""
+        """Return whether the run of markers at `start` can open or close emphasis, and how long it is."""
         marker, end = self.src[start], start
         while end < self.posMax and self.src[end] == marker:
             end += 1

@@ -1,4 +1,4 @@
-"""Requests and answers about the media library."""
+"""Requests and responses about the media library."""
 
 import uuid
 from typing import Annotated, Literal

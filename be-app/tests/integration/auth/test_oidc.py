@@ -1078,7 +1078,7 @@ def ends(stack: Stack, token: str) -> httpx.Response:
 
 
 def is_out(person: Person) -> bool:
-    """Tell whether somebody's session is over, which both of its tokens must agree on."""
+    """Return whether somebody's session is over, which both of its tokens must agree on."""
     here, refreshed = person.me().status_code, person.refresh().status_code
     assert (here, refreshed) in {(200, 204), (401, 401)}
     return here == 401

@@ -124,7 +124,7 @@ def informed(site: Site, client: httpx.Client, path: str) -> httpx.Response:
 
 
 def is_stale(site: Site, answer: httpx.Response, reason: str) -> bool:
-    """Tell whether an answer is a stale one, as its line says and its `Age` shows."""
+    """Return whether an answer is a stale one, as its line says and its `Age` shows."""
     told = line(site, answer)
     assert answer.status_code in {200, 304}, answer.text[:500]
     assert answer.headers["Cache-Control"] == "public, no-cache"
