@@ -55,10 +55,19 @@ def listening(processes: Iterable[psutil.Process]) -> set[tuple[str, int]]:
     return found
 
 
+def pytest_collection_finish() -> None:
+    """Let no worker's first test meet the settings under which files of tests imported the application."""
+    _forget_settings()
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_left() -> Iterator[None]:
     """Let no test meet the settings under which another used the application in this process."""
     yield
+    _forget_settings()
+
+
+def _forget_settings() -> None:
     if (loaded := sys.modules.get("app.core.settings")) is not None:
         loaded.settings.cache_clear()
 
