@@ -34,12 +34,14 @@ async def leading_to(session: AsyncSession, path: str) -> Sequence[Redirect]:
 
 
 async def page(
-    session: AsyncSession, *, path: str | None, before: uuid.UUID | None, limit: int
+    session: AsyncSession, *, path: str | None, target: str | None, before: uuid.UUID | None, limit: int
 ) -> Sequence[Redirect]:
-    """Return redirects, newest first, older than `before`; with a path, that one's."""
+    """Return redirects, newest first, older than `before`; with a path or a target, theirs alone."""
     query = select(Redirect)
     if path is not None:
         query = query.where(Redirect.path == path)
+    if target is not None:
+        query = query.where(Redirect.target == target)
     if before is not None:
         query = query.where(Redirect.id < before)
     return (await session.scalars(query.order_by(Redirect.id.desc()).limit(limit))).all()

@@ -69,6 +69,7 @@ class RedirectQuery(Input):
     """Query of redirects."""
 
     path: SitePath | None = Field(None, description="The one of this path.")
+    target: SitePath | None = Field(None, description="Those that lead to this path.")
     limit: Limit = 20
     cursor: Cursor = None
 

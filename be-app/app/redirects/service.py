@@ -48,7 +48,9 @@ async def listed(query: RedirectQuery) -> Page[RedirectOut]:
     """Return a page of redirects, newest first."""
     before = pagination.decode_id(query.cursor)
     async with reading() as session:
-        found = await repository.page(session, path=query.path, before=before, limit=query.limit + 1)
+        found = await repository.page(
+            session, path=query.path, target=query.target, before=before, limit=query.limit + 1
+        )
     page = found[: query.limit]
     return Page[RedirectOut](
         items=[RedirectOut.model_validate(redirect) for redirect in page],
@@ -136,7 +138,7 @@ async def rebuild() -> None:
     last = None
     while True:
         async with reading() as session:
-            batch = await repository.page(session, path=None, before=last, limit=_REBUILD_BATCH)
+            batch = await repository.page(session, path=None, target=None, before=last, limit=_REBUILD_BATCH)
         for redirect in batch:
             await read_model.replace(_snapshot(redirect), redirect.version)
         if len(batch) < _REBUILD_BATCH:

@@ -84,6 +84,16 @@ def test_a_path_leads_to_its_target_until_it_is_changed_or_deleted(each_client: 
     ]
 
 
+def test_redirects_are_listed_by_their_target(each_client: httpx.Client) -> None:
+    client, target = each_client, f"/ko/{unique()}"
+    first, second = (redirect(client, f"/2019/{unique()}.html", target) for _ in range(2))
+    redirect(client, f"/2019/{unique()}.html", "/ko/about")
+    assert ok(write(client, "GET", f"?target={quote(target)}"))["items"] == [second, first]
+    assert ok(write(client, "GET", f"?target={quote(target)}&path={quote(first['path'])}"))["items"] == [
+        first
+    ]
+
+
 def test_chains_are_collapsed_and_loops_refused(each_client: httpx.Client) -> None:
     client, (a, b, c, d) = each_client, [f"/{unique()}/{n}" for n in "abcd"]
     first = redirect(client, a, b)
