@@ -1,1 +1,1 @@
-"""Who changed what, and when."""
+"""The audit trail: changes with their actors and times."""

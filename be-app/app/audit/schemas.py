@@ -29,7 +29,7 @@ class AuditEntryOut(Model):
 
 
 class AuditQuery(Input):
-    """Which entries to list."""
+    """Filters of the audit trail."""
 
     target: str | None = Field(None, max_length=100, description="Only what happened to this.")
     limit: Limit = 50

@@ -60,7 +60,7 @@ def _instant(milliseconds: int) -> datetime:
 
 
 class LoginQuery(Input):
-    """How to begin a login."""
+    """Parameters of a login."""
 
     return_to: Annotated[str | None, Field(max_length=2000)] = Field(
         None, description="URL of one of the company's origins to come back to, with `login=…` added."
@@ -168,7 +168,7 @@ class Me(Model):
 
 
 class Permissions(Model):
-    """What the caller may do without regard to an object."""
+    """Actions that the policy allows the caller without regard to an object."""
 
     role: str | None = Field(description="The caller's role; null without one.", examples=["editor"])
     allowed: list[str] = Field(

@@ -43,7 +43,7 @@ SCHEME = "session"
 """Name of the security scheme of guarded routes in the OpenAPI document."""
 
 _COMMON = responses(ValidationFailed, TooManyRequests, UriTooLong, HeadersTooLarge, Problem)
-"""What any route may answer with besides its own responses."""
+"""Responses of every route besides its own."""
 
 _RESPONSES = responses(
     Unauthenticated, SessionExpired, Forbidden, CsrfRejected, TooManyRequests, StoreUnavailable

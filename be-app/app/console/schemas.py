@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from app.core.http.schema import Input, Model
-from app.posts.schemas import Body, Lang
+from app.posts.fields import Body, Lang
 
 
 class MarkdownText(Input):

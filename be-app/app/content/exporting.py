@@ -17,9 +17,9 @@ from app.content.schemas import FilePost
 from app.content.stored import Address, Stored
 from app.core.database.engine import reading
 from app.core.http.schema import Model
+from app.posts.fields import Lang, State
 from app.posts.models import PUBLISHED, PostRevision
 from app.posts.publication import addresses as post_addresses
-from app.posts.schemas import Lang, State
 from app.redirects.models import Redirect
 from app.redirects.schemas import RedirectCreate
 from app.uploads import repository, storage
@@ -29,7 +29,7 @@ from app.uploads.schemas import AttachmentReference
 _LINK_S = 3600
 
 BATCH = stored.BATCH
-"""How many posts may be requested at once."""
+"""Maximum number of posts in one request."""
 
 
 class Listed(Model):
@@ -63,7 +63,7 @@ class Exported:
     id: uuid.UUID
     post: FilePost
     files: list[ExportedFile]
-    """What the post names: its thumbnail, its pictures in their order, its attachments."""
+    """Files that the post names: its thumbnail, its pictures in their order, its attachments."""
     with_earlier_revisions: bool
     with_unpublished_edits: bool
 

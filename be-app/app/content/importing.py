@@ -38,7 +38,7 @@ CATEGORIES = "categories.yaml"
 """Name of the categories' outcome: the file that lists them."""
 
 TOGETHER = 25
-"""How many posts share an invalidation of the cache and wait for one another until visitors see them."""
+"""Number of posts that share one invalidation of the cache, and become visible with it."""
 
 _NO_CATEGORY = marked("There is no category {category}; {file} can create it.")
 _LANG_FIXED = marked("The post is in {lang}, and a post's language can't change.")
@@ -74,7 +74,7 @@ class Step:
     categories: list[tuple[str, str]] = field(default_factory=list)
     """Changes of categories, each with its slug: `created`, `renamed`, or `reordered`, which has none."""
     remaining: int = 0
-    """How many posts are still to be written."""
+    """Number of posts that are still to be written."""
     pending: bool = False
     """Whether visitors don't see some accepted changes yet."""
 

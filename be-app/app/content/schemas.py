@@ -9,8 +9,9 @@ from app.categories.schemas import CategoryCreate
 from app.core.clock import now
 from app.core.http.schema import Input, Instant, Line, refused
 from app.core.translation import Language
+from app.posts.fields import Slug, State
 from app.posts.revisions import MAX_HTML_BYTES
-from app.posts.schemas import PostCreate, Slug, State
+from app.posts.schemas import PostCreate
 from app.posts.text import complexity, markup
 from app.redirects.schemas import SitePath
 

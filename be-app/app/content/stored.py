@@ -12,7 +12,7 @@ from app.posts.models import Post, PostRevision
 from app.posts.publication import claims
 
 BATCH = 500
-"""How many posts one statement may select."""
+"""Maximum number of posts that one statement selects."""
 
 
 class Stored(NamedTuple):
@@ -24,7 +24,7 @@ class Stored(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Which post is found where."""
+    """Posts that exist already, by the keys of an import."""
 
     id: uuid.UUID
     slug: str

@@ -23,7 +23,7 @@ from app.redirects import service as redirects
 T = TypeVar("T")
 TAKEN_BACK = "content.import_undone"
 PART = 4 * TOGETHER
-"""How many posts one call takes back."""
+"""Number of posts that one call takes back."""
 
 
 class NoSuchImport(Problem):
@@ -33,14 +33,14 @@ class NoSuchImport(Problem):
 
 
 class Undone(Model):
-    """What a part of the undoing of an import did."""
+    """Outcome of one part of taking an import back."""
 
     withdrawn: list[str]
     """Slugs of posts that are archived now."""
     kept: list[str]
     """Slugs of posts that somebody has changed since the import, which stay as they are."""
     redirects: int
-    """How many redirects were deleted."""
+    """Number of redirects that were deleted."""
     remaining: int
 
 

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from app.categories.schemas import CategorySlug
 from app.core.http.schema import Input
-from app.posts.schemas import Lang, Tag
+from app.posts.fields import Lang, Tag
 
 
 class FeedQuery(Input):

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run_due() -> bool:
-    """Do what is due: publish scheduled posts, see to uploads, destroy inquiries, drain the outbox.
+    """Do the work that is due: publish scheduled posts, process uploads, destroy inquiries, drain the outbox.
 
     Return whether anything was due.
 
@@ -73,7 +73,7 @@ async def _run(at: datetime, markers: list[str]) -> None:
 
 
 async def run_minute() -> None:
-    """Do what is due; the first time in a process, have a release's or a setting's new retention periods applied."""
+    """Do the work that is due; in a process's first run, also apply new retention periods of a release or setting."""
     applied = _applied()
     if not applied:
         await events.note_periods(f"{settings().version} {settings().inquiry_retention_days}")

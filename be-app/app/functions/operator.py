@@ -43,7 +43,7 @@ EXPORTS: Final = "exports/"
 """Prefixes of the bucket: operators write below the first and read below the second."""
 
 WRITTEN_IN_A_CALL = 100
-"""How many posts one call writes; a call that is killed is repeated from where its last part ended."""
+"""Number of posts that one call writes; a call that is killed is repeated from where its last part ended."""
 
 Event = Mapping[str, Any]
 Command = Callable[..., Awaitable[Any]]
@@ -82,7 +82,7 @@ class Stored(Model):
 
 
 class Progress(Model):
-    """How far an import has come: what the next call begins with."""
+    """Progress of an import, from which the next call goes on."""
 
     outcomes: list[Outcome] = Field(default_factory=list)
     categories: list[tuple[str, str]] = Field(default_factory=list)

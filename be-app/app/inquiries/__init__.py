@@ -1,1 +1,1 @@
-"""What visitors write through the contact form."""
+"""Inquiries: messages that visitors send by the contact form."""

@@ -1,4 +1,4 @@
-"""How long inquiries are kept, and their destruction.
+"""Retention periods of inquiries, and their destruction.
 
 The period begins when an inquiry is done, or with its last change if it never was. Its end stands in the row, and a
 wake-up marker for it in DynamoDB, so that the database sleeps until an inquiry is due.
@@ -84,7 +84,7 @@ async def present(found: Sequence[Inquiry]) -> list[Inquiry]:
 
 
 async def run(at: datetime, *, recompute: bool) -> bool:
-    """Destroy what is due at `at`; return whether all of it is.
+    """Destroy the inquiries that are due at `at`; return whether none is left.
 
     Args:
         at: the time that counts.

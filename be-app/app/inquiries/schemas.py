@@ -169,7 +169,7 @@ class InquiryOut(InquirySummary):
 
 
 class InquiryUpdate(Input):
-    """How far the staff got. Category and assignee stay as they are where they are left out."""
+    """State of an inquiry. Category and assignee stay as they are where they are left out."""
 
     status: Status
     category: CategorySlug | None = None
@@ -185,7 +185,7 @@ SpamScore = Annotated[int | None, Field(ge=0, le=100), Digits]
 
 
 class InquiryQuery(Input):
-    """Which inquiries to list."""
+    """Filters of inquiries."""
 
     status: Status | None = None
     category: CategorySlug | None = None

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from app.inquiries.schemas import InquiryCreate
 
 COMPARED: Final = 50
-"""How many of the latest inquiries a new one is compared with."""
+"""Number of the latest inquiries that a new one is compared with."""
 
 COMPARED_FOR: Final = timedelta(days=1)
 HIGHEST: Final = 100
@@ -20,7 +20,7 @@ _RATE_POINTS, _RATE_AT_MOST = 10, 40
 
 
 class Earlier(NamedTuple):
-    """What a new inquiry is compared with of an earlier one."""
+    """Fields of an earlier inquiry that a new one is compared with."""
 
     email: str
     message: str

@@ -17,7 +17,7 @@ def is_same(one: str, other: str) -> bool:
 
 
 def likeness(address: str) -> str:
-    """Return what is equal of addresses that a person, a mail server or a database may take for one another.
+    """Return a key that is equal for addresses which a person, a mail server or a database may confuse.
 
     Case, compatibility forms (full-width letters, the long s), invisible characters, a final dot and the two
     spellings of a domain make no difference (Unicode's NFKC_Casefold; RFC 5890).

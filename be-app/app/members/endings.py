@@ -1,4 +1,4 @@
-"""What ends with a member: the port by which other domains end what a member has under way."""
+"""Port by which other domains end the work of a member who is disabled or erased."""
 
 from typing import TYPE_CHECKING, Protocol
 

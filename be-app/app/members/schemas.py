@@ -35,7 +35,7 @@ class MemberOut(Model):
 
 
 class MemberQuery(Input):
-    """Which members to list."""
+    """Page of members."""
 
     limit: Limit = 50
     cursor: Cursor = None

@@ -1,4 +1,4 @@
-"""Rules of members: who is one, what they are, and what of it counts from when.
+"""Rules of members: provisioning from a login, roles, disabling and erasure, and when each takes effect.
 
 The members table is the truth; its part that every request needs (role, disabled) follows into the sessions table
 by the outbox, where the function outside the VPC finds it too.

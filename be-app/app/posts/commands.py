@@ -193,7 +193,7 @@ def _check_times(at: datetime | None, until: datetime | None) -> None:
 
 
 async def unschedule(post_id: uuid.UUID, expected: int, actor: Subject) -> EditorialPost:
-    """Drop what is planned for a post: a scheduled one is a draft again, a published one stays as it is."""
+    """Cancel the plan of a post: a scheduled one is a draft again, a published one stays as it is."""
     async with outbox.transaction() as transaction:
         post, revision = await at_version(transaction.session, post_id, expected, actor, "post:schedule")
         if post.state == SCHEDULED:

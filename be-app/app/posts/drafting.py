@@ -9,9 +9,9 @@ from app.authz.routing import Actor, GuardedRouter
 from app.core.http.preconditions import CONFLICTS, CREATED_VERSION, VERSION, IfMatch, etag
 from app.core.http.problems import DatabaseUnavailable, NotFound, ValidationFailed, responses
 from app.core.lazy import lazy_import
+from app.posts.editing.schemas import Purge, Share, Shares, ShareUpdate, WorkingCopyOut, WorkingCopyUpdate
 from app.posts.errors import InvalidState, WorkingCopyExists
 from app.posts.router import STORES, PostId
-from app.posts.schemas import Purge, Share, Shares, ShareUpdate, WorkingCopyOut, WorkingCopyUpdate
 
 if TYPE_CHECKING:
     from app.posts.editing import sharing, working_copies

@@ -99,7 +99,7 @@ class Post(Base):
         return zones.shown(self.unpublish_at, self.unpublish_zone)
 
     def plan(self, at: datetime | None, revision: int | None = None, category: str | None = None) -> None:
-        """Plan what is published when; None for nothing."""
+        """Plan a publication; with `at` None, cancel it."""
         self.scheduled_at, self.scheduled_revision, self.scheduled_category = at, revision, category
         self.scheduled_zone = zones.name_of(at) if at else None
 
@@ -165,7 +165,7 @@ class PostShare(Base):
 
 
 class WorkingCopy(Base):
-    """What an editor is writing of a post and has not saved: one for each post and editor.
+    """Unsaved text of a post: one for each post and editor.
 
     Saving drops it, and so does the scheduler at `expires_at`.
     """

@@ -1,4 +1,4 @@
-"""Routes about all posts at once, for the staff: what is planned, and what was viewed."""
+"""Routes about all posts at once, for the staff: the calendar and the views."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -56,7 +56,7 @@ _NGRAMS = text("MATCH (posts.search_text) AGAINST (:phrases IN BOOLEAN MODE)")
 async def current(
     session: AsyncSession, post_id: uuid.UUID, reader: str = ""
 ) -> tuple[Post, PostRevision] | None:
-    """Return a post with its current revision, and with what is shared with a reader."""
+    """Return a post with its current revision, and with a reader's share of it."""
     found = (
         await session.execute(
             select(Post, PostRevision)
@@ -125,7 +125,7 @@ async def history(session: AsyncSession, post_id: uuid.UUID) -> Sequence[Row[int
 
 
 async def wishing(session: AsyncSession, post: Post, group: uuid.UUID, reader: str = "") -> Sequence[Post]:
-    """Return the other posts that have or wish for a post's place in a group, with what is shared with a reader."""
+    """Return the other posts that have or wish for a post's place in a group, with a reader's share of each."""
     of_group = or_(Post.translation_key == group, Post.wished_translation_key == group)
     others = select(Post).where(of_group, Post.lang == post.lang, Post.id != post.id)
     query = others.options(shares.of(reader))

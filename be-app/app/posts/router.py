@@ -202,7 +202,7 @@ async def schedule_post(
 async def unschedule_post(
     actor: Actor, post_id: PostId, if_match: IfMatch, response: Response
 ) -> EditorialPost:
-    """Drop what is planned: a scheduled post is a draft again, a published one stays as it is."""
+    """Cancel the plan: a scheduled post is a draft again, a published one stays as it is."""
     return _answer(response, await commands.unschedule(post_id, if_match, actor))
 
 

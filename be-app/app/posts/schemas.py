@@ -4,106 +4,34 @@ import uuid
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from app.categories.schemas import CategorySlug
 from app.core.http.pagination import Cursor, Limit
-from app.core.http.schema import Allowed, Digits, Input, Instant, Line, Model, Text, Uri, pattern, refused
-from app.core.messages import marked
+from app.core.http.schema import Allowed, Digits, Input, Instant, Line, Model, Uri
 from app.core.zones import ZonedInstant
+from app.posts.fields import (
+    Body,
+    CanonicalUrl,
+    Description,
+    Excerpt,
+    Lang,
+    MemberId,
+    Noindex,
+    Slug,
+    State,
+    StoredBody,
+    StoredCanonicalUrl,
+    StoredDescription,
+    StoredExcerpt,
+    StoredTags,
+    StoredTitle,
+    Tag,
+    Tags,
+    Title,
+    Zoned,
+)
 from app.uploads.schemas import AttachmentReference, ResponsivePicture
-
-Lang = Literal["ko", "en"]
-State = Literal["draft", "scheduled", "published", "archived"]
-
-
-def as_id(text: str) -> uuid.UUID | None:
-    """Return the id that `text` is, if it is one: a post's address is its id or its slug."""
-    try:
-        return uuid.UUID(text) if len(text) == 36 else None
-    except ValueError:
-        return None
-
-
-def _not_an_id(slug: str) -> str:
-    if as_id(slug):
-        raise refused("like_an_id", marked("The slug must not look like an id."))
-    return slug
-
-
-Slug = Annotated[
-    str,
-    StringConstraints(
-        pattern=pattern(
-            r"^[a-z0-9가-힣]+(-[a-z0-9가-힣]+)*$",
-            marked("Use lower-case letters, Hangul syllables, digits and single hyphens."),
-        ),
-        min_length=1,
-        max_length=120,
-    ),
-    Field(
-        description="Lower-case letters, Hangul syllables, digits and single hyphens; not like an id.",
-        examples=["2026-3분기-실적"],
-    ),
-    AfterValidator(_not_an_id),
-]
-Title = Annotated[str, Field(min_length=1, max_length=200, examples=["2026년 3분기 실적 안내"]), Line]
-Excerpt = Annotated[str, Field(max_length=500), Line]
-Tag = Annotated[str, Field(min_length=1, max_length=50), Line]
-# What was stored is answered as it is: earlier releases may have had other rules.
-StoredTitle = Annotated[str, Field(examples=["2026년 3분기 실적 안내"])]
-StoredExcerpt = Annotated[str, Field(examples=["매출이 늘었습니다."])]
-StoredBody = Annotated[str, Field(description="Markdown.", examples=["## 요약\n\n매출이 늘었습니다."])]
-StoredTags = Annotated[list[str], Field(examples=[["실적", "IR"]])]
-StoredDescription = Annotated[
-    str,
-    Field(
-        description="Text for search engines and messengers; empty where the excerpt serves.",
-        examples=["3분기 매출과 영업이익, 다음 분기 전망을 알려 드립니다."],
-    ),
-]
-StoredCanonicalUrl = Annotated[
-    str | None,
-    Field(description="Where the text was published first; null for this site.", examples=[None]),
-]
-Noindex = Annotated[bool, Field(description="Whether search engines are to leave the post out.")]
-MemberId = Annotated[
-    str,
-    Field(
-        description="A member's id; `import` for imported posts.",
-        examples=["0192f0c1-2b3c-7d4e-8f50-617283940a1b"],
-    ),
-]
-
-
-def _distinct(values: list[str]) -> list[str]:
-    if len(set(values)) != len(values):
-        raise refused("duplicate_items", marked("List each item only once."))
-    return values
-
-
-Body = Annotated[
-    str,
-    Field(
-        max_length=100_000,
-        description="Markdown (CommonMark with tables). `![alternative text](upload:ID)` shows an uploaded image.",
-        examples=["## 요약\n\n매출이 늘었습니다."],
-    ),
-    Text,
-]
-Description = Annotated[str, Field(max_length=300), Line]
-CanonicalUrl = Annotated[
-    str,
-    StringConstraints(
-        pattern=pattern(
-            r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?$",
-            marked("Enter an https:// address without a fragment, percent-encoded."),
-        ),
-        max_length=500,
-    ),
-    Field(examples=["https://news.example/2026/q3"]),
-]
-Tags = Annotated[list[Tag], Field(max_length=20, examples=[["실적", "IR"]]), AfterValidator(_distinct)]
 
 
 class PostContent(Input):
@@ -144,72 +72,6 @@ class PostCreate(PostUpdate):
     lang: Lang
 
 
-class WorkingCopyFields(Model):
-    """What an editor is writing of a post: the fields of `PostUpdate`, as far as they are."""
-
-    title: Annotated[str, Field(max_length=200, examples=["2026년 3분기 실적"]), Line] = ""
-    excerpt: Annotated[str, Field(max_length=500, examples=[""]), Line] = ""
-    body: Annotated[str, Field(max_length=100_000, examples=["## 요약"]), Text] = ""
-    tags: list[Annotated[str, Field(max_length=50), Line]] = Field(
-        default=[], max_length=20, examples=[["실적"]]
-    )
-    thumbnail: uuid.UUID | None = None
-    attachments: list[uuid.UUID] = Field(default=[], max_length=20)
-    description: Annotated[str, Field(max_length=300, examples=[""]), Line] = ""
-    canonical_url: Annotated[str, Field(max_length=500), Line] | None = Field(None, examples=[None])
-    noindex: bool = False
-    slug: Annotated[str, Field(max_length=120), Line] | None = Field(None, examples=["2026-3분기-실적"])
-    category: Annotated[str, Field(max_length=60, examples=["news"]), Line] = ""
-    translation_of: uuid.UUID | None = None
-    base_version: int = Field(
-        ge=1, description="The version of the post that the editor began with.", examples=[3]
-    )
-
-
-class WorkingCopyUpdate(WorkingCopyFields, Input):
-    """An editor's unsaved text. Only lengths are checked; saving checks the rest."""
-
-
-class WorkingCopyOut(WorkingCopyFields):
-    """An editor's unsaved text, as it was kept last."""
-
-    version: int = Field(description="The working copy's own version, which its ETag holds.")
-    updated_at: Instant
-    expires_at: Instant = Field(description="When it is dropped, unless it is changed before.")
-
-
-class ShareUpdate(Input):
-    """What a colleague may do to a post before it is public."""
-
-    can_edit: bool = Field(
-        False,
-        description="Whether they may also edit it. Publishing, sharing and deleting stay the author's.",
-    )
-
-
-class Share(Model):
-    """A colleague whom an author lets read a post before it is public."""
-
-    member_id: uuid.UUID
-    name: str = Field(description="Empty where the member left.", examples=["김하늘"])
-    can_edit: bool
-    created_at: Instant
-
-
-class Shares(Model):
-    """With whom a post is shared."""
-
-    items: list[Share]
-
-
-class Purge(Input):
-    """The confirmation of a purge."""
-
-    slug: str = Field(
-        max_length=120, description="The post's slug, as the admin typed it.", examples=["2026-3분기-실적"]
-    )
-
-
 class Schedule(Input):
     """When to publish the newest revision, and when to take the post back. Each call replaces the whole plan."""
 
@@ -222,15 +84,6 @@ class Schedule(Input):
     unpublish_at: ZonedInstant | None = Field(
         None, description="When the post becomes a draft again.", examples=["2027-02-01T00:00:00+09:00"]
     )
-
-
-Zoned = Annotated[
-    str,
-    Field(
-        description="The same instant with the offset and the name of the zone in which it was given (RFC 9557).",
-        examples=["2027-01-04T09:00:00+09:00[Asia/Seoul]"],
-    ),
-]
 
 
 class PostSummary(Model):
@@ -273,7 +126,7 @@ class Picture(Model):
 
 
 class Metadata(Model):
-    """What search engines and messengers read of a post (Open Graph protocol, schema.org)."""
+    """Metadata of a post for search engines and messengers (Open Graph protocol, schema.org)."""
 
     description: str = Field(
         description="For `description` and `og:description`.", examples=["매출이 늘었습니다."]
@@ -395,14 +248,14 @@ class PlannedStep(Model):
 
 
 class Calendar(Model):
-    """What is planned, the earliest first."""
+    """Planned steps, the earliest first."""
 
     items: list[PlannedStep]
     complete: bool = Field(description="Whether that is all; else ask for a shorter time.")
 
 
 class ViewsOfPost(Model):
-    """How often a post was viewed in a week."""
+    """Views of a post in a week."""
 
     post_id: uuid.UUID
     slug: str = Field(examples=["2026-3분기-실적"])
@@ -487,7 +340,7 @@ class SearchQuery(NarrowedQuery):
 
 
 class CalendarQuery(Input):
-    """Of which time to list what is planned."""
+    """Period of the calendar."""
 
     since: Instant | None = Field(None, description="Steps at this instant or later.")
     until: Instant | None = Field(None, description="Steps before this instant.")

@@ -1,4 +1,4 @@
-"""Queries on shares: what is shared with a member."""
+"""Queries on posts that are shared with a member."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from app.posts.models import Post, PostShare
 
 
 def of(member: str) -> ORMOption:
-    """Return the option that has a query of posts load what is shared with a member."""
+    """Return the option by which a query of posts loads a member's share of each."""
     mine = select(PostShare.can_edit).where(PostShare.post_id == Post.id, PostShare.member_id == member)
     return with_expression(Post.shared_for_editing, mine.correlate(Post).scalar_subquery())
 

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from app.core.http.schema import Input, Instant, Model, Uri, pattern
 from app.core.messages import marked
-from app.posts.schemas import MemberId
+from app.posts.fields import MemberId
 
 MAX_HOURS = 30 * 24
 TOKEN_BYTES = 32

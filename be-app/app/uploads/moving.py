@@ -24,7 +24,7 @@ from app.uploads.reasons import Rejection
 from app.uploads.schemas import PartAddress, PartWanted, PostForm, UploadCreate
 
 TOGETHER = 500
-"""How many files may be looked for at once."""
+"""Maximum number of files that are looked for at once."""
 
 _AGAIN = {"never_arrived", "not_scanned"}
 """Reasons that say nothing of the file: the same file may pass the next time."""
@@ -39,7 +39,7 @@ class Moved(UploadCreate):
 
 
 class Arrival(Model):
-    """How far a file is; `form` or `parts` say how to send one that is awaited."""
+    """State of a file; `form` or `parts` say how to send one that is awaited."""
 
     id: uuid.UUID
     state: str = PENDING

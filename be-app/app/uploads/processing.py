@@ -35,10 +35,10 @@ from app.uploads.reasons import Rejection
 from app.uploads.storage import Found
 
 WAITS_FOR_SCAN = timedelta(hours=24)
-"""How long a scanner may take before an upload is rejected."""
+"""Time that a scanner may take before an upload is rejected."""
 
 UNATTACHED = timedelta(days=7)
-"""How long a file may stay without a post that names it before it is deleted as an orphan."""
+"""Time after which a file that no post names is deleted as an orphan."""
 
 _LOOK_AGAIN = timedelta(minutes=15)
 _BATCH = 50

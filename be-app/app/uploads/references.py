@@ -51,7 +51,7 @@ Follow = Callable[["Transaction", uuid.UUID, "Subject"], Awaitable[None]]
 
 
 class Domain(NamedTuple):
-    """What a domain knows and does about the files that it names."""
+    """Callbacks of a domain whose objects name files."""
 
     refers: Refers
     survey: Survey

@@ -210,14 +210,14 @@ class PartsArrived(Model):
 
 
 class Downloads(Model):
-    """How often one file of a post was downloaded."""
+    """Downloads of one file of a post."""
 
     id: uuid.UUID
     downloads: int
 
 
 class DownloadCounts(Model):
-    """How often the files of a published post were downloaded."""
+    """Downloads of the files of a published post."""
 
     items: list[Downloads]
 

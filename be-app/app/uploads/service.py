@@ -38,7 +38,7 @@ from app.uploads.schemas import (
 
 SINGLE = timedelta(seconds=storage.SIGNED_S)
 IN_PARTS = timedelta(hours=24)
-"""How long parts may be sent, with pauses; then what arrived is dropped."""
+"""Time for sending parts, pauses included; afterwards the parts are dropped."""
 
 MOST_UNDER_WAY = 50
 

@@ -30,7 +30,7 @@ class Factors(NamedTuple):
 
     @property
     def methods(self) -> list[str]:
-        """How the second factor can be proven."""
+        """Methods by which the second factor can be proven."""
         held = {"totp": self.totp, "passkey": self.passkeys, "recovery": self.enrolled and self.recovery}
         return [method for method, there in held.items() if there]
 

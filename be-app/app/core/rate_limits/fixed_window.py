@@ -23,7 +23,7 @@ else:
 
 
 class Limit(NamedTuple):
-    """How many requests one client address may send within how many seconds."""
+    """Quota of requests of a client address, and its window in seconds."""
 
     name: str
     most: int

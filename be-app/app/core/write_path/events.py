@@ -1,4 +1,4 @@
-"""The table `…-events`: domain events for the stream's readers, and markers of what is due when.
+"""The table `…-events`: domain events for the stream's readers, and wake-up markers for work that falls due.
 
 Nothing periodic may touch Aurora, or it never pauses. So work that will need the database later (a scheduled
 post, an outbox that a crash left undrained) leaves a wake-up marker here, and the scheduler reads only these.

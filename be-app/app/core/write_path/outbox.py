@@ -29,7 +29,7 @@ from app.core.read_path.read_model import POSTS, Snapshot
 from app.core.write_path import destructions, events, file_effects
 
 GRACE = timedelta(seconds=60)
-"""How long the effects of a change may be pending before the scheduler takes over.
+"""Time for which the effects of a change may be pending before the scheduler takes over.
 
 At least twice the longest that a transaction may take: the scheduler must not read a marker before its commit.
 """

@@ -16,9 +16,9 @@ from app.core.messages import marked
 from app.core.write_path import outbox
 from app.members import repository as members
 from app.members.models import Member
+from app.posts.editing.schemas import Share, Shares
 from app.posts.models import PostShare
 from app.posts.permission import allowed
-from app.posts.schemas import Share, Shares
 
 SHARE = "post:share"
 

@@ -18,10 +18,10 @@ from app.core.database.engine import reading, writing
 from app.core.http.problems import NotFound, PreconditionFailed
 from app.core.write_path import events, outbox
 from app.posts import repository
+from app.posts.editing.schemas import WorkingCopyOut, WorkingCopyUpdate
 from app.posts.errors import WorkingCopyExists
 from app.posts.models import Post, PostRevision, WorkingCopy
 from app.posts.permission import allowed
-from app.posts.schemas import WorkingCopyOut, WorkingCopyUpdate
 from app.uploads.references import Use
 
 UPDATE = "post:update"

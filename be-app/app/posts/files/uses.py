@@ -1,4 +1,4 @@
-"""Which posts name which files."""
+"""Uses of files by posts."""
 
 import re
 import uuid

@@ -1,1 +1,1 @@
-"""How posts become public: their plan, claims on addresses, what visitors are served, and its views by day."""
+"""Publication of posts: the plan, claims on addresses, the read model, and views by day."""

@@ -1,4 +1,4 @@
-"""What is planned for posts."""
+"""The calendar: planned publications and ends of posts."""
 
 from collections.abc import Iterator
 from typing import Any

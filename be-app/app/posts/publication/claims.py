@@ -16,10 +16,11 @@ from app.core.messages import marked
 from app.core.write_path import outbox
 from app.posts import repository
 from app.posts.errors import SlugTaken, TranslationExists
+from app.posts.fields import as_id
 from app.posts.models import SCHEDULED, FormerSlug, Post
 from app.posts.permission import READ, policy_object
 from app.posts.publication import read_model
-from app.posts.schemas import PostUpdate, as_id
+from app.posts.schemas import PostUpdate
 from app.posts.text import markup
 
 

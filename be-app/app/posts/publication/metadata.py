@@ -1,4 +1,4 @@
-"""What search engines and messengers read of a post, as schema.org and the Open Graph protocol define it."""
+"""Metadata of a post for search engines and messengers, as schema.org and the Open Graph protocol define it."""
 
 from typing import Any
 from urllib.parse import quote
@@ -7,8 +7,9 @@ import orjson
 
 from app.core.clock import timestamp
 from app.core.settings import settings
+from app.posts.fields import Lang
 from app.posts.publication import addresses
-from app.posts.schemas import DescribedPost, Lang, Metadata, Picture, PostSummary
+from app.posts.schemas import DescribedPost, Metadata, Picture, PostSummary
 
 SITE_NAMES: dict[Lang, str] = {"ko": "패밀리코퍼레이션", "en": "FamilyCorp"}
 

@@ -15,8 +15,9 @@ from app.core.http.problems import NotFound
 from app.core.process import process
 from app.core.read_path import lists, read_model
 from app.core.read_path.read_model import Snapshot
+from app.posts.fields import as_id
 from app.posts.publication import addresses, metadata
-from app.posts.schemas import DescribedPost, PostSummary, PublicPost, PublicQuery, as_id
+from app.posts.schemas import DescribedPost, PostSummary, PublicPost, PublicQuery
 
 _PUBLIC_ATTRIBUTES = (
     "slug",
@@ -157,7 +158,7 @@ async def page(id_or_slug: str) -> bytes | Moved:
         siblings = await _siblings(found.group)
     _remember(id_or_slug, found)
     document: dict[str, Any] = orjson.loads(item["page"])
-    # Made of what is stored, so that each post has it, and as the settings of today say.
+    # Rendered from the stored document with today's settings, so that every post has it.
     made = metadata.of(DescribedPost.model_validate(document))
     document["metadata"] = made.model_dump(mode="json", by_alias=True)
     document["viewCount"] = views

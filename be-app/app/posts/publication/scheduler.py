@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run(at: datetime) -> bool:
-    """Do to posts what is due at `at`; return whether all of it is done."""
+    """Publish and withdraw the posts that are due at `at`; return whether none is left."""
     await working_copies.forget_old(at)
     # What was to be public for a time that is over now is published first, so that its end follows.
     return await _publish_all(at) and await _unpublish_all(at)

@@ -21,9 +21,10 @@ from app.core.days import day_of
 from app.core.read_path import read_model
 from app.core.settings import settings
 from app.posts.editing import listing
+from app.posts.fields import Lang
 from app.posts.models import Post, PostRevision
 from app.posts.repository import CURRENT
-from app.posts.schemas import Lang, ViewFigures, ViewsOfPost
+from app.posts.schemas import ViewFigures, ViewsOfPost
 
 RETENTION = timedelta(days=400)
 _AGGREGATE = "views"

@@ -42,7 +42,7 @@ def _span(start: int, end: int) -> str:
 
 
 class _Matcher(difflib.SequenceMatcher[str]):
-    """A `SequenceMatcher` with matching blocks of our own: its grouping of them into hunks is what is wanted."""
+    """A `SequenceMatcher` with matching blocks of our own, for its grouping of them into hunks."""
 
     def __init__(self, before: Lines, after: Lines) -> None:
         super().__init__(autojunk=False)

@@ -13,7 +13,7 @@ from app.core.http.schema import IGNORABLE
 SNIPPET = 160
 _BEFORE = 50
 SCANNED = 1_000_000
-"""How many characters of all hits of a page together are scanned for snippets."""
+"""Characters that are scanned for snippets, in all hits of a page together."""
 
 # Each line is a character and its look-alikes.
 _ALIKE = {

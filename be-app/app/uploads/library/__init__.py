@@ -1,1 +1,1 @@
-"""The media library: what is there, where it is used, and replacement in place."""
+"""The media library: uploads with their uses, descriptions, and replacement in place."""

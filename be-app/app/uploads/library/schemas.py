@@ -11,7 +11,7 @@ from app.uploads.schemas import AlternativeTexts, Focus
 
 
 class UploadDescription(Input):
-    """What is said of an upload: it replaces what was said before."""
+    """Description of an upload; it replaces the former one."""
 
     alt: AlternativeTexts = AlternativeTexts(ko="", en="")
     focus: Focus | None = Field(None, description="The point that crops keep; null for the middle.")

@@ -1,4 +1,4 @@
-"""The media library: complete uploads, where each is used, what is said of them, and replacement in place."""
+"""The media library: complete uploads with their uses, descriptions, and replacement in place."""
 
 import json
 import uuid
@@ -111,7 +111,7 @@ def _item(upload: Upload, uses: Sequence[Use], member: Subject, actions: list[st
 
 
 async def describe(upload_id: uuid.UUID, request: UploadDescription, actor: Subject) -> UploadOut:
-    """Note what is said of an upload, and have public posts that show it follow."""
+    """Store the description of an upload, and update the public posts that show it."""
     async with outbox.transaction() as transaction:
         upload = await _changeable(transaction.session, upload_id, actor)
         before = upload.alt, upload.focus

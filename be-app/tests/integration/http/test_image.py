@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -271,8 +270,7 @@ def test_a_worker_of_the_rehearsal_is_a_container_that_ends_with_it(
 
 
 def test_the_image_says_that_its_bases_are_stand_ins() -> None:
-    sys.path.insert(0, str(templates.ROOT / "scripts"))
-    import image
+    import image  # `pythonpath` has scripts/.
 
     for target in image.TARGETS:
         built = image.Image(image.archive(target))

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.core.http import pagination
 from app.core.http.pagination import decode_id, decode_timed, encode, timed_key
 from app.core.http.problems import ValidationFailed
-from app.posts.schemas import Body, Slug, Title
+from app.posts.fields import Body, Slug, Title
 from app.posts.text.markup import excerpt, slugify, to_html, to_text
 from app.posts.text.searching import fold
 from support.contract import korean, ok, own_category, pages

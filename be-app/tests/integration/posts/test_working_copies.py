@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from app.posts.schemas import PostUpdate, WorkingCopyUpdate
+from app.posts.editing.schemas import WorkingCopyUpdate
+from app.posts.schemas import PostUpdate
 from support.contract import NOBODY, as_written, breaks, edit, ok, own_category, problem, read, unique
 from support.editorial import EDITORIAL, in_seconds
 from support.stack import EDITOR, Stack, act, draft, published

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.http.problems import ValidationFailed
-from app.posts.schemas import Body
+from app.posts.fields import Body
 from app.posts.text.markup import excerpt, slugify, to_html, to_text
 from app.posts.text.searching import fold
 from support.harmless import check_html

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.categories.schemas import CategoryCreate, CategorySlug, LocalisedName
-from app.posts.schemas import Lang
+from app.posts.fields import Lang
 from familycorp_ops.environment import CommandError
 
 

@@ -1,4 +1,4 @@
-"""What a PDF does (ISO 32000-2, 12.6): scripts, actions without a click, forms and addresses that run something."""
+"""Active content of a PDF (ISO 32000-2, 12.6): scripts, actions without a click, forms, addresses."""
 
 import re
 

@@ -62,7 +62,7 @@ class Parsed(NamedTuple):
 
 
 class Facts(Protocol):
-    """What becomes of values."""
+    """Receiver of the values that a parser reads."""
 
     def dictionary(self, items: list[Value]) -> dict[bytes, Value]:
         """Make a dictionary of its keys and values."""

@@ -1,4 +1,4 @@
-"""What happens in a PDF without a click (ISO 32000-2, 12.6.3), once all objects are known."""
+"""Actions of a PDF without a click (ISO 32000-2, 12.6.3), followed once all objects are known."""
 
 from app.uploads.inspection import xml_elements
 from app.uploads.inspection.pdf.actions import Actions, is_script
