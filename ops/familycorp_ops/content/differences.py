@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from familycorp_ops.content.importing import Summary
-from familycorp_ops.content.sites.notes import Note
+from familycorp_ops.content.notes import Note
 
 
 @dataclass

@@ -26,10 +26,9 @@ from app.content.importing import CATEGORIES, Finding
 from app.content.schemas import FilePost
 from app.core.http import rules
 from familycorp_ops import messages
-from familycorp_ops.content import pictures, redirects, wxr, yamltext
+from familycorp_ops.content import keys, pictures, redirects, wxr, yamltext
+from familycorp_ops.content.notes import Note, shortened
 from familycorp_ops.content.pictures import Address
-from familycorp_ops.content.sites import keys
-from familycorp_ops.content.sites.notes import Note, shortened
 from familycorp_ops.content.uploads import FileRefused, Naming, Uploads
 from familycorp_ops.content.yamltext import Fault, Place, Unreadable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from familycorp_ops import messages
 from familycorp_ops.content import differences
 from familycorp_ops.content.importing import Summary
-from familycorp_ops.content.sites.notes import Note
+from familycorp_ops.content.notes import Note
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.6 system-ui, sans-serif }

@@ -25,11 +25,11 @@ from familycorp_ops import messages
 from familycorp_ops.admin.operator import CallFailedError, Operator, RefusedError
 from familycorp_ops.content import files, manifest, pictures, redirects, sending
 from familycorp_ops.content.files import Source
+from familycorp_ops.content.notes import Note, Omitted, shortened
 from familycorp_ops.content.sites import reading, recognition
 from familycorp_ops.content.sites.kinds import Kind
 from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
 from familycorp_ops.content.sites.mapping import Proposal
-from familycorp_ops.content.sites.notes import Note, Omitted, shortened
 from familycorp_ops.content.uploads import Uploads
 from familycorp_ops.content.yamltext import Fault
 from familycorp_ops.environment import CommandError

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from gettext import gettext as _
 from typing import Protocol
 
+from familycorp_ops.content.notes import Note, shortened
 from familycorp_ops.content.pictures import CODE
 from familycorp_ops.content.sites import tags
-from familycorp_ops.content.sites.notes import Note, shortened
 from familycorp_ops.content.sites.tags import Tag
 from familycorp_ops.content.uploads import FileRefused
 

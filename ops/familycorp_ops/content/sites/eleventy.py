@@ -6,8 +6,8 @@ from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from familycorp_ops.content.notes import Omitted
 from familycorp_ops.content.sites.layout import DATED, Facts, Found, Layout
-from familycorp_ops.content.sites.notes import Omitted
 
 CONFIGS = [".eleventy.js", *(f"eleventy.config.{kind}" for kind in ("js", "mjs", "cjs", "ts"))]
 _INPUT = re.compile(r"""\binput:\s*["'`]([^"'`]+)["'`]""")

@@ -9,7 +9,7 @@ from gettext import gettext as _
 from typing import Any, NamedTuple
 
 from familycorp_ops.content import yamltext
-from familycorp_ops.content.sites.notes import Note, shortened
+from familycorp_ops.content.notes import Note, shortened
 from familycorp_ops.content.yamltext import Place, Unreadable
 
 _FENCE = re.compile(r"(---|\+\+\+|;;;)[ \t]*+(yaml|yml|toml|json|js|javascript)?[ \t]*+", re.IGNORECASE)

@@ -8,11 +8,11 @@ from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from familycorp_ops.content.notes import Note, Omitted, shortened
 from familycorp_ops.content.sites import ghost_cards
 from familycorp_ops.content.sites.frontmatter import Front
 from familycorp_ops.content.sites.html_markdown import converted
 from familycorp_ops.content.sites.layout import Facts, Found, Layout
-from familycorp_ops.content.sites.notes import Note, Omitted, shortened
 from familycorp_ops.content.yamltext import Unreadable
 
 _HERE = "__GHOST_URL__"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 
+from familycorp_ops.content.notes import Omitted
 from familycorp_ops.content.sites.layout import DATED, Facts, Found, Layout, expanded, moments
-from familycorp_ops.content.sites.notes import Omitted
 
 _DEFAULT = ":year/:month/:day/:title/"
 

@@ -6,8 +6,8 @@ from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from familycorp_ops.content.notes import Omitted
 from familycorp_ops.content.sites.layout import DATED, Facts, Found, Layout, expanded, moments, urlized
-from familycorp_ops.content.sites.notes import Omitted
 
 _CONFIGS = [f"{name}.{kind}" for name in ("hugo", "config") for kind in ("toml", "yaml", "yml", "json")]
 CONFIGS = [*_CONFIGS, *(f"config/_default/{name}" for name in _CONFIGS)]

@@ -6,8 +6,8 @@ from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from familycorp_ops.content.notes import Omitted
 from familycorp_ops.content.sites.layout import DATED, Facts, Found, Layout, expanded, moments
-from familycorp_ops.content.sites.notes import Omitted
 
 _STYLES = {
     "date": "/:categories/:year/:month/:day/:title.html",

@@ -18,9 +18,9 @@ import yaml
 
 from familycorp_ops.content import files
 from familycorp_ops.content.files import SUFFIXES
+from familycorp_ops.content.notes import Omitted
 from familycorp_ops.content.sites import frontmatter
 from familycorp_ops.content.sites.frontmatter import Front
-from familycorp_ops.content.sites.notes import Omitted
 
 _CODES = re.compile(
     "(?:ar|az|bg|bn|ca|cs|da|de|el|en|eo|es|et|eu|fa|fi|fil|fr|gl|he|hi|hr|hu|id|it|ja|ka|ko|lt|lv|mn|ms|nb|nl|nn|no|pl|pt"

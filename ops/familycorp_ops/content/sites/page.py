@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 from app.core.clock import now
 from app.core.http.schema import CONTROLS
-from familycorp_ops.content.sites import dates, keys, names
+from familycorp_ops.content import keys
+from familycorp_ops.content.notes import Kind, Note, shortened
+from familycorp_ops.content.sites import dates, names
 from familycorp_ops.content.sites.frontmatter import Front
 from familycorp_ops.content.sites.layout import Found
 from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
 from familycorp_ops.content.sites.mapping import Proposal
-from familycorp_ops.content.sites.notes import Kind, Note, shortened
 
 _HEADING = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
 _HANGUL = re.compile(r"[가-힣]")

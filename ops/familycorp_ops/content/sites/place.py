@@ -8,9 +8,8 @@ from uuid import UUID
 
 from app.posts.publication import addresses
 from app.uploads import kinds
-from familycorp_ops.content import files
-from familycorp_ops.content.sites import keys
-from familycorp_ops.content.sites.notes import Note
+from familycorp_ops.content import files, keys
+from familycorp_ops.content.notes import Note
 from familycorp_ops.content.sites.page import Page
 from familycorp_ops.content.uploads import FileRefused
 

@@ -21,9 +21,10 @@ from app.core.http import rules
 from app.core.http.schema import CONTROLS
 from app.posts.publication import addresses
 from familycorp_ops import messages
-from familycorp_ops.content import files
+from familycorp_ops.content import files, keys
 from familycorp_ops.content.files import Source
-from familycorp_ops.content.sites import keys, names
+from familycorp_ops.content.notes import Note, Omitted
+from familycorp_ops.content.sites import names
 from familycorp_ops.content.sites.body import Body
 from familycorp_ops.content.sites.eleventy import Eleventy
 from familycorp_ops.content.sites.ghost import Ghost
@@ -33,7 +34,6 @@ from familycorp_ops.content.sites.jekyll import Jekyll
 from familycorp_ops.content.sites.layout import Facts, Found, Layout
 from familycorp_ops.content.sites.mapping import Mapping as SiteMapping
 from familycorp_ops.content.sites.mapping import Proposal
-from familycorp_ops.content.sites.notes import Note, Omitted
 from familycorp_ops.content.sites.page import Page, line_of
 from familycorp_ops.content.sites.place import Place
 from familycorp_ops.content.sites.wordpress import WordPress

@@ -14,10 +14,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from familycorp_ops.content.notes import Note, Omitted, shortened
 from familycorp_ops.content.sites.frontmatter import Front
 from familycorp_ops.content.sites.html_markdown import converted
 from familycorp_ops.content.sites.layout import Facts, Found, Layout
-from familycorp_ops.content.sites.notes import Note, Omitted, shortened
 from familycorp_ops.content.yamltext import Unreadable
 
 _CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
