@@ -126,7 +126,22 @@ def document(
         license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
     )
     found: Document = json.loads(_PAGE.sub(r'\1Page"', json.dumps(generated)))
-    components = found["components"]
+    schemas = found["components"]["schemas"]
+    _complete_components(found["components"])
+    for route, method in ((r, m) for router in routers for r in _documented(router) for m in r.methods or ()):
+        path = route.path_format
+        operation = found["paths"][path][method.lower()]
+        _complete_errors(operation, busy=path not in exempt)
+        _complete_parameters(operation, route)
+        is_cached = method == "GET" and path.startswith(cached)
+        _complete_headers(operation, route, is_cached=is_cached)
+        for media in _successes(operation):
+            media.setdefault("example", example(media["schema"], schemas))
+    return found
+
+
+def _complete_components(components: Document) -> None:
+    """Add the security scheme, shared parameters and headers, and the problem document to the components."""
     components["securitySchemes"] = {
         routing.SCHEME: {
             "type": "apiKey",
@@ -150,16 +165,6 @@ def document(
             member.pop("default", None)  # What doesn't apply is left out.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route, method in ((r, m) for router in routers for r in _documented(router) for m in r.methods or ()):
-        path = route.path_format
-        operation = found["paths"][path][method.lower()]
-        _complete_errors(operation, busy=path not in exempt)
-        _complete_parameters(operation, route)
-        is_cached = method == "GET" and path.startswith(cached)
-        _complete_headers(operation, route, is_cached=is_cached)
-        for media in _successes(operation):
-            media.setdefault("example", example(media["schema"], schemas))
-    return found
 
 
 def _documented(router: APIRouter) -> Iterator[routing.PolicyRoute]:

@@ -63,7 +63,8 @@ async def receive(request: InquiryCreate, key: str | None) -> InquiryReceipt:
             data |= {"category": category.slug, "ko": category.name.ko, "en": category.name.en}
         transaction.emit(retention.name(inquiry_id), 1, "inquiry.received", data)
 
-    return InquiryReceipt(id=await idempotency.create_once(retention.SCOPE, key, request, write))
+    inquiry_id, _ = await idempotency.create_once(retention.SCOPE, key, request, write)
+    return InquiryReceipt(id=inquiry_id)
 
 
 async def listed(query: InquiryQuery) -> Page[InquirySummary]:

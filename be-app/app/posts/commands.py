@@ -46,7 +46,7 @@ async def create(
         session.add(revision)
         audit.record(session, actor.id, "post.created", f"post:{post_id}")
 
-    post_id = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
+    post_id, _ = await idempotency.create_once(f"posts:{actor.id}", key, request, write)
     async with reading() as session:
         return views.editorial(*await allowed(session, post_id, actor, READ), actor)
 

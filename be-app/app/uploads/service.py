@@ -4,6 +4,8 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.audit import service as audit
 from app.auth.subject import Subject
 from app.authz.guard import allowed, authorise
@@ -47,58 +49,64 @@ SENDING = timedelta(minutes=10)
 
 
 async def create(request: UploadCreate, key: str | None, actor: Subject) -> UploadOut:
-    """Announce a file; return how to send it. With an idempotency key, once."""
+    """Create an upload; return how to send its file. With an idempotency key, once."""
     content_type = type_of(request)
-    single = storage.count_parts(request.size) == 1
 
-    async def announce(transaction: outbox.Transaction, upload_id: uuid.UUID) -> None:
-        session, at = transaction.session, now()
-        usage = await repository.usage(session, actor.id)
-        if usage.bytes + request.size > _quota() or usage.under_way >= MOST_UNDER_WAY:
-            raise QuotaExceeded(
-                marked("Your files may use {megabytes} MB, with at most {most} uploads pending at a time."),
-                megabytes=_quota() // MEGABYTE,
-                most=MOST_UNDER_WAY,
-            )
-        usage.bytes += request.size
-        usage.under_way += 1
-        expires_at = at + (SINGLE if single else IN_PARTS)
-        upload = Upload(
-            id=upload_id,
-            owner=actor.id,
-            name=request.name,
-            content_type=content_type,
-            purpose=request.purpose,
-            size=request.size,
-            sha256=request.sha256,
-            state=PENDING,
-            reason=None,
-            multipart=None,
-            part_digests={},
-            verdict=None,
-            scanned_etag=None,
-            picture=None,
-            shared=False,
-            expires_at=expires_at,
-            due_at=expires_at + SENDING,
-            created_at=at,
-            updated_at=at,
-        )
-        session.add(upload)
-        announced.append(upload)
-        await processing.wake_at(expires_at + SENDING)
+    async def write(transaction: outbox.Transaction, upload_id: uuid.UUID) -> Upload:
+        await _consume_quota(transaction.session, request.size, actor)
+        upload = _pending(upload_id, request, content_type, actor)
+        transaction.session.add(upload)
+        await processing.wake_at(upload.expires_at + SENDING)
+        return upload
 
-    announced = list[Upload]()
     scope = f"uploads:{actor.id}"
     try:
-        upload_id = await idempotency.create_once(scope, key, request, announce)
+        upload_id, created = await idempotency.create_once(scope, key, request, write)
     except repository.NothingYet:
         await repository.begin_usage(actor.id)
-        upload_id = await idempotency.create_once(scope, key, request, announce)
-    if announced and announced[-1].id == upload_id:
-        return out(announced[-1], actor)
+        upload_id, created = await idempotency.create_once(scope, key, request, write)
+    if created is not None:
+        return out(created, actor)
     async with reading() as session:
         return out(found(await repository.upload(session, upload_id)), actor)
+
+
+async def _consume_quota(session: AsyncSession, size: int, actor: Subject) -> None:
+    usage = await repository.usage(session, actor.id)
+    if usage.bytes + size > _quota() or usage.under_way >= MOST_UNDER_WAY:
+        raise QuotaExceeded(
+            marked("Your files may use {megabytes} MB, with at most {most} uploads pending at a time."),
+            megabytes=_quota() // MEGABYTE,
+            most=MOST_UNDER_WAY,
+        )
+    usage.bytes += size
+    usage.under_way += 1
+
+
+def _pending(upload_id: uuid.UUID, request: UploadCreate, content_type: str, actor: Subject) -> Upload:
+    at, single = now(), storage.count_parts(request.size) == 1
+    expires_at = at + (SINGLE if single else IN_PARTS)
+    return Upload(
+        id=upload_id,
+        owner=actor.id,
+        name=request.name,
+        content_type=content_type,
+        purpose=request.purpose,
+        size=request.size,
+        sha256=request.sha256,
+        state=PENDING,
+        reason=None,
+        multipart=None,
+        part_digests={},
+        verdict=None,
+        scanned_etag=None,
+        picture=None,
+        shared=False,
+        expires_at=expires_at,
+        due_at=expires_at + SENDING,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 async def read(upload_id: uuid.UUID, actor: Subject) -> UploadOut:

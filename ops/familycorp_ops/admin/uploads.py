@@ -51,11 +51,11 @@ async def sent(name: str, content: bytes) -> "Upload":
     from app.auth.subject import SYSTEM  # noqa: PLC0415
     from app.uploads import processing, service  # noqa: PLC0415
 
-    announced = await service.create(_announcement(name, content), None, SYSTEM)
-    if announced.form is None:
+    created = await service.create(_request(name, content), None, SYSTEM)
+    if created.form is None:
         raise environment.CommandError(_("Files above 10 MB come in parts: attach them in the console."))
-    await asyncio.to_thread(_post, announced.form, content)
-    upload = await processing.advance(announced.id)
+    await asyncio.to_thread(_post, created.form, content)
+    upload = await processing.advance(created.id)
     if upload is None or upload.state == "rejected":
         raise environment.CommandError(
             _("{name} was rejected: {reason}.").format(name=name, reason=upload and upload.reason)
@@ -65,7 +65,7 @@ async def sent(name: str, content: bytes) -> "Upload":
     return upload
 
 
-def _announcement(name: str, content: bytes) -> "UploadCreate":
+def _request(name: str, content: bytes) -> "UploadCreate":
     from pydantic import ValidationError  # noqa: PLC0415
 
     from app.core.http import rules  # noqa: PLC0415

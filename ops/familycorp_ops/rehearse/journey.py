@@ -139,9 +139,9 @@ class Staff:
             "sha256": digest,
             "purpose": "image",
         }
-        announced = self.post("/v1/uploads", wanted)
-        expect(announced.status_code == 201, f"no upload: {announced.status_code} {announced.text}")
-        upload = announced.json()
+        created = self.post("/v1/uploads", wanted)
+        expect(created.status_code == 201, f"no upload: {created.status_code} {created.text}")
+        upload = created.json()
         form = upload["form"]
         with httpx.Client(verify=trust, trust_env=False, timeout=PATIENCE_S) as s3:
             tampered = form["fields"] | {"key": "quarantine/elsewhere"}

@@ -20,6 +20,65 @@ print(json.dumps(json.loads(aws_managed_policies_data)[sys.argv[1]]["Document"])
 """
 
 
+_OF_A_CONNECTION: Final = {"transfer-encoding", "content-length", "expect", "connection"}
+"""Headers of one connection, which aren't forwarded."""
+
+
+class _Forwarding(BaseHTTPRequestHandler):
+    """Forwards each request of a connection to the emulator at `host`."""
+
+    recorder: "Recorder"
+    host: str
+    protocol_version = "HTTP/1.1"
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        body = self._body()
+        self.recorder.keep(self.command, self.path, dict(self.headers.items()), body)
+        connection = http.client.HTTPConnection(self.host, timeout=120)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in _OF_A_CONNECTION:
+                    connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            self._answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _answer(self, answer: http.client.HTTPResponse) -> None:
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in _OF_A_CONNECTION:
+                self.send_header(name, value)
+        is_head = self.command == "HEAD"
+        size = answer.getheader("Content-Length", "0") if is_head else str(len(content))
+        self.send_header("Content-Length", size)
+        self.end_headers()
+        self.wfile.write(b"" if is_head else content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 class Recorder(LoopbackServer):
     """Hands requests on to `url` and keeps them.
 
@@ -29,66 +88,11 @@ class Recorder(LoopbackServer):
 
     def __init__(self, url: str) -> None:
         self.requests: list[dict[str, Any]] = []
-        recorder, host = self, urlsplit(url).netloc
+        forwarding = {"recorder": self, "host": urlsplit(url).netloc}
+        super().__init__(type("Forwarding", (_Forwarding,), forwarding))
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                self.raw_requestline = self.rfile.readline(65537)
-                if not self.raw_requestline or not self.parse_request():
-                    self.close_connection = True
-                    return
-                body = self._body()
-                recorder._keep(self.command, self.path, dict(self.headers.items()), body)
-                connection = http.client.HTTPConnection(host, timeout=120)
-                try:
-                    connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                    for name, value in self.headers.items():
-                        if name.lower() not in {
-                            "transfer-encoding",
-                            "content-length",
-                            "expect",
-                            "connection",
-                        }:
-                            connection.putheader(name, value)
-                    connection.putheader("Content-Length", str(len(body)))
-                    connection.endheaders(body)
-                    self._answer(connection.getresponse())
-                finally:
-                    connection.close()
-
-            def _body(self) -> bytes:
-                if self.headers.get("Expect", "").lower() == "100-continue":
-                    self.send_response_only(100)
-                    self.end_headers()
-                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                parts = []
-                while size := int(self.rfile.readline().partition(b";")[0], 16):
-                    parts.append(self.rfile.read(size))
-                    self.rfile.readline()
-                self.rfile.readline()
-                return b"".join(parts)
-
-            def _answer(self, answer: http.client.HTTPResponse) -> None:
-                content = answer.read()
-                self.send_response_only(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in {"transfer-encoding", "content-length", "connection"}:
-                        self.send_header(name, value)
-                is_head = self.command == "HEAD"
-                size = answer.getheader("Content-Length", "0") if is_head else str(len(content))
-                self.send_header("Content-Length", size)
-                self.end_headers()
-                self.wfile.write(b"" if is_head else content)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        super().__init__(Handler)
-
-    def _keep(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+    def keep(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Keep a request, its body in base64."""
         said = {"method": method, "path": path, "headers": headers, "body": base64.b64encode(body).decode()}
         self.requests.append(said)
 

@@ -23,8 +23,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        length = grammar.number(announced)
+        declared = Headers(scope=scope).get("content-length", "0")
+        length = grammar.number(declared)
         too_large = length is not None and length > self._max_bytes
         read = 0
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from app.core.aws import dynamodb
 from app.core.http.problems import StoreUnavailable
-from app.core.read_path.read_model import ENTRY, KEY, Page, newest_items
+from app.core.read_path.read_model import ENTRY, KEY, Page, query_newest_items
 from app.core.settings import settings
 
 _MOST_KEYS = 100
 """Items that one BatchGetItem reads."""
 
 
-async def newest(name: str, shows: Callable[[str], bool], *, before: str | None, limit: int) -> Page:
+async def query_newest(name: str, shows: Callable[[str], bool], *, before: str | None, limit: int) -> Page:
     """Return up to `limit` cards of a list, newest first, older than the sort key `before`.
 
     A Query and a BatchGetItem; more of both where entries are stale.
@@ -31,7 +31,7 @@ async def newest(name: str, shows: Callable[[str], bool], *, before: str | None,
     found, more = list[tuple[str, str]](), True
     while more and len(found) <= limit:
         wanted = min(limit + 1 - len(found), _MOST_KEYS)
-        entries, more = await newest_items(
+        entries, more = await query_newest_items(
             "byCategory", "categoryLang", name, f"{KEY}, listedAt", before=before, limit=wanted
         )
         cards = await _cards([_item(entry) for entry in entries])

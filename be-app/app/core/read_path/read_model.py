@@ -132,7 +132,7 @@ async def get(key: str) -> dict[str, Any] | None:
     return dynamodb.decode(found["Item"]) if "Item" in found else None
 
 
-async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
+async def query_index(index: str, name: str, value: str) -> list[dict[str, Any]]:
     """Return the items of `index` whose hash key `name` is `value` (one page, 1 MB at most)."""
     found = await dynamodb.call(
         "query",
@@ -145,7 +145,7 @@ async def equal(index: str, name: str, value: str) -> list[dict[str, Any]]:
     return [dynamodb.decode(item) for item in found["Items"]]
 
 
-async def keys(index: str, name: str, value: str) -> AsyncIterator[str]:
+async def query_keys(index: str, name: str, value: str) -> AsyncIterator[str]:
     """Yield the keys of all items of `index` whose hash key `name` is `value`."""
     found = dynamodb.query(
         TableName=settings().posts_table,
@@ -159,16 +159,16 @@ async def keys(index: str, name: str, value: str) -> AsyncIterator[str]:
         yield dynamodb.decode(item)[KEY]
 
 
-async def newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:
+async def query_newest(index: str, name: str, value: str, *, before: str | None, limit: int) -> Page:
     """Return up to `limit` cards of one list, newest first, older than the sort key `before`: one Query."""
-    items, more = await newest_items(index, name, value, "card, listedAt", before=before, limit=limit)
+    items, more = await query_newest_items(index, name, value, "card, listedAt", before=before, limit=limit)
     return Page([item["card"] for item in items], items[-1]["listedAt"] if more and items else None)
 
 
-async def newest_items(
+async def query_newest_items(
     index: str, name: str, value: str, attributes: str, *, before: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return these attributes of up to `limit` items as `newest` does, and whether there are older ones."""
+    """Return these attributes of up to `limit` items as `query_newest` does, and whether there are older ones."""
     condition, values = "#k = :k", {":k": value}
     names = {"#k": name}
     if before is not None:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that creates, sent twice, creates once and is answered alike twice.
+"""`Idempotency-Key`: a POST that creates, sent twice, creates once and gets the same response twice.
 
 The key is stored in the same transaction as the created object, so neither can exist without the other.
 """
@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import String, delete, select
@@ -20,6 +21,8 @@ from app.core.http.problems import IdempotencyKeyReused
 from app.core.write_path import outbox
 
 RETENTION = timedelta(days=7)
+
+T = TypeVar("T")
 
 
 class IdempotencyRow(Base):
@@ -42,9 +45,11 @@ async def create_once(
     scope: str,
     key: str | None,
     request: BaseModel,
-    create: Callable[[outbox.Transaction, uuid.UUID], Awaitable[None]],
-) -> uuid.UUID:
-    """Run `create` with a new id in a transaction, unless `key` did so before within `scope`; return the id.
+    create: Callable[[outbox.Transaction, uuid.UUID], Awaitable[T]],
+) -> tuple[uuid.UUID, T | None]:
+    """Run `create` with a new id in a transaction, unless `key` did so before within `scope`.
+
+    Return the id, and what `create` returned, or None where an earlier request created it.
 
     Raises `IdempotencyKeyReused` when the key came with another request before.
     """
@@ -57,12 +62,11 @@ async def create_once(
                     if earlier is not None:
                         if earlier.request_hash != digest:
                             raise IdempotencyKeyReused
-                        return earlier.created_id
+                        return earlier.created_id, None
                 created = new_id()
                 if key is not None:
                     await _claim(transaction.session, scope, key, digest, created)
-                await create(transaction, created)
-                return created
+                return created, await create(transaction, created)
         except _LostRace:
             continue  # The winner's row is committed; the next turn finds it.
 

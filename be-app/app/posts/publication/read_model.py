@@ -89,12 +89,12 @@ async def listed(query: PublicQuery) -> bytes:
     before = after and pagination.timed_key(*after)
     if query.tag is not None:
         name = _of_tag(query.lang, query.category or "", query.tag)
-        page = await lists.newest(name, partial(_has, query), before=before, limit=query.limit)
+        page = await lists.query_newest(name, partial(_has, query), before=before, limit=query.limit)
     elif query.category is None:
-        page = await read_model.newest("byLang", "lang", query.lang, before=before, limit=query.limit)
+        page = await read_model.query_newest("byLang", "lang", query.lang, before=before, limit=query.limit)
     else:
         hash_key = f"{query.category}#{query.lang}"
-        page = await read_model.newest(
+        page = await read_model.query_newest(
             "byCategory", "categoryLang", hash_key, before=before, limit=query.limit
         )
     return cards(page.cards, page.next)
@@ -145,16 +145,16 @@ class Moved(NamedTuple):
 async def page(id_or_slug: str) -> bytes | Moved:
     """Return a published post as JSON, or where it is now; raise `NotFound` for anything that is not public now."""
     item, views, siblings = None, 0, list[dict[str, Any]]()
-    if place := _places().pop(id_or_slug, None):
-        (item, views), siblings = await asyncio.gather(_public(place.post_id), _siblings(place.group))
+    if hint := _hints().pop(id_or_slug, None):
+        (item, views), siblings = await asyncio.gather(_public(hint.post_id), _siblings(hint.group))
     if item is None:
         item, views = await _public(str(as_id(id_or_slug) or await _id_of(id_or_slug)))
     if item is None:
         raise NotFound
     if item["slug"] != id_or_slug and not as_id(id_or_slug):
         return Moved(item["slug"])
-    found = _Place(item[read_model.KEY], item["translationKey"])
-    if found != place:
+    found = _Hint(item[read_model.KEY], item["translationKey"])
+    if found != hint:
         siblings = await _siblings(found.group)
     _remember(id_or_slug, found)
     document: dict[str, Any] = orjson.loads(item["page"])
@@ -170,33 +170,33 @@ async def page(id_or_slug: str) -> bytes | Moved:
     return orjson.dumps(document)
 
 
-class _Place(NamedTuple):
+class _Hint(NamedTuple):
     post_id: str
     group: str
 
 
-_PLACES = 1024
+_MOST_HINTS = 1024
 
 
 @process.keeps
-def _places() -> dict[str, _Place]:
-    """Return where this process found posts, so that it requests all of a page at once.
+def _hints() -> dict[str, _Hint]:
+    """Return this process's cache of hints where posts are, so that all of a page is requested at once.
 
-    Places may be stale: one that leads to no public post is forgotten and the post is found again, and a group that
-    has changed is replaced by the one that the post itself names.
+    A stale hint that leads to no public post is dropped and the post is looked up; a group that has changed is
+    replaced by the one that the post itself names.
     """
     return {}
 
 
-def _remember(id_or_slug: str, place: _Place) -> None:
-    places = _places()
-    if len(places) >= _PLACES:
-        places.clear()
-    places[id_or_slug] = place
+def _remember(id_or_slug: str, hint: _Hint) -> None:
+    hints = _hints()
+    if len(hints) >= _MOST_HINTS:
+        hints.clear()
+    hints[id_or_slug] = hint
 
 
 async def _id_of(slug: str) -> str:
-    found = await read_model.equal("bySlug", "slug", slug)
+    found = await read_model.query_index("bySlug", "slug", slug)
     if not found:
         raise NotFound
     # A post that moves is found by both for a moment.
@@ -211,7 +211,7 @@ async def _public(post_id: str) -> tuple[dict[str, Any] | None, int]:
 
 async def _siblings(group: str) -> list[dict[str, Any]]:
     """Return what a post shows of each of its translations, and the same of itself."""
-    return await read_model.equal("byTranslation", "translationKey", group)
+    return await read_model.query_index("byTranslation", "translationKey", group)
 
 
 async def count_view(post_id: uuid.UUID) -> None:

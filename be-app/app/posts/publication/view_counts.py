@@ -114,7 +114,7 @@ def _key(day: date, number: int) -> dict[str, str | int]:
 async def _counted() -> AsyncIterator[tuple[str, int]]:
     """Yield each public post that was viewed, and how often."""
     for lang in get_args(Lang):
-        ids = [post_id async for post_id in read_model.keys("byLang", "lang", lang)]
+        ids = [post_id async for post_id in read_model.query_keys("byLang", "lang", lang)]
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             found = await asyncio.gather(*map(read_model.with_counters, some))
