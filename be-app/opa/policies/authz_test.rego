@@ -144,14 +144,14 @@ meant contains [role, action] if {
 meant contains ["system", action] if some action in of_the_system
 
 # An object that no rule objects to: the asker's own where somebody must own it, somebody else where it is a member.
-harmless := {
+permitted := {
 	"post": {"type": "post", "id": "p", "owner": "me", "draft": true},
 	"upload": {"type": "upload", "id": "u", "owner": "me", "public": false},
 	"session": {"type": "session", "id": "s", "owner": "me"},
 	"member": {"type": "member", "id": "other", "newRole": "viewer"},
 }
 
-object_of(action) := harmless[data.objects[action]]
+object_of(action) := permitted[data.objects[action]]
 
 object_of(action) := null if not data.objects[action]
 
@@ -208,7 +208,7 @@ test_an_unknown_action_is_denied_to_everybody if {
 test_where_the_object_decides_it_is_asked_for if {
 	every action, type in data.objects {
 		reasons("admin", action, null) == ["resource_required"]
-		allowed("admin", action, harmless[type])
+		allowed("admin", action, permitted[type])
 	}
 }
 
@@ -219,7 +219,7 @@ test_an_object_isnt_asked_of_who_may_not_anyway if {
 
 test_an_object_of_another_kind_is_malformed if {
 	every action, type in data.objects {
-		every other, object in harmless {
+		every other, object in permitted {
 			taken(action, type, other, object)
 		}
 	}
@@ -233,7 +233,7 @@ taken(action, type, other, object) if {
 }
 
 test_an_object_where_none_belongs_is_malformed if {
-	every object in harmless {
+	every object in permitted {
 		malformed(asked(subjects.admin, "post:list", object))
 		malformed(asked(subjects.admin, "no:such", object))
 	}

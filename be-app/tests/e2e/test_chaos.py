@@ -36,7 +36,7 @@ from support.failing_front import (
     Refused,
     Slow,
 )
-from support.holding import SECONDS, record
+from support.long_runs import SECONDS, record
 from support.stack import Application, Stack, json_lines, make_category, published
 from support.staff import ACCESS, CSRF, Person, at_browser
 from support.traffic import LOST, Traffic, Write

@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from support.contract import edit, read
-from support.holding import SECONDS
+from support.long_runs import SECONDS
 from support.stack import EDITOR, Stack, act, make_category, published
 
 SEED = int(os.environ.get("HOLDS_SEED", "0")) or random.SystemRandom().randrange(10**6)

@@ -25,7 +25,7 @@ from familycorp_ops.servers.ministack import MiniStack
 from familycorp_ops.servers.nanoidp import NanoIDP
 from familycorp_ops.servers.people import Person as Account
 from familycorp_ops.servers.valkey import Valkey
-from support.holding import DOCUMENT, SECONDS, record, slope
+from support.long_runs import DOCUMENT, SECONDS, record, slope
 from support.stack import Stack, json_lines
 from support.staff import CSRF, at_browser
 from support.traffic import Answer, Traffic
@@ -132,7 +132,7 @@ def work(line: dict[str, Any]) -> str:
     if line["method"] != "GET" or not route.startswith(READS):
         return f"{line['method']} {route}"
     if line.get("dynamodb_ms") or line.get("sql_ms"):
-        return "a visitor's read, composed"
+        return "a visitor's read, rendered"
     return "a visitor's read, from Valkey" if line.get("cache_ms") else "a visitor's read, from its own copy"
 
 

@@ -54,7 +54,7 @@ def own_category(client: httpx.Client) -> str:
     return slug
 
 
-def dressed(answer: httpx.Response) -> httpx.Response:
+def with_headers(answer: httpx.Response) -> httpx.Response:
     """Check the headers that every answer of the service must have."""
     assert answer.headers["X-Request-ID"]
     for name, value in SECURITY_HEADERS.items():
@@ -68,7 +68,7 @@ def dressed(answer: httpx.Response) -> httpx.Response:
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """Check that an answer is this problem, and return its document."""
     assert answer.status_code == status, answer.text[:2000]
-    dressed(answer)
+    with_headers(answer)
     assert answer.headers["Content-Type"] == PROBLEM_TYPE
     assert answer.headers["Cache-Control"] == "no-store"
     told: dict[str, Any] = answer.json()

@@ -53,7 +53,7 @@ class Usage(_Facts):
     requests: float
     cache_hit: float
     cached_ms: float
-    composed_ms: float
+    rendered_ms: float
     cold_share: float
     cold_ms: float
     reads: float

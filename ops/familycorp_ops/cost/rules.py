@@ -53,7 +53,7 @@ class Plan(NamedTuple):
         }
 
     @property
-    def composed(self) -> float:
+    def rendered(self) -> float:
         """Requests that no cache answers."""
         cached = self.count("aws_elasticache_replication_group") + self.count(
             "aws_elasticache_serverless_cache"
@@ -87,8 +87,8 @@ class Plan(NamedTuple):
         """Return what a function bills for in all."""
         usage, runs = self.usage, self.invocations(function)
         if function == "backend":
-            visitors = usage.requests - self.composed
-            work = visitors * usage.cached_ms + self.composed * usage.composed_ms
+            visitors = usage.requests - self.rendered
+            work = visitors * usage.cached_ms + self.rendered * usage.rendered_ms
             work += usage.staff_requests * usage.staff_ms + self.redirects * usage.cached_ms
             return work + runs * usage.cold_share * usage.cold_ms
         if function == "auth":
@@ -203,7 +203,7 @@ def _table(it: Resource, plan: Plan) -> Iterator[Line]:
     held = {"posts": 0.6, "sessions": 0.1, "events": 0.3}.get(name, 0) * usage.tables_gb
     reads = {
         # Before a view counts, its post's item is read, eventually consistent: half a unit for each 4 KB.
-        "posts": plan.composed * usage.reads + usage.requests * usage.views * usage.post_kb / 8,
+        "posts": plan.rendered * usage.reads + usage.requests * usage.views * usage.post_kb / 8,
         "sessions": usage.staff_requests,
         "events": plan.invocations("drain"),
     }

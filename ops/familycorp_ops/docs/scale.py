@@ -32,7 +32,7 @@ _VALKEY = '`cache_node_type`, then `cache_mode = "serverless"`'
 _AURORA = "`database_max_acu` (256 at most), then read replicas for staff lists"
 _CONNECTIONS = "Aurora user guide, max_connections"
 _PARTITIONS = "DynamoDB developer guide, partitions"
-_LIFETIME = "a longer lifetime in the cache: a list is composed once in it, however many ask"
+_LIFETIME = "a longer lifetime in the cache: a list is rendered once in it, however many ask"
 _SHARDING = "DynamoDB developer guide, write sharding"
 _SHARDS = "`SHARDS` in core/read_path/read_model.py"
 _HEAD = (
@@ -91,7 +91,7 @@ def kinds() -> list[Kind]:
     upload = measured(r"`POST /v1/uploads`: CPU, median \(ms\) \| ([\d.]+) \|")
     return [
         Kind("a visitor's read, from the cache", 0.9 * HIT_RATE, cached, valkey=1),
-        Kind("a visitor's read, composed", 0.9 * (1 - HIT_RATE), uncached, valkey=3, dynamodb=1),
+        Kind("a visitor's read, rendered", 0.9 * (1 - HIT_RATE), uncached, valkey=3, dynamodb=1),
         Kind("a read by staff", 0.08, session + uncached, valkey=2, dynamodb=1, sql=1),
         Kind("a write", 0.02, session + upload, valkey=2, dynamodb=5, sql=6),
     ]
@@ -102,7 +102,7 @@ def limits(mix: list[Kind]) -> list[Limit]:
     total: Callable[[str], float] = lambda store: sum(k.share * getattr(k, store) for k in mix)  # noqa: E731
     busy_s = sum(k.share * k.duration_ms for k in mix) / 1000
     with_database = sum(k.share * k.duration_ms for k in mix if k.sql) / 1000
-    composed = next(k.share for k in mix if "composed" in k.name)
+    rendered = next(k.share for k in mix if "rendered" in k.name)
     calls = total("dynamodb")
     return [
         Limit("API Gateway", "requests/s", 1, 10_000, "API Gateway quotas", _CDN),
@@ -112,11 +112,11 @@ def limits(mix: list[Kind]) -> list[Limit]:
         Limit(
             "Aurora, without RDS Proxy", "connections", with_database, 2_000, _CONNECTIONS, "`database_proxy`"
         ),
-        Limit("DynamoDB, a table", "units/s", composed * LIST_RRU + calls, 40_000, "DynamoDB quotas", _QUOTA),
+        Limit("DynamoDB, a table", "units/s", rendered * LIST_RRU + calls, 40_000, "DynamoDB quotas", _QUOTA),
         Limit(
             "DynamoDB, one language's list",
             "read units/s",
-            composed * LIST_RRU,
+            rendered * LIST_RRU,
             3_000,
             _PARTITIONS,
             _LIFETIME,
@@ -168,7 +168,7 @@ def assumed() -> str:
         "Lambda's own part of an invocation": f"{INVOKE_MS:g} ms",
         "commands that one small node of Valkey takes": f"{VALKEY_OPS:,}/s",
         "statements that an ACU takes": f"{ACU_STATEMENTS:,}/s",
-        "a composed list, in read units": f"{LIST_RRU:g}",
+        "a rendered list, in read units": f"{LIST_RRU:g}",
         "requests that count a view, and how many of them are of one post": f"{VIEWS:.0%}, {HOT_SHARE:.0%}",
     }
     return "\n".join(

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.contract import NOBODY, breaks, dressed, edit, log_lines, logged, ok, problem, unique
+from support.contract import NOBODY, breaks, edit, log_lines, logged, ok, problem, unique, with_headers
 from support.stack import EDITOR, Stack, act, draft, published
 
 SITE = "https://www.familycorp.example"
@@ -127,7 +127,7 @@ def test_another_request_id_is_replaced(client: httpx.Client, offered: bytes) ->
 @pytest.mark.security(8)
 def test_every_answer_carries_the_security_headers_once(client: httpx.Client, kind: str) -> None:
     for headers in ({}, {"Origin": SITE}):
-        answer = dressed(ask(client, kind, **headers) if "preflight" not in kind else ask(client, kind))
+        answer = with_headers(ask(client, kind, **headers) if "preflight" not in kind else ask(client, kind))
         names = [name.lower() for name, _ in answer.headers.multi_items()]
         assert len(names) == len(set(names))
         varied = [v.strip().lower() for v in answer.headers["Vary"].split(",")]
@@ -183,14 +183,14 @@ def test_an_answer_is_the_same_from_every_cache(client: httpx.Client, stack: Sta
         answers = [client.get(path) for path in ("/v1/posts", "/v1/sitemap.xml", "/v1/feed.atom?lang=en")]
         return [(a.content, a.headers["ETag"], a.headers["Content-Type"]) for a in answers]
 
-    composed = public()
+    rendered = public()
     # From the process's own copy, and from Valkey, where nothing is kept for a second after a publication.
     missing, deadline = {"answer", "Valkey answer"}, time.monotonic() + 120
     while missing:
         missing.discard(client.get("/v1/posts").headers["X-Test-Steps"])
         assert time.monotonic() < deadline, missing
         time.sleep(0.005)
-    assert public() == composed
+    assert public() == rendered
 
 
 def test_the_order_of_parameters_means_nothing(client: httpx.Client) -> None:

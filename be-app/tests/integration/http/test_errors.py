@@ -9,7 +9,6 @@ import pytest
 from support.contract import (
     NOBODY,
     breaks,
-    dressed,
     filled,
     log_lines,
     logged,
@@ -17,6 +16,7 @@ from support.contract import (
     operations,
     problem,
     unique,
+    with_headers,
 )
 from support.stack import EDITOR, Stack, act, draft, published
 
@@ -263,5 +263,5 @@ def test_the_process_survives_what_nobody_expected(
     _, client, _ = broken
     for _ in range(3):
         problem(client.get("/v1/editor/inquiries", headers=EDITOR), 500, "internal_error")
-    assert dressed(client.get("/health")).status_code == 200
-    assert dressed(client.get("/v1/editor/posts", headers=EDITOR)).status_code == 200
+    assert with_headers(client.get("/health")).status_code == 200
+    assert with_headers(client.get("/v1/editor/posts", headers=EDITOR)).status_code == 200

@@ -86,28 +86,28 @@ def test_an_uncached_read_asks_dynamodb_alone(site: Site) -> None:
 
 def test_a_cached_read_asks_valkey_once_and_then_nobody(site: Site) -> None:
     for path in site.paths():
-        composed = site.one.get(path)
-        assert trips(composed).valkey == 2
+        rendered = site.one.get(path)
+        assert trips(rendered).valkey == 2
         cached = site.other.get(path)
         assert trips(cached) == Trips(valkey=1), path
         at_hand = site.other.get(path)
         assert trips(at_hand) == Trips(), path
-        assert composed.content == cached.content == at_hand.content
-        assert composed.headers["ETag"] == cached.headers["ETag"] == at_hand.headers["ETag"]
+        assert rendered.content == cached.content == at_hand.content
+        assert rendered.headers["ETag"] == cached.headers["ETag"] == at_hand.headers["ETag"]
 
 
 def test_a_former_address_is_cached_until_its_post_moves_again(site: Site) -> None:
     post, path = site.post, f"/v1/posts/{site.post['slug']}"
     for name in (f"{post['slug']}-2", f"{post['slug']}-3"):
         post = ok(act(site.one, ok(edit(site.one, post, slug=name)), "publish"))
-        composed = site.one.get(path)
+        rendered = site.one.get(path)
         # The index of slugs, and the post.
-        assert trips(composed, 308) == Trips(dynamodb=2, valkey=2)
+        assert trips(rendered, 308) == Trips(dynamodb=2, valkey=2)
         time.sleep(cache.LOCAL_TTL_S)  # Until then, the other process may answer from its own copy.
         cached = site.other.get(path)
         assert trips(cached, 308) == Trips(valkey=1)
         assert trips(site.other.get(path), 308) == Trips()
-        assert {answer.headers["Location"] for answer in (composed, cached)} == {f"/v1/posts/{name}"}
+        assert {answer.headers["Location"] for answer in (rendered, cached)} == {f"/v1/posts/{name}"}
 
 
 def test_valkey_that_is_away_is_asked_once_a_second(stack: Stack) -> None:

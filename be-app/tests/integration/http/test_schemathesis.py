@@ -12,7 +12,7 @@ import pytest
 
 from app.core.clock import new_id
 from support.contract import NOBODY, ok
-from support.holding import SECONDS
+from support.long_runs import SECONDS
 from support.stack import EDITOR, Stack, draft, published
 from support.uploading import announce
 

@@ -22,8 +22,8 @@ from app.posts.fields import Body, Slug, Title
 from app.posts.text.markup import excerpt, slugify, to_html, to_text
 from app.posts.text.searching import fold
 from support.contract import korean, ok, own_category, pages
-from support.harmless import check_html
 from support.hostile_bodies import PIECES
+from support.sanitised import check_html
 from support.stack import EDITOR, act, published
 
 with_fixtures = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,8 +9,8 @@ from app.core.http.problems import ValidationFailed
 from app.posts.fields import Body
 from app.posts.text.markup import excerpt, slugify, to_html, to_text
 from app.posts.text.searching import fold
-from support.harmless import check_html
 from support.hostile_bodies import MARKDOWN, PIECES
+from support.sanitised import check_html
 
 WITHIN_S = 1.0
 WORDS = (
