@@ -90,8 +90,8 @@ def strip(directory: Path, arch: str) -> None:
         sys.stderr.write(f"There is no `strip` for {arch}: the result is 20 MB larger (Debian: binutils).\n")
         return
     # `strip` damages files that auditwheel patched: bundled libraries, and the modules that load them.
-    mended = ("pyvips_binary.libs", "_libvips.")
-    found = [p for p in directory.rglob("*.so") if not str(p.relative_to(directory)).startswith(mended)]
+    patched = ("pyvips_binary.libs", "_libvips.")
+    found = [p for p in directory.rglob("*.so") if not str(p.relative_to(directory)).startswith(patched)]
     subprocess.run([program, "--strip-unneeded", *found], check=True)
 
 

@@ -62,7 +62,7 @@ def search(stack: Stack, application: Application, times: int) -> list[Line]:
 
 
 def a_database_that_is_away(stack: Stack, threshold: float) -> list[Line]:
-    """Whoever searches gets an error."""
+    """Searches fail."""
     return search(stack, stack.start(FAMILYCORP_DATABASE_URL=NOBODYS), int(threshold) + 1)
 
 

@@ -49,7 +49,7 @@ def calls() -> str:
         lines += [f"  {name} --> {_node(resource)}" for resource in sorted(used)]
         if "VpcConfig" in function:
             lines.append(f"  {name} --> aurora[(Aurora)]")
-    # Whoever drains the outbox publishes its events, and has the cache forget.
+    # A function that drains the outbox publishes its events and invalidates the cache.
     cached = [n for n, f in functions.items() if "VpcConfig" in f and "events" in actions.get(n, {})]
     lines += [f"  {name} --> valkey[(Valkey)]" for name in cached]
     return "\n".join(lines)

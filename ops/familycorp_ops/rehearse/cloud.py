@@ -193,7 +193,7 @@ class Cloud:
         certificate.configure_cert(context)
         self.database.create_database(database)
         if cache_user:
-            # Whoever shows a token as this user is let in, and nobody else.
+            # A token admits this user alone.
             for command in (f"ACL SETUSER {cache_user} on nopass ~* &* +@all", "ACL SETUSER default off"):
                 answer = exchange(self.cache.port, f"{command}\r\n".encode())
                 if not answer.startswith(b"+OK"):

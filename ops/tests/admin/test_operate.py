@@ -236,7 +236,7 @@ def test_what_a_body_says_of_its_caller_is_ignored(
     assert cloud.actors("member.disabled") == {WRITER}
     tampered = body.replace(member.encode(), MEMBER.encode())
     assert httpx.post(url, content=tampered, headers=headers, timeout=60).status_code == 403
-    # Whoever could invoke the function itself could write the event: nobody's policy lets them.
+    # A caller of the function itself could write the event: nobody's policy lets them.
     event = json.dumps({"requestContext": context, "body": json.dumps(asked)})
     with pytest.raises(ClientError, match="AccessDenied"):
         cloud.client("lambda", **cloud.people["writer"]).invoke(

@@ -54,7 +54,8 @@ def test_every_step_is_a_target_or_a_script() -> None:
 def test_what_deploys_is_what_the_rehearsal_runs() -> None:
     """The commands behind the targets of a deployment are those of the rehearsal's steps."""
     makefile = (ROOT / "Makefile").read_text()
-    plan = (ROOT / "ops" / "familycorp_ops" / "rehearse" / "plan.py").read_text()
+    rehearse = ROOT / "ops" / "familycorp_ops" / "rehearse"
+    plan = "".join((rehearse / module).read_text() for module in ("plan.py", "commands.py"))
     deploying = {
         word
         for name, step in steps()

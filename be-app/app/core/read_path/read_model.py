@@ -201,7 +201,7 @@ async def is_public(key: str) -> bool:
 
 
 async def increment(key: str, counter: str) -> None:
-    """Add one to a counter of an item, atomically. Whoever calls knows that the item is there to be counted."""
+    """Add one to a counter of an item, atomically. The caller has checked that the item exists."""
     shard = random.randrange(SHARDS)  # noqa: S311 - it only has to be even.
     await dynamodb.call(
         "update_item",

@@ -1088,7 +1088,7 @@ def is_out(person: Person) -> bool:
 def test_a_session_of_the_provider_takes_all_of_ours_with_it(
     person: Person, provider: HostileProvider, stack: Stack
 ) -> None:
-    """Whoever logs in twice in one browser has two sessions here, and one there."""
+    """A person who logs in twice in one browser has two sessions here, and one there."""
     sid = f"s{time.time_ns()}"
     provider.claims = {"acr": "urn:two", "sub": "twice", "sid": sid}
     with at_browser(stack, "somebody") as second, at_browser(stack, "somebody") as elsewhere:

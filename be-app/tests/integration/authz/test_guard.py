@@ -321,7 +321,7 @@ def test_no_foreign_page_can_have_anything_changed_without_asking_first(
     post = draft(client).json()
     with nothing_changed(stack):
         for method, path, operation in operations(client):
-            # Whoever likes may view a post; what acts by a cookie has a test of its own (test_csrf.py).
+            # Anybody may view a post; what acts by a cookie has a test of its own (test_csrf.py).
             if method == "GET" or path == "/v1/posts/{post_id}/views" or path.startswith("/v1/auth/"):
                 continue
             if "requestBody" not in operation and "If-Match" not in str(operation):

@@ -52,7 +52,7 @@ def test_a_stranger_is_counted_before_the_body_is_read(limited: httpx.Client, pa
         assert len(statuses) <= 2 * most
         statuses.append(limited.post(path, content=b"{", headers=headers).status_code)
     assert set(statuses[:-1]) == {400}
-    # Whoever is refused isn't read at all: what would be refused for its size is refused for its number.
+    # A refused request's body isn't read at all: what would be refused for its size is refused for its number.
     answer = limited.post(path, content=b" " * 2_000_000, headers=headers)
     problem(answer, 429, "rate_limited")
 

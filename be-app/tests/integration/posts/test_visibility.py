@@ -224,7 +224,7 @@ PRIVATE = {
     "taken back": ("schedule", "unpublish"),
     "archived when scheduled": ("schedule", "archive"),
     "taken back from the archive": ("archive", "unpublish"),
-    "scheduled anew": ("archive", "unpublish", "schedule", "schedule"),
+    "scheduled again": ("archive", "unpublish", "schedule", "schedule"),
 }
 STEPS = {"publish", "schedule", "unpublish", "archive"}
 

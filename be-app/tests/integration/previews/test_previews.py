@@ -192,7 +192,7 @@ def limited(own_stack: Stack) -> Application:
 def test_guesses_are_counted_before_the_database_is_read(own_stack: Stack, limited: Application) -> None:
     guess, answers = {TOKEN: unique().ljust(43, "A")}, list[httpx.Response]()
     with own_stack.client(limited) as client:
-        # On a slow machine a minute's count begins anew meanwhile.
+        # On a slow machine a new minute's count begins meanwhile.
         while not answers or (answers[-1].status_code == 404 and len(answers) < 1000):
             answers.append(client.get("/v1/preview", headers=guess))
     assert len(answers) > 60
