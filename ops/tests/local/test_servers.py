@@ -212,7 +212,7 @@ def test_sigterm_that_is_ignored_is_followed_by_sigkill_of_the_whole_group(tmp_p
 def test_a_process_that_was_waited_for_is_never_signalled_again(tmp_path, monkeypatch):
     """Its number may by then be another program's."""
     told, signalled = [], []
-    monkeypatch.setattr(process._guardian, "tell", lambda *said: told.append(said))
+    monkeypatch.setattr(process._guardian, "notify", lambda *said: told.append(said))
     kill = os.killpg
 
     def noted(*asked):
