@@ -5,6 +5,7 @@ package that called it.
 """
 
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -35,7 +36,8 @@ def measured(pid: int, load: Callable[[], object], seconds: float) -> Mapping[st
     """Return the share of each part in a process's samples while `load` runs, the largest first."""
     with tempfile.NamedTemporaryFile() as stacks:
         options = ["--format", "raw", "--full-filenames", "--nonblocking", "--rate", str(RATE)]
-        command = ["py-spy", "record", "--pid", str(pid), *options, "--output", stacks.name]
+        program = str(Path(sys.executable).with_name("py-spy"))
+        command = [program, "record", "--pid", str(pid), *options, "--output", stacks.name]
         recorder = subprocess.Popen(
             [*command, "--duration", str(max(1, round(seconds)))],
             stdout=subprocess.DEVNULL,
