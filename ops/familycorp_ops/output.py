@@ -102,8 +102,20 @@ class AwsGroup(TyperGroup):
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` needs no AWS.
 
             if isinstance(error, BotoCoreError | ClientError):
-                sys.exit(_("Cannot reach AWS: {error}").format(error=error))
+                sys.exit(aws_problem(error))
             raise
+
+
+def aws_problem(error: Exception) -> str:
+    """Return what an error of botocore says to an operator: AWS can't be reached, or it rejects an operation."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - `--help` needs no AWS.
+
+    if not isinstance(error, ClientError):
+        return _("Cannot reach AWS: {error}").format(error=error)
+    problem = error.response["Error"]
+    return _("AWS rejected {operation} with {code}: {message}").format(
+        operation=error.operation_name, code=problem["Code"], message=problem.get("Message", "")
+    )
 
 
 def _is_json(arguments: Sequence[str]) -> bool:

@@ -220,6 +220,60 @@ def test_programs_get_one_document_in_english_and_the_same_status(
         assert not re.search("[가-힣]", line)
 
 
+class _Refuser(http.server.BaseHTTPRequestHandler):
+    """AWS as it refuses each operation, in the protocols of its services."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Refuse."""
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = "<Error><Code>AccessDenied</Code><Message>no right</Message></Error>"
+        if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            body = f"<ErrorResponse>{body}</ErrorResponse>"
+        if "x-amz-target" in self.headers:
+            body = '{"__type": "AccessDeniedException", "message": "no right"}'
+        self.send_response(403)
+        self.send_header("x-amzn-errortype", "AccessDeniedException")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body.encode())
+
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
+
+@pytest.fixture(scope="module")
+def refuser() -> Iterator[str]:
+    """The address of an AWS that refuses everything."""
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), _Refuser)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if "Cannot reach AWS" in c.keys], ids=lambda c: c.arguments
+)
+def test_what_aws_rejects_is_one_sentence_with_its_operation(
+    case: Case, language: str, place: Mapping[str, str], settings: Mapping[str, str], refuser: str
+) -> None:
+    ran = familycorp(
+        *case.arguments.format(**place).split(),
+        **{**settings, "AWS_ENDPOINT_URL": refuser, "LANG": f"{language}_KR.UTF-8"},
+    )
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    said = ran.stderr.splitlines()[-1]
+    assert "AccessDenied" in said or "403" in said, ran.stderr
+    assert ("AWS rejected" in said) == (language == "en"), said
+
+
 def test_the_report_of_a_rehearsal_is_a_document() -> None:
     report = Report(Console(file=io.StringIO()))
     with report.step("it holds") as row:

@@ -10,7 +10,7 @@ import typer
 
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.environment import CommandError
-from familycorp_ops.output import AsJson, known, show
+from familycorp_ops.output import AsJson, aws_problem, known, show
 
 if TYPE_CHECKING:
     from familycorp_ops.deploy.environment import Environment
@@ -41,7 +41,7 @@ def first_admin(
     except CommandError as error:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
-        sys.exit(_("Cannot reach AWS: {error}").format(error=error))
+        sys.exit(aws_problem(error))
     show(made, "\n".join(lines(made)), as_json=as_json)
 
 

@@ -19,7 +19,7 @@ import typer
 from familycorp_ops import environment, messages
 from familycorp_ops.deploy.smoke import REGION
 from familycorp_ops.environment import CommandError
-from familycorp_ops.output import known
+from familycorp_ops.output import aws_problem, known
 
 if TYPE_CHECKING:
     from app.core.http.problems import Problem
@@ -189,7 +189,7 @@ class Operator:
             )
             if function and refused:
                 raise self._forbidden(function) from None
-            raise CommandError(_("Cannot reach AWS: {error}").format(error=error)) from None
+            raise CommandError(aws_problem(error)) from None
 
     def _forbidden(self, function: str) -> CommandError:
         said = _("These credentials may not call {name}: the policy of that name allows it.")
