@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
@@ -70,12 +71,13 @@ class Site:
         path.write_bytes(f"---\n{lines}---\n\n{body}\n".encode())
 
     def import_until(self, call: int, module: ModuleType, name: str) -> Result:
-        """Import the folder, and interrupt that at a call of a function, the first one being 1."""
+        """Import the folder, and interrupt that as Ctrl-C does at a call of a function, the first one being 1."""
         calls, whole = itertools.count(1), getattr(module, name)
 
         async def cut_off(*arguments: Any) -> Any:
             if next(calls) == call:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.Event().wait()  # The runner cancels all that runs.
             return await whole(*arguments)
 
         with pytest.MonkeyPatch.context() as patch:
